@@ -1,0 +1,386 @@
+//! Transactions and the ladder they climb: [`Transaction`] (words), [`SignedTransaction`] (words and a
+//! signature nobody has checked), [`VerifiedTransaction`] (structure, chain, signature and body hold).
+//! Whether it may enter a given block is the chain's question: expiry, postage, repetition, receipts.
+
+use crate::address::Address;
+use crate::codec::{Decode, DecodeError, Encode, de, decode, enc, encode, error};
+use crate::genesis::Genesis;
+use crate::hash::{ChainId, Tag, TransactionId, tagged};
+use crate::height::BlockHeight;
+use crate::key_bundle::{KeyBundle, ML_KEM_KEY_BYTES, Revoke};
+use crate::membership::{Designate, MemberChange, ValidatorsChange};
+use crate::merkle::{Node, leaf_hash};
+use crate::message::{Body, ML_KEM_CIPHERTEXT_BYTES, Message, Mode, SlotRecipient, Suite};
+use crate::postage;
+use crate::receipt::Receipt;
+use crate::signature::{PublicKey, Signature, Signed, SigningKey, verify_batch};
+use thiserror::Error;
+
+/// The transaction format of this page.
+pub const TRANSACTION_VERSION: u16 = 1;
+/// No transaction without its body is longer than this, in bytes.
+pub const MAX_TRANSACTION_BYTES: usize = 512 * 1024;
+
+/// What a transaction does.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub enum Payload {
+    /// Sends a message; the only one with a body beside it.
+    Message(Message),
+    /// Answers a message.
+    Receipt(Receipt),
+    /// Publishes encryption keys.
+    KeyBundle(KeyBundle),
+    /// Withdraws encryption keys.
+    Revoke(Revoke),
+    /// Says where notices of a class are received.
+    Designate(Designate),
+    /// Changes the validators.
+    Validators(ValidatorsChange),
+    /// Changes the members.
+    Member(MemberChange),
+}
+
+impl Payload {
+    /// Its name in RPC, logs and pages.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Payload::Message(_) => "message",
+            Payload::Receipt(_) => "receipt",
+            Payload::KeyBundle(_) => "key_bundle",
+            Payload::Revoke(_) => "revoke",
+            Payload::Designate(_) => "designate",
+            Payload::Validators(_) => "validators",
+            Payload::Member(_) => "member",
+        }
+    }
+}
+
+/// A transaction before it is signed.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Transaction {
+    /// [`TRANSACTION_VERSION`].
+    pub version: u16,
+    /// The network it is for.
+    pub chain: ChainId,
+    /// Who signs.
+    pub sender: Address,
+    /// Last height whose block may contain it.
+    pub expiry: BlockHeight,
+    /// What it does.
+    pub payload: Payload,
+    /// Postage work; see [`postage`].
+    pub nonce: u64,
+}
+
+impl Transaction {
+    /// The hash that names the transaction and that its sender signs.
+    pub fn id(&self) -> TransactionId {
+        TransactionId::from_bytes(tagged(Tag::Transaction, &[&encode(self)]))
+    }
+    /// What postage work is done over: the hash of everything with nonce zero.
+    pub fn postage_hash(&self) -> [u8; 32] {
+        let mut bytes = encode(self);
+        let nonce_at = bytes.len().saturating_sub(8);
+        for byte in bytes.iter_mut().skip(nonce_at) {
+            *byte = 0;
+        }
+        tagged(Tag::Postage, &[&bytes])
+    }
+    /// Bytes that postage is charged for, once it is signed and stands beside a body of that length.
+    pub fn charged_bytes(&self, body_length: usize) -> usize {
+        encode(self).len().saturating_add(64).saturating_add(body_length)
+    }
+    /// Signs. See [`SigningKey::sign`] for `aux_rand`.
+    ///
+    /// # Errors
+    /// If `key` is not the sender's.
+    pub fn sign(self, key: &SigningKey, aux_rand: &[u8; 32]) -> Result<SignedTransaction, TransactionError> {
+        if key.public_key() != *self.sender.key() {
+            return Err(TransactionError::Signature);
+        }
+        let id = self.id();
+        let signature = key.sign(id.as_bytes(), aux_rand).map_err(|_| TransactionError::Signature)?;
+        Ok(SignedTransaction { transaction: self, signature, id })
+    }
+}
+
+/// A transaction and a signature that nobody has checked yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignedTransaction {
+    transaction: Transaction,
+    signature: Signature,
+    id: TransactionId,
+}
+
+impl Encode for SignedTransaction {
+    fn encode<E: enc::Encoder>(&self, encoder: &mut E) -> Result<(), error::EncodeError> {
+        self.transaction.encode(encoder)?;
+        self.signature.encode(encoder)
+    }
+}
+
+impl<C> Decode<C> for SignedTransaction {
+    fn decode<D: de::Decoder<Context = C>>(decoder: &mut D) -> Result<Self, error::DecodeError> {
+        let transaction = Transaction::decode(decoder)?;
+        let signature = Signature::decode(decoder)?;
+        // The id is recomputed, never read.
+        let id = transaction.id();
+        Ok(Self { transaction, signature, id })
+    }
+}
+
+impl SignedTransaction {
+    /// Joins a transaction with a signature made elsewhere.
+    pub fn new(transaction: Transaction, signature: Signature) -> Self {
+        let id = transaction.id();
+        Self { transaction, signature, id }
+    }
+    /// Reads a transaction from its canonical bytes.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
+        decode("transaction", bytes, MAX_TRANSACTION_BYTES)
+    }
+    /// Its canonical bytes, without a body.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        encode(self)
+    }
+    /// Its name.
+    pub const fn id(&self) -> TransactionId {
+        self.id
+    }
+    /// What is signed.
+    pub const fn transaction(&self) -> &Transaction {
+        &self.transaction
+    }
+    /// The signature.
+    pub const fn signature(&self) -> &Signature {
+        &self.signature
+    }
+    /// What it does.
+    pub const fn payload(&self) -> &Payload {
+        &self.transaction.payload
+    }
+    /// Who signed, if the signature holds.
+    pub const fn sender(&self) -> Address {
+        self.transaction.sender
+    }
+    /// The message payload, if it is a message.
+    pub const fn message(&self) -> Option<&Message> {
+        match &self.transaction.payload {
+            Payload::Message(message) => Some(message),
+            _ => None,
+        }
+    }
+    /// Its leaf in the block's Merkle tree: header and signature, not the body.
+    pub fn leaf(&self) -> Node {
+        leaf_hash(&encode(self))
+    }
+    /// The signature check, to be made alone or in a batch.
+    pub const fn signed(&self) -> Signed {
+        Signed { key: *self.transaction.sender.key(), digest: self.id.to_bytes(), signature: self.signature }
+    }
+    /// Checks structure, chain, body and signature: everything that does not depend on the chain's state.
+    pub fn verify(
+        self,
+        body: Option<Body>,
+        genesis: &Genesis,
+    ) -> Result<VerifiedTransaction, TransactionError> {
+        let bytes = self.check(body.as_ref(), genesis)?;
+        let signed = self.signed();
+        signed.key.verify(&signed.digest, &signed.signature).map_err(|_| TransactionError::Signature)?;
+        Ok(VerifiedTransaction { transaction: self, body, bytes })
+    }
+    /// Everything [`verify`](Self::verify) checks but the signature. Returns the bytes it is charged for.
+    fn check(&self, body: Option<&Body>, genesis: &Genesis) -> Result<usize, TransactionError> {
+        let Transaction { version, chain, payload, .. } = &self.transaction;
+        if *version != TRANSACTION_VERSION {
+            return Err(TransactionError::Version { version: *version });
+        }
+        if *chain != genesis.chain_id() {
+            return Err(TransactionError::OtherChain { found: *chain, expected: genesis.chain_id() });
+        }
+        match payload {
+            Payload::Message(message) => check_message(message, body, genesis)?,
+            Payload::KeyBundle(bundle) => check_bundle(bundle)?,
+            Payload::Receipt(_) => {}
+            Payload::Revoke(_) | Payload::Designate(_) | Payload::Validators(_) | Payload::Member(_) => {
+                return Err(TransactionError::NotActive { kind: payload.kind() });
+            }
+        }
+        if self.message().is_none() && body.is_some() {
+            return Err(TransactionError::UnexpectedBody { kind: payload.kind() });
+        }
+        let header = encode(self).len();
+        if header > MAX_TRANSACTION_BYTES {
+            return Err(TransactionError::TooLong { length: header });
+        }
+        Ok(header.saturating_add(body.map_or(0, |b| b.as_bytes().len())))
+    }
+}
+
+fn check_message(message: &Message, body: Option<&Body>, genesis: &Genesis) -> Result<(), TransactionError> {
+    let limits = genesis.limits();
+    let slots = message.slots.len();
+    if slots == 0 || slots > usize::from(limits.slots) {
+        return Err(TransactionError::Slots { slots, limit: limits.slots });
+    }
+    for (number, slot) in message.slots.iter().enumerate() {
+        let kem = slot.ml_kem_share.as_ref().map(Vec::len);
+        let expected = match message.suite {
+            Suite::Ecies => None,
+            Suite::EciesMlKem768 => Some(ML_KEM_CIPHERTEXT_BYTES),
+        };
+        if kem != expected {
+            return Err(TransactionError::SlotSuite { slot: number, suite: message.suite.number() });
+        }
+        let named = matches!(slot.recipient, SlotRecipient::Named { .. });
+        if named != (message.mode == Mode::Open) {
+            return Err(TransactionError::SlotMode { slot: number });
+        }
+        let repeated =
+            message.slots.iter().take(number).any(|earlier| match (&earlier.recipient, &slot.recipient) {
+                (SlotRecipient::Named { address: a, .. }, SlotRecipient::Named { address: b, .. }) => a == b,
+                (a, b) => a == b,
+            });
+        if repeated {
+            return Err(TransactionError::RepeatedRecipient { slot: number });
+        }
+    }
+    let body = body.ok_or(TransactionError::BodyMissing)?;
+    let length = body.as_bytes().len();
+    if length > usize::try_from(limits.body_bytes).unwrap_or(usize::MAX) {
+        return Err(TransactionError::BodyTooLong { length, limit: limits.body_bytes });
+    }
+    if u64::from(message.body_length) != length as u64 || body.hash() != message.body_hash {
+        return Err(TransactionError::OtherBody);
+    }
+    Ok(())
+}
+
+fn check_bundle(bundle: &KeyBundle) -> Result<(), TransactionError> {
+    if bundle.ml_kem.as_ref().is_some_and(|key| key.len() != ML_KEM_KEY_BYTES) {
+        return Err(TransactionError::BundleKey { key: "ml_kem" });
+    }
+    let (parity, x) = bundle.ecies.split_first().ok_or(TransactionError::BundleKey { key: "ecies" })?;
+    let x = <[u8; 32]>::try_from(x).map_err(|_| TransactionError::BundleKey { key: "ecies" })?;
+    if !matches!(parity, 2 | 3) || !PublicKey::from_bytes(x).is_on_curve() {
+        return Err(TransactionError::BundleKey { key: "ecies" });
+    }
+    Ok(())
+}
+
+/// A transaction whose structure, chain, body and signature hold. Only [`SignedTransaction::verify`] and
+/// [`verify_all`] make one.
+#[derive(Debug, Clone)]
+pub struct VerifiedTransaction {
+    transaction: SignedTransaction,
+    body: Option<Body>,
+    bytes: usize,
+}
+
+impl VerifiedTransaction {
+    /// Its name.
+    pub const fn id(&self) -> TransactionId {
+        self.transaction.id
+    }
+    /// The signed transaction.
+    pub const fn signed(&self) -> &SignedTransaction {
+        &self.transaction
+    }
+    /// Its body, if it is a message.
+    pub const fn body(&self) -> Option<&Body> {
+        self.body.as_ref()
+    }
+    /// Header, signature and body, in bytes.
+    pub const fn bytes(&self) -> usize {
+        self.bytes
+    }
+    /// Whether its nonce pays for its size at that price.
+    pub fn is_paid(&self, price: postage::Price) -> bool {
+        let transaction = &self.transaction.transaction;
+        let work = postage::work(price, self.bytes);
+        work <= 1 || postage::is_paid(&transaction.postage_hash(), transaction.nonce, work)
+    }
+}
+
+/// Verifies many transactions, their signatures in batches over all cores. On failure names the first
+/// bad one.
+pub fn verify_all(
+    transactions: Vec<(SignedTransaction, Option<Body>)>,
+    genesis: &Genesis,
+) -> Result<Vec<VerifiedTransaction>, (usize, TransactionError)> {
+    use rayon::prelude::*;
+    let checked: Vec<VerifiedTransaction> = transactions
+        .into_par_iter()
+        .enumerate()
+        .map(|(index, (transaction, body))| {
+            let bytes = transaction.check(body.as_ref(), genesis).map_err(|e| (index, e))?;
+            Ok(VerifiedTransaction { transaction, body, bytes })
+        })
+        .collect::<Result<_, (usize, TransactionError)>>()?;
+    let batches = checked.par_chunks(BATCH).enumerate();
+    batches.try_for_each(|(chunk, members)| {
+        let batch: Vec<Signed> = members.iter().map(|t| t.transaction.signed()).collect();
+        verify_batch(&batch).map_err(|bad| {
+            (chunk.saturating_mul(BATCH).saturating_add(bad.index), TransactionError::Signature)
+        })
+    })?;
+    Ok(checked)
+}
+
+/// Signatures checked together: more gain little and leave a core idle.
+const BATCH: usize = 128;
+
+/// Why a transaction is refused, whatever the chain's state.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[allow(missing_docs)]
+pub enum TransactionError {
+    #[error("version {version} is unknown, this network speaks version {TRANSACTION_VERSION}")]
+    Version { version: u16 },
+    #[error("chain: the transaction is for chain {found}, this is {expected}")]
+    OtherChain { found: ChainId, expected: ChainId },
+    #[error("payload {kind}: not active yet on this network")]
+    NotActive { kind: &'static str },
+    #[error("slots: {slots} given, 1 to {limit} are allowed (genesis: limits.slots)")]
+    Slots { slots: usize, limit: u16 },
+    #[error("slot {slot}: its ML-KEM ciphertext does not fit suite {suite}")]
+    SlotSuite { slot: usize, suite: u8 },
+    #[error("slot {slot}: open messages name their recipients, sealed ones hide them")]
+    SlotMode { slot: usize },
+    #[error("slot {slot}: its recipient already has a slot")]
+    RepeatedRecipient { slot: usize },
+    #[error("body: missing; a message is submitted together with its body")]
+    BodyMissing,
+    #[error("body: {length} bytes, the limit is {limit} (genesis: limits.body_bytes)")]
+    BodyTooLong { length: usize, limit: u32 },
+    #[error("body: its length or hash is not the one in the header")]
+    OtherBody,
+    #[error("body: a {kind} has none")]
+    UnexpectedBody { kind: &'static str },
+    #[error("key bundle: {key} is not a key of its kind")]
+    BundleKey { key: &'static str },
+    #[error("transaction: {length} bytes without body, the limit is {MAX_TRANSACTION_BYTES}")]
+    TooLong { length: usize },
+    #[error("signature: it does not match the sender and the transaction")]
+    Signature,
+}
+
+impl TransactionError {
+    /// The stable code of the refusal, the same in RPC, REST and commands.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            TransactionError::Version { .. } => "tx.version",
+            TransactionError::OtherChain { .. } => "tx.other_chain",
+            TransactionError::NotActive { .. } => "tx.not_active",
+            TransactionError::Slots { .. } => "tx.slots",
+            TransactionError::SlotSuite { .. } | TransactionError::SlotMode { .. } => "tx.slot",
+            TransactionError::RepeatedRecipient { .. } => "tx.repeated_recipient",
+            TransactionError::BodyMissing => "tx.body_missing",
+            TransactionError::BodyTooLong { .. } => "tx.body_too_long",
+            TransactionError::OtherBody => "tx.other_body",
+            TransactionError::UnexpectedBody { .. } => "tx.unexpected_body",
+            TransactionError::BundleKey { .. } => "tx.bundle_key",
+            TransactionError::TooLong { .. } => "tx.too_long",
+            TransactionError::Signature => "tx.signature",
+        }
+    }
+}

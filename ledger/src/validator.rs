@@ -1,0 +1,149 @@
+//! Validators: who orders the ledger, and with how much power.
+
+use crate::codec::{Decode, Encode, encode};
+use crate::hash::{Tag, ValidatorsHash, tagged};
+use crate::signature::PublicKey;
+use thiserror::Error;
+
+/// One validator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Encode, Decode)]
+pub struct Validator {
+    /// The key that signs its votes.
+    pub key: PublicKey,
+    /// Its share in decisions, at least 1.
+    pub power: u64,
+}
+
+/// A non-empty set of validators, ordered by key, each key once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ValidatorSet {
+    validators: Vec<Validator>,
+    total: u64,
+}
+
+/// Largest number of validators in a set.
+pub const MAX_VALIDATORS: usize = 1000;
+
+/// Why validators do not form a set.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ValidatorSetError {
+    /// Nobody.
+    #[error("validators: at least one is needed")]
+    Empty,
+    /// Too many.
+    #[error("validators: {count} given, the limit is {MAX_VALIDATORS}")]
+    TooMany {
+        /// Validators given.
+        count: usize,
+    },
+    /// A key twice.
+    #[error("validators: key {key} stands there twice")]
+    Repeated {
+        /// The key.
+        key: PublicKey,
+    },
+    /// Power zero.
+    #[error("validators: {key} has power 0, at least 1 is needed")]
+    Powerless {
+        /// The key.
+        key: PublicKey,
+    },
+    /// The sum leaves 64 bits.
+    #[error("validators: their power adds up to more than {max}", max = i64::MAX)]
+    TooPowerful,
+    /// Not a key.
+    #[error("validators: {key} is not a point on the curve")]
+    NotAKey {
+        /// The 32 bytes.
+        key: PublicKey,
+    },
+}
+
+impl ValidatorSet {
+    /// Checks and orders validators.
+    pub fn new(mut validators: Vec<Validator>) -> Result<Self, ValidatorSetError> {
+        if validators.is_empty() {
+            return Err(ValidatorSetError::Empty);
+        }
+        if validators.len() > MAX_VALIDATORS {
+            return Err(ValidatorSetError::TooMany { count: validators.len() });
+        }
+        validators.sort_by_key(|v| v.key);
+        let mut total = 0_u64;
+        let mut previous = None;
+        for validator in &validators {
+            if previous == Some(validator.key) {
+                return Err(ValidatorSetError::Repeated { key: validator.key });
+            }
+            if validator.power == 0 {
+                return Err(ValidatorSetError::Powerless { key: validator.key });
+            }
+            if !validator.key.is_on_curve() {
+                return Err(ValidatorSetError::NotAKey { key: validator.key });
+            }
+            total = total.checked_add(validator.power).ok_or(ValidatorSetError::TooPowerful)?;
+            previous = Some(validator.key);
+        }
+        // Three times the total is compared with, and engines count power in signed numbers.
+        if i64::try_from(total).is_err() {
+            return Err(ValidatorSetError::TooPowerful);
+        }
+        Ok(Self { validators, total })
+    }
+    /// The validators, ordered by key.
+    pub fn validators(&self) -> &[Validator] {
+        &self.validators
+    }
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.validators.len()
+    }
+    /// All power together.
+    pub const fn total_power(&self) -> u64 {
+        self.total
+    }
+    /// The validator at a position.
+    pub fn get(&self, position: u16) -> Option<&Validator> {
+        self.validators.get(usize::from(position))
+    }
+    /// Position and validator with that key.
+    pub fn find(&self, key: &PublicKey) -> Option<(u16, &Validator)> {
+        let position = self.validators.binary_search_by_key(key, |v| v.key).ok()?;
+        Some((u16::try_from(position).ok()?, self.validators.get(position)?))
+    }
+    /// Whether that much power decides: more than two thirds of the total.
+    pub fn is_quorum(&self, power: u64) -> bool {
+        u128::from(power).saturating_mul(3) > u128::from(self.total).saturating_mul(2)
+    }
+    /// The set's name in block headers.
+    pub fn hash(&self) -> ValidatorsHash {
+        ValidatorsHash::from_bytes(tagged(Tag::Validators, &[&encode(&self.validators)]))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::signature::SigningKey;
+
+    fn validator(seed: u8, power: u64) -> Validator {
+        Validator { key: SigningKey::from_bytes(&[seed; 32]).unwrap().public_key(), power }
+    }
+
+    #[test]
+    fn a_quorum_is_more_than_two_thirds() {
+        let set = ValidatorSet::new((1..=3).map(|n| validator(n, 1)).collect()).unwrap();
+        assert!(!set.is_quorum(2));
+        assert!(set.is_quorum(3));
+    }
+
+    #[test]
+    fn order_does_not_matter_and_repetition_does() {
+        let (a, b) = (validator(1, 1), validator(2, 5));
+        let set = ValidatorSet::new(vec![a, b]).unwrap();
+        assert_eq!(set.hash(), ValidatorSet::new(vec![b, a]).unwrap().hash());
+        assert_eq!(set.find(&b.key).unwrap().1, &b);
+        assert_eq!(ValidatorSet::new(vec![a, a]), Err(ValidatorSetError::Repeated { key: a.key }));
+    }
+}
