@@ -1,1 +1,5 @@
-//! To be written.
+//! The Sealpost node: mempool, consensus, store and RPC, and the file that connects them.
+
+pub mod consensus;
+pub mod identity;
+pub mod mempool;

@@ -1,0 +1,311 @@
+//! Consensus: the validators agree on one block per height. An existing engine (Malachite, Tendermint's
+//! algorithm in Rust) runs rounds, votes, timeouts and catching up; this room gives it our types, our
+//! signatures and our blocks. Nothing outside names the engine, so that it can be exchanged.
+//!
+//! Two rules keep a validator safe. A block is on disk before it is voted for, and a final block is on disk
+//! before the next height begins. And a key whose log of votes is lost doesn't vote again by itself: see
+//! [`ConsensusError::WalMissing`].
+
+mod application;
+mod codec;
+mod context;
+mod proposals;
+mod signer;
+mod storage;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+
+pub use storage::Storage;
+
+use application::Application;
+use codec::WireCodec;
+use context::{Address, Sealpost};
+use sealpost_ledger::certificate::CertificateError;
+use sealpost_ledger::chain::CommittedBlock;
+use sealpost_ledger::execution::Refusal;
+use sealpost_ledger::hash::{BlockHash, TransactionId};
+use sealpost_ledger::height::BlockHeight;
+use sealpost_ledger::signature::{PublicKey, SigningKey};
+use sealpost_ledger::transaction::VerifiedTransaction;
+use signer::{VoteSigner, VoteVerifier};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use thiserror::Error;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// Log targets to silence on a network of one validator: with no peer to listen, the engine reports every
+/// vote it publishes as an error there. With several validators the same target tells useful things.
+pub const MUTED_TARGETS: &[&str] = &["arc_malachitebft_network"];
+
+/// The engine, under the names this room uses.
+mod engine {
+    pub(super) use arc_malachitebft_app_channel::app::config::{
+        ConsensusConfig, NodeConfig, P2pConfig, ValuePayload, ValueSyncConfig,
+    };
+    pub(super) use arc_malachitebft_app_channel::app::consensus::{
+        LivenessMsg, LocallyProposedValue, ProposedValue, SignedConsensusMsg, VoteExtensionError,
+    };
+    pub(super) use arc_malachitebft_app_channel::app::engine::host::{
+        HeightParams, Next, SyncedValueOutcome,
+    };
+    pub(super) use arc_malachitebft_app_channel::app::streaming::StreamContent;
+    pub(super) use arc_malachitebft_app_channel::app::types::PeerId;
+    pub(super) use arc_malachitebft_app_channel::app::types::codec::{Codec, HasEncodedLen};
+    pub(super) use arc_malachitebft_app_channel::app::types::core::{
+        Address, CommitCertificate, Context, ExtendedCommitCertificate, ExtendedCommitSignature, Height,
+        LinearTimeouts, NilOrVal, PolkaCertificate, PolkaSignature, Proposal, ProposalPart, Round,
+        RoundCertificate, RoundCertificateType, RoundSignature, SignedExtension, SignedMessage,
+        SigningScheme, Validator, ValidatorProof, ValidatorSet, Validity, Value, Vote, VoteExtensionScope,
+        VoteType,
+    };
+    pub(super) use arc_malachitebft_app_channel::app::types::streaming::{StreamId, StreamMessage};
+    pub(super) use arc_malachitebft_app_channel::app::types::sync::{
+        RawDecidedValue, Request as SyncRequest, Response as SyncResponse, Status as SyncStatus,
+    };
+    pub(super) use arc_malachitebft_app_channel::{
+        AppMsg, Channels, ConsensusContext, EngineHandle, NetworkContext, NetworkIdentity, NetworkMsg, Reply,
+        RequestContext, Signer, SyncContext, Verifier, WalContext, start_engine,
+    };
+    pub(super) use arc_malachitebft_signing::{Error as SigningError, VerificationResult};
+    pub(super) use arc_malachitebft_sync::{ValueRequest, ValueResponse};
+}
+
+/// How this node takes part.
+#[derive(Debug)]
+pub struct Config {
+    /// The node's name among its peers' logs.
+    pub moniker: String,
+    /// The node's network identity.
+    pub identity: libp2p::identity::Keypair,
+    /// The key that votes; nothing on a node that only follows.
+    pub validator: Option<Arc<SigningKey>>,
+    /// Where validators reach this node, such as `/ip4/127.0.0.1/tcp/26656`.
+    pub listen: libp2p::Multiaddr,
+    /// Where this node reaches the others.
+    pub peers: Vec<libp2p::Multiaddr>,
+    /// Whether others than `peers` are turned away.
+    pub only_peers: bool,
+    /// File of the engine's log of votes.
+    pub wal: PathBuf,
+}
+
+/// A wish for transactions that may stand in the next block.
+#[derive(Debug)]
+pub struct CandidatesRequest {
+    /// Their bytes together are no more than this.
+    pub max_bytes: usize,
+    /// Where they are awaited.
+    pub reply: oneshot::Sender<Vec<VerifiedTransaction>>,
+}
+
+/// What connects consensus with the rest of the node.
+#[derive(Debug)]
+pub struct Wiring {
+    /// Asks the mempool for transactions.
+    pub candidates: mpsc::Sender<CandidatesRequest>,
+    /// Tells which of them the rules refuse.
+    pub refused: mpsc::Sender<Vec<(TransactionId, Refusal)>>,
+    /// Tells of each final block, once it is on disk.
+    pub committed: mpsc::Sender<Arc<CommittedBlock>>,
+    /// How many transactions wait. To be sent anew after each final block, when what it contains has been
+    /// taken out, even if the number is the same: an idle network waits for that.
+    pub pending: watch::Receiver<usize>,
+    /// Cancelled to stop.
+    pub stop: CancellationToken,
+}
+
+/// Why consensus doesn't start, or stopped. None of these is a peer's fault.
+#[derive(Debug, Error)]
+#[allow(missing_docs)]
+pub enum ConsensusError {
+    #[error(
+        "the log of this validator's votes, {}, is missing, but the chain here is at height {height}. Voting \
+         without it could mean voting twice for one height, which others can prove. Safe ways out: put the \
+         log back; or run without the validator key; or, when no other copy of this key runs, wait until the \
+         network is past height {next}, start as a follower to catch up, and only then add the key again with \
+         an empty log file", wal.display()
+    )]
+    WalMissing { wal: PathBuf, height: BlockHeight, next: BlockHeight },
+    #[error("the log of votes {}: {source}", wal.display())]
+    Wal { wal: PathBuf, source: std::io::Error },
+    #[error("the consensus engine could not start: {0}")]
+    Start(String),
+    #[error("the consensus engine stopped by itself; its reason is in the log above")]
+    EngineStopped,
+    #[error("consensus: {0}; this node stops voting so that it can do no harm")]
+    Storage(String),
+    #[error(
+        "consensus decided block {block} at height {height}, which this node has never seen or finds invalid"
+    )]
+    UnknownBlock { block: BlockHash, height: BlockHeight },
+    #[error("consensus decided with a certificate that does not hold: {0}")]
+    Certificate(#[from] CertificateError),
+    #[error("consensus: a task of its own failed: {0}")]
+    Task(String),
+}
+
+/// Consensus at work. It ends when the token in [`Wiring`] is cancelled, or by an error.
+#[derive(Debug)]
+pub struct ConsensusHandle {
+    task: JoinHandle<Result<(), ConsensusError>>,
+}
+
+impl ConsensusHandle {
+    /// Waits for the end. May be dropped and called again, but not after it has returned.
+    pub async fn stopped(&mut self) -> Result<(), ConsensusError> {
+        match (&mut self.task).await {
+            Ok(result) => result,
+            Err(error) => Err(ConsensusError::Task(error.to_string())),
+        }
+    }
+}
+
+/// Starts to take part at the end of the stored chain.
+pub async fn start<S: Storage>(
+    config: Config,
+    storage: S,
+    wiring: Wiring,
+) -> Result<ConsensusHandle, ConsensusError> {
+    let tip = storage.tip();
+    if config.validator.is_some() {
+        check_wal(&config.wal, tip.height())?;
+    }
+    let chain = tip.genesis_file().chain_id();
+    let verifier = VoteVerifier::new(chain);
+    let signer = config.validator.clone().map(|key| VoteSigner::new(chain, key));
+    let identity = network_identity(&config, signer.as_ref()).await?;
+    let consensus = match signer.clone() {
+        Some(signer) => {
+            let address = Address(signer.public_key());
+            engine::ConsensusContext::new_validator(address, Box::new(verifier.clone()), Box::new(signer))
+        }
+        // A follower has no name; all zeros is no key on the curve, so no validator has it.
+        None => engine::ConsensusContext::new_full_node(
+            Address(PublicKey::from_bytes([0; 32])),
+            Box::new(verifier.clone()),
+        ),
+    };
+    let max_block_bytes = max_block_bytes(tip.genesis_file().limits().block_bytes);
+    let (channels, engine) = engine::start_engine(
+        Sealpost,
+        EngineConfig::new(&config, max_block_bytes, &chain.to_string()),
+        engine::WalContext::new(config.wal.clone(), WireCodec),
+        engine::NetworkContext::new(identity, WireCodec),
+        consensus,
+        engine::SyncContext::new(WireCodec),
+        engine::RequestContext::new(16),
+    )
+    .await
+    .map_err(|error| ConsensusError::Start(format!("{error:#}")))?;
+    let application = Application::new(storage, signer, verifier, max_block_bytes, channels, wiring);
+    let task = tokio::spawn(async move {
+        let result = application.run().await;
+        stop_engine(engine).await;
+        result
+    });
+    Ok(ConsensusHandle { task })
+}
+
+/// Refuses to vote at a height for which votes may have been cast and forgotten.
+fn check_wal(wal: &std::path::Path, height: BlockHeight) -> Result<(), ConsensusError> {
+    let exists = wal.try_exists().map_err(|source| ConsensusError::Wal { wal: wal.to_owned(), source })?;
+    if exists || height == BlockHeight::GENESIS {
+        return Ok(());
+    }
+    let next = height.saturating_add(1);
+    Err(ConsensusError::WalMissing { wal: wal.to_owned(), height, next })
+}
+
+/// Encoded, a full block is longer than what its limit counts: header and length fields.
+fn max_block_bytes(limit: u32) -> u32 {
+    limit.saturating_add(limit / 4).saturating_add(64 * 1024)
+}
+
+async fn network_identity(
+    config: &Config,
+    signer: Option<&VoteSigner>,
+) -> Result<engine::NetworkIdentity, ConsensusError> {
+    use engine::{Codec, Signer};
+    let (moniker, keypair) = (config.moniker.clone(), config.identity.clone());
+    let Some(signer) = signer else { return Ok(engine::NetworkIdentity::new(moniker, keypair, None)) };
+    let key = signer.public_key();
+    let peer = keypair.public().to_peer_id().to_bytes();
+    let proof = signer.sign_validator_proof(key.as_bytes().to_vec(), peer).await;
+    let proof = proof.map_err(|error| ConsensusError::Start(error.to_string()))?;
+    let proof = WireCodec.encode(&proof).map_err(|error| ConsensusError::Start(error.to_string()))?;
+    Ok(engine::NetworkIdentity::new_validator(moniker, keypair, Address(key).to_string(), proof))
+}
+
+/// Stops the engine's actors, children first, and waits for them for a bounded time.
+async fn stop_engine(engine: engine::EngineHandle) {
+    const PATIENCE: Duration = Duration::from_secs(3);
+    let children = engine.actor.get_cell();
+    children.stop_children_and_wait(Some("shutdown".into()), Some(PATIENCE)).await;
+    engine.actor.stop(Some("shutdown".into()));
+    if tokio::time::timeout(PATIENCE, engine.handle).await.is_err() {
+        tracing::warn!("the consensus engine did not stop in time");
+    }
+}
+
+/// The engine's own settings.
+#[derive(Debug)]
+struct EngineConfig {
+    moniker: String,
+    consensus: engine::ConsensusConfig,
+    sync: engine::ValueSyncConfig,
+}
+
+impl EngineConfig {
+    fn new(config: &Config, max_block_bytes: u32, chain: &str) -> Self {
+        use bytesize::ByteSize;
+        let mut p2p = engine::P2pConfig {
+            listen_addr: config.listen.clone(),
+            persistent_peers: config.peers.clone(),
+            persistent_peers_only: config.only_peers,
+            rpc_max_size: ByteSize::mib(16),
+            pubsub_max_size: ByteSize::kib(512),
+            ..engine::P2pConfig::default()
+        };
+        // Nodes of another network don't even speak the same protocol.
+        p2p.protocol_names.consensus = format!("/sealpost/{chain}/consensus/1");
+        p2p.protocol_names.sync = format!("/sealpost/{chain}/sync/1");
+        p2p.protocol_names.validator_proof = format!("/sealpost/{chain}/validator-proof/1");
+        // Several validators may share an address, as they do on a test machine.
+        p2p.discovery.max_connections_per_ip = 64;
+        p2p.discovery.ip_throttle_duration = Duration::ZERO;
+        let consensus = engine::ConsensusConfig {
+            p2p,
+            value_payload: engine::ValuePayload::ProposalAndParts,
+            ..engine::ConsensusConfig::default()
+        };
+        let sync = engine::ValueSyncConfig {
+            status_update_interval: Duration::from_secs(2),
+            max_response_size: ByteSize::b(u64::from(max_block_bytes).clamp(10 << 20, 15 << 20)),
+            ..engine::ValueSyncConfig::default()
+        };
+        Self { moniker: config.moniker.clone(), consensus, sync }
+    }
+}
+
+impl engine::NodeConfig for EngineConfig {
+    fn moniker(&self) -> &str {
+        &self.moniker
+    }
+    fn consensus(&self) -> &engine::ConsensusConfig {
+        &self.consensus
+    }
+    fn consensus_mut(&mut self) -> &mut engine::ConsensusConfig {
+        &mut self.consensus
+    }
+    fn value_sync(&self) -> &engine::ValueSyncConfig {
+        &self.sync
+    }
+    fn value_sync_mut(&mut self) -> &mut engine::ValueSyncConfig {
+        &mut self.sync
+    }
+}

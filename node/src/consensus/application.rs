@@ -1,0 +1,487 @@
+//! The loop that answers the engine: what to propose, what a proposal is worth, what was decided. It owns
+//! the tip and the blocks verified on top of it. Execution and disk work run on the blocking pool.
+
+use super::codec::{engine_certificate, ledger_certificate};
+use super::context::{Address, BlockValue, Height, Part, Sealpost, Validators};
+use super::engine::{
+    self, AppMsg, Channels, CommitCertificate, HeightParams, LocallyProposedValue, NetworkMsg, Next,
+    ProposedValue, RawDecidedValue, Reply, Round, StreamContent, StreamId, StreamMessage, SyncedValueOutcome,
+    Validity, VoteExtensionError,
+};
+use super::proposals::{Assembled, Assembly, StreamKey, pieces};
+use super::signer::{VoteSigner, VoteVerifier};
+use super::storage::Storage;
+use super::{CandidatesRequest, ConsensusError, Wiring};
+use bytes::Bytes;
+use sealpost_ledger::block::Block;
+use sealpost_ledger::chain::{self, BlockError, Tip, VerifiedBlock, VerifyError};
+use sealpost_ledger::hash::BlockHash;
+use sealpost_ledger::height::BlockHeight;
+use sealpost_ledger::transaction::VerifiedTransaction;
+use std::collections::HashMap;
+use std::future::Future;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::sync::{oneshot, watch};
+use tokio::time::{Instant, sleep_until, timeout};
+use tracing::{debug, info, warn};
+
+/// Blocks kept that belong to the height after the one being decided.
+const MAX_AHEAD: usize = 4;
+/// Blocks verified and kept in memory for one height; others are on disk only.
+const MAX_VERIFIED: usize = 8;
+/// A mempool that doesn't answer for so long has nothing to offer.
+const MEMPOOL_PATIENCE: Duration = Duration::from_millis(500);
+
+pub(super) struct Application<S> {
+    storage: S,
+    tip: Tip,
+    validators: Validators,
+    signer: Option<VoteSigner>,
+    channels: Channels<Sealpost>,
+    wiring: Wiring,
+    assembly: Assembly,
+    /// Blocks verified on top of `tip`, so that deciding doesn't execute them again.
+    verified: HashMap<BlockHash, VerifiedBlock>,
+    /// The block this node proposes on top of `tip`, whatever the round.
+    own: Option<BlockHash>,
+    ahead: Vec<Assembled>,
+    /// The height whose kept proposals the engine has been given.
+    handed_over: BlockHeight,
+    waiting: Option<Waiting>,
+    decided_at: Instant,
+    streams: u32,
+}
+
+/// The engine, held between two heights: an idle network makes no blocks.
+struct Waiting {
+    reply: Reply<Next<Sealpost>>,
+    earliest: Instant,
+    latest: Instant,
+}
+
+impl<S: Storage> Application<S> {
+    pub(super) fn new(
+        storage: S,
+        signer: Option<VoteSigner>,
+        verifier: VoteVerifier,
+        max_block_bytes: u32,
+        channels: Channels<Sealpost>,
+        wiring: Wiring,
+    ) -> Self {
+        let tip = storage.tip();
+        Self {
+            validators: Validators::new(tip.validators()),
+            tip,
+            storage,
+            signer,
+            channels,
+            wiring,
+            assembly: Assembly::new(verifier, max_block_bytes),
+            verified: HashMap::new(),
+            own: None,
+            ahead: Vec::new(),
+            handed_over: BlockHeight::GENESIS,
+            waiting: None,
+            decided_at: Instant::now(),
+            streams: 0,
+        }
+    }
+
+    /// Answers the engine until told to stop.
+    pub(super) async fn run(mut self) -> Result<(), ConsensusError> {
+        let stop = self.wiring.stop.clone();
+        loop {
+            let message = tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(()),
+                message = self.channels.consensus.recv() => Some(message),
+                () = due(self.waiting.as_ref(), &mut self.wiring.pending) => None,
+            };
+            match message {
+                Some(Some(message)) => match stop.run_until_cancelled(self.answer(message)).await {
+                    Some(result) => result?,
+                    None => return Ok(()),
+                },
+                Some(None) => return Err(ConsensusError::EngineStopped),
+                None => self.start_next_height(),
+            }
+        }
+    }
+
+    async fn answer(&mut self, message: AppMsg<Sealpost>) -> Result<(), ConsensusError> {
+        match message {
+            AppMsg::ConsensusReady { reply } => send(reply, (Height(self.tip.next_height()), self.params())),
+            AppMsg::StartedRound { height, round, reply_value, .. } => {
+                send(reply_value, self.kept_proposals(height, round).await?);
+            }
+            AppMsg::GetValue { height, round, reply, .. } => {
+                if let Some(block) = self.block_to_propose(height).await? {
+                    send(reply, LocallyProposedValue::new(height, round, BlockValue(block.hash())));
+                    self.stream(height, round, Round::Nil, &block).await;
+                }
+            }
+            AppMsg::ExtendVote { reply, .. } => send(reply, None),
+            AppMsg::VerifyVoteExtensions { extensions, reply, .. } => {
+                let none = extensions.into_iter();
+                send(reply, none.map(|(a, ())| (a, Err(VoteExtensionError::InvalidVoteExtension))).collect());
+            }
+            AppMsg::RestreamProposal { height, round, valid_round, value_id, .. } => {
+                if let Some(block) = self.known_block(height, value_id).await? {
+                    self.stream(height, round, valid_round, &block).await;
+                }
+            }
+            AppMsg::GetHistoryMinHeight { reply } => send(reply, Height(BlockHeight::FIRST)),
+            AppMsg::ReceivedProposalPart { from, published_by, part, reply } => {
+                let key = (published_by.unwrap_or(from).to_bytes(), part.stream_id.to_bytes().to_vec());
+                send(reply, self.receive(key, part).await?);
+            }
+            AppMsg::Decided { certificate, reply, .. } => {
+                self.commit(&certificate).await?;
+                send(reply, ());
+            }
+            AppMsg::Finalized { reply, .. } => self.hold(reply),
+            AppMsg::GetDecidedValues { range, reply } => send(reply, self.decided_values(range).await?),
+            AppMsg::ProcessSyncedValue { height, round, proposer, value_bytes, reply } => {
+                send(reply, self.check_synced(height, round, proposer, value_bytes).await?);
+            }
+        }
+        Ok(())
+    }
+
+    fn params(&self) -> HeightParams<Sealpost> {
+        HeightParams::new(self.validators.clone(), engine::LinearTimeouts::default(), None)
+    }
+
+    /// Proposals that are here already when a height starts: after a restart, or when others were ahead.
+    async fn kept_proposals(
+        &mut self,
+        height: Height,
+        round: Round,
+    ) -> Result<Vec<ProposedValue<Sealpost>>, ConsensusError> {
+        if height.0 != self.tip.next_height() || self.handed_over == height.0 {
+            return Ok(Vec::new());
+        }
+        self.handed_over = height.0;
+        let storage = self.storage.clone();
+        let mut blocks = blocking(move || storage.proposals(height.0).map_err(storage_error)).await?;
+        let ahead = std::mem::take(&mut self.ahead);
+        let ahead = ahead.into_iter().filter(|block| block.init.height == height);
+        blocks.extend(
+            ahead.filter_map(|a| Block::from_bytes(&a.bytes).ok().filter(|b| b.hash() == a.init.block)),
+        );
+        let mut values = Vec::new();
+        for block in blocks {
+            let (hash, proposer) = (block.hash(), Address(block.header().proposer));
+            match self.verify(block, Some(now_ms())).await? {
+                Ok(()) => values.push(proposed(height, round, Round::Nil, proposer, hash, Validity::Valid)),
+                Err(error) => warn!(%hash, %error, "a kept proposal does not fit the chain"),
+            }
+        }
+        Ok(values)
+    }
+
+    /// This node's block for the height: one per height, so that it never proposes two.
+    async fn block_to_propose(&mut self, height: Height) -> Result<Option<Arc<Block>>, ConsensusError> {
+        let Some(key) = self.signer.as_ref().map(VoteSigner::public_key) else { return Ok(None) };
+        if height.0 != self.tip.next_height() {
+            return Ok(None);
+        }
+        let mine = |block: &&VerifiedBlock| block.block().header().proposer == key;
+        let own = self.own.and_then(|hash| self.verified.get(&hash)).or(self.verified.values().find(mine));
+        if let Some(block) = own {
+            return Ok(Some(block.block().clone()));
+        }
+        let candidates = self.candidates().await;
+        let (tip, storage) = (self.tip.clone(), self.storage.clone());
+        let proposal = blocking(move || {
+            let proposal =
+                chain::propose(&tip, &storage, candidates, now_ms(), key).map_err(storage_error)?;
+            storage.put_proposal(proposal.block.block()).map_err(storage_error)?;
+            Ok(proposal)
+        })
+        .await?;
+        if !proposal.refused.is_empty() && self.wiring.refused.try_send(proposal.refused).is_err() {
+            debug!("nobody takes the refused transactions out of the mempool");
+        }
+        let block = proposal.block.block().clone();
+        self.own = Some(block.hash());
+        self.verified.insert(block.hash(), proposal.block);
+        Ok(Some(block))
+    }
+
+    async fn candidates(&self) -> Vec<VerifiedTransaction> {
+        let max_bytes = usize::try_from(self.tip.genesis_file().limits().block_bytes).unwrap_or(usize::MAX);
+        let (reply, candidates) = oneshot::channel();
+        let asked = self.wiring.candidates.try_send(CandidatesRequest { max_bytes, reply });
+        match (asked, timeout(MEMPOOL_PATIENCE, candidates).await) {
+            (Ok(()), Ok(Ok(candidates))) => candidates,
+            _ => {
+                warn!("the mempool did not answer; proposing an empty block");
+                Vec::new()
+            }
+        }
+    }
+
+    async fn known_block(
+        &self,
+        height: Height,
+        hash: BlockHash,
+    ) -> Result<Option<Arc<Block>>, ConsensusError> {
+        if let Some(verified) = self.verified.get(&hash) {
+            return Ok(Some(verified.block().clone()));
+        }
+        let storage = self.storage.clone();
+        let kept = blocking(move || storage.proposals(height.0).map_err(storage_error)).await?;
+        Ok(kept.into_iter().find(|block| block.hash() == hash).map(Arc::new))
+    }
+
+    /// Sends a block to the other validators, piece by piece.
+    async fn stream(&mut self, height: Height, round: Round, valid_round: Round, block: &Block) {
+        let (Some(signer), Some(number)) = (&self.signer, round.as_u32()) else { return };
+        let bytes = Bytes::from(block.to_bytes());
+        let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        let init = match signer.sign_parts(height, number, valid_round.as_u32(), block.hash(), length) {
+            Ok(init) => init,
+            Err(error) => return warn!(%error, "the proposal could not be signed"),
+        };
+        self.streams = self.streams.wrapping_add(1);
+        let mut id = height.0.get().to_be_bytes().to_vec();
+        id.extend(number.to_be_bytes());
+        id.extend(self.streams.to_be_bytes());
+        let id = StreamId::new(id.into());
+        let parts = std::iter::once(Part::Init(init)).chain(pieces(&bytes));
+        for (sequence, part) in (0_u64..).zip(parts) {
+            let message = StreamMessage::new(id.clone(), sequence, StreamContent::Data(part));
+            if self.channels.network.send(NetworkMsg::PublishProposalPart(message)).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Takes in a part of somebody's proposal; the value when it is complete and checked.
+    async fn receive(
+        &mut self,
+        key: StreamKey,
+        message: StreamMessage<Part>,
+    ) -> Result<Option<ProposedValue<Sealpost>>, ConsensusError> {
+        let StreamContent::Data(part) = message.content else { return Ok(None) };
+        let deciding = self.tip.next_height();
+        let opens = matches!(&part, Part::Init(init) if init.height.0 == deciding);
+        let inserted = self.assembly.insert(key, message.sequence, part, deciding, &self.validators);
+        let assembled = match inserted {
+            Ok(assembled) => assembled,
+            Err(error) => {
+                debug!(%error, "dropped a part of a proposal");
+                return Ok(None);
+            }
+        };
+        if opens {
+            // Others have begun the height: no reason to wait any longer.
+            self.start_next_height();
+        }
+        let Some(assembled) = assembled else { return Ok(None) };
+        if assembled.init.height.0 != deciding {
+            if self.ahead.len() < MAX_AHEAD {
+                self.ahead.push(assembled);
+            }
+            return Ok(None);
+        }
+        let Assembled { init, bytes } = assembled;
+        let validity = match Block::from_bytes(&bytes) {
+            Ok(block) if block.hash() == init.block => match self.verify(block, Some(now_ms())).await? {
+                Ok(()) => Validity::Valid,
+                Err(error) => {
+                    warn!(block = %init.block, proposer = %init.proposer, %error, "refused a proposed block");
+                    Validity::Invalid
+                }
+            },
+            _ => Validity::Invalid,
+        };
+        let valid_round = init.valid_round.map_or(Round::Nil, Round::new);
+        let round = Round::new(init.round);
+        Ok(Some(proposed(init.height, round, valid_round, init.proposer, init.block, validity)))
+    }
+
+    /// Checks a block on top of the tip and keeps it, on disk and in memory.
+    async fn verify(
+        &mut self,
+        block: Block,
+        now_ms: Option<u64>,
+    ) -> Result<Result<(), BlockError>, ConsensusError> {
+        if self.verified.contains_key(&block.hash()) {
+            return Ok(Ok(()));
+        }
+        let (tip, storage) = (self.tip.clone(), self.storage.clone());
+        let verified = blocking(move || match chain::verify_block(&tip, &storage, block, now_ms) {
+            Ok(verified) => {
+                storage.put_proposal(verified.block()).map_err(storage_error)?;
+                Ok(Ok(verified))
+            }
+            Err(VerifyError::Invalid(error)) => Ok(Err(error)),
+            Err(VerifyError::View(error)) => Err(storage_error(error)),
+        })
+        .await?;
+        Ok(verified.map(|verified| {
+            if self.verified.len() >= MAX_VERIFIED {
+                self.verified.clear();
+            }
+            self.verified.insert(verified.block().hash(), verified);
+        }))
+    }
+
+    /// Makes the decided block final: certificate checked, block on disk, everybody told.
+    async fn commit(&mut self, certificate: &CommitCertificate<Sealpost>) -> Result<(), ConsensusError> {
+        let (height, hash) = (certificate.height, certificate.value_id);
+        if height.0 != self.tip.next_height() {
+            debug!(%height, "decided again");
+            return Ok(());
+        }
+        if !self.verified.contains_key(&hash)
+            && let Some(block) = self.known_block(height, hash).await?
+        {
+            // Decided blocks are not measured against this node's clock.
+            if let Err(error) = self.verify(Arc::unwrap_or_clone(block), None).await? {
+                warn!(block = %hash, %error, "the decided block does not fit the chain here");
+            }
+        }
+        let unknown = ConsensusError::UnknownBlock { block: hash, height: height.0 };
+        let verified = self.verified.remove(&hash).ok_or(unknown)?;
+        let certificate = ledger_certificate(certificate, self.tip.validators());
+        let storage = self.storage.clone();
+        let committed = blocking(move || {
+            let committed = Arc::new(verified.commit(certificate)?);
+            storage.append(&committed).map_err(storage_error)?;
+            Ok(committed)
+        })
+        .await?;
+        let transactions = committed.block().transactions().len();
+        info!(height = %height, block = %hash, transactions, "block final");
+        self.tip = committed.tip().clone();
+        self.validators = Validators::new(self.tip.validators());
+        self.verified.clear();
+        self.own = None;
+        self.assembly.forget_before(self.tip.next_height());
+        self.decided_at = Instant::now();
+        self.wiring.pending.mark_unchanged();
+        if self.wiring.committed.send(committed).await.is_err() {
+            debug!(height = %height, "nobody listens for final blocks");
+        }
+        Ok(())
+    }
+
+    /// Keeps the engine between heights until there is something to decide.
+    fn hold(&mut self, reply: Reply<Next<Sealpost>>) {
+        let timing = self.tip.genesis_file().timing();
+        let after = |ms: u32| {
+            let wait = Duration::from_millis(ms.into());
+            self.decided_at.checked_add(wait).unwrap_or(self.decided_at)
+        };
+        let (earliest, latest) = (after(timing.block_interval_ms), after(timing.heartbeat_ms));
+        self.waiting = Some(Waiting { reply, earliest, latest });
+    }
+
+    fn start_next_height(&mut self) {
+        if let Some(waiting) = self.waiting.take() {
+            send(waiting.reply, Next::Start(Height(self.tip.next_height()), self.params()));
+        }
+    }
+
+    /// Final blocks for a node that catches up, as far as they are kept.
+    async fn decided_values(
+        &self,
+        range: RangeInclusive<Height>,
+    ) -> Result<Vec<RawDecidedValue<Sealpost>>, ConsensusError> {
+        let (first, last) = (range.start().0.get(), range.end().0.get().min(self.tip.height().get()));
+        let (storage, validators) = (self.storage.clone(), self.tip.validators().clone());
+        blocking(move || {
+            let mut values = Vec::new();
+            for height in first..=last {
+                let decided = storage.decided(BlockHeight::new(height)).map_err(storage_error)?;
+                let Some((block, certificate)) = decided else { break };
+                let certificate = engine_certificate(&certificate, &validators);
+                values.push(RawDecidedValue::new(block.to_bytes().into(), certificate));
+            }
+            Ok(values)
+        })
+        .await
+    }
+
+    /// Checks a block that another node says is final. The engine checks its certificate.
+    async fn check_synced(
+        &mut self,
+        height: Height,
+        round: Round,
+        proposer: Address,
+        bytes: Bytes,
+    ) -> Result<SyncedValueOutcome<Sealpost>, ConsensusError> {
+        if height.0 != self.tip.next_height() {
+            return Ok(SyncedValueOutcome::LocalTransientError);
+        }
+        let Ok(block) = Block::from_bytes(&bytes) else { return Ok(SyncedValueOutcome::PeerFault) };
+        let hash = block.hash();
+        Ok(match self.verify(block, None).await? {
+            Ok(()) => {
+                let value = proposed(height, round, Round::Nil, proposer, hash, Validity::Valid);
+                SyncedValueOutcome::Verdict(value)
+            }
+            Err(error) => {
+                warn!(block = %hash, %error, "refused a block from a peer while catching up");
+                SyncedValueOutcome::PeerFault
+            }
+        })
+    }
+}
+
+/// Returns when the next height is to start; never, when nothing waits.
+async fn due(waiting: Option<&Waiting>, pending: &mut watch::Receiver<usize>) {
+    let Some(Waiting { earliest, latest, .. }) = waiting else { return std::future::pending().await };
+    sleep_until(*earliest).await;
+    tokio::select! {
+        () = sleep_until(*latest) => {}
+        () = any_pending(pending) => {}
+    }
+}
+
+/// Returns when a number of waiting transactions above zero has been sent since the last block.
+async fn any_pending(pending: &mut watch::Receiver<usize>) {
+    while pending.changed().await.is_ok() {
+        if *pending.borrow_and_update() > 0 {
+            return;
+        }
+    }
+    std::future::pending().await
+}
+
+const fn proposed(
+    height: Height,
+    round: Round,
+    valid_round: Round,
+    proposer: Address,
+    block: BlockHash,
+    validity: Validity,
+) -> ProposedValue<Sealpost> {
+    ProposedValue { height, round, valid_round, proposer, value: BlockValue(block), validity }
+}
+
+/// The engine may have stopped waiting, at shutdown; then nobody needs the answer.
+fn send<T>(reply: Reply<T>, answer: T) {
+    drop(reply.send(answer));
+}
+
+fn storage_error(error: impl std::fmt::Display) -> ConsensusError {
+    ConsensusError::Storage(error.to_string())
+}
+
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ConsensusError> + Send + 'static,
+) -> impl Future<Output = Result<T, ConsensusError>> {
+    let task = tokio::task::spawn_blocking(work);
+    async move { task.await.map_err(|error| ConsensusError::Task(error.to_string()))? }
+}

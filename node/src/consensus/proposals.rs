@@ -1,0 +1,257 @@
+//! Takes proposed blocks apart for the wire and puts them together again. Parts come from the network in
+//! any order and from anyone, so nothing is kept before the signed opening of a stream names the right
+//! proposer, and everything kept is bounded: streams, pieces waiting for their opening, bytes, heights.
+
+use super::context::{Part, PartsInit, Validators};
+use super::engine::Round;
+use super::signer::VoteVerifier;
+use bytes::Bytes;
+use sealpost_ledger::height::BlockHeight;
+use std::collections::BTreeMap;
+use thiserror::Error;
+
+/// Pieces are no longer than this, in bytes.
+pub(super) const PIECE_BYTES: usize = 64 * 1024;
+/// Streams kept at once; two heights and some rounds are ever needed.
+const MAX_STREAMS: usize = 16;
+/// Pieces kept of a stream whose opening hasn't come yet.
+const MAX_EARLY_PIECES: usize = 32;
+
+/// A stream: who publishes it, and its number there.
+pub(super) type StreamKey = (Vec<u8>, Vec<u8>);
+
+/// Why a part was dropped.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub(super) enum PartError {
+    #[error("the stream is for height {found}, here {expected} is being decided")]
+    Height { found: BlockHeight, expected: BlockHeight },
+    #[error("the stream's opening does not come from the proposer of its round")]
+    Proposer,
+    #[error("the block has {length} bytes, the limit is {limit}")]
+    TooLong { length: u32, limit: u32 },
+    #[error("part {sequence} does not fit the stream's opening")]
+    Piece { sequence: u64 },
+}
+
+/// A block whose parts are all there; not checked beyond its length.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Assembled {
+    pub(super) init: PartsInit,
+    pub(super) bytes: Vec<u8>,
+}
+
+#[derive(Debug, Default)]
+struct Stream {
+    init: Option<PartsInit>,
+    pieces: BTreeMap<u64, Bytes>,
+    started: u64,
+}
+
+/// The streams on their way.
+#[derive(Debug)]
+pub(super) struct Assembly {
+    verifier: VoteVerifier,
+    max_bytes: u32,
+    streams: BTreeMap<StreamKey, Stream>,
+    count: u64,
+}
+
+/// The pieces of an encoded block, in order.
+pub(super) fn pieces(bytes: &Bytes) -> Vec<Part> {
+    let count = bytes.len().div_ceil(PIECE_BYTES);
+    let mut rest = bytes.clone();
+    let mut parts = Vec::with_capacity(count);
+    while !rest.is_empty() {
+        let piece = rest.split_to(rest.len().min(PIECE_BYTES));
+        parts.push(Part::Piece { bytes: piece, last: rest.is_empty() });
+    }
+    parts
+}
+
+impl Assembly {
+    pub(super) const fn new(verifier: VoteVerifier, max_bytes: u32) -> Self {
+        Self { verifier, max_bytes, streams: BTreeMap::new(), count: 0 }
+    }
+    /// Takes in a part. `deciding` is the height being decided: the next one is let in too, since others
+    /// may be a block ahead. Returns the block when its last part is there.
+    pub(super) fn insert(
+        &mut self,
+        key: StreamKey,
+        sequence: u64,
+        part: Part,
+        deciding: BlockHeight,
+        validators: &Validators,
+    ) -> Result<Option<Assembled>, PartError> {
+        match &part {
+            Part::Init(init) => self.check_init(sequence, init, deciding, validators)?,
+            Part::Piece { bytes, .. } => {
+                if sequence == 0 || bytes.is_empty() || bytes.len() > PIECE_BYTES {
+                    return Err(PartError::Piece { sequence });
+                }
+            }
+        }
+        let stream = self.stream(&key);
+        match part {
+            Part::Init(init) => stream.init = Some(init),
+            Part::Piece { bytes, .. } => {
+                let expected = stream.init.as_ref().map_or(MAX_EARLY_PIECES as u64, PartsInit::piece_count);
+                if sequence > expected {
+                    return Err(PartError::Piece { sequence });
+                }
+                stream.pieces.insert(sequence, bytes);
+            }
+        }
+        if !stream.is_complete() {
+            return Ok(None);
+        }
+        let Some(Stream { init: Some(init), pieces, .. }) = self.streams.remove(&key) else {
+            return Ok(None);
+        };
+        let bytes: Vec<u8> = pieces.into_values().flatten().collect();
+        if u32::try_from(bytes.len()) != Ok(init.length) {
+            return Err(PartError::Piece { sequence });
+        }
+        Ok(Some(Assembled { init, bytes }))
+    }
+    /// Drops what is for heights before `deciding`, and streams that never opened.
+    pub(super) fn forget_before(&mut self, deciding: BlockHeight) {
+        self.streams.retain(|_, stream| stream.init.as_ref().is_some_and(|init| init.height.0 >= deciding));
+    }
+
+    fn check_init(
+        &self,
+        sequence: u64,
+        init: &PartsInit,
+        deciding: BlockHeight,
+        validators: &Validators,
+    ) -> Result<(), PartError> {
+        let height = init.height.0;
+        if height != deciding && Some(height) != deciding.next() {
+            return Err(PartError::Height { found: height, expected: deciding });
+        }
+        if init.length == 0 || init.length > self.max_bytes {
+            return Err(PartError::TooLong { length: init.length, limit: self.max_bytes });
+        }
+        if sequence != 0 {
+            return Err(PartError::Piece { sequence });
+        }
+        let proposer = validators.proposer(init.height, Round::new(init.round));
+        if proposer.is_none_or(|p| p.address() != init.proposer) || !self.verifier.is_signed(init) {
+            return Err(PartError::Proposer);
+        }
+        Ok(())
+    }
+    /// The stream with that name; a new one takes the place of the oldest when there are too many.
+    fn stream(&mut self, key: &StreamKey) -> &mut Stream {
+        if !self.streams.contains_key(key) && self.streams.len() >= MAX_STREAMS {
+            // Streams without an opening go first: anybody can start those.
+            let oldest = self.streams.iter().min_by_key(|(_, s)| (s.init.is_some(), s.started));
+            if let Some(oldest) = oldest.map(|(key, _)| key.clone()) {
+                self.streams.remove(&oldest);
+            }
+        }
+        self.count = self.count.saturating_add(1);
+        let started = self.count;
+        self.streams.entry(key.clone()).or_insert_with(|| Stream { started, ..Stream::default() })
+    }
+}
+
+impl PartsInit {
+    /// How many pieces follow the opening.
+    fn piece_count(&self) -> u64 {
+        u64::from(self.length).div_ceil(PIECE_BYTES as u64)
+    }
+}
+
+impl Stream {
+    fn is_complete(&self) -> bool {
+        self.init.as_ref().is_some_and(|init| self.pieces.len() as u64 == init.piece_count())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests {
+    use super::*;
+    use crate::consensus::context::Height;
+    use crate::consensus::signer::VoteSigner;
+    use crate::consensus::testing::{genesis, key};
+    use sealpost_ledger::hash::BlockHash;
+    use std::sync::Arc;
+
+    const HEIGHT: BlockHeight = BlockHeight::FIRST;
+
+    struct Net {
+        assembly: Assembly,
+        validators: Validators,
+        right: VoteSigner,
+        wrong: VoteSigner,
+    }
+
+    fn net() -> Net {
+        let genesis = genesis(&[key(1), key(2)]);
+        let chain = genesis.chain_id();
+        let validators = Validators::new(genesis.validators());
+        let proposer = validators.proposer(Height(HEIGHT), Round::ZERO).unwrap().address();
+        let signer = |n| VoteSigner::new(chain, Arc::new(key(n)));
+        let (a, b) = (signer(1), signer(2));
+        let (right, wrong) = if a.public_key() == proposer.0 { (a, b) } else { (b, a) };
+        Net { assembly: Assembly::new(VoteVerifier::new(chain), 200_000), validators, right, wrong }
+    }
+
+    fn init(signer: &VoteSigner, height: BlockHeight, length: u32) -> Part {
+        let block = BlockHash::from_bytes([1; 32]);
+        Part::Init(signer.sign_parts(Height(height), 0, None, block, length).unwrap())
+    }
+
+    fn name() -> StreamKey {
+        (vec![1], vec![2])
+    }
+
+    #[test]
+    fn parts_in_any_order_make_the_block() {
+        let Net { mut assembly, validators, right, .. } = net();
+        let bytes = Bytes::from((0..150_000_u32).map(|n| n as u8).collect::<Vec<_>>());
+        let mut parts = vec![init(&right, HEIGHT, 150_000)];
+        parts.extend(pieces(&bytes));
+        assert_eq!(parts.len(), 4);
+        let mut done = None;
+        for (sequence, part) in parts.into_iter().enumerate().rev() {
+            done = assembly.insert(name(), sequence as u64, part, HEIGHT, &validators).unwrap();
+        }
+        assert_eq!(done.unwrap().bytes, bytes);
+        assert!(assembly.streams.is_empty());
+    }
+
+    #[test]
+    fn a_stream_not_opened_by_the_proposer_is_dropped() {
+        let Net { mut assembly, validators, wrong, .. } = net();
+        let opened = assembly.insert(name(), 0, init(&wrong, HEIGHT, 10), HEIGHT, &validators);
+        assert_eq!(opened, Err(PartError::Proposer));
+        assert!(assembly.streams.is_empty());
+    }
+
+    #[test]
+    fn heights_and_lengths_out_of_bounds_are_dropped() {
+        let Net { mut assembly, validators, right, .. } = net();
+        let far = assembly.insert(name(), 0, init(&right, BlockHeight::new(3), 10), HEIGHT, &validators);
+        assert!(matches!(far, Err(PartError::Height { .. })));
+        let long = assembly.insert(name(), 0, init(&right, HEIGHT, 200_001), HEIGHT, &validators);
+        assert!(matches!(long, Err(PartError::TooLong { .. })));
+    }
+
+    #[test]
+    fn streams_that_never_open_stay_few() {
+        let Net { mut assembly, validators, .. } = net();
+        for stream in 0..200_u8 {
+            for sequence in 1..60 {
+                let part = Part::Piece { bytes: Bytes::from_static(b"x"), last: false };
+                let _ = assembly.insert((vec![stream], vec![]), sequence, part, HEIGHT, &validators);
+            }
+        }
+        assert!(assembly.streams.len() <= MAX_STREAMS);
+        assert!(assembly.streams.values().all(|s| s.pieces.len() <= MAX_EARLY_PIECES));
+        assembly.forget_before(HEIGHT);
+        assert!(assembly.streams.is_empty());
+    }
+}

@@ -1,0 +1,167 @@
+//! Networks that really run, with the engine, its log and its network on loopback.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+use super::testing::{MemoryStorage, genesis, key, key_bundle};
+use super::*;
+use crate::mempool::{Mempool, MempoolLimits};
+use sealpost_ledger::genesis::Genesis;
+use std::path::Path;
+use std::time::Duration;
+use tokio::time::timeout;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A node: its consensus, and a task that owns the mempool as the real node does.
+struct Node {
+    handle: ConsensusHandle,
+    submit: mpsc::Sender<VerifiedTransaction>,
+    blocks: mpsc::Receiver<Arc<CommittedBlock>>,
+    stop: CancellationToken,
+}
+
+impl Node {
+    async fn start(
+        storage: &MemoryStorage,
+        home: &Path,
+        seed: u8,
+        ports: &[u16],
+    ) -> Result<Self, ConsensusError> {
+        let (candidates, mut wishes) = mpsc::channel::<CandidatesRequest>(1);
+        let (refused, mut refusals) = mpsc::channel::<Vec<(TransactionId, Refusal)>>(8);
+        let (committed, mut commits) = mpsc::channel::<Arc<CommittedBlock>>(8);
+        let (submit, mut submitted) = mpsc::channel::<VerifiedTransaction>(8);
+        let (publish, blocks) = mpsc::channel(1_000);
+        let (count, pending) = watch::channel(0);
+        let stop = CancellationToken::new();
+        let address = |port: &u16| format!("/ip4/127.0.0.1/tcp/{port}").parse().unwrap();
+        let (own, others): (Vec<u16>, Vec<u16>) =
+            ports.iter().enumerate().fold((vec![], vec![]), |(mut own, mut others), (n, port)| {
+                if n + 1 == usize::from(seed) {
+                    own.push(*port)
+                } else {
+                    others.push(*port)
+                }
+                (own, others)
+            });
+        let config = Config {
+            moniker: format!("node-{seed}"),
+            identity: libp2p::identity::Keypair::generate_ed25519(),
+            validator: Some(Arc::new(key(seed))),
+            listen: address(&own.first().copied().unwrap_or(0)),
+            peers: others.iter().map(address).collect(),
+            only_peers: ports.is_empty(),
+            wal: home.join(format!("votes-{seed}.wal")),
+        };
+        let wiring = Wiring { candidates, refused, committed, pending, stop: stop.clone() };
+        let mut pool = Mempool::new(MempoolLimits::default());
+        tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    Some(wish) = wishes.recv() => drop(wish.reply.send(pool.take(wish.max_bytes))),
+                    Some(refused) = refusals.recv() => pool.remove_refused(refused.iter().map(|(id, _)| id)),
+                    Some(block) = commits.recv() => {
+                        pool.remove_committed(block.block());
+                        publish.try_send(block).unwrap();
+                    }
+                    Some(transaction) = submitted.recv() => {
+                        pool.insert(transaction, BlockHeight::GENESIS).unwrap();
+                    }
+                    else => return,
+                }
+                count.send_replace(pool.len());
+            }
+        });
+        let handle = start(config, storage.clone(), wiring).await?;
+        Ok(Self { handle, submit, blocks, stop })
+    }
+
+    async fn next_block(&mut self) -> Arc<CommittedBlock> {
+        tokio::select! {
+            block = timeout(PATIENCE, self.blocks.recv()) => block.unwrap().unwrap(),
+            result = self.handle.stopped() => panic!("consensus stopped: {result:?}"),
+        }
+    }
+
+    /// Waits for the block that contains a transaction.
+    async fn block_with(&mut self, transaction: &VerifiedTransaction) -> Arc<CommittedBlock> {
+        loop {
+            let block = self.next_block().await;
+            if block.block().transactions().iter().any(|t| t.id() == transaction.id()) {
+                return block;
+            }
+        }
+    }
+
+    async fn stop(mut self) {
+        self.stop.cancel();
+        timeout(PATIENCE, self.handle.stopped()).await.unwrap().unwrap();
+    }
+}
+
+fn bundle(genesis: &Genesis, sequence: u64) -> VerifiedTransaction {
+    key_bundle(genesis, &key(99), sequence, BlockHeight::new(500))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_single_validator_makes_blocks_on_demand_and_goes_on_after_a_restart() {
+    let home = tempfile::tempdir().unwrap();
+    let genesis = genesis(&[key(1)]);
+    let storage = MemoryStorage::new(genesis.clone());
+    let mut node = Node::start(&storage, home.path(), 1, &[]).await.unwrap();
+    for sequence in 1..=3 {
+        let transaction = bundle(&genesis, sequence);
+        node.submit.send(transaction.clone()).await.unwrap();
+        let block = node.block_with(&transaction).await;
+        assert_eq!(block.certificate().signatures.len(), 1);
+    }
+    node.stop().await;
+
+    let height = storage.tip().height();
+    assert!(height >= BlockHeight::new(3));
+    let mut node = Node::start(&storage, home.path(), 1, &[]).await.unwrap();
+    let transaction = bundle(&genesis, 4);
+    node.submit.send(transaction.clone()).await.unwrap();
+    assert!(node.block_with(&transaction).await.block().height() > height);
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_validator_that_lost_its_log_of_votes_does_not_start() {
+    let home = tempfile::tempdir().unwrap();
+    let storage = MemoryStorage::new(genesis(&[key(1)]));
+    let mut node = Node::start(&storage, home.path(), 1, &[]).await.unwrap();
+    node.next_block().await;
+    node.stop().await;
+    std::fs::remove_file(home.path().join("votes-1.wal")).unwrap();
+    let refused = Node::start(&storage, home.path(), 1, &[]).await.err().unwrap();
+    assert!(matches!(refused, ConsensusError::WalMissing { .. }), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn four_validators_agree_on_the_same_blocks() {
+    let home = tempfile::tempdir().unwrap();
+    let genesis = genesis(&[key(1), key(2), key(3), key(4)]);
+    // Free ports, found by binding them all at once and letting go.
+    let bound: Vec<_> = (0..4).map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    let ports: Vec<u16> = bound.iter().map(|l| l.local_addr().unwrap().port()).collect();
+    drop(bound);
+    let storages: Vec<_> = (0..4).map(|_| MemoryStorage::new(genesis.clone())).collect();
+    let mut nodes = Vec::new();
+    for (storage, seed) in storages.iter().zip(1..) {
+        nodes.push(Node::start(storage, home.path(), seed, &ports).await.unwrap());
+    }
+    for sequence in 1..=3 {
+        let transaction = bundle(&genesis, sequence);
+        for node in &nodes {
+            node.submit.send(transaction.clone()).await.unwrap();
+        }
+        let mut decided = Vec::new();
+        for node in &mut nodes {
+            decided.push(node.block_with(&transaction).await.block().hash());
+        }
+        assert!(decided.iter().all(|hash| *hash == decided[0]), "{decided:?}");
+    }
+    for node in nodes {
+        node.stop().await;
+    }
+}

@@ -1,0 +1,86 @@
+//! The node's network identity: an ed25519 key that its peers know it by. It signs nothing on the ledger;
+//! losing it costs the node its peers' acquaintance and no more.
+
+use libp2p::identity::{Keypair, ed25519};
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+/// Why there is no identity.
+#[derive(Debug, Error)]
+#[allow(missing_docs)]
+pub enum IdentityError {
+    #[error("the network identity {}: {source}", path.display())]
+    File { path: PathBuf, source: io::Error },
+    #[error(
+        "the network identity {} holds no key: 64 hexadecimal digits are expected; delete the file, and the \
+         next start makes a new identity", path.display()
+    )]
+    Malformed { path: PathBuf },
+    #[error("the system gave no randomness for a network identity: {0}")]
+    Randomness(String),
+}
+
+/// Reads the identity, or makes it at the first start.
+pub fn load_or_create(path: &Path) -> Result<Keypair, IdentityError> {
+    let failed = |source| IdentityError::File { path: path.to_owned(), source };
+    match fs::read_to_string(path) {
+        Ok(text) => parse(&Zeroizing::new(text)).ok_or(IdentityError::Malformed { path: path.to_owned() }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let mut secret = Zeroizing::new([0_u8; 32]);
+            getrandom::fill(secret.as_mut()).map_err(|e| IdentityError::Randomness(e.to_string()))?;
+            let text = Zeroizing::new(const_hex::encode(secret.as_ref()));
+            write(path, &text).map_err(failed)?;
+            parse(&text).ok_or(IdentityError::Malformed { path: path.to_owned() })
+        }
+        Err(error) => Err(failed(error)),
+    }
+}
+
+fn parse(text: &str) -> Option<Keypair> {
+    let mut secret = Zeroizing::new([0_u8; 32]);
+    const_hex::decode_to_slice(text.trim(), secret.as_mut()).ok()?;
+    let secret = ed25519::SecretKey::try_from_bytes(secret.as_mut()).ok()?;
+    Some(ed25519::Keypair::from(secret).into())
+}
+
+/// The file is the owner's alone from its first byte on, and never takes the place of another.
+fn write(path: &Path, text: &str) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    writeln!(file, "{text}")?;
+    file.sync_all()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identity_is_made_once_and_kept() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("identity");
+        let made = load_or_create(&path).unwrap().public();
+        assert_eq!(load_or_create(&path).unwrap().public(), made);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+    }
+
+    #[test]
+    fn a_file_that_holds_no_key_is_refused_and_left_alone() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("identity");
+        fs::write(&path, "not a key").unwrap();
+        assert!(matches!(load_or_create(&path), Err(IdentityError::Malformed { .. })));
+        assert_eq!(fs::read_to_string(&path).unwrap(), "not a key");
+    }
+}

@@ -1,0 +1,316 @@
+//! The mempool: accepted transactions that no block contains yet. Pure and synchronous; whoever owns it
+//! decides when it is asked. It is bounded in bytes, in count, per sender and in age, so that nobody can
+//! fill a node's memory, and one sender can't crowd out the others.
+
+use sealpost_ledger::address::Address;
+use sealpost_ledger::block::Block;
+use sealpost_ledger::hash::TransactionId;
+use sealpost_ledger::height::BlockHeight;
+use sealpost_ledger::transaction::VerifiedTransaction;
+use std::collections::{BTreeMap, HashMap};
+use thiserror::Error;
+
+/// Upper bounds of a mempool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MempoolLimits {
+    /// Bytes of all transactions and bodies together.
+    pub bytes: usize,
+    /// Transactions.
+    pub count: usize,
+    /// Transactions of one sender.
+    pub per_sender: usize,
+    /// Blocks that a transaction may wait.
+    pub max_age: u64,
+}
+
+impl Default for MempoolLimits {
+    fn default() -> Self {
+        Self { bytes: 64 << 20, count: 50_000, per_sender: 1_000, max_age: 1_000 }
+    }
+}
+
+/// How an insertion went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Inserted {
+    /// It waits for a block now.
+    New,
+    /// It waited already.
+    Known,
+}
+
+/// Why a transaction was not taken in. Nothing is wrong with it: it may be sent again later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[allow(missing_docs)]
+pub enum MempoolRefusal {
+    #[error(
+        "the mempool is full: {found} {unit} with this transaction, the limit is {limit}; try again later"
+    )]
+    Full { unit: &'static str, found: usize, limit: usize },
+    #[error(
+        "this sender has {limit} transactions waiting, which is the limit; try again after the next block"
+    )]
+    SenderFull { limit: usize },
+}
+
+impl MempoolRefusal {
+    /// The stable code of the refusal, the same in RPC, REST and commands.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            MempoolRefusal::Full { .. } => "mempool.full",
+            MempoolRefusal::SenderFull { .. } => "mempool.sender_full",
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Waiting {
+    transaction: VerifiedTransaction,
+    arrival: u64,
+    since: BlockHeight,
+}
+
+/// Transactions that wait for a block, in the order of their arrival.
+#[derive(Debug)]
+pub struct Mempool {
+    limits: MempoolLimits,
+    waiting: HashMap<TransactionId, Waiting>,
+    arrivals: BTreeMap<u64, TransactionId>,
+    senders: HashMap<Address, usize>,
+    bytes: usize,
+    next_arrival: u64,
+}
+
+impl Mempool {
+    /// An empty mempool.
+    pub fn new(limits: MempoolLimits) -> Self {
+        Self {
+            limits,
+            waiting: HashMap::new(),
+            arrivals: BTreeMap::new(),
+            senders: HashMap::new(),
+            bytes: 0,
+            next_arrival: 0,
+        }
+    }
+    /// Takes in a transaction; `now` is the height of the last block. One that waits already is fine.
+    pub fn insert(
+        &mut self,
+        transaction: VerifiedTransaction,
+        now: BlockHeight,
+    ) -> Result<Inserted, MempoolRefusal> {
+        let id = transaction.id();
+        if self.waiting.contains_key(&id) {
+            return Ok(Inserted::Known);
+        }
+        let (count, bytes) = (self.len().saturating_add(1), self.bytes.saturating_add(transaction.bytes()));
+        if count > self.limits.count {
+            return Err(MempoolRefusal::Full {
+                unit: "transactions",
+                found: count,
+                limit: self.limits.count,
+            });
+        }
+        if bytes > self.limits.bytes {
+            return Err(MempoolRefusal::Full { unit: "bytes", found: bytes, limit: self.limits.bytes });
+        }
+        let sender = transaction.signed().sender();
+        let of_sender = self.senders.get(&sender).copied().unwrap_or(0);
+        if of_sender >= self.limits.per_sender {
+            return Err(MempoolRefusal::SenderFull { limit: self.limits.per_sender });
+        }
+        let arrival = self.next_arrival;
+        self.next_arrival = arrival.saturating_add(1);
+        self.senders.insert(sender, of_sender.saturating_add(1));
+        self.bytes = bytes;
+        self.arrivals.insert(arrival, id);
+        self.waiting.insert(id, Waiting { transaction, arrival, since: now });
+        Ok(Inserted::New)
+    }
+    /// Candidates for a block of at most `max_bytes`. Senders take turns, the longest waiting first; the
+    /// order among one sender's transactions is kept, because a key bundle needs the one before it. The
+    /// candidates stay here until a block contains or a rule refuses them.
+    pub fn take(&self, max_bytes: usize) -> Vec<VerifiedTransaction> {
+        let mut turns: HashMap<Address, u64> = HashMap::new();
+        let mut order: Vec<(u64, u64, &VerifiedTransaction)> = Vec::with_capacity(self.len());
+        for (arrival, id) in &self.arrivals {
+            let Some(waiting) = self.waiting.get(id) else { continue };
+            let turn = turns.entry(waiting.transaction.signed().sender()).or_default();
+            order.push((*turn, *arrival, &waiting.transaction));
+            *turn = turn.saturating_add(1);
+        }
+        order.sort_unstable_by_key(|(turn, arrival, _)| (*turn, *arrival));
+        let mut left = max_bytes;
+        let mut closed = std::collections::HashSet::new();
+        let mut taken = Vec::new();
+        for (_, _, transaction) in order {
+            let sender = transaction.signed().sender();
+            if closed.contains(&sender) {
+                continue;
+            }
+            match left.checked_sub(transaction.bytes()) {
+                Some(rest) => {
+                    left = rest;
+                    taken.push(transaction.clone());
+                }
+                None => {
+                    closed.insert(sender);
+                }
+            }
+        }
+        taken
+    }
+    /// Whether a transaction waits here.
+    pub fn contains(&self, id: &TransactionId) -> bool {
+        self.waiting.contains_key(id)
+    }
+    /// A waiting transaction.
+    pub fn get(&self, id: &TransactionId) -> Option<&VerifiedTransaction> {
+        self.waiting.get(id).map(|waiting| &waiting.transaction)
+    }
+    /// Lets go what a final block contains.
+    pub fn remove_committed(&mut self, block: &Block) {
+        for transaction in block.transactions() {
+            self.remove(&transaction.id());
+        }
+    }
+    /// Lets go what the rules refuse.
+    pub fn remove_refused<'a>(&mut self, ids: impl IntoIterator<Item = &'a TransactionId>) {
+        for id in ids {
+            self.remove(id);
+        }
+    }
+    /// Lets go what no block at or after `next` may contain, and what has waited too long. Returns their ids.
+    pub fn expire(&mut self, next: BlockHeight) -> Vec<TransactionId> {
+        let max_age = self.limits.max_age;
+        let is_over = |waiting: &Waiting| {
+            waiting.transaction.signed().transaction().expiry < next
+                || next.blocks_since(waiting.since) > max_age
+        };
+        let arrivals = self.arrivals.values();
+        let over = arrivals.filter(|id| self.waiting.get(*id).is_some_and(is_over)).copied();
+        let over: Vec<TransactionId> = over.collect();
+        self.remove_refused(&over);
+        over
+    }
+    /// Bytes of everything that waits.
+    pub const fn bytes(&self) -> usize {
+        self.bytes
+    }
+    /// Number of transactions that wait.
+    pub fn len(&self) -> usize {
+        self.waiting.len()
+    }
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    fn remove(&mut self, id: &TransactionId) {
+        let Some(waiting) = self.waiting.remove(id) else { return };
+        self.arrivals.remove(&waiting.arrival);
+        self.bytes = self.bytes.saturating_sub(waiting.transaction.bytes());
+        let sender = waiting.transaction.signed().sender();
+        if let Some(count) = self.senders.get_mut(&sender) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.senders.remove(&sender);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests {
+    use super::*;
+    use crate::consensus::testing::{genesis, key, key_bundle};
+    use proptest::prelude::*;
+
+    const NOW: BlockHeight = BlockHeight::new(5);
+
+    fn limits() -> MempoolLimits {
+        MempoolLimits { bytes: 1 << 20, count: 6, per_sender: 3, max_age: 10 }
+    }
+
+    fn transaction(sender: u8, number: u64) -> VerifiedTransaction {
+        key_bundle(&genesis(&[key(200)]), &key(sender), number, BlockHeight::new(50))
+    }
+
+    #[test]
+    fn a_repeated_transaction_is_kept_once() {
+        let mut pool = Mempool::new(limits());
+        assert_eq!(pool.insert(transaction(1, 1), NOW), Ok(Inserted::New));
+        assert_eq!(pool.insert(transaction(1, 1), NOW), Ok(Inserted::Known));
+        assert_eq!(pool.len(), 1);
+    }
+
+    #[test]
+    fn one_sender_cannot_crowd_out_the_others() {
+        let mut pool = Mempool::new(limits());
+        for number in 1..=3 {
+            pool.insert(transaction(1, number), NOW).unwrap();
+        }
+        let refused = pool.insert(transaction(1, 4), NOW).unwrap_err();
+        assert_eq!(refused.code(), "mempool.sender_full");
+        assert_eq!(pool.insert(transaction(2, 1), NOW), Ok(Inserted::New));
+    }
+
+    #[test]
+    fn senders_take_turns_and_each_keeps_its_order() {
+        let mut pool = Mempool::new(limits());
+        let (a1, a2, b1) = (transaction(1, 1), transaction(1, 2), transaction(2, 1));
+        for transaction in [&a1, &a2, &b1] {
+            pool.insert(transaction.clone(), NOW).unwrap();
+        }
+        let order: Vec<_> = pool.take(usize::MAX).iter().map(VerifiedTransaction::id).collect();
+        assert_eq!(order, [a1.id(), b1.id(), a2.id()]);
+        assert_eq!(pool.take(a1.bytes()).len(), 1);
+    }
+
+    #[test]
+    fn what_no_block_can_contain_any_more_is_let_go() {
+        let mut pool = Mempool::new(MempoolLimits { max_age: 1_000, ..limits() });
+        let waiting = transaction(1, 1);
+        pool.insert(waiting.clone(), NOW).unwrap();
+        assert!(pool.expire(BlockHeight::new(50)).is_empty());
+        assert_eq!(pool.expire(BlockHeight::new(51)), [waiting.id()]);
+        assert_eq!((pool.len(), pool.bytes()), (0, 0));
+    }
+
+    #[test]
+    fn what_waits_too_long_is_let_go() {
+        let mut pool = Mempool::new(limits());
+        pool.insert(transaction(1, 1), NOW).unwrap();
+        assert!(pool.expire(BlockHeight::new(15)).is_empty());
+        assert_eq!(pool.expire(BlockHeight::new(16)).len(), 1);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        #[test]
+        fn it_never_exceeds_its_limits_and_loses_nothing(
+            steps in proptest::collection::vec((1_u8..4, 1_u64..5, any::<bool>()), 1..40)
+        ) {
+            let mut pool = Mempool::new(limits());
+            let mut model = HashMap::new();
+            for (sender, number, add) in steps {
+                let transaction = transaction(sender, number);
+                let (id, size) = (transaction.id(), transaction.bytes());
+                if !add {
+                    pool.remove_refused([&id]);
+                    model.remove(&id);
+                } else if pool.insert(transaction, NOW).is_ok() {
+                    model.insert(id, (sender, size));
+                }
+                prop_assert!(pool.len() <= limits().count && pool.bytes() <= limits().bytes);
+                for sender in 1..4 {
+                    prop_assert!(model.values().filter(|(s, _)| *s == sender).count() <= limits().per_sender);
+                }
+                prop_assert_eq!(pool.bytes(), model.values().map(|(_, size)| size).sum::<usize>());
+                let taken = pool.take(usize::MAX);
+                prop_assert_eq!(taken.len(), model.len());
+                prop_assert!(taken.iter().all(|t| model.contains_key(&t.id())));
+            }
+        }
+    }
+}
