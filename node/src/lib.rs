@@ -3,3 +3,4 @@
 pub mod consensus;
 pub mod identity;
 pub mod mempool;
+pub mod store;

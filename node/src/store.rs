@@ -1,0 +1,360 @@
+//! The store: final blocks on disk. [`Store::append`] returns when a block would survive a power cut, and
+//! only then may anybody be told that it is final.
+//!
+//! The [journal](journal) is the truth, the [index](index) over it can be made again at any time. One
+//! process holds the directory. After an error of the disk the store refuses to go on: what the disk kept
+//! is known only after opening it again.
+
+mod directory;
+mod frame;
+mod index;
+mod journal;
+mod proposals;
+mod record;
+mod recovery;
+mod stream;
+mod view;
+
+pub use directory::FORMAT;
+pub use index::{Cursor, Entry, Order};
+pub use recovery::{RebuildReason, Recovery};
+
+use directory::Directory;
+use index::{Index, Mailbox};
+use journal::Journal;
+use proposals::Proposals;
+use sealpost_ledger::address::Address;
+use sealpost_ledger::block::{Block, Header};
+use sealpost_ledger::certificate::CommitCertificate;
+use sealpost_ledger::chain::{CommittedBlock, Tip};
+use sealpost_ledger::genesis::Genesis;
+use sealpost_ledger::hash::{BlockHash, ChainId, TransactionId};
+use sealpost_ledger::height::BlockHeight;
+use sealpost_ledger::merkle::Node;
+use sealpost_ledger::message::Body;
+use sealpost_ledger::state::{ReceiptRecord, StateKey, StateProof, StateRecord, ViewError, prove};
+use sealpost_ledger::transaction::SignedTransaction;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use thiserror::Error;
+
+/// Why the store can't do what it was asked.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// The disk refused.
+    #[error("{action} {path}: {source}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// With which file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Another process holds the directory.
+    #[error("{path} is held by process {pid}; stop that node first, or choose another --home")]
+    Locked {
+        /// The lock file.
+        path: PathBuf,
+        /// The process it names.
+        pid: String,
+    },
+    /// Written by another version of this program.
+    #[error("{path}: data format {found:?}, this program reads format {expected}")]
+    Format {
+        /// The file that says so.
+        path: PathBuf,
+        /// Its format.
+        found: String,
+        /// Ours.
+        expected: u32,
+    },
+    /// The data of another network.
+    #[error(
+        "{path}: the data is of chain {found}, the genesis is of chain {expected}; choose another --home"
+    )]
+    OtherChain {
+        /// The file that says so.
+        path: PathBuf,
+        /// Its chain.
+        found: String,
+        /// The genesis' chain.
+        expected: ChainId,
+    },
+    /// The journal is not as it was written.
+    #[error(
+        "the journal is damaged: {segment} at byte {offset}{at}: {what}; see `sealpost-node check --home DIR`, \
+         then join the network again with an empty --home",
+        segment = segment.display(),
+        at = height.map_or(String::new(), |h| format!(", height {h}")),
+    )]
+    Damaged {
+        /// The file.
+        segment: PathBuf,
+        /// The place in it.
+        offset: u64,
+        /// The block there, if it is known.
+        height: Option<u64>,
+        /// What is wrong.
+        what: String,
+    },
+    /// A block that does not follow the tip.
+    #[error("block {found} does not follow the tip at height {tip}")]
+    NotNext {
+        /// Height of the block.
+        found: BlockHeight,
+        /// Height of the tip.
+        tip: BlockHeight,
+    },
+    /// Too long for a record.
+    #[error("a record of {length} bytes, the limit is {limit}")]
+    TooLong {
+        /// Bytes.
+        length: usize,
+        /// Bytes allowed.
+        limit: u32,
+    },
+    /// The store has failed and writes nothing any more; the node must stop.
+    #[error("the store has failed and needs a restart: {reason}")]
+    Fatal {
+        /// Why.
+        reason: String,
+    },
+    /// Reading the index failed.
+    #[error(transparent)]
+    View(#[from] ViewError),
+}
+
+impl StoreError {
+    fn io(action: &'static str, path: &Path, source: std::io::Error) -> Self {
+        StoreError::Io { action, path: path.into(), source }
+    }
+    fn fatal(reason: impl std::fmt::Display) -> Self {
+        StoreError::Fatal { reason: reason.to_string() }
+    }
+}
+
+/// A final transaction and its place.
+#[derive(Debug, Clone)]
+pub struct Located {
+    /// Height of its block.
+    pub height: BlockHeight,
+    /// Position in the block.
+    pub index: u32,
+    /// The transaction.
+    pub transaction: SignedTransaction,
+}
+
+/// How much the store holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sizes {
+    /// Bytes of headers, certificates and transactions.
+    pub headers_bytes: u64,
+    /// Bytes of bodies.
+    pub bodies_bytes: u64,
+}
+
+/// The store. Cloning it copies a reference. Every method blocks.
+#[derive(Clone)]
+pub struct Store(Arc<Inner>);
+
+struct Inner {
+    // Dropped in this order: the directory's lock goes last.
+    tip: RwLock<Tip>,
+    journal: RwLock<Journal>,
+    proposals: Mutex<Proposals>,
+    failure: Mutex<Option<String>>,
+    index: Index,
+    _directory: Directory,
+}
+
+impl Store {
+    /// Opens the data directory, making it if need be, and brings it into order.
+    pub fn open(dir: &Path, genesis: Arc<Genesis>) -> Result<(Self, Recovery), StoreError> {
+        let directory = Directory::open(dir, genesis.chain_id())?;
+        let journal = Journal::open(&directory.journal(), stream::TornEnd::Cut)?;
+        let (index, tip, recovery) = recovery::open_index(&directory.index(), &journal, &genesis)?;
+        let proposals = Proposals::open(&directory.journal(), tip.height())?;
+        let inner = Inner {
+            tip: RwLock::new(tip),
+            journal: RwLock::new(journal),
+            proposals: Mutex::new(proposals),
+            failure: Mutex::new(None),
+            index,
+            _directory: directory,
+        };
+        Ok((Self(Arc::new(inner)), recovery))
+    }
+    /// Takes in the next final block. It is durable when this returns.
+    ///
+    /// # Errors
+    /// After [`StoreError::Io`] or [`StoreError::Fatal`] the store refuses everything: stop the node.
+    pub fn append(&self, block: &CommittedBlock) -> Result<(), StoreError> {
+        self.check_alive()?;
+        let result = self.append_unguarded(block);
+        self.note_failure(result)
+    }
+    /// Keeps a proposed block. It is durable when this returns; a vote for it may leave only then.
+    pub fn put_proposal(&self, block: &Block) -> Result<(), StoreError> {
+        self.check_alive()?;
+        if block.height() <= self.tip().height() {
+            return Ok(());
+        }
+        let result = self.proposals().put(block);
+        self.note_failure(result)
+    }
+    /// A proposed block that is not decided yet.
+    pub fn proposal(&self, hash: &BlockHash) -> Option<Block> {
+        self.proposals().get(hash)
+    }
+    /// All blocks proposed for a height that is not decided yet.
+    pub fn proposals_at(&self, height: BlockHeight) -> Vec<Block> {
+        self.proposals().at(height)
+    }
+    /// The end of the chain.
+    pub fn tip(&self) -> Tip {
+        self.0.tip.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+    /// Header and certificate of a block.
+    pub fn header(&self, height: BlockHeight) -> Result<Option<(Header, CommitCertificate)>, StoreError> {
+        let record = self.journal().record(height)?;
+        Ok(record.map(|record| (record.header, record.certificate)))
+    }
+    /// A block with its bodies.
+    pub fn block(&self, height: BlockHeight) -> Result<Option<Block>, StoreError> {
+        Ok(self.journal().block(height)?.map(|(block, _)| block))
+    }
+    /// A block with its bodies and its certificate, as another node needs it to catch up.
+    pub fn certified_block(
+        &self,
+        height: BlockHeight,
+    ) -> Result<Option<(Block, CommitCertificate)>, StoreError> {
+        self.journal().block(height)
+    }
+    /// Height of a final block.
+    pub fn height_of(&self, block: &BlockHash) -> Result<Option<BlockHeight>, StoreError> {
+        Ok(self.index().height_of(block)?)
+    }
+    /// A final transaction.
+    pub fn transaction(&self, id: &TransactionId) -> Result<Option<Located>, StoreError> {
+        let Some(place) = self.index().transaction(id)? else { return Ok(None) };
+        let journal = self.journal();
+        let Some(bytes) = journal.transaction(place.height, place.transaction)? else { return Ok(None) };
+        // The frame's checksum covers the whole record; the id shows that this part is the right one.
+        match SignedTransaction::from_bytes(&bytes) {
+            Ok(transaction) if transaction.id() == *id => {
+                Ok(Some(Located { height: place.height, index: place.index, transaction }))
+            }
+            _ => Err(journal.damaged(place.height, format!("transaction {id}"))),
+        }
+    }
+    /// The body of a final message.
+    pub fn body(&self, id: &TransactionId) -> Result<Option<Body>, StoreError> {
+        let Some(place) = self.index().transaction(id)? else { return Ok(None) };
+        let Some(part) = place.body else { return Ok(None) };
+        let Some(located) = self.transaction(id)? else { return Ok(None) };
+        let journal = self.journal();
+        let Some(body) = journal.body(place.height, part)? else { return Ok(None) };
+        if located.transaction.message().is_none_or(|message| message.body_hash != body.hash()) {
+            return Err(journal.damaged(place.height, format!("the body of message {id}")));
+        }
+        Ok(Some(body))
+    }
+    /// The transactions of a block.
+    pub fn transactions(&self, height: BlockHeight) -> Result<Option<Vec<SignedTransaction>>, StoreError> {
+        Ok(self.journal().record(height)?.map(|record| record.transactions))
+    }
+    /// The leaves of a block's transaction tree.
+    pub fn leaves(&self, height: BlockHeight) -> Result<Option<Vec<Node>>, StoreError> {
+        let transactions = self.transactions(height)?;
+        Ok(transactions.map(|list| list.iter().map(SignedTransaction::leaf).collect()))
+    }
+    /// Open messages to an address, a page of them beyond `after`.
+    pub fn received(
+        &self,
+        address: &Address,
+        after: Option<Cursor>,
+        limit: usize,
+        order: Order,
+    ) -> Result<Vec<Entry>, StoreError> {
+        Ok(self.index().list(Mailbox::Received, address, after, limit, order)?)
+    }
+    /// Transactions of a sender, a page of them beyond `after`.
+    pub fn sent(
+        &self,
+        address: &Address,
+        after: Option<Cursor>,
+        limit: usize,
+        order: Order,
+    ) -> Result<Vec<Entry>, StoreError> {
+        Ok(self.index().list(Mailbox::Sent, address, after, limit, order)?)
+    }
+    /// The answer to a message.
+    pub fn receipt(&self, message: &TransactionId, slot: u16) -> Result<Option<ReceiptRecord>, StoreError> {
+        match self.index().record(&StateKey::Receipt(*message, slot))? {
+            Some(StateRecord::Receipt(record)) => Ok(Some(record)),
+            _ => Ok(None),
+        }
+    }
+    /// An entry of the state after a height, with the proof under that block's state root. `None` for a
+    /// height that is not final.
+    pub fn prove(
+        &self,
+        key: &StateKey,
+        at: BlockHeight,
+    ) -> Result<Option<(Option<StateRecord>, StateProof)>, StoreError> {
+        let Some(version) = self.state_version(at)? else { return Ok(None) };
+        Ok(Some(prove(self, version, key)?))
+    }
+    /// The state tree's version after a height.
+    pub fn state_version(&self, height: BlockHeight) -> Result<Option<u64>, StoreError> {
+        Ok(self.index().state_version(height)?)
+    }
+    /// A full subtree of the tree over all block hashes.
+    pub fn subtree(&self, level: u8, index: u64) -> Result<Option<Node>, StoreError> {
+        Ok(self.index().subtree(level, index)?)
+    }
+    /// How much the store holds.
+    pub fn sizes(&self) -> Sizes {
+        let (headers_bytes, bodies_bytes) = self.journal().bytes();
+        Sizes { headers_bytes, bodies_bytes }
+    }
+
+    fn append_unguarded(&self, block: &CommittedBlock) -> Result<(), StoreError> {
+        let mut journal = self.0.journal.write().unwrap_or_else(PoisonError::into_inner);
+        let tip = self.tip();
+        let (found, parent) = (block.block().height(), block.block().header().parent);
+        if found != tip.next_height() || parent != tip.block() {
+            return Err(StoreError::NotNext { found, tip: tip.height() });
+        }
+        let written = journal.append(block.block(), block.certificate())?;
+        self.index().commit(block, &written).map_err(StoreError::fatal)?;
+        *self.0.tip.write().unwrap_or_else(PoisonError::into_inner) = block.tip().clone();
+        drop(journal);
+        self.proposals().drop_decided(found)
+    }
+    fn check_alive(&self) -> Result<(), StoreError> {
+        match self.0.failure.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+            Some(reason) => Err(StoreError::Fatal { reason: reason.clone() }),
+            None => Ok(()),
+        }
+    }
+    /// After a failed write or sync nobody knows what is on disk: nothing is written from then on.
+    fn note_failure(&self, result: Result<(), StoreError>) -> Result<(), StoreError> {
+        if let Err(error) = &result
+            && !matches!(error, StoreError::NotNext { .. })
+        {
+            *self.0.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
+        }
+        result
+    }
+    fn index(&self) -> &Index {
+        &self.0.index
+    }
+    fn journal(&self) -> RwLockReadGuard<'_, Journal> {
+        self.0.journal.read().unwrap_or_else(PoisonError::into_inner)
+    }
+    fn proposals(&self) -> MutexGuard<'_, Proposals> {
+        self.0.proposals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,86 @@
+//! The data directory: held by one process, and marked with its format and its network.
+
+use super::StoreError;
+use sealpost_ledger::hash::ChainId;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+/// The format of the data directory that this program writes.
+pub const FORMAT: u32 = 1;
+
+/// The lock on a data directory. Gone when it is dropped, or when the process ends.
+#[derive(Debug)]
+pub(super) struct Directory {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl Directory {
+    /// Locks the directory, making it if need be, and checks that it is of this format and network.
+    pub(super) fn open(path: &Path, chain: ChainId) -> Result<Self, StoreError> {
+        let journal = path.join("journal");
+        fs::create_dir_all(&journal).map_err(|e| StoreError::io("create", &journal, e))?;
+        let lock = lock(path)?;
+        check_format(path, chain)?;
+        Ok(Self { path: path.into(), _lock: lock })
+    }
+    /// Where the journal is.
+    pub(super) fn journal(&self) -> PathBuf {
+        self.path.join("journal")
+    }
+    /// Where the index is.
+    pub(super) fn index(&self) -> PathBuf {
+        self.path.join("index")
+    }
+}
+
+fn lock(path: &Path) -> Result<File, StoreError> {
+    let path = path.join("LOCK");
+    let io = |e| StoreError::io("lock", &path, e);
+    let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+    let file = file.as_mut().map_err(|e| StoreError::io("open", &path, std::io::Error::from(e.kind())))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut pid = String::new();
+            // Only for the message: the holder may just be writing it.
+            let _ = file.read_to_string(&mut pid);
+            return Err(StoreError::Locked { path, pid: pid.trim().to_owned() });
+        }
+        Err(TryLockError::Error(error)) => return Err(io(error)),
+    }
+    file.set_len(0).map_err(io)?;
+    file.rewind().map_err(io)?;
+    writeln!(file, "{}", std::process::id()).map_err(io)?;
+    file.try_clone().map_err(io)
+}
+
+fn check_format(dir: &Path, chain: ChainId) -> Result<(), StoreError> {
+    let path = dir.join("FORMAT");
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return write_format(dir, &path, chain),
+        Err(error) => return Err(StoreError::io("read", &path, error)),
+    };
+    let mut words = text.split_whitespace();
+    let format = words.next().unwrap_or_default();
+    let found = words.next().unwrap_or_default();
+    if format != FORMAT.to_string() {
+        return Err(StoreError::Format { path, found: format.into(), expected: FORMAT });
+    }
+    if found != chain.to_string() {
+        return Err(StoreError::OtherChain { path, found: found.into(), expected: chain });
+    }
+    Ok(())
+}
+
+fn write_format(dir: &Path, path: &Path, chain: ChainId) -> Result<(), StoreError> {
+    let draft = dir.join("FORMAT.new");
+    let io = |e| StoreError::io("write", path, e);
+    let mut file = File::create(&draft).map_err(io)?;
+    writeln!(file, "{FORMAT} {chain}").map_err(io)?;
+    file.sync_all().map_err(io)?;
+    fs::rename(&draft, path).map_err(io)?;
+    File::open(dir).and_then(|folder| folder.sync_all()).map_err(io)
+}

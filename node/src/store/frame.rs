@@ -1,0 +1,97 @@
+//! Frames: how one record lies in a journal file. A frame says its own length, so that a file can be
+//! walked, and carries two CRC32C sums: one over its head, so that a damaged length is not taken for a
+//! torn end, and one over its payload.
+
+/// Bytes before the payload.
+pub(super) const HEAD_BYTES: usize = 25;
+/// No payload is longer: the longest block with room to spare.
+pub(super) const MAX_PAYLOAD_BYTES: u32 = 64 * 1024 * 1024;
+
+const MAGIC: [u8; 4] = *b"SPJ1";
+
+/// What a frame holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Header, certificate and transactions of a block.
+    Block,
+    /// The bodies of a block's messages.
+    Bodies,
+    /// A block that is not decided yet.
+    Proposal,
+}
+
+impl Kind {
+    const fn number(self) -> u8 {
+        match self {
+            Kind::Block => 1,
+            Kind::Bodies => 2,
+            Kind::Proposal => 3,
+        }
+    }
+    const fn of(number: u8) -> Option<Self> {
+        match number {
+            1 => Some(Kind::Block),
+            2 => Some(Kind::Bodies),
+            3 => Some(Kind::Proposal),
+            _ => None,
+        }
+    }
+}
+
+/// The beginning of a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Head {
+    pub(super) kind: Kind,
+    pub(super) length: u32,
+    pub(super) height: u64,
+    checksum: u32,
+}
+
+impl Head {
+    /// The head of a payload. `None` if it is too long to be one.
+    pub(super) fn of(kind: Kind, height: u64, payload: &[u8]) -> Option<Self> {
+        let length = u32::try_from(payload.len()).ok().filter(|length| *length <= MAX_PAYLOAD_BYTES)?;
+        Some(Self { kind, length, height, checksum: crc32c::crc32c(payload) })
+    }
+    /// Writes the head.
+    pub(super) fn to_bytes(self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(HEAD_BYTES);
+        bytes.extend_from_slice(&MAGIC);
+        bytes.push(self.kind.number());
+        bytes.extend_from_slice(&self.length.to_le_bytes());
+        bytes.extend_from_slice(&self.height.to_le_bytes());
+        bytes.extend_from_slice(&self.checksum.to_le_bytes());
+        let sum = crc32c::crc32c(&bytes);
+        bytes.extend_from_slice(&sum.to_le_bytes());
+        bytes
+    }
+    /// Reads a head. `None` if the bytes are none, or a damaged one.
+    pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
+        let (body, sum) = bytes.get(..HEAD_BYTES)?.split_at_checked(HEAD_BYTES.saturating_sub(4))?;
+        if crc32c::crc32c(body) != u32::from_le_bytes(sum.try_into().ok()?) {
+            return None;
+        }
+        let rest = body.strip_prefix(&MAGIC)?;
+        let (number, rest) = rest.split_first()?;
+        let (length, rest) = rest.split_first_chunk()?;
+        let (height, rest) = rest.split_first_chunk()?;
+        let head = Self {
+            kind: Kind::of(*number)?,
+            length: u32::from_le_bytes(*length),
+            height: u64::from_le_bytes(*height),
+            checksum: u32::from_le_bytes(rest.try_into().ok()?),
+        };
+        (head.length <= MAX_PAYLOAD_BYTES).then_some(head)
+    }
+    /// Whether a payload is the one this head was written for.
+    pub(super) fn matches(&self, payload: &[u8]) -> bool {
+        u32::try_from(payload.len()).is_ok_and(|length| length == self.length)
+            && crc32c::crc32c(payload) == self.checksum
+    }
+}
+
+/// Whether an undamaged head stands anywhere in these bytes: then something follows, and what stands
+/// before it is no torn end.
+pub(super) fn contains_head(bytes: &[u8]) -> bool {
+    bytes.windows(HEAD_BYTES).any(|window| window.starts_with(&MAGIC) && Head::parse(window).is_some())
+}

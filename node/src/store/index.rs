@@ -1,0 +1,251 @@
+//! The index: parity-db, named in this folder only. It answers where things are, and holds the state tree.
+//!
+//! parity-db's commit is atomic and ordered but not durable: after a crash the index is some blocks behind
+//! the journal, never ahead, and is rolled forward from it. A queued commit is served from memory, so what
+//! was committed can be read at once.
+
+use super::journal::Written;
+use parity_db::{ColumnOptions, Db, Options};
+use sealpost_ledger::address::Address;
+use sealpost_ledger::block::Block;
+use sealpost_ledger::chain::{CommittedBlock, GenesisState, TipRecord};
+use sealpost_ledger::codec::{MAX_BYTES, decode, encode};
+use sealpost_ledger::hash::{BlockHash, TransactionId};
+use sealpost_ledger::height::BlockHeight;
+use sealpost_ledger::merkle::Node;
+use sealpost_ledger::state::{StateKey, StateRecord, StateUpdate, ViewError};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+const META: u8 = 0;
+const BLOCKS: u8 = 1;
+const TRANSACTIONS: u8 = 2;
+const NODES: u8 = 3;
+const VALUES: u8 = 4;
+const RECORDS: u8 = 5;
+const RECEIVED: u8 = 6;
+const SENT: u8 = 7;
+const HISTORY: u8 = 8;
+const VERSIONS: u8 = 9;
+const COLUMNS: u8 = 10;
+
+const TIP: &[u8] = b"tip";
+
+type Change = (u8, Vec<u8>, Option<Vec<u8>>);
+
+/// Where a final transaction is.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, sealpost_ledger::codec::Encode, sealpost_ledger::codec::Decode,
+)]
+#[bincode(crate = "sealpost_ledger::codec")]
+pub(super) struct TransactionPlace {
+    pub(super) height: BlockHeight,
+    pub(super) index: u32,
+    pub(super) transaction: (u32, u32),
+    pub(super) body: Option<(u32, u32)>,
+}
+
+/// Which way a list is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// The oldest first.
+    OldestFirst,
+    /// The newest first.
+    NewestFirst,
+}
+
+/// A place in a list, exclusive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cursor {
+    /// Height of the block.
+    pub height: BlockHeight,
+    /// Position in it.
+    pub index: u32,
+}
+
+/// An entry of a list of transactions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry {
+    /// Height of the block.
+    pub height: BlockHeight,
+    /// Position in it.
+    pub index: u32,
+    /// The transaction.
+    pub id: TransactionId,
+}
+
+/// A list of an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mailbox {
+    Received,
+    Sent,
+}
+
+pub(super) struct Index {
+    db: Db,
+}
+
+impl Index {
+    /// Opens the index, or makes an empty one.
+    pub(super) fn open(path: &Path) -> Result<Self, parity_db::Error> {
+        let mut options = Options::with_columns(path, COLUMNS);
+        options.stats = false;
+        let ordered = ColumnOptions { btree_index: true, ..ColumnOptions::default() };
+        for column in [VALUES, RECEIVED, SENT] {
+            if let Some(place) = options.columns.get_mut(usize::from(column)) {
+                *place = ordered.clone();
+            }
+        }
+        Db::open_or_create(&options).map(|db| Self { db })
+    }
+    /// The tip it has reached; `None` if it is empty.
+    pub(super) fn tip(&self) -> Result<Option<TipRecord>, ViewError> {
+        let bytes = self.get(META, TIP)?;
+        bytes.map(|bytes| decode("tip", &bytes, MAX_BYTES).map_err(ViewError::new)).transpose()
+    }
+    /// Puts the state of the genesis in.
+    pub(super) fn begin(&self, tip: &TipRecord, state: &GenesisState) -> Result<(), ViewError> {
+        let mut changes = vec![(META, TIP.to_vec(), Some(encode(tip)))];
+        changes.push((VERSIONS, 0_u64.to_be_bytes().to_vec(), Some(0_u64.to_be_bytes().to_vec())));
+        put_state(&mut changes, Some(&state.update), &state.changes);
+        self.db.commit(changes).map_err(ViewError::new)
+    }
+    /// Takes in a block: all of it in one commit.
+    pub(super) fn commit(&self, committed: &CommittedBlock, written: &Written) -> Result<(), ViewError> {
+        let (block, verified, tip) = (committed.block(), committed.verified(), committed.tip());
+        let height = block.height().get().to_be_bytes();
+        let mut changes = vec![(META, TIP.to_vec(), Some(encode(&tip.to_record())))];
+        changes.push((BLOCKS, block.hash().to_bytes().to_vec(), Some(height.to_vec())));
+        changes.push((VERSIONS, height.to_vec(), Some(tip.state_version().to_be_bytes().to_vec())));
+        put_transactions(&mut changes, block, written);
+        put_state(&mut changes, verified.update(), verified.changes());
+        for subtree in verified.subtrees() {
+            changes.push((HISTORY, subtree_key(subtree.level, subtree.index), Some(subtree.hash.to_vec())));
+        }
+        self.db.commit(changes).map_err(ViewError::new)
+    }
+    pub(super) fn height_of(&self, block: &BlockHash) -> Result<Option<BlockHeight>, ViewError> {
+        Ok(self.number(BLOCKS, block.as_bytes())?.map(BlockHeight::new))
+    }
+    pub(super) fn transaction(&self, id: &TransactionId) -> Result<Option<TransactionPlace>, ViewError> {
+        let bytes = self.get(TRANSACTIONS, id.as_bytes())?;
+        bytes.map(|bytes| decode("transaction place", &bytes, 64).map_err(ViewError::new)).transpose()
+    }
+    pub(super) fn state_version(&self, height: BlockHeight) -> Result<Option<u64>, ViewError> {
+        self.number(VERSIONS, &height.get().to_be_bytes())
+    }
+    pub(super) fn node(&self, key: &[u8]) -> Result<Option<Vec<u8>>, ViewError> {
+        self.get(NODES, key)
+    }
+    pub(super) fn value(&self, version: u64, key: &[u8; 32]) -> Result<Option<Vec<u8>>, ViewError> {
+        let mut iterator = self.db.iter(VALUES).map_err(ViewError::new)?;
+        iterator.seek(&value_key(key, version)).map_err(ViewError::new)?;
+        let next = iterator.next().map_err(ViewError::new)?;
+        Ok(next.and_then(|(found, value)| found.starts_with(key).then_some(value)))
+    }
+    pub(super) fn record(&self, key: &StateKey) -> Result<Option<StateRecord>, ViewError> {
+        let bytes = self.get(RECORDS, &key.hash())?;
+        bytes.map(|bytes| StateRecord::from_bytes(&bytes).map_err(ViewError::new)).transpose()
+    }
+    pub(super) fn subtree(&self, level: u8, index: u64) -> Result<Option<Node>, ViewError> {
+        let bytes = self.get(HISTORY, &subtree_key(level, index))?;
+        bytes.map(|bytes| Node::try_from(bytes).map_err(|_| wrong_length("subtree"))).transpose()
+    }
+    /// A page of an address's list, beyond `after`.
+    pub(super) fn list(
+        &self,
+        mailbox: Mailbox,
+        address: &Address,
+        after: Option<Cursor>,
+        limit: usize,
+        order: Order,
+    ) -> Result<Vec<Entry>, ViewError> {
+        let column = match mailbox {
+            Mailbox::Received => RECEIVED,
+            Mailbox::Sent => SENT,
+        };
+        let edge = match order {
+            Order::OldestFirst => Cursor { height: BlockHeight::GENESIS, index: 0 },
+            Order::NewestFirst => Cursor { height: BlockHeight::new(u64::MAX), index: u32::MAX },
+        };
+        let mut iterator = self.db.iter(column).map_err(ViewError::new)?;
+        iterator.seek(&mailbox_key(address, after.unwrap_or(edge))).map_err(ViewError::new)?;
+        let mut entries = Vec::new();
+        while entries.len() < limit {
+            let step = match order {
+                Order::OldestFirst => iterator.next(),
+                Order::NewestFirst => iterator.prev(),
+            };
+            let Some((key, value)) = step.map_err(ViewError::new)? else { break };
+            let Some(place) = key.strip_prefix(address.as_bytes()) else { break };
+            let cursor = cursor_of(place).ok_or_else(|| wrong_length("mailbox key"))?;
+            if after == Some(cursor) {
+                continue;
+            }
+            let id = TransactionId::from_bytes(value.try_into().map_err(|_| wrong_length("mailbox entry"))?);
+            entries.push(Entry { height: cursor.height, index: cursor.index, id });
+        }
+        Ok(entries)
+    }
+
+    fn get(&self, column: u8, key: &[u8]) -> Result<Option<Vec<u8>>, ViewError> {
+        self.db.get(column, key).map_err(ViewError::new)
+    }
+    fn number(&self, column: u8, key: &[u8]) -> Result<Option<u64>, ViewError> {
+        let bytes = self.get(column, key)?;
+        let number = |bytes: Vec<u8>| bytes.try_into().map(u64::from_be_bytes);
+        bytes.map(|bytes| number(bytes).map_err(|_| wrong_length("number"))).transpose()
+    }
+}
+
+fn put_transactions(changes: &mut Vec<Change>, block: &Block, written: &Written) {
+    let height = block.height();
+    let mut bodies = written.bodies.iter().copied();
+    for ((index, transaction), part) in (0_u32..).zip(block.transactions()).zip(&written.transactions) {
+        let id = transaction.id();
+        let body = transaction.message().and_then(|_| bodies.next());
+        let place = TransactionPlace { height, index, transaction: *part, body };
+        changes.push((TRANSACTIONS, id.to_bytes().to_vec(), Some(encode(&place))));
+        let cursor = Cursor { height, index };
+        changes.push((SENT, mailbox_key(&transaction.sender(), cursor), Some(id.to_bytes().to_vec())));
+        for recipient in transaction.message().into_iter().flat_map(|message| message.recipients()) {
+            changes.push((RECEIVED, mailbox_key(&recipient, cursor), Some(id.to_bytes().to_vec())));
+        }
+    }
+}
+
+fn put_state(
+    changes: &mut Vec<Change>,
+    update: Option<&StateUpdate>,
+    records: &BTreeMap<StateKey, StateRecord>,
+) {
+    if let Some(update) = update {
+        changes.extend(update.nodes.iter().map(|(key, node)| (NODES, key.clone(), Some(node.clone()))));
+        let values = update.values.iter();
+        changes.extend(values.map(|(key, v)| (VALUES, value_key(key, update.version), Some(v.clone()))));
+    }
+    changes.extend(records.iter().map(|(key, r)| (RECORDS, key.hash().to_vec(), Some(r.to_bytes()))));
+}
+
+/// Newer versions sort first, so that seeking forward meets the newest one that is not too new.
+fn value_key(key: &[u8; 32], version: u64) -> Vec<u8> {
+    [key.as_slice(), &(!version).to_be_bytes()].concat()
+}
+
+fn mailbox_key(address: &Address, cursor: Cursor) -> Vec<u8> {
+    [address.as_bytes().as_slice(), &cursor.height.get().to_be_bytes(), &cursor.index.to_be_bytes()].concat()
+}
+
+fn cursor_of(place: &[u8]) -> Option<Cursor> {
+    let (height, index) = place.split_first_chunk()?;
+    let height = BlockHeight::new(u64::from_be_bytes(*height));
+    Some(Cursor { height, index: u32::from_be_bytes(index.try_into().ok()?) })
+}
+
+fn subtree_key(level: u8, index: u64) -> Vec<u8> {
+    [[level].as_slice(), &index.to_be_bytes()].concat()
+}
+
+fn wrong_length(what: &str) -> ViewError {
+    ViewError::new(format_args!("the index's {what} has a wrong length"))
+}

@@ -1,0 +1,175 @@
+//! The journal: every final block, in order, on disk before anybody is told. It is the truth; all else in
+//! the data directory can be made again from it.
+//!
+//! Headers, certificates and transactions stand in one stream, bodies in another. A block's bodies are
+//! made durable first, so a block record on disk means that its bodies are there too.
+
+use super::StoreError;
+use super::frame::Kind;
+use super::record::{BlockRecord, Parts, decode_block, decode_bodies, encode_block, encode_bodies};
+use super::stream::{Place, Stream, TornEnd};
+use sealpost_ledger::block::Block;
+use sealpost_ledger::certificate::CommitCertificate;
+use sealpost_ledger::height::BlockHeight;
+use sealpost_ledger::message::Body;
+use std::path::Path;
+
+/// Where a block's records lie.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BlockPlace {
+    pub(super) block: Place,
+    pub(super) bodies: Option<Place>,
+}
+
+/// Where a new block's parts lie in their records.
+#[derive(Debug, Clone)]
+pub(super) struct Written {
+    /// Each transaction, in order.
+    pub(super) transactions: Parts,
+    /// Each body, in order.
+    pub(super) bodies: Parts,
+}
+
+#[derive(Debug)]
+pub(super) struct Journal {
+    blocks: Stream,
+    bodies: Stream,
+    places: Vec<BlockPlace>,
+}
+
+impl Journal {
+    /// Opens the journal, walks every frame and cuts off what was never finished (or only looks, with
+    /// [`TornEnd::Keep`]).
+    pub(super) fn open(dir: &Path, torn: TornEnd) -> Result<Self, StoreError> {
+        let mut bodies_at = Vec::<(u64, Place)>::new();
+        let bodies = Stream::open(dir, "bodies", torn, |found| {
+            if found.kind != Kind::Bodies || bodies_at.last().is_some_and(|(last, _)| *last >= found.height) {
+                return Err(out_of_order(dir, "bodies", found.place, found.height));
+            }
+            bodies_at.push((found.height, found.place));
+            Ok(())
+        })?;
+        let mut heights = bodies_at.iter().copied().peekable();
+        let mut places = Vec::new();
+        let blocks = Stream::open(dir, "headers", torn, |found| {
+            let expected = (places.len() as u64).saturating_add(1);
+            if found.kind != Kind::Block || found.height != expected {
+                return Err(out_of_order(dir, "headers", found.place, found.height));
+            }
+            let bodies = heights.next_if(|(height, _)| *height == found.height).map(|(_, place)| place);
+            places.push(BlockPlace { block: found.place, bodies });
+            Ok(())
+        })?;
+        let mut journal = Self { blocks, bodies, places };
+        let tip = journal.height().get();
+        // Bodies whose block was never finished.
+        if let Some((_, place)) = bodies_at.iter().find(|(height, _)| *height > tip)
+            && torn == TornEnd::Cut
+        {
+            journal.bodies.cut(*place)?;
+        }
+        Ok(journal)
+    }
+    /// Height of the last block.
+    pub(super) fn height(&self) -> BlockHeight {
+        BlockHeight::new(self.places.len() as u64)
+    }
+    /// Bytes cut off on opening.
+    pub(super) const fn cut_bytes(&self) -> u64 {
+        self.blocks.cut_bytes().saturating_add(self.bodies.cut_bytes())
+    }
+    /// Bytes of block records, and of bodies.
+    pub(super) fn bytes(&self) -> (u64, u64) {
+        (self.blocks.bytes(), self.bodies.bytes())
+    }
+    /// Where a block lies.
+    pub(super) fn place(&self, height: BlockHeight) -> Option<BlockPlace> {
+        let index = usize::try_from(height.previous()?.get()).ok()?;
+        self.places.get(index).copied()
+    }
+    /// Writes the next block. It is durable when this returns.
+    pub(super) fn append(
+        &mut self,
+        block: &Block,
+        certificate: &CommitCertificate,
+    ) -> Result<Written, StoreError> {
+        let height = block.height().get();
+        let (payload, mut transactions) = encode_block(block, certificate);
+        let (mut bodies, mut body_parts) = (None, Parts::new());
+        if !block.bodies().is_empty() {
+            let (payload, parts) = encode_bodies(block.bodies());
+            bodies = Some(self.bodies.append(Kind::Bodies, height, &payload)?);
+            body_parts = parts;
+            self.bodies.sync()?;
+        }
+        let at = self.blocks.append(Kind::Block, height, &payload)?;
+        self.blocks.sync()?;
+        self.places.push(BlockPlace { block: at, bodies });
+        transactions.remove(0);
+        Ok(Written { transactions, bodies: body_parts })
+    }
+    /// The places of a block's parts, as [`append`](Self::append) gave them.
+    pub(super) fn written(block: &Block, certificate: &CommitCertificate) -> Written {
+        let (_, mut transactions) = encode_block(block, certificate);
+        transactions.remove(0);
+        Written { transactions, bodies: encode_bodies(block.bodies()).1 }
+    }
+    /// A block's record.
+    pub(super) fn record(&self, height: BlockHeight) -> Result<Option<BlockRecord>, StoreError> {
+        let Some(place) = self.place(height) else { return Ok(None) };
+        let payload = self.blocks.read_checked(place.block)?;
+        decode_block(&payload).map(Some).map_err(|e| self.blocks.damaged(place.block, e.to_string()))
+    }
+    /// A block with its bodies.
+    pub(super) fn block(
+        &self,
+        height: BlockHeight,
+    ) -> Result<Option<(Block, CommitCertificate)>, StoreError> {
+        let Some(place) = self.place(height) else { return Ok(None) };
+        let Some(record) = self.record(height)? else { return Ok(None) };
+        let bodies = match place.bodies {
+            None => Vec::new(),
+            Some(at) => {
+                let payload = self.bodies.read_checked(at)?;
+                decode_bodies(&payload).map_err(|e| self.bodies.damaged(at, e.to_string()))?
+            }
+        };
+        let messages = record.transactions.iter().filter(|t| t.message().is_some()).count();
+        if messages != bodies.len() {
+            let what = format!("block {height} has {messages} messages, {} bodies are there", bodies.len());
+            return Err(self.bodies.damaged(place.bodies.unwrap_or(place.block), what));
+        }
+        Ok(Some((Block::new(record.header, record.transactions, bodies), record.certificate)))
+    }
+    /// One transaction's bytes.
+    pub(super) fn transaction(
+        &self,
+        height: BlockHeight,
+        part: (u32, u32),
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        let Some(place) = self.place(height) else { return Ok(None) };
+        self.blocks.read(place.block.part(part.0, part.1)).map(Some)
+    }
+    /// One body.
+    pub(super) fn body(&self, height: BlockHeight, part: (u32, u32)) -> Result<Option<Body>, StoreError> {
+        let Some(place) = self.place(height).and_then(|place| place.bodies) else { return Ok(None) };
+        self.bodies.read(place.part(part.0, part.1)).map(|bytes| Some(Body::new(bytes)))
+    }
+    /// The error for a block that is not what the rules allow.
+    pub(super) fn damaged(&self, height: BlockHeight, what: String) -> StoreError {
+        let Some(place) = self.place(height) else {
+            return StoreError::Fatal { reason: format!("block {height} is not in the journal") };
+        };
+        let (segment, offset) = (self.blocks.path(place.block.segment), place.block.offset);
+        StoreError::Damaged { segment, offset, height: Some(height.get()), what }
+    }
+}
+
+fn out_of_order(dir: &Path, stream: &str, place: Place, height: u64) -> StoreError {
+    StoreError::Damaged {
+        segment: dir.join(format!("{stream}-{:06}.log", place.segment.saturating_add(1))),
+        offset: place.offset,
+        height: Some(height),
+        what: "a record out of order".into(),
+    }
+}

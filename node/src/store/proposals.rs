@@ -1,0 +1,62 @@
+//! Blocks that are proposed and not yet decided. A validator's vote for a block leaves only after the
+//! block is here: whoever voted can still hand it out after a crash.
+
+use super::StoreError;
+use super::frame::Kind;
+use super::stream::{Stream, TornEnd};
+use sealpost_ledger::block::Block;
+use sealpost_ledger::hash::BlockHash;
+use sealpost_ledger::height::BlockHeight;
+use std::collections::HashMap;
+use std::path::Path;
+
+#[derive(Debug)]
+pub(super) struct Proposals {
+    stream: Stream,
+    blocks: HashMap<BlockHash, Block>,
+}
+
+impl Proposals {
+    /// Opens the file and forgets what is decided by now.
+    pub(super) fn open(dir: &Path, tip: BlockHeight) -> Result<Self, StoreError> {
+        let mut blocks = HashMap::new();
+        let stream = Stream::open(dir, "proposals", TornEnd::Cut, |found| {
+            if found.kind == Kind::Proposal
+                && found.height > tip.get()
+                && let Ok(block) = Block::from_bytes(&found.payload)
+            {
+                blocks.insert(block.hash(), block);
+            }
+            Ok(())
+        })?;
+        let mut proposals = Self { stream, blocks };
+        proposals.drop_decided(tip)?;
+        Ok(proposals)
+    }
+    /// Keeps a block. It is durable when this returns.
+    pub(super) fn put(&mut self, block: &Block) -> Result<(), StoreError> {
+        if self.blocks.contains_key(&block.hash()) {
+            return Ok(());
+        }
+        self.stream.append(Kind::Proposal, block.height().get(), &block.to_bytes())?;
+        self.stream.sync()?;
+        self.blocks.insert(block.hash(), block.clone());
+        Ok(())
+    }
+    /// A block by its hash.
+    pub(super) fn get(&self, hash: &BlockHash) -> Option<Block> {
+        self.blocks.get(hash).cloned()
+    }
+    /// All blocks proposed for a height.
+    pub(super) fn at(&self, height: BlockHeight) -> Vec<Block> {
+        self.blocks.values().filter(|block| block.height() == height).cloned().collect()
+    }
+    /// Forgets the proposals up to a decided height.
+    pub(super) fn drop_decided(&mut self, height: BlockHeight) -> Result<(), StoreError> {
+        self.blocks.retain(|_, block| block.height() > height);
+        if self.blocks.is_empty() {
+            self.stream.clear()?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,91 @@
+//! The payloads of the journal's records: parts with their lengths in front, so that one transaction or
+//! one body can be read without the rest of its block.
+
+use sealpost_ledger::block::{Block, Header};
+use sealpost_ledger::certificate::CommitCertificate;
+use sealpost_ledger::codec::{DecodeError, MAX_BYTES, decode, encode};
+use sealpost_ledger::message::Body;
+use sealpost_ledger::transaction::SignedTransaction;
+
+/// Where the parts of a record lie in its payload: start and length of each.
+pub(super) type Parts = Vec<(u32, u32)>;
+
+/// A block's record without bodies.
+#[derive(Debug, Clone)]
+pub(super) struct BlockRecord {
+    pub(super) header: Header,
+    pub(super) certificate: CommitCertificate,
+    pub(super) transactions: Vec<SignedTransaction>,
+}
+
+/// The payload of a block record: header and certificate, then each transaction.
+pub(super) fn encode_block(block: &Block, certificate: &CommitCertificate) -> (Vec<u8>, Parts) {
+    let mut parts = vec![encode(&(block.header().clone(), certificate.clone()))];
+    parts.extend(block.transactions().iter().map(SignedTransaction::to_bytes));
+    join(&parts)
+}
+
+/// The payload of a bodies record.
+pub(super) fn encode_bodies(bodies: &[Body]) -> (Vec<u8>, Parts) {
+    join(bodies.iter().map(|body| body.as_bytes()).collect::<Vec<_>>().as_slice())
+}
+
+/// Reads a block record.
+pub(super) fn decode_block(payload: &[u8]) -> Result<BlockRecord, DecodeError> {
+    let parts = split(payload)?;
+    let slices = slices(payload, &parts);
+    let (first, rest) = slices.split_first().ok_or_else(|| malformed("no header"))?;
+    let (header, certificate) = decode("block record", first, MAX_BYTES)?;
+    let transactions = rest.iter().map(|bytes| SignedTransaction::from_bytes(bytes));
+    Ok(BlockRecord { header, certificate, transactions: transactions.collect::<Result<_, _>>()? })
+}
+
+/// Reads a bodies record.
+pub(super) fn decode_bodies(payload: &[u8]) -> Result<Vec<Body>, DecodeError> {
+    let parts = split(payload)?;
+    Ok(slices(payload, &parts).into_iter().map(|bytes| Body::new(bytes.to_vec())).collect())
+}
+
+fn join<P: AsRef<[u8]>>(parts: &[P]) -> (Vec<u8>, Parts) {
+    let length = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    let mut payload = length(parts.len()).to_le_bytes().to_vec();
+    for part in parts {
+        payload.extend_from_slice(&length(part.as_ref().len()).to_le_bytes());
+    }
+    let mut places = Parts::with_capacity(parts.len());
+    for part in parts {
+        places.push((length(payload.len()), length(part.as_ref().len())));
+        payload.extend_from_slice(part.as_ref());
+    }
+    (payload, places)
+}
+
+fn split(payload: &[u8]) -> Result<Parts, DecodeError> {
+    let (count, mut lengths) = payload.split_first_chunk().ok_or_else(|| malformed("no count"))?;
+    let count = u32::from_le_bytes(*count);
+    let mut start = count.checked_mul(4).and_then(|n| n.checked_add(4)).ok_or_else(|| malformed("count"))?;
+    let mut parts = Parts::new();
+    for _ in 0..count {
+        let (length, rest) = lengths.split_first_chunk().ok_or_else(|| malformed("lengths"))?;
+        let length = u32::from_le_bytes(*length);
+        parts.push((start, length));
+        start = start.checked_add(length).ok_or_else(|| malformed("lengths"))?;
+        lengths = rest;
+    }
+    if u64::from(start) != payload.len() as u64 {
+        return Err(malformed("its parts do not fill it"));
+    }
+    Ok(parts)
+}
+
+fn slices<'a>(payload: &'a [u8], parts: &Parts) -> Vec<&'a [u8]> {
+    let place = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
+    let slice = |(start, length): &(u32, u32)| {
+        payload.get(place(*start)..place(*start).saturating_add(place(*length))).unwrap_or_default()
+    };
+    parts.iter().map(slice).collect()
+}
+
+fn malformed(reason: &str) -> DecodeError {
+    DecodeError::Malformed { what: "journal record", reason: reason.into() }
+}

@@ -1,0 +1,280 @@
+//! A stream of frames over numbered segment files: appended at the end, read by place, walked on opening.
+//!
+//! What was cut off in the middle of writing is dropped on opening. Anything else that does not fit is
+//! damage: it is named and nothing is dropped.
+//!
+//! With the feature `test-no-fsync` a stream keeps what it was given in memory and hands it to the
+//! operating system only now and then. That is what a node that acknowledges too early does, and leaving
+//! out the fsync alone would not show it: the system's page cache outlives a killed process.
+
+use super::StoreError;
+use super::frame::{HEAD_BYTES, Head, Kind, contains_head};
+use std::fs::{File, OpenOptions};
+use std::io::{BufReader, Read, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+/// A segment that has grown beyond this is followed by a new one.
+const SEGMENT_BYTES: u64 = 256 * 1024 * 1024;
+/// With `test-no-fsync`: so many bytes are held back.
+const HELD_BACK_BYTES: usize = 256 * 1024;
+
+/// Where a payload lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) segment: u32,
+    pub(super) offset: u64,
+    pub(super) length: u32,
+}
+
+impl Place {
+    /// A part of the payload.
+    pub(super) fn part(self, start: u32, length: u32) -> Self {
+        Self { offset: self.offset.saturating_add(start.into()), length, ..self }
+    }
+}
+
+/// A frame met on the walk.
+pub(super) struct Found {
+    pub(super) place: Place,
+    pub(super) kind: Kind,
+    pub(super) height: u64,
+    pub(super) payload: Vec<u8>,
+}
+
+/// Whether a walk may cut off a torn end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TornEnd {
+    /// Cut it off.
+    Cut,
+    /// Leave the file as it is and only stop there.
+    #[allow(dead_code, reason = "the check of a directory opens it so")]
+    Keep,
+}
+
+#[derive(Debug)]
+pub(super) struct Stream {
+    dir: PathBuf,
+    name: &'static str,
+    segments: Vec<File>,
+    written: u64,
+    pending: Vec<u8>,
+    cut_bytes: u64,
+}
+
+impl Stream {
+    /// Opens the stream and shows every whole frame in it.
+    pub(super) fn open(
+        dir: &Path,
+        name: &'static str,
+        torn: TornEnd,
+        mut visit: impl FnMut(Found) -> Result<(), StoreError>,
+    ) -> Result<Self, StoreError> {
+        let (segments, pending) = Default::default();
+        let mut stream = Self { dir: dir.into(), name, segments, written: 0, pending, cut_bytes: 0 };
+        while stream.path(stream.count()).exists() {
+            let path = stream.path(stream.count());
+            let writable = torn == TornEnd::Cut;
+            let file = OpenOptions::new().read(true).append(writable).open(&path);
+            stream.segments.push(file.map_err(|e| StoreError::io("open", &path, e))?);
+        }
+        for segment in 0..stream.count() {
+            stream.walk(segment, torn, &mut visit)?;
+        }
+        if stream.segments.is_empty() && torn == TornEnd::Cut {
+            stream.add_segment()?;
+        }
+        Ok(stream)
+    }
+    /// Bytes of a torn end that were cut off on opening.
+    pub(super) const fn cut_bytes(&self) -> u64 {
+        self.cut_bytes
+    }
+    /// Path of a segment.
+    pub(super) fn path(&self, segment: u32) -> PathBuf {
+        self.dir.join(format!("{}-{:06}.log", self.name, segment.saturating_add(1)))
+    }
+    /// Bytes of all segments.
+    pub(super) fn bytes(&self) -> u64 {
+        let earlier = self.segments.iter().rev().skip(1);
+        let earlier: u64 = earlier.filter_map(|file| file.metadata().ok()).map(|m| m.len()).sum();
+        earlier.saturating_add(self.end())
+    }
+    /// Appends a frame. It is durable after the next [`sync`](Self::sync).
+    pub(super) fn append(&mut self, kind: Kind, height: u64, payload: &[u8]) -> Result<Place, StoreError> {
+        if self.end() > SEGMENT_BYTES {
+            self.flush()?;
+            self.sync_file()?;
+            self.add_segment()?;
+        }
+        let head = Head::of(kind, height, payload)
+            .ok_or(StoreError::TooLong { length: payload.len(), limit: super::frame::MAX_PAYLOAD_BYTES })?;
+        let segment = self.count().saturating_sub(1);
+        let offset = self.end().saturating_add(HEAD_BYTES as u64);
+        self.pending.extend_from_slice(&head.to_bytes());
+        self.pending.extend_from_slice(payload);
+        Ok(Place { segment, offset, length: head.length })
+    }
+    /// Makes everything appended so far durable.
+    pub(super) fn sync(&mut self) -> Result<(), StoreError> {
+        if cfg!(feature = "test-no-fsync") {
+            return if self.pending.len() > HELD_BACK_BYTES { self.flush() } else { Ok(()) };
+        }
+        self.flush()?;
+        self.sync_file()
+    }
+    /// Reads a payload or a part of one.
+    pub(super) fn read(&self, place: Place) -> Result<Vec<u8>, StoreError> {
+        let path = || self.path(place.segment);
+        let length = usize::try_from(place.length).unwrap_or(usize::MAX);
+        let last = place.segment == self.count().saturating_sub(1);
+        if last && place.offset >= self.written {
+            let start = usize::try_from(place.offset.saturating_sub(self.written)).unwrap_or(usize::MAX);
+            let bytes = self.pending.get(start..start.saturating_add(length));
+            return bytes.map(<[u8]>::to_vec).ok_or_else(|| self.damaged(place, "no such place".into()));
+        }
+        let index = usize::try_from(place.segment).unwrap_or(usize::MAX);
+        let file = self.segments.get(index).ok_or_else(|| self.damaged(place, "segment missing".into()))?;
+        let mut bytes = vec![0; length];
+        file.read_exact_at(&mut bytes, place.offset).map_err(|e| StoreError::io("read", &path(), e))?;
+        Ok(bytes)
+    }
+    /// Reads a whole payload and checks it against its frame.
+    pub(super) fn read_checked(&self, place: Place) -> Result<Vec<u8>, StoreError> {
+        let head_bytes = u32::try_from(HEAD_BYTES).unwrap_or(0);
+        let start = place.offset.saturating_sub(HEAD_BYTES as u64);
+        let whole = Place { offset: start, length: place.length.saturating_add(head_bytes), ..place };
+        let mut bytes = self.read(whole)?;
+        let payload = bytes.split_off(HEAD_BYTES.min(bytes.len()));
+        let head = Head::parse(&bytes).ok_or_else(|| self.damaged(whole, "the frame's head".into()))?;
+        if !head.matches(&payload) {
+            return Err(self.damaged(whole, format!("the record of height {}", head.height)));
+        }
+        Ok(payload)
+    }
+    /// Drops the frame at `place` and all after it in its segment, which is the last.
+    pub(super) fn cut(&mut self, place: Place) -> Result<(), StoreError> {
+        self.flush()?;
+        let offset = place.offset.saturating_sub(HEAD_BYTES as u64);
+        self.set_length(offset)
+    }
+    /// Drops every frame of the last segment.
+    pub(super) fn clear(&mut self) -> Result<(), StoreError> {
+        self.pending.clear();
+        self.set_length(0)
+    }
+    /// The error for a place where the stream is not as it was written.
+    pub(super) fn damaged(&self, place: Place, what: String) -> StoreError {
+        StoreError::Damaged { segment: self.path(place.segment), offset: place.offset, height: None, what }
+    }
+
+    fn count(&self) -> u32 {
+        u32::try_from(self.segments.len()).unwrap_or(u32::MAX)
+    }
+    fn end(&self) -> u64 {
+        self.written.saturating_add(self.pending.len() as u64)
+    }
+    fn last_path(&self) -> PathBuf {
+        self.path(self.count().saturating_sub(1))
+    }
+    fn add_segment(&mut self) -> Result<(), StoreError> {
+        let path = self.path(self.count());
+        let file = OpenOptions::new().read(true).append(true).create_new(true).open(&path);
+        self.segments.push(file.map_err(|e| StoreError::io("create", &path, e))?);
+        self.written = 0;
+        // A file is there after a power cut only if its folder was synced too.
+        let folder = File::open(&self.dir).and_then(|folder| folder.sync_all());
+        folder.map_err(|e| StoreError::io("sync", &self.dir, e))
+    }
+    fn flush(&mut self) -> Result<(), StoreError> {
+        let path = self.last_path();
+        let Some(file) = self.segments.last_mut() else { return Ok(()) };
+        file.write_all(&self.pending).map_err(|e| StoreError::io("write", &path, e))?;
+        self.written = self.written.saturating_add(self.pending.len() as u64);
+        self.pending.clear();
+        Ok(())
+    }
+    fn sync_file(&self) -> Result<(), StoreError> {
+        let Some(file) = self.segments.last() else { return Ok(()) };
+        file.sync_data().map_err(|e| StoreError::io("sync", &self.last_path(), e))
+    }
+    fn set_length(&mut self, length: u64) -> Result<(), StoreError> {
+        let path = self.last_path();
+        let Some(file) = self.segments.last() else { return Ok(()) };
+        file.set_len(length).and_then(|()| file.sync_all()).map_err(|e| StoreError::io("cut", &path, e))?;
+        self.written = length;
+        Ok(())
+    }
+    fn walk(
+        &mut self,
+        segment: u32,
+        torn: TornEnd,
+        visit: &mut impl FnMut(Found) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let path = self.path(segment);
+        let io = |e| StoreError::io("read", &path, e);
+        let file = File::open(&path).map_err(io)?;
+        let end = file.metadata().map_err(io)?.len();
+        let mut reader = BufReader::with_capacity(1 << 20, file);
+        let mut offset = 0_u64;
+        self.written = end;
+        while offset < end {
+            let left = end.saturating_sub(offset);
+            let mut head_bytes = vec![0; HEAD_BYTES.min(usize::try_from(left).unwrap_or(usize::MAX))];
+            reader.read_exact(&mut head_bytes).map_err(io)?;
+            let place = Place { segment, offset, length: 0 };
+            let Some(head) = Head::parse(&head_bytes) else {
+                let mut rest = head_bytes.split_off(1.min(head_bytes.len()));
+                reader.read_to_end(&mut rest).map_err(io)?;
+                if contains_head(&rest) {
+                    return Err(self.damaged(place, "a frame's head".into()));
+                }
+                return self.end_torn(place, left, torn, "a frame's head");
+            };
+            let frame = (HEAD_BYTES as u64).saturating_add(head.length.into());
+            if frame > left {
+                return self.end_torn(place, left, torn, "an incomplete record");
+            }
+            let mut payload = vec![0; usize::try_from(head.length).unwrap_or(usize::MAX)];
+            reader.read_exact(&mut payload).map_err(io)?;
+            if !head.matches(&payload) {
+                if frame == left {
+                    return self.end_torn(place, left, torn, "the last record");
+                }
+                return Err(StoreError::Damaged {
+                    segment: path,
+                    offset,
+                    height: Some(head.height),
+                    what: "a record's checksum".into(),
+                });
+            }
+            let place =
+                Place { segment, offset: offset.saturating_add(HEAD_BYTES as u64), length: head.length };
+            visit(Found { place, kind: head.kind, height: head.height, payload })?;
+            offset = offset.saturating_add(frame);
+        }
+        Ok(())
+    }
+    /// Ends the walk at a frame that was never finished. Only the last segment can have one.
+    fn end_torn(&mut self, place: Place, left: u64, torn: TornEnd, what: &str) -> Result<(), StoreError> {
+        if place.segment != self.count().saturating_sub(1) {
+            return Err(self.damaged(place, what.into()));
+        }
+        self.cut_bytes = left;
+        match torn {
+            TornEnd::Cut => self.set_length(place.offset),
+            TornEnd::Keep => Ok(()),
+        }
+    }
+}
+
+impl Drop for Stream {
+    /// A clean end loses nothing, not even with `test-no-fsync`.
+    fn drop(&mut self) {
+        if !self.pending.is_empty()
+            && let Err(error) = self.flush().and_then(|()| self.sync_file())
+        {
+            tracing::error!(%error, "the end of the journal could not be written");
+        }
+    }
+}
