@@ -13,6 +13,10 @@ mod proposals;
 mod record;
 mod recovery;
 mod stream;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 mod view;
 
 pub use directory::FORMAT;

@@ -1,0 +1,113 @@
+//! A chain of one validator that really signs, for the store's tests.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use super::Store;
+use sealpost_ledger::address::Address;
+use sealpost_ledger::certificate::{CommitCertificate, CommitSignature, VoteKind, vote_digest};
+use sealpost_ledger::chain::{CommittedBlock, propose};
+use sealpost_ledger::genesis::Genesis;
+use sealpost_ledger::hash::{ContentCommit, KeyCommit};
+use sealpost_ledger::height::BlockHeight;
+use sealpost_ledger::key_bundle::KeyBundle;
+use sealpost_ledger::message::{Body, Message, Mode, Slot, SlotRecipient, Suite};
+use sealpost_ledger::receipt::receipt_commit;
+use sealpost_ledger::signature::{PublicKey, SigningKey};
+use sealpost_ledger::transaction::{Payload, Transaction, VerifiedTransaction};
+use std::sync::Arc;
+
+pub(super) const SENDER: u8 = 2;
+pub(super) const RECIPIENT: u8 = 3;
+
+/// A network of one validator, with a store's view of it.
+pub(super) struct Chain {
+    pub(super) genesis: Arc<Genesis>,
+    validator: SigningKey,
+}
+
+pub(super) fn key(number: u8) -> SigningKey {
+    SigningKey::from_bytes(&[number; 32]).unwrap()
+}
+
+pub(super) fn address(number: u8) -> Address {
+    Address::new(key(number).public_key())
+}
+
+impl Chain {
+    pub(super) fn new(name: &str) -> Self {
+        let validator = key(1);
+        let json = serde_json::json!({
+            "format": "sealpost-genesis/1", "chain_name": name, "address_prefix": "t", "time_ms": 1000,
+            "validators": [{"name": "one", "public_key": validator.public_key(), "power": 1}],
+            "limits": {"block_bytes": 65536, "body_bytes": 4096, "slots": 4, "expiry_window": 1000},
+            "postage": {"floor": 0, "strangers_percent": 100, "member_quota_bytes": 0},
+            "timing": {"block_interval_ms": 0, "heartbeat_ms": 1000, "clock_drift_ms": 1000},
+            "members": [], "retention_blocks": 0
+        });
+        let genesis = Arc::new(Genesis::parse(json.to_string().as_bytes()).unwrap());
+        Self { genesis, validator }
+    }
+    /// A message from the sender to the recipient.
+    pub(super) fn message(&self, text: &str) -> VerifiedTransaction {
+        let body = Body::new(text.as_bytes().to_vec());
+        let slot = Slot {
+            recipient: SlotRecipient::Named { address: address(RECIPIENT), bundle: 1 },
+            ecies_share: [1; _],
+            ml_kem_share: None,
+            wrapped_key: [2; _],
+            receipt_commit: receipt_commit(&[9; 32]),
+        };
+        let message = Message {
+            suite: Suite::Ecies,
+            mode: Mode::Open,
+            slots: vec![slot],
+            key_commit: KeyCommit::from_bytes([4; 32]),
+            content_commit: ContentCommit::from_bytes([5; 32]),
+            body_hash: body.hash(),
+            body_length: u32::try_from(text.len()).unwrap(),
+        };
+        self.sign(Payload::Message(message), Some(body))
+    }
+    /// The sender's key bundle with that number: a transaction that changes the state.
+    pub(super) fn bundle(&self, sequence: u64) -> VerifiedTransaction {
+        let mut ecies = [2; 33];
+        ecies[1..].copy_from_slice(PublicKey::as_bytes(&key(SENDER).public_key()));
+        let valid_until = BlockHeight::new(1_000_000);
+        self.sign(Payload::KeyBundle(KeyBundle { sequence, ecies, ml_kem: None, valid_until }), None)
+    }
+    /// The next block after a store's tip, made final.
+    pub(super) fn next(&self, store: &Store, transactions: Vec<VerifiedTransaction>) -> CommittedBlock {
+        let tip = store.tip();
+        let count = transactions.len();
+        let proposal = propose(&tip, store, transactions, 2_000, self.validator.public_key()).unwrap();
+        assert_eq!(proposal.block.block().transactions().len(), count, "{:?}", proposal.refused);
+        let (height, block) = (tip.next_height(), proposal.block.block().hash());
+        let digest = vote_digest(&self.genesis.chain_id(), VoteKind::Precommit, height, 0, Some(&block));
+        let signature = self.validator.sign(&digest, &[0; 32]).unwrap();
+        let signatures = vec![CommitSignature { validator: 0, signature }];
+        proposal.block.commit(CommitCertificate { height, round: 0, block, signatures }).unwrap()
+    }
+    /// Appends blocks: each with a message and a key bundle, every third one empty.
+    pub(super) fn grow(&self, store: &Store, blocks: u64) {
+        for _ in 0..blocks {
+            let height = store.tip().next_height().get();
+            let bundles = height - height / 3;
+            let transactions = match height % 3 {
+                0 => Vec::new(),
+                _ => vec![self.message(&format!("message {height}")), self.bundle(bundles)],
+            };
+            store.append(&self.next(store, transactions)).unwrap();
+        }
+    }
+    fn sign(&self, payload: Payload, body: Option<Body>) -> VerifiedTransaction {
+        let transaction = Transaction {
+            version: 1,
+            chain: self.genesis.chain_id(),
+            sender: address(SENDER),
+            expiry: BlockHeight::new(900),
+            payload,
+            nonce: 0,
+        };
+        transaction.sign(&key(SENDER), &[0; 32]).unwrap().verify(body, &self.genesis).unwrap()
+    }
+}

@@ -1,0 +1,234 @@
+//! What the store promises, tried on real directories.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+
+use super::testing::{Chain, RECIPIENT, SENDER, address};
+use super::*;
+use std::fs;
+use tempfile::TempDir;
+
+fn open(dir: &Path, chain: &Chain) -> (Store, Recovery) {
+    Store::open(dir, chain.genesis.clone()).unwrap()
+}
+
+fn grown(blocks: u64) -> (TempDir, Chain) {
+    let (dir, chain) = (TempDir::new().unwrap(), Chain::new("one"));
+    let (store, _) = open(dir.path(), &chain);
+    chain.grow(&store, blocks);
+    drop(store);
+    (dir, chain)
+}
+
+fn copy(from: &Path) -> TempDir {
+    fn walk(from: &Path, to: &Path) {
+        fs::create_dir_all(to).unwrap();
+        for entry in fs::read_dir(from).unwrap() {
+            let entry = entry.unwrap();
+            let to = to.join(entry.file_name());
+            if entry.path().is_dir() {
+                walk(&entry.path(), &to);
+            } else {
+                fs::copy(entry.path(), to).unwrap();
+            }
+        }
+    }
+    let to = TempDir::new().unwrap();
+    walk(from, to.path());
+    to
+}
+
+/// Everything a reader can ask, as text.
+fn answers(store: &Store) -> String {
+    let mut text = format!("{:?}\n", store.tip().to_record());
+    for height in (1..=store.tip().height().get()).map(BlockHeight::new) {
+        let block = store.block(height).unwrap().unwrap();
+        assert_eq!(store.height_of(&block.hash()).unwrap(), Some(height));
+        for (index, (transaction, body)) in block.with_bodies().enumerate() {
+            let located = store.transaction(&transaction.id()).unwrap().unwrap();
+            assert_eq!((located.height, located.index as usize), (height, index));
+            assert_eq!(located.transaction, *transaction);
+            assert_eq!(store.body(&transaction.id()).unwrap().as_ref(), body);
+        }
+        let key = StateKey::Directory(address(SENDER));
+        let (record, proof) = store.prove(&key, height).unwrap().unwrap();
+        proof.verify_present(&block.header().state_root, &key, &record.clone().unwrap()).unwrap();
+        let leaf = store.subtree(0, height.get() - 1).unwrap();
+        text += &format!("{block:?} {:?} {record:?} {leaf:?}\n", store.header(height).unwrap());
+    }
+    let page = |order| store.received(&address(RECIPIENT), None, 100, order).unwrap();
+    text + &format!("{:?} {:?}", page(Order::OldestFirst), page(Order::NewestFirst))
+}
+
+fn journal_file(dir: &Path, name: &str) -> PathBuf {
+    dir.join("journal").join(format!("{name}-000001.log"))
+}
+
+#[test]
+fn a_reopened_store_gives_the_same_answers() {
+    let (dir, chain) = (TempDir::new().unwrap(), Chain::new("one"));
+    let (store, recovery) = open(dir.path(), &chain);
+    assert_eq!(recovery, Recovery::default());
+    chain.grow(&store, 7);
+    let before = answers(&store);
+    drop(store);
+    let (store, recovery) = open(dir.path(), &chain);
+    assert_eq!(recovery, Recovery::default());
+    assert_eq!(answers(&store), before);
+}
+
+#[test]
+fn an_append_out_of_order_is_refused_and_does_no_harm() {
+    let (dir, chain) = (TempDir::new().unwrap(), Chain::new("one"));
+    let (store, _) = open(dir.path(), &chain);
+    let block = chain.next(&store, vec![chain.bundle(1)]);
+    store.append(&block).unwrap();
+    assert!(matches!(store.append(&block), Err(StoreError::NotNext { .. })));
+    store.append(&chain.next(&store, vec![])).unwrap();
+}
+
+#[test]
+fn a_torn_end_is_cut_off_wherever_it_was_torn() {
+    let (dir, chain) = grown(4);
+    let path = journal_file(dir.path(), "headers");
+    let whole = fs::read(&path).unwrap();
+    let (store, _) = open(dir.path(), &chain);
+    store.append(&chain.next(&store, vec![])).unwrap();
+    drop(store);
+    let longer = fs::read(&path).unwrap();
+    for length in whole.len()..longer.len() {
+        fs::write(&path, &longer[..length]).unwrap();
+        let journal = Journal::open(&dir.path().join("journal"), stream::TornEnd::Cut).unwrap();
+        assert_eq!(journal.height().get(), 4, "cut at {length}");
+        assert_eq!(fs::read(&path).unwrap(), whole);
+    }
+    let (store, recovery) = open(dir.path(), &chain);
+    assert_eq!(store.tip().height().get(), 4);
+    assert_eq!(recovery.rebuilt, Some(RebuildReason::Disagrees), "the index knew block 5");
+    chain.grow(&store, 2);
+}
+
+#[test]
+fn bodies_without_their_block_are_cut_off() {
+    let (dir, chain) = grown(3);
+    let headers = fs::read(journal_file(dir.path(), "headers")).unwrap();
+    let bodies = fs::read(journal_file(dir.path(), "bodies")).unwrap();
+    let (store, _) = open(dir.path(), &chain);
+    chain.grow(&store, 1);
+    drop(store);
+    fs::write(journal_file(dir.path(), "headers"), headers).unwrap();
+    let (store, _) = open(dir.path(), &chain);
+    assert_eq!(fs::read(journal_file(dir.path(), "bodies")).unwrap(), bodies);
+    chain.grow(&store, 3);
+    answers(&store);
+}
+
+#[test]
+fn a_flipped_byte_before_the_last_record_is_damage_and_drops_nothing() {
+    for name in ["headers", "bodies"] {
+        let (dir, _chain) = grown(5);
+        let path = journal_file(dir.path(), name);
+        let whole = fs::read(&path).unwrap();
+        let head = frame::Head::parse(&whole).unwrap();
+        let first = frame::HEAD_BYTES + usize::try_from(head.length).unwrap();
+        for at in 0..first {
+            let mut changed = whole.clone();
+            changed[at] ^= 0x10;
+            fs::write(&path, &changed).unwrap();
+            let error = Journal::open(&dir.path().join("journal"), stream::TornEnd::Cut).unwrap_err();
+            assert!(matches!(error, StoreError::Damaged { .. }), "{name} byte {at}: {error}");
+            assert_eq!(fs::read(&path).unwrap(), changed, "nothing may be cut off");
+        }
+    }
+}
+
+#[test]
+fn a_deleted_index_is_made_anew() {
+    let (dir, chain) = grown(6);
+    let (store, _) = open(dir.path(), &chain);
+    let before = answers(&store);
+    drop(store);
+    fs::remove_dir_all(dir.path().join("index")).unwrap();
+    let (store, recovery) = open(dir.path(), &chain);
+    assert_eq!((recovery.rebuilt, recovery.replayed_blocks), (Some(RebuildReason::Missing), 6));
+    assert_eq!(answers(&store), before);
+}
+
+#[test]
+fn an_older_index_is_rolled_forward() {
+    let (dir, chain) = grown(3);
+    let older = copy(&dir.path().join("index"));
+    let (store, _) = open(dir.path(), &chain);
+    chain.grow(&store, 4);
+    let before = answers(&store);
+    drop(store);
+    fs::remove_dir_all(dir.path().join("index")).unwrap();
+    fs::rename(older.path(), dir.path().join("index")).unwrap();
+    let (store, recovery) = open(dir.path(), &chain);
+    assert_eq!((recovery.rebuilt, recovery.replayed_blocks), (None, 4));
+    assert_eq!(answers(&store), before);
+}
+
+#[test]
+fn an_index_of_garbage_is_made_anew() {
+    let (dir, chain) = grown(3);
+    fs::write(dir.path().join("index").join("metadata"), b"nonsense").unwrap();
+    let (store, recovery) = open(dir.path(), &chain);
+    assert_eq!(recovery.rebuilt, Some(RebuildReason::Unreadable));
+    answers(&store);
+}
+
+#[test]
+fn a_held_directory_is_refused_and_the_holder_named() {
+    let (dir, chain) = (TempDir::new().unwrap(), Chain::new("one"));
+    let (_store, _) = open(dir.path(), &chain);
+    let error = Store::open(dir.path(), chain.genesis.clone()).err().unwrap();
+    let StoreError::Locked { pid, .. } = error else { panic!("{error}") };
+    assert_eq!(pid, std::process::id().to_string());
+}
+
+#[test]
+fn the_data_of_another_network_is_refused() {
+    let (dir, _) = grown(1);
+    let error = Store::open(dir.path(), Chain::new("two").genesis).err().unwrap();
+    assert!(matches!(error, StoreError::OtherChain { .. }), "{error}");
+}
+
+#[test]
+fn a_proposal_outlives_a_restart_until_its_height_is_decided() {
+    let (dir, chain) = grown(2);
+    let (store, _) = open(dir.path(), &chain);
+    let block = chain.next(&store, vec![]);
+    store.put_proposal(block.block()).unwrap();
+    drop(store);
+    let (store, _) = open(dir.path(), &chain);
+    assert_eq!(store.proposal(&block.block().hash()).as_ref(), Some(block.block().as_ref()));
+    assert_eq!(store.proposals_at(BlockHeight::new(3)).len(), 1);
+    store.append(&block).unwrap();
+    assert_eq!(store.proposal(&block.block().hash()), None);
+    drop(store);
+    let (store, _) = open(dir.path(), &chain);
+    assert_eq!(store.proposal(&block.block().hash()), None);
+}
+
+#[test]
+fn pages_join_without_gap_or_repetition() {
+    let (dir, chain) = grown(9);
+    let (store, _) = open(dir.path(), &chain);
+    for order in [Order::OldestFirst, Order::NewestFirst] {
+        let all = store.sent(&address(SENDER), None, 100, order).unwrap();
+        assert_eq!(all.len(), 12);
+        assert!(all.is_sorted_by_key(|e| match order {
+            Order::OldestFirst => (i128::from(e.height.get()), i128::from(e.index)),
+            Order::NewestFirst => (-i128::from(e.height.get()), -i128::from(e.index)),
+        }));
+        let (mut joined, mut after) = (Vec::new(), None);
+        loop {
+            let page = store.sent(&address(SENDER), after, 5, order).unwrap();
+            let Some(last) = page.last() else { break };
+            after = Some(Cursor { height: last.height, index: last.index });
+            joined.extend(page);
+        }
+        assert_eq!(joined, all);
+    }
+    assert!(store.sent(&address(9), None, 5, Order::NewestFirst).unwrap().is_empty());
+}
