@@ -5,6 +5,7 @@
 //! process holds the directory. After an error of the disk the store refuses to go on: what the disk kept
 //! is known only after opening it again.
 
+mod check;
 mod directory;
 mod frame;
 mod index;
@@ -19,6 +20,7 @@ mod testing;
 mod tests;
 mod view;
 
+pub use check::{CheckError, CheckReport, check};
 pub use directory::FORMAT;
 pub use index::{Cursor, Entry, Order};
 pub use recovery::{RebuildReason, Recovery};
@@ -56,7 +58,7 @@ pub enum StoreError {
         source: std::io::Error,
     },
     /// Another process holds the directory.
-    #[error("{path} is held by process {pid}; stop that node first, or choose another --home")]
+    #[error("{path} is held by process {pid}; stop that node first, or choose another --home", path = .path.display())]
     Locked {
         /// The lock file.
         path: PathBuf,

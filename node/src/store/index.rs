@@ -14,6 +14,7 @@ use sealpost_ledger::hash::{BlockHash, TransactionId};
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::merkle::Node;
 use sealpost_ledger::state::{StateKey, StateRecord, StateUpdate, ViewError};
+use sealpost_ledger::transaction::SignedTransaction;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -188,6 +189,16 @@ impl Index {
         Ok(entries)
     }
 
+    /// Whether the lists of its sender and its recipients name a transaction at its place.
+    pub(super) fn is_listed(&self, transaction: &SignedTransaction, at: Cursor) -> Result<bool, ViewError> {
+        for (column, key) in listings(transaction, at) {
+            if self.get(column, &key)?.as_deref() != Some(transaction.id().as_bytes()) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     fn get(&self, column: u8, key: &[u8]) -> Result<Option<Vec<u8>>, ViewError> {
         self.db.get(column, key).map_err(ViewError::new)
     }
@@ -206,12 +217,16 @@ fn put_transactions(changes: &mut Vec<Change>, block: &Block, written: &Written)
         let body = transaction.message().and_then(|_| bodies.next());
         let place = TransactionPlace { height, index, transaction: *part, body };
         changes.push((TRANSACTIONS, id.to_bytes().to_vec(), Some(encode(&place))));
-        let cursor = Cursor { height, index };
-        changes.push((SENT, mailbox_key(&transaction.sender(), cursor), Some(id.to_bytes().to_vec())));
-        for recipient in transaction.message().into_iter().flat_map(|message| message.recipients()) {
-            changes.push((RECEIVED, mailbox_key(&recipient, cursor), Some(id.to_bytes().to_vec())));
-        }
+        let listings = listings(transaction, Cursor { height, index });
+        changes.extend(listings.map(|(column, key)| (column, key, Some(id.to_bytes().to_vec()))));
     }
+}
+
+/// The entries of a transaction in the lists of addresses.
+fn listings(transaction: &SignedTransaction, at: Cursor) -> impl Iterator<Item = (u8, Vec<u8>)> {
+    let sent = (SENT, mailbox_key(&transaction.sender(), at));
+    let recipients = transaction.message().into_iter().flat_map(|message| message.recipients());
+    std::iter::once(sent).chain(recipients.map(move |address| (RECEIVED, mailbox_key(&address, at))))
 }
 
 fn put_state(

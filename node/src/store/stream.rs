@@ -48,7 +48,6 @@ pub(super) enum TornEnd {
     /// Cut it off.
     Cut,
     /// Leave the file as it is and only stop there.
-    #[allow(dead_code, reason = "the check of a directory opens it so")]
     Keep,
 }
 

@@ -232,3 +232,72 @@ fn pages_join_without_gap_or_repetition() {
     }
     assert!(store.sent(&address(9), None, 5, Order::NewestFirst).unwrap().is_empty());
 }
+
+fn checked(dir: &Path, chain: &Chain) -> Result<CheckReport, CheckError> {
+    check(dir, &chain.genesis, |_, _| {})
+}
+
+#[test]
+fn a_sound_directory_checks_with_and_without_its_index() {
+    let (dir, chain) = grown(7);
+    let report = checked(dir.path(), &chain).unwrap();
+    assert_eq!((report.blocks, report.transactions, report.bodies, report.torn_bytes), (7, 10, 5, 0));
+    assert_eq!(report.indexed, Some(BlockHeight::new(7)));
+    fs::remove_dir_all(dir.path().join("index")).unwrap();
+    let report = checked(dir.path(), &chain).unwrap();
+    assert_eq!((report.blocks, report.indexed), (7, None));
+    assert!(!dir.path().join("index").exists(), "a check makes nothing");
+}
+
+#[test]
+fn a_check_names_the_first_damaged_record() {
+    let (dir, chain) = grown(5);
+    let path = journal_file(dir.path(), "headers");
+    let mut bytes = fs::read(&path).unwrap();
+    let first = usize::try_from(frame::Head::parse(&bytes).unwrap().length).unwrap() + frame::HEAD_BYTES;
+    for record in [first, 0] {
+        bytes[record + frame::HEAD_BYTES + 40] ^= 1;
+        fs::write(&path, &bytes).unwrap();
+        let error = checked(dir.path(), &chain).unwrap_err();
+        let CheckError::Store(StoreError::Damaged { offset, segment, .. }) = error else { panic!("{error}") };
+        assert_eq!((offset, &segment), (record as u64, &path));
+    }
+}
+
+#[test]
+fn a_check_finds_a_block_whose_frame_is_sound_and_whose_content_is_not() {
+    let (dir, chain) = grown(2);
+    let journal = dir.path().join("journal");
+    let (block, mut certificate) = {
+        let journal = Journal::open(&journal, stream::TornEnd::Keep).unwrap();
+        journal.block(BlockHeight::new(2)).unwrap().unwrap()
+    };
+    certificate.round = 7;
+    let (payload, _) = record::encode_block(&block, &certificate);
+    let mut headers = stream::Stream::open(&journal, "headers", stream::TornEnd::Cut, |_| Ok(())).unwrap();
+    let second = Journal::open(&journal, stream::TornEnd::Keep).unwrap().place(BlockHeight::new(2)).unwrap();
+    headers.cut(second.block).unwrap();
+    headers.append(frame::Kind::Block, 2, &payload).unwrap();
+    drop(headers);
+    let error = checked(dir.path(), &chain).unwrap_err();
+    let CheckError::Store(StoreError::Damaged { height, .. }) = error else { panic!("{error}") };
+    assert_eq!(height, Some(2));
+}
+
+#[test]
+fn a_check_finds_an_index_ahead_of_the_journal() {
+    let (dir, chain) = grown(3);
+    let headers = fs::read(journal_file(dir.path(), "headers")).unwrap();
+    let (store, _) = open(dir.path(), &chain);
+    chain.grow(&store, 1);
+    drop(store);
+    fs::write(journal_file(dir.path(), "headers"), headers).unwrap();
+    assert!(matches!(checked(dir.path(), &chain), Err(CheckError::Index { .. })));
+}
+
+#[test]
+fn a_check_of_an_empty_folder_makes_no_data_directory() {
+    let (dir, chain) = (TempDir::new().unwrap(), Chain::new("one"));
+    assert!(matches!(checked(dir.path(), &chain), Err(CheckError::NoData { .. })));
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+}

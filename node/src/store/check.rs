@@ -1,0 +1,193 @@
+//! Checks a whole data directory: every frame, every block from the genesis on with all its signatures,
+//! links, roots and certificates, and the index against them. It names the first damage and its place, and
+//! changes nothing but what parity-db itself writes on opening.
+
+use super::StoreError;
+use super::directory::Directory;
+use super::index::{Cursor, Index, TransactionPlace};
+use super::journal::Journal;
+use super::stream::TornEnd;
+use sealpost_ledger::block::Block;
+use sealpost_ledger::chain::{CommittedBlock, Tip, TipRecord, verify_block};
+use sealpost_ledger::genesis::Genesis;
+use sealpost_ledger::height::BlockHeight;
+use sealpost_ledger::state::{MemoryState, ViewError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use thiserror::Error;
+
+/// What a check of a directory without damage found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CheckReport {
+    /// Blocks that hold.
+    pub blocks: u64,
+    /// Transactions in them.
+    pub transactions: u64,
+    /// Bodies in them.
+    pub bodies: u64,
+    /// Bytes at the end of the journal that were never finished; the next start cuts them off.
+    pub torn_bytes: u64,
+    /// Height up to which the index agrees; `None` if there is no index, and the next start makes one.
+    pub indexed: Option<BlockHeight>,
+}
+
+/// The first damage, or why the check could not be made.
+#[derive(Debug, Error)]
+pub enum CheckError {
+    /// No node has written there.
+    #[error("{path} holds no data of a node; give the --home that the node runs with", path = .path.display())]
+    NoData {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The journal, or the directory itself.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The index. It can be made anew: the journal is whole up to there.
+    #[error("the index is damaged: {what}; delete {path} and start the node, it makes the index anew", path = .path.display())]
+    Index {
+        /// What does not agree.
+        what: String,
+        /// The folder of the index.
+        path: PathBuf,
+    },
+    /// The state in memory that the check keeps.
+    #[error(transparent)]
+    View(#[from] ViewError),
+}
+
+/// Checks a data directory that no node holds. `progress` is told each height that holds, and the last.
+pub fn check(
+    dir: &Path,
+    genesis: &Arc<Genesis>,
+    mut progress: impl FnMut(BlockHeight, BlockHeight),
+) -> Result<CheckReport, CheckError> {
+    // Looking must not make a new directory.
+    if !dir.join("FORMAT").exists() {
+        return Err(CheckError::NoData { path: dir.into() });
+    }
+    let directory = Directory::open(dir, genesis.chain_id())?;
+    let journal = Journal::open(&directory.journal(), TornEnd::Keep)?;
+    let index = Indexed::open(&directory.index(), genesis)?;
+    let end = journal.height();
+    let mut report = CheckReport { torn_bytes: journal.cut_bytes(), ..CheckReport::default() };
+    report.indexed = index.as_ref().map(|index| index.tip.min(end));
+    let (mut tip, founding) = Tip::genesis(genesis.clone())?;
+    let mut state = MemoryState::default();
+    state.apply(&founding.update, &founding.changes);
+    while tip.height() < end {
+        let committed = check_block(&journal, &tip, &state)?;
+        let block = committed.block();
+        report.blocks = report.blocks.saturating_add(1);
+        report.transactions = report.transactions.saturating_add(block.transactions().len() as u64);
+        report.bodies = report.bodies.saturating_add(block.bodies().len() as u64);
+        if let Some(update) = committed.verified().update() {
+            state.apply(update, committed.verified().changes());
+        }
+        state.add_transactions(block);
+        if let Some(index) = index.as_ref().filter(|index| index.tip >= block.height()) {
+            index.check_block(&committed)?;
+        }
+        tip = committed.tip().clone();
+        progress(tip.height(), end);
+    }
+    if let Some(index) = index.filter(|index| index.tip > end) {
+        let what = format!("it knows block {}, the journal ends at {end}", index.tip);
+        return Err(index.damaged(what));
+    }
+    Ok(report)
+}
+
+fn check_block(journal: &Journal, tip: &Tip, state: &MemoryState) -> Result<CommittedBlock, CheckError> {
+    let height = tip.next_height();
+    let missing = || journal.damaged(height, "the block is missing".into());
+    let (block, certificate) = journal.block(height)?.ok_or_else(missing)?;
+    let verified =
+        verify_block(tip, state, block, None).map_err(|e| journal.damaged(height, e.to_string()))?;
+    Ok(verified.commit(certificate).map_err(|e| journal.damaged(height, e.to_string()))?)
+}
+
+/// The index of a directory, and how far it has come.
+struct Indexed {
+    index: Index,
+    tip: BlockHeight,
+    record: TipRecord,
+    path: PathBuf,
+}
+
+impl Indexed {
+    fn open(path: &Path, genesis: &Arc<Genesis>) -> Result<Option<Self>, CheckError> {
+        if !path.exists() {
+            return Ok(None);
+        }
+        let damaged = |what: String| CheckError::Index { what, path: path.into() };
+        let index = Index::open(path).map_err(|e| damaged(e.to_string()))?;
+        let Some(record) = index.tip().map_err(|e| damaged(e.to_string()))? else { return Ok(None) };
+        let tip = Tip::restore(genesis.clone(), record.clone()).map_err(|e| damaged(e.to_string()))?.height();
+        Ok(Some(Self { index, tip, record, path: path.into() }))
+    }
+    fn damaged(&self, what: String) -> CheckError {
+        CheckError::Index { what, path: self.path.clone() }
+    }
+    fn check_block(&self, committed: &CommittedBlock) -> Result<(), CheckError> {
+        let (block, height) = (committed.block(), committed.block().height());
+        let read = |e: ViewError| self.damaged(e.to_string());
+        if self.index.height_of(&block.hash()).map_err(read)? != Some(height) {
+            return Err(self.damaged(format!("block {height} is not found by its hash")));
+        }
+        if self.index.state_version(height).map_err(read)? != Some(committed.tip().state_version()) {
+            return Err(self.damaged(format!("the state version at height {height}")));
+        }
+        if height == self.tip && self.record != committed.tip().to_record() {
+            return Err(self.damaged(format!("the tip at height {height}")));
+        }
+        self.check_transactions(block, committed)?;
+        for (key, record) in committed.verified().changes() {
+            // A later block may have written the entry again; then its own check looks at it.
+            if self.index.record(key).map_err(read)?.is_none() {
+                return Err(
+                    self.damaged(format!("the newest value of {key:?} is missing, record {record:?}"))
+                );
+            }
+        }
+        if let Some(update) = committed.verified().update() {
+            for (key, node) in &update.nodes {
+                if self.index.node(key).map_err(read)?.as_ref() != Some(node) {
+                    return Err(self.damaged(format!("a node of the state tree of height {height}")));
+                }
+            }
+            for (key, value) in &update.values {
+                if self.index.value(update.version, key).map_err(read)?.as_ref() != Some(value) {
+                    return Err(self.damaged(format!("an entry of the state of height {height}")));
+                }
+            }
+        }
+        for subtree in committed.verified().subtrees() {
+            if self.index.subtree(subtree.level, subtree.index).map_err(read)? != Some(subtree.hash) {
+                return Err(self.damaged(format!("the history tree at height {height}")));
+            }
+        }
+        Ok(())
+    }
+    fn check_transactions(&self, block: &Block, committed: &CommittedBlock) -> Result<(), CheckError> {
+        let height = block.height();
+        let written = Journal::written(block, committed.certificate());
+        let mut bodies = written.bodies.iter().copied();
+        for ((index, transaction), part) in (0_u32..).zip(block.transactions()).zip(&written.transactions) {
+            let id = transaction.id();
+            let body = transaction.message().and_then(|_| bodies.next());
+            let expected = TransactionPlace { height, index, transaction: *part, body };
+            let found = self.index.transaction(&id).map_err(|e| self.damaged(e.to_string()))?;
+            if found != Some(expected) {
+                return Err(self.damaged(format!("the place of transaction {id} at height {height}")));
+            }
+            let listed = self.index.is_listed(transaction, Cursor { height, index });
+            if !listed.map_err(|e| self.damaged(e.to_string()))? {
+                return Err(
+                    self.damaged(format!("the lists do not name transaction {id} at height {height}"))
+                );
+            }
+        }
+        Ok(())
+    }
+}
