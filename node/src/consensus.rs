@@ -11,14 +11,12 @@ mod codec;
 mod context;
 mod proposals;
 mod signer;
-mod storage;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use storage::Storage;
-
+use crate::store::Store;
 use application::Application;
 use codec::WireCodec;
 use context::{Address, Sealpost};
@@ -133,12 +131,14 @@ pub enum ConsensusError {
     WalMissing { wal: PathBuf, height: BlockHeight, next: BlockHeight },
     #[error("the log of votes {}: {source}", wal.display())]
     Wal { wal: PathBuf, source: std::io::Error },
+    #[error("consensus cannot listen on {listen}: {source}; choose another address, or stop what uses it")]
+    Listen { listen: libp2p::Multiaddr, source: std::io::Error },
     #[error("the consensus engine could not start: {0}")]
     Start(String),
     #[error("the consensus engine stopped by itself; its reason is in the log above")]
     EngineStopped,
     #[error("consensus: {0}; this node stops voting so that it can do no harm")]
-    Storage(String),
+    Store(String),
     #[error(
         "consensus decided block {block} at height {height}, which this node has never seen or finds invalid"
     )]
@@ -166,15 +166,12 @@ impl ConsensusHandle {
 }
 
 /// Starts to take part at the end of the stored chain.
-pub async fn start<S: Storage>(
-    config: Config,
-    storage: S,
-    wiring: Wiring,
-) -> Result<ConsensusHandle, ConsensusError> {
-    let tip = storage.tip();
+pub async fn start(config: Config, store: Store, wiring: Wiring) -> Result<ConsensusHandle, ConsensusError> {
+    let tip = store.tip();
     if config.validator.is_some() {
         check_wal(&config.wal, tip.height())?;
     }
+    check_listen(&config.listen)?;
     let chain = tip.genesis_file().chain_id();
     let verifier = VoteVerifier::new(chain);
     let signer = config.validator.clone().map(|key| VoteSigner::new(chain, key));
@@ -202,7 +199,7 @@ pub async fn start<S: Storage>(
     )
     .await
     .map_err(|error| ConsensusError::Start(format!("{error:#}")))?;
-    let application = Application::new(storage, signer, verifier, max_block_bytes, channels, wiring);
+    let application = Application::new(store, signer, verifier, max_block_bytes, channels, wiring);
     let task = tokio::spawn(async move {
         let result = application.run().await;
         stop_engine(engine).await;
@@ -219,6 +216,20 @@ fn check_wal(wal: &std::path::Path, height: BlockHeight) -> Result<(), Consensus
     }
     let next = height.saturating_add(1);
     Err(ConsensusError::WalMissing { wal: wal.to_owned(), height, next })
+}
+
+/// Tries the address once: the engine only logs it when it can't listen, and then goes on deaf.
+fn check_listen(listen: &libp2p::Multiaddr) -> Result<(), ConsensusError> {
+    use libp2p::multiaddr::Protocol;
+    let mut parts = listen.iter();
+    let address: std::net::IpAddr = match parts.next() {
+        Some(Protocol::Ip4(address)) => address.into(),
+        Some(Protocol::Ip6(address)) => address.into(),
+        _ => return Ok(()),
+    };
+    let Some(Protocol::Tcp(port)) = parts.next() else { return Ok(()) };
+    let bound = std::net::TcpListener::bind((address, port));
+    bound.map(drop).map_err(|source| ConsensusError::Listen { listen: listen.clone(), source })
 }
 
 /// Encoded, a full block is longer than what its limit counts: header and length fields.

@@ -8,10 +8,10 @@ use super::engine::{
     ProposedValue, RawDecidedValue, Reply, Round, StreamContent, StreamId, StreamMessage, SyncedValueOutcome,
     Validity, VoteExtensionError,
 };
-use super::proposals::{Assembled, Assembly, StreamKey, pieces};
+use super::proposals::{Assembled, Assembly, PartError, StreamKey, pieces};
 use super::signer::{VoteSigner, VoteVerifier};
-use super::storage::Storage;
 use super::{CandidatesRequest, ConsensusError, Wiring};
+use crate::store::Store;
 use bytes::Bytes;
 use sealpost_ledger::block::Block;
 use sealpost_ledger::chain::{self, BlockError, Tip, VerifiedBlock, VerifyError};
@@ -34,8 +34,8 @@ const MAX_VERIFIED: usize = 8;
 /// A mempool that doesn't answer for so long has nothing to offer.
 const MEMPOOL_PATIENCE: Duration = Duration::from_millis(500);
 
-pub(super) struct Application<S> {
-    storage: S,
+pub(super) struct Application {
+    store: Store,
     tip: Tip,
     validators: Validators,
     signer: Option<VoteSigner>,
@@ -50,6 +50,8 @@ pub(super) struct Application<S> {
     /// The height whose kept proposals the engine has been given.
     handed_over: BlockHeight,
     waiting: Option<Waiting>,
+    /// Whether the last block came from a peer's history: then there may be more, so nothing waits.
+    catching_up: bool,
     decided_at: Instant,
     streams: u32,
 }
@@ -61,20 +63,20 @@ struct Waiting {
     latest: Instant,
 }
 
-impl<S: Storage> Application<S> {
+impl Application {
     pub(super) fn new(
-        storage: S,
+        store: Store,
         signer: Option<VoteSigner>,
         verifier: VoteVerifier,
         max_block_bytes: u32,
         channels: Channels<Sealpost>,
         wiring: Wiring,
     ) -> Self {
-        let tip = storage.tip();
+        let tip = store.tip();
         Self {
             validators: Validators::new(tip.validators()),
             tip,
-            storage,
+            store,
             signer,
             channels,
             wiring,
@@ -84,6 +86,7 @@ impl<S: Storage> Application<S> {
             ahead: Vec::new(),
             handed_over: BlockHeight::GENESIS,
             waiting: None,
+            catching_up: false,
             decided_at: Instant::now(),
             streams: 0,
         }
@@ -164,8 +167,8 @@ impl<S: Storage> Application<S> {
             return Ok(Vec::new());
         }
         self.handed_over = height.0;
-        let storage = self.storage.clone();
-        let mut blocks = blocking(move || storage.proposals(height.0).map_err(storage_error)).await?;
+        let store = self.store.clone();
+        let mut blocks = blocking(move || Ok(store.proposals_at(height.0))).await?;
         let ahead = std::mem::take(&mut self.ahead);
         let ahead = ahead.into_iter().filter(|block| block.init.height == height);
         blocks.extend(
@@ -194,11 +197,10 @@ impl<S: Storage> Application<S> {
             return Ok(Some(block.block().clone()));
         }
         let candidates = self.candidates().await;
-        let (tip, storage) = (self.tip.clone(), self.storage.clone());
+        let (tip, store) = (self.tip.clone(), self.store.clone());
         let proposal = blocking(move || {
-            let proposal =
-                chain::propose(&tip, &storage, candidates, now_ms(), key).map_err(storage_error)?;
-            storage.put_proposal(proposal.block.block()).map_err(storage_error)?;
+            let proposal = chain::propose(&tip, &store, candidates, now_ms(), key).map_err(store_error)?;
+            store.put_proposal(proposal.block.block()).map_err(store_error)?;
             Ok(proposal)
         })
         .await?;
@@ -214,14 +216,13 @@ impl<S: Storage> Application<S> {
     async fn candidates(&self) -> Vec<VerifiedTransaction> {
         let max_bytes = usize::try_from(self.tip.genesis_file().limits().block_bytes).unwrap_or(usize::MAX);
         let (reply, candidates) = oneshot::channel();
-        let asked = self.wiring.candidates.try_send(CandidatesRequest { max_bytes, reply });
-        match (asked, timeout(MEMPOOL_PATIENCE, candidates).await) {
-            (Ok(()), Ok(Ok(candidates))) => candidates,
-            _ => {
-                warn!("the mempool did not answer; proposing an empty block");
-                Vec::new()
-            }
+        if self.wiring.candidates.try_send(CandidatesRequest { max_bytes, reply }).is_ok()
+            && let Ok(Ok(candidates)) = timeout(MEMPOOL_PATIENCE, candidates).await
+        {
+            return candidates;
         }
+        warn!("the mempool did not answer; proposing an empty block");
+        Vec::new()
     }
 
     async fn known_block(
@@ -232,8 +233,8 @@ impl<S: Storage> Application<S> {
         if let Some(verified) = self.verified.get(&hash) {
             return Ok(Some(verified.block().clone()));
         }
-        let storage = self.storage.clone();
-        let kept = blocking(move || storage.proposals(height.0).map_err(storage_error)).await?;
+        let store = self.store.clone();
+        let kept = blocking(move || Ok(store.proposals_at(height.0))).await?;
         Ok(kept.into_iter().find(|block| block.hash() == hash).map(Arc::new))
     }
 
@@ -268,8 +269,12 @@ impl<S: Storage> Application<S> {
     ) -> Result<Option<ProposedValue<Sealpost>>, ConsensusError> {
         let StreamContent::Data(part) = message.content else { return Ok(None) };
         let deciding = self.tip.next_height();
-        let opens = matches!(&part, Part::Init(init) if init.height.0 == deciding);
+        let opens = matches!(&part, Part::Init(init) if init.height.0 >= deciding);
         let inserted = self.assembly.insert(key, message.sequence, part, deciding, &self.validators);
+        if opens && matches!(inserted, Ok(_) | Err(PartError::Height { .. })) {
+            // A proposer has begun this height, or a later one: no reason to wait any longer.
+            self.start_next_height();
+        }
         let assembled = match inserted {
             Ok(assembled) => assembled,
             Err(error) => {
@@ -277,10 +282,6 @@ impl<S: Storage> Application<S> {
                 return Ok(None);
             }
         };
-        if opens {
-            // Others have begun the height: no reason to wait any longer.
-            self.start_next_height();
-        }
         let Some(assembled) = assembled else { return Ok(None) };
         if assembled.init.height.0 != deciding {
             if self.ahead.len() < MAX_AHEAD {
@@ -313,14 +314,14 @@ impl<S: Storage> Application<S> {
         if self.verified.contains_key(&block.hash()) {
             return Ok(Ok(()));
         }
-        let (tip, storage) = (self.tip.clone(), self.storage.clone());
-        let verified = blocking(move || match chain::verify_block(&tip, &storage, block, now_ms) {
+        let (tip, store) = (self.tip.clone(), self.store.clone());
+        let verified = blocking(move || match chain::verify_block(&tip, &store, block, now_ms) {
             Ok(verified) => {
-                storage.put_proposal(verified.block()).map_err(storage_error)?;
+                store.put_proposal(verified.block()).map_err(store_error)?;
                 Ok(Ok(verified))
             }
             Err(VerifyError::Invalid(error)) => Ok(Err(error)),
-            Err(VerifyError::View(error)) => Err(storage_error(error)),
+            Err(VerifyError::View(error)) => Err(store_error(error)),
         })
         .await?;
         Ok(verified.map(|verified| {
@@ -349,10 +350,10 @@ impl<S: Storage> Application<S> {
         let unknown = ConsensusError::UnknownBlock { block: hash, height: height.0 };
         let verified = self.verified.remove(&hash).ok_or(unknown)?;
         let certificate = ledger_certificate(certificate, self.tip.validators());
-        let storage = self.storage.clone();
+        let store = self.store.clone();
         let committed = blocking(move || {
             let committed = Arc::new(verified.commit(certificate)?);
-            storage.append(&committed).map_err(storage_error)?;
+            store.append(&committed).map_err(store_error)?;
             Ok(committed)
         })
         .await?;
@@ -380,6 +381,10 @@ impl<S: Storage> Application<S> {
         };
         let (earliest, latest) = (after(timing.block_interval_ms), after(timing.heartbeat_ms));
         self.waiting = Some(Waiting { reply, earliest, latest });
+        // A follower makes no blocks, so nothing is saved by making it wait.
+        if std::mem::take(&mut self.catching_up) || self.signer.is_none() {
+            self.start_next_height();
+        }
     }
 
     fn start_next_height(&mut self) {
@@ -394,11 +399,11 @@ impl<S: Storage> Application<S> {
         range: RangeInclusive<Height>,
     ) -> Result<Vec<RawDecidedValue<Sealpost>>, ConsensusError> {
         let (first, last) = (range.start().0.get(), range.end().0.get().min(self.tip.height().get()));
-        let (storage, validators) = (self.storage.clone(), self.tip.validators().clone());
+        let (store, validators) = (self.store.clone(), self.tip.validators().clone());
         blocking(move || {
             let mut values = Vec::new();
             for height in first..=last {
-                let decided = storage.decided(BlockHeight::new(height)).map_err(storage_error)?;
+                let decided = store.certified_block(BlockHeight::new(height)).map_err(store_error)?;
                 let Some((block, certificate)) = decided else { break };
                 let certificate = engine_certificate(&certificate, &validators);
                 values.push(RawDecidedValue::new(block.to_bytes().into(), certificate));
@@ -423,6 +428,7 @@ impl<S: Storage> Application<S> {
         let hash = block.hash();
         Ok(match self.verify(block, None).await? {
             Ok(()) => {
+                self.catching_up = true;
                 let value = proposed(height, round, Round::Nil, proposer, hash, Validity::Valid);
                 SyncedValueOutcome::Verdict(value)
             }
@@ -470,8 +476,8 @@ fn send<T>(reply: Reply<T>, answer: T) {
     drop(reply.send(answer));
 }
 
-fn storage_error(error: impl std::fmt::Display) -> ConsensusError {
-    ConsensusError::Storage(error.to_string())
+fn store_error(error: impl std::fmt::Display) -> ConsensusError {
+    ConsensusError::Store(error.to_string())
 }
 
 fn now_ms() -> u64 {

@@ -125,6 +125,10 @@ impl Assembly {
         deciding: BlockHeight,
         validators: &Validators,
     ) -> Result<(), PartError> {
+        let proposer = validators.proposer(init.height, Round::new(init.round));
+        if proposer.is_none_or(|p| p.address() != init.proposer) || !self.verifier.is_signed(init) {
+            return Err(PartError::Proposer);
+        }
         let height = init.height.0;
         if height != deciding && Some(height) != deciding.next() {
             return Err(PartError::Height { found: height, expected: deciding });
@@ -134,10 +138,6 @@ impl Assembly {
         }
         if sequence != 0 {
             return Err(PartError::Piece { sequence });
-        }
-        let proposer = validators.proposer(init.height, Round::new(init.round));
-        if proposer.is_none_or(|p| p.address() != init.proposer) || !self.verifier.is_signed(init) {
-            return Err(PartError::Proposer);
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! Networks that really run, with the engine, its log and its network on loopback.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
-use super::testing::{MemoryStorage, genesis, key, key_bundle};
+use super::testing::{genesis, key, key_bundle};
 use super::*;
 use crate::mempool::{Mempool, MempoolLimits};
 use sealpost_ledger::genesis::Genesis;
@@ -20,12 +20,7 @@ struct Node {
 }
 
 impl Node {
-    async fn start(
-        storage: &MemoryStorage,
-        home: &Path,
-        seed: u8,
-        ports: &[u16],
-    ) -> Result<Self, ConsensusError> {
+    async fn start(store: &Store, home: &Path, seed: u8, ports: &[u16]) -> Result<Self, ConsensusError> {
         let (candidates, mut wishes) = mpsc::channel::<CandidatesRequest>(1);
         let (refused, mut refusals) = mpsc::channel::<Vec<(TransactionId, Refusal)>>(8);
         let (committed, mut commits) = mpsc::channel::<Arc<CommittedBlock>>(8);
@@ -71,7 +66,7 @@ impl Node {
                 count.send_replace(pool.len());
             }
         });
-        let handle = start(config, storage.clone(), wiring).await?;
+        let handle = start(config, store.clone(), wiring).await?;
         Ok(Self { handle, submit, blocks, stop })
     }
 
@@ -98,6 +93,10 @@ impl Node {
     }
 }
 
+fn open(home: &Path, name: &str, genesis: &Genesis) -> Store {
+    Store::open(&home.join(name), Arc::new(genesis.clone())).unwrap().0
+}
+
 fn bundle(genesis: &Genesis, sequence: u64) -> VerifiedTransaction {
     key_bundle(genesis, &key(99), sequence, BlockHeight::new(500))
 }
@@ -106,8 +105,8 @@ fn bundle(genesis: &Genesis, sequence: u64) -> VerifiedTransaction {
 async fn a_single_validator_makes_blocks_on_demand_and_goes_on_after_a_restart() {
     let home = tempfile::tempdir().unwrap();
     let genesis = genesis(&[key(1)]);
-    let storage = MemoryStorage::new(genesis.clone());
-    let mut node = Node::start(&storage, home.path(), 1, &[]).await.unwrap();
+    let store = open(home.path(), "store", &genesis);
+    let mut node = Node::start(&store, home.path(), 1, &[]).await.unwrap();
     for sequence in 1..=3 {
         let transaction = bundle(&genesis, sequence);
         node.submit.send(transaction.clone()).await.unwrap();
@@ -116,9 +115,12 @@ async fn a_single_validator_makes_blocks_on_demand_and_goes_on_after_a_restart()
     }
     node.stop().await;
 
-    let height = storage.tip().height();
+    let height = store.tip().height();
     assert!(height >= BlockHeight::new(3));
-    let mut node = Node::start(&storage, home.path(), 1, &[]).await.unwrap();
+    drop(store);
+    let store = open(home.path(), "store", &genesis);
+    assert_eq!(store.tip().height(), height);
+    let mut node = Node::start(&store, home.path(), 1, &[]).await.unwrap();
     let transaction = bundle(&genesis, 4);
     node.submit.send(transaction.clone()).await.unwrap();
     assert!(node.block_with(&transaction).await.block().height() > height);
@@ -128,27 +130,27 @@ async fn a_single_validator_makes_blocks_on_demand_and_goes_on_after_a_restart()
 #[tokio::test(flavor = "multi_thread")]
 async fn a_validator_that_lost_its_log_of_votes_does_not_start() {
     let home = tempfile::tempdir().unwrap();
-    let storage = MemoryStorage::new(genesis(&[key(1)]));
-    let mut node = Node::start(&storage, home.path(), 1, &[]).await.unwrap();
+    let store = open(home.path(), "store", &genesis(&[key(1)]));
+    let mut node = Node::start(&store, home.path(), 1, &[]).await.unwrap();
     node.next_block().await;
     node.stop().await;
     std::fs::remove_file(home.path().join("votes-1.wal")).unwrap();
-    let refused = Node::start(&storage, home.path(), 1, &[]).await.err().unwrap();
+    let refused = Node::start(&store, home.path(), 1, &[]).await.err().unwrap();
     assert!(matches!(refused, ConsensusError::WalMissing { .. }), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn four_validators_agree_on_the_same_blocks() {
+async fn three_of_four_validators_agree_and_the_fourth_catches_up() {
     let home = tempfile::tempdir().unwrap();
     let genesis = genesis(&[key(1), key(2), key(3), key(4)]);
     // Free ports, found by binding them all at once and letting go.
     let bound: Vec<_> = (0..4).map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).collect();
     let ports: Vec<u16> = bound.iter().map(|l| l.local_addr().unwrap().port()).collect();
     drop(bound);
-    let storages: Vec<_> = (0..4).map(|_| MemoryStorage::new(genesis.clone())).collect();
+    let stores: Vec<_> = (1..=4).map(|n| open(home.path(), &format!("store-{n}"), &genesis)).collect();
     let mut nodes = Vec::new();
-    for (storage, seed) in storages.iter().zip(1..) {
-        nodes.push(Node::start(storage, home.path(), seed, &ports).await.unwrap());
+    for (store, seed) in stores.iter().zip(1..=3) {
+        nodes.push(Node::start(store, home.path(), seed, &ports).await.unwrap());
     }
     for sequence in 1..=3 {
         let transaction = bundle(&genesis, sequence);
@@ -161,7 +163,26 @@ async fn four_validators_agree_on_the_same_blocks() {
         }
         assert!(decided.iter().all(|hash| *hash == decided[0]), "{decided:?}");
     }
-    for node in nodes {
+    let height = stores[0].tip().height();
+    let mut late = Node::start(&stores[3], home.path(), 4, &ports).await.unwrap();
+    let caught_up = loop {
+        let block = late.next_block().await;
+        if block.block().height() == height {
+            break block.block().hash();
+        }
+    };
+    assert_eq!(caught_up, stores[0].block(height).unwrap().unwrap().hash());
+    for node in nodes.into_iter().chain([late]) {
         node.stop().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_in_use_is_said_at_the_start() {
+    let home = tempfile::tempdir().unwrap();
+    let store = open(home.path(), "store", &genesis(&[key(1)]));
+    let used = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = used.local_addr().unwrap().port();
+    let refused = Node::start(&store, home.path(), 1, &[port]).await.err().unwrap();
+    assert!(matches!(refused, ConsensusError::Listen { .. }), "{refused}");
 }
