@@ -42,7 +42,9 @@ impl Journal {
     /// [`TornEnd::Keep`]).
     pub(super) fn open(dir: &Path, torn: TornEnd) -> Result<Self, StoreError> {
         let mut bodies_at = Vec::<(u64, Place)>::new();
-        let bodies = Stream::open(dir, "bodies", torn, |found| {
+        // A torn end of the bodies is one only if no block needs it, which the blocks will show.
+        let torn_bodies = if torn == TornEnd::Cut { TornEnd::Later } else { torn };
+        let bodies = Stream::open(dir, "bodies", torn_bodies, |found| {
             if found.kind != Kind::Bodies || bodies_at.last().is_some_and(|(last, _)| *last >= found.height) {
                 return Err(out_of_order(dir, "bodies", found.place, found.height));
             }
@@ -62,6 +64,13 @@ impl Journal {
         })?;
         let mut journal = Self { blocks, bodies, places };
         let tip = journal.height().get();
+        if journal.bodies.cut_bytes() > 0 {
+            let last = bodies_at.last().map_or(0, |(height, _)| *height);
+            journal.check_no_bodies_needed(last.saturating_add(1)..=tip)?;
+        }
+        if torn == TornEnd::Cut {
+            journal.bodies.cut_torn()?;
+        }
         // Bodies whose block was never finished.
         if let Some((_, place)) = bodies_at.iter().find(|(height, _)| *height > tip)
             && torn == TornEnd::Cut
@@ -69,6 +78,15 @@ impl Journal {
             journal.bodies.cut(*place)?;
         }
         Ok(journal)
+    }
+    fn check_no_bodies_needed(&self, heights: std::ops::RangeInclusive<u64>) -> Result<(), StoreError> {
+        for height in heights.map(BlockHeight::new) {
+            let record = self.record(height)?;
+            if record.is_some_and(|record| record.transactions.iter().any(|t| t.message().is_some())) {
+                return Err(self.damaged(height, "the block's bodies, at the end of their stream".into()));
+            }
+        }
+        Ok(())
     }
     /// Height of the last block.
     pub(super) fn height(&self) -> BlockHeight {

@@ -47,6 +47,8 @@ pub(super) struct Found {
 pub(super) enum TornEnd {
     /// Cut it off.
     Cut,
+    /// Leave it until [`Stream::cut_torn`]: whoever knows more decides whether it is one.
+    Later,
     /// Leave the file as it is and only stop there.
     Keep,
 }
@@ -59,6 +61,7 @@ pub(super) struct Stream {
     written: u64,
     pending: Vec<u8>,
     cut_bytes: u64,
+    torn_at: Option<u64>,
 }
 
 impl Stream {
@@ -70,17 +73,18 @@ impl Stream {
         mut visit: impl FnMut(Found) -> Result<(), StoreError>,
     ) -> Result<Self, StoreError> {
         let (segments, pending) = Default::default();
-        let mut stream = Self { dir: dir.into(), name, segments, written: 0, pending, cut_bytes: 0 };
+        let mut stream =
+            Self { dir: dir.into(), name, segments, written: 0, pending, cut_bytes: 0, torn_at: None };
         while stream.path(stream.count()).exists() {
             let path = stream.path(stream.count());
-            let writable = torn == TornEnd::Cut;
+            let writable = torn != TornEnd::Keep;
             let file = OpenOptions::new().read(true).append(writable).open(&path);
             stream.segments.push(file.map_err(|e| StoreError::io("open", &path, e))?);
         }
         for segment in 0..stream.count() {
             stream.walk(segment, torn, &mut visit)?;
         }
-        if stream.segments.is_empty() && torn == TornEnd::Cut {
+        if stream.segments.is_empty() && torn != TornEnd::Keep {
             stream.add_segment()?;
         }
         Ok(stream)
@@ -88,6 +92,10 @@ impl Stream {
     /// Bytes of a torn end that were cut off on opening.
     pub(super) const fn cut_bytes(&self) -> u64 {
         self.cut_bytes
+    }
+    /// Cuts off the torn end that opening left.
+    pub(super) fn cut_torn(&mut self) -> Result<(), StoreError> {
+        self.torn_at.take().map_or(Ok(()), |offset| self.set_length(offset))
     }
     /// Path of a segment.
     pub(super) fn path(&self, segment: u32) -> PathBuf {
@@ -188,9 +196,14 @@ impl Stream {
     fn flush(&mut self) -> Result<(), StoreError> {
         let path = self.last_path();
         let Some(file) = self.segments.last_mut() else { return Ok(()) };
-        file.write_all(&self.pending).map_err(|e| StoreError::io("write", &path, e))?;
-        self.written = self.written.saturating_add(self.pending.len() as u64);
-        self.pending.clear();
+        let pending = std::mem::take(&mut self.pending);
+        if let Err(error) = file.write_all(&pending) {
+            // Half a frame may be there (the disk is full). Nobody was told of it, and nothing may be
+            // written behind it; if it can't be taken back now, the next start cuts it off.
+            let _ = file.set_len(self.written);
+            return Err(StoreError::io("write", &path, error));
+        }
+        self.written = self.written.saturating_add(pending.len() as u64);
         Ok(())
     }
     fn sync_file(&self) -> Result<(), StoreError> {
@@ -262,7 +275,10 @@ impl Stream {
         self.cut_bytes = left;
         match torn {
             TornEnd::Cut => self.set_length(place.offset),
-            TornEnd::Keep => Ok(()),
+            TornEnd::Later | TornEnd::Keep => {
+                self.torn_at = Some(place.offset);
+                Ok(())
+            }
         }
     }
 }

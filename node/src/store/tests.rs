@@ -123,6 +123,18 @@ fn bodies_without_their_block_are_cut_off() {
 }
 
 #[test]
+fn bodies_that_a_block_needs_are_never_cut_off() {
+    let (dir, chain) = grown(4);
+    let path = journal_file(dir.path(), "bodies");
+    let whole = fs::read(&path).unwrap();
+    let torn = &whole[..whole.len() - 1];
+    fs::write(&path, torn).unwrap();
+    let error = Store::open(dir.path(), chain.genesis.clone()).err().unwrap();
+    assert!(matches!(error, StoreError::Damaged { height: Some(4), .. }), "{error}");
+    assert_eq!(fs::read(&path).unwrap(), torn);
+}
+
+#[test]
 fn a_flipped_byte_before_the_last_record_is_damage_and_drops_nothing() {
     for name in ["headers", "bodies"] {
         let (dir, _chain) = grown(5);
