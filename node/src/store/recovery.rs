@@ -9,6 +9,7 @@ use sealpost_ledger::chain::{Tip, verify_block};
 use sealpost_ledger::genesis::Genesis;
 use sealpost_ledger::height::BlockHeight;
 use std::fs;
+use std::panic::catch_unwind;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -46,7 +47,8 @@ pub(super) fn open_index(
     let mut recovery = Recovery { cut_bytes: journal.cut_bytes(), ..Recovery::default() };
     let (index, mut tip) = match try_open(path, journal, genesis) {
         Ok(opened) => opened,
-        Err(reason) => {
+        Err(Unusable::Stop(error)) => return Err(error),
+        Err(Unusable::MakeAnew(reason)) => {
             if journal.height() > BlockHeight::GENESIS {
                 recovery.rebuilt = Some(reason);
                 tracing::warn!(
@@ -69,22 +71,54 @@ pub(super) fn open_index(
     Ok((index, tip, recovery))
 }
 
-fn try_open(path: &Path, journal: &Journal, genesis: &Arc<Genesis>) -> Result<(Index, Tip), RebuildReason> {
+/// Why an index is not used.
+enum Unusable {
+    /// It is to be made anew.
+    MakeAnew(RebuildReason),
+    /// The system is at fault, not the index: it would fail a new one too.
+    Stop(StoreError),
+}
+
+impl From<RebuildReason> for Unusable {
+    fn from(reason: RebuildReason) -> Self {
+        Unusable::MakeAnew(reason)
+    }
+}
+
+fn try_open(path: &Path, journal: &Journal, genesis: &Arc<Genesis>) -> Result<(Index, Tip), Unusable> {
     if !path.exists() {
-        return Err(RebuildReason::Missing);
+        return Err(RebuildReason::Missing.into());
     }
     let unreadable = |error: &dyn std::fmt::Display| {
         tracing::warn!(%error, "the index can't be read");
         RebuildReason::Unreadable
     };
-    let index = Index::open(path).map_err(|e| unreadable(&e))?;
-    let record = index.tip().map_err(|e| unreadable(&e))?.ok_or(RebuildReason::Missing)?;
+    // parity-db trusts its files: a damaged one can make it panic, which is no reason to stop a node whose
+    // journal is whole.
+    let opened = catch_unwind(|| Index::open(path).map(|index| (index.tip(), index)));
+    let (record, index) = match opened {
+        Ok(Ok(opened)) => opened,
+        Ok(Err(parity_db::Error::Io(error))) if is_of_the_system(&error) => {
+            return Err(Unusable::Stop(StoreError::io("open", path, error)));
+        }
+        Ok(Err(error)) => return Err(unreadable(&error).into()),
+        Err(_) => return Err(unreadable(&"parity-db panicked").into()),
+    };
+    let record = record.map_err(|e| unreadable(&e))?.ok_or(RebuildReason::Missing)?;
     let tip = Tip::restore(genesis.clone(), record).map_err(|e| unreadable(&e))?;
     let known = match tip.height() {
         BlockHeight::GENESIS => Some(genesis.chain_id().into()),
         height => journal.record(height).ok().flatten().map(|record| record.header.hash()),
     };
-    if known == Some(tip.block()) { Ok((index, tip)) } else { Err(RebuildReason::Disagrees) }
+    if known == Some(tip.block()) { Ok((index, tip)) } else { Err(RebuildReason::Disagrees.into()) }
+}
+
+/// Whether an error says nothing about the files: no permission, no space, no more open files.
+fn is_of_the_system(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem, StorageFull};
+    const OPEN_FILES: [i32; 2] = [23, 24];
+    matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem | StorageFull)
+        || error.raw_os_error().is_some_and(|number| OPEN_FILES.contains(&number))
 }
 
 fn create(path: &Path, genesis: &Arc<Genesis>) -> Result<(Index, Tip), StoreError> {

@@ -190,6 +190,35 @@ fn an_index_of_garbage_is_made_anew() {
 }
 
 #[test]
+fn an_index_whose_every_file_is_garbage_is_made_anew() {
+    let (dir, chain) = grown(4);
+    let (store, _) = open(dir.path(), &chain);
+    let before = answers(&store);
+    drop(store);
+    for entry in fs::read_dir(dir.path().join("index")).unwrap() {
+        let path = entry.unwrap().path();
+        let length = usize::try_from(fs::metadata(&path).unwrap().len()).unwrap();
+        if path.file_name().is_some_and(|name| name != "metadata" && name != "lock") {
+            fs::write(path, vec![0xa5; length.min(1 << 20)]).unwrap();
+        }
+    }
+    let (store, recovery) = open(dir.path(), &chain);
+    assert!(recovery.rebuilt.is_some());
+    assert_eq!(answers(&store), before);
+}
+
+/// The negative control of the crash tests: a build that acknowledges too early is seen to do so.
+#[test]
+fn what_is_acknowledged_has_reached_the_system_unless_the_build_says_otherwise() {
+    let (dir, chain) = (TempDir::new().unwrap(), Chain::new("one"));
+    let (store, _) = open(dir.path(), &chain);
+    chain.grow(&store, 3);
+    let on_disk = Journal::open(&dir.path().join("journal"), stream::TornEnd::Keep).unwrap().height().get();
+    assert_eq!(on_disk, if cfg!(feature = "test-no-fsync") { 0 } else { 3 });
+    assert_eq!(store.tip().height().get(), 3);
+}
+
+#[test]
 fn a_held_directory_is_refused_and_the_holder_named() {
     let (dir, chain) = (TempDir::new().unwrap(), Chain::new("one"));
     let (_store, _) = open(dir.path(), &chain);
