@@ -6,6 +6,8 @@
 //! is known only after opening it again.
 
 mod check;
+#[cfg(test)]
+mod crash_tests;
 mod directory;
 mod frame;
 mod index;

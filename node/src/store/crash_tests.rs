@@ -1,0 +1,60 @@
+//! A process that is killed while it appends: what it acknowledged must be there. Built with
+//! `test-no-fsync` the same test must see a loss, or it would prove nothing.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
+use super::Store;
+use super::testing::Chain;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use tempfile::TempDir;
+
+const DIR: &str = "SEALPOST_CRASH_TEST_DIR";
+const ACKNOWLEDGED: &str = "acknowledged ";
+
+/// Not a test by itself: the process that is killed.
+#[test]
+#[ignore = "started by the test below"]
+fn writer_that_is_killed() {
+    let Some(dir) = std::env::var_os(DIR) else { return };
+    let chain = Chain::new("one");
+    let (store, _) = Store::open(Path::new(&dir), chain.genesis.clone()).unwrap();
+    loop {
+        chain.grow(&store, 1);
+        println!("{ACKNOWLEDGED}{}", store.tip().height());
+        std::io::stdout().flush().unwrap();
+    }
+}
+
+/// Starts the writer, kills it right after an acknowledgement, and returns the height it acknowledged.
+fn kill_after(dir: &Path, blocks: u64) -> u64 {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "--nocapture", "store::crash_tests::writer_that_is_killed"])
+        .env(DIR, dir)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let heights = lines.filter_map(|line| line.split_once(ACKNOWLEDGED)?.1.parse::<u64>().ok());
+    let last = heights.take(usize::try_from(blocks).unwrap()).last().unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    last
+}
+
+#[test]
+fn what_a_killed_process_acknowledged_is_there() {
+    let (dir, chain) = (TempDir::new().unwrap(), Chain::new("one"));
+    for round in 1..=5 {
+        let acknowledged = kill_after(dir.path(), 3 + round);
+        let (store, _) = Store::open(dir.path(), chain.genesis.clone()).unwrap();
+        let kept = store.tip().height().get();
+        if cfg!(feature = "test-no-fsync") {
+            assert!(kept < acknowledged, "kept {kept} of {acknowledged}: the loss was not seen");
+        } else {
+            assert!(kept >= acknowledged, "kept {kept} of {acknowledged}");
+        }
+    }
+    super::check(dir.path(), &chain.genesis, |_, _| {}).unwrap();
+}
