@@ -208,16 +208,16 @@ impl Store {
         if block.height() <= self.tip().height() {
             return Ok(());
         }
-        let result = self.proposals().put(block);
+        let result = self.pending().put(block);
         self.note_failure(result)
     }
     /// A proposed block that is not decided yet.
     pub fn proposal(&self, hash: &BlockHash) -> Option<Block> {
-        self.proposals().get(hash)
+        self.pending().get(hash)
     }
     /// All blocks proposed for a height that is not decided yet.
     pub fn proposals_at(&self, height: BlockHeight) -> Vec<Block> {
-        self.proposals().at(height)
+        self.pending().at(height)
     }
     /// The end of the chain.
     pub fn tip(&self) -> Tip {
@@ -271,6 +271,11 @@ impl Store {
     /// The transactions of a block.
     pub fn transactions(&self, height: BlockHeight) -> Result<Option<Vec<SignedTransaction>>, StoreError> {
         Ok(self.journal().record(height)?.map(|record| record.transactions))
+    }
+    /// The ids of a block's transactions.
+    pub fn transaction_ids(&self, height: BlockHeight) -> Result<Option<Vec<TransactionId>>, StoreError> {
+        let transactions = self.transactions(height)?;
+        Ok(transactions.map(|list| list.iter().map(SignedTransaction::id).collect()))
     }
     /// The leaves of a block's transaction tree.
     pub fn leaves(&self, height: BlockHeight) -> Result<Option<Vec<Node>>, StoreError> {
@@ -339,7 +344,7 @@ impl Store {
         self.index().commit(block, &written).map_err(StoreError::fatal)?;
         *self.0.tip.write().unwrap_or_else(PoisonError::into_inner) = block.tip().clone();
         drop(journal);
-        self.proposals().drop_decided(found)
+        self.pending().drop_decided(found)
     }
     fn check_alive(&self) -> Result<(), StoreError> {
         match self.0.failure.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
@@ -362,7 +367,7 @@ impl Store {
     fn journal(&self) -> RwLockReadGuard<'_, Journal> {
         self.0.journal.read().unwrap_or_else(PoisonError::into_inner)
     }
-    fn proposals(&self) -> MutexGuard<'_, Proposals> {
+    fn pending(&self) -> MutexGuard<'_, Proposals> {
         self.0.proposals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

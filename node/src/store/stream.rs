@@ -13,6 +13,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufReader, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 /// A segment that has grown beyond this is followed by a new one.
 const SEGMENT_BYTES: u64 = 256 * 1024 * 1024;
@@ -208,7 +209,10 @@ impl Stream {
     }
     fn sync_file(&self) -> Result<(), StoreError> {
         let Some(file) = self.segments.last() else { return Ok(()) };
-        file.sync_data().map_err(|e| StoreError::io("sync", &self.last_path(), e))
+        let started = Instant::now();
+        file.sync_data().map_err(|e| StoreError::io("sync", &self.last_path(), e))?;
+        metrics::histogram!("sealpost_journal_fsync_seconds").record(started.elapsed());
+        Ok(())
     }
     fn set_length(&mut self, length: u64) -> Result<(), StoreError> {
         let path = self.last_path();
