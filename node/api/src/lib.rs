@@ -1,1 +1,42 @@
-//! To be written.
+//! The one description of the node's RPC: JSON-RPC 2.0 over HTTP and WebSocket, the types it speaks, the
+//! trait a server implements and the client made from the same trait, so that the two can't drift apart.
+//!
+//! Canonical bytes ([`Hex`]) are what counts: whoever must not trust a node decodes and checks those. The
+//! decoded fields beside them (types named `…View`) are for people and pages, and prove nothing.
+
+mod block;
+mod directory;
+mod error;
+mod hex;
+mod mailbox;
+mod proof;
+mod rpc;
+mod status;
+mod transaction;
+
+pub use block::{
+    BlockId, BlockPage, CertificateView, HeaderView, NamedValidator, SealedHeader, Signer,
+    TransactionSummary, Validators,
+};
+pub use directory::{BundleAnswer, BundleHistory, BundleView};
+pub use error::{ApiError, Category};
+pub use hex::Hex;
+pub use mailbox::{MailboxEntry, MailboxPage, MailboxQuery, MailboxSide, Order};
+pub use proof::{AbsenceProof, ConsistencyProof, HistoryProof, InclusionProof};
+pub use rpc::{SealpostRpcClient, SealpostRpcServer};
+pub use status::{NodeStatus, NodeVersion, PostageQuote};
+pub use transaction::{
+    FinalTransaction, MessageView, PayloadView, Place, ReceiptView, SlotView, Submitted, TransactionStatus,
+    TransactionView, WaitFor,
+};
+
+/// The protocol version spoken here: formats and methods.
+pub const PROTOCOL_VERSION: u32 = 1;
+/// Port that a node serves on unless told otherwise.
+pub const DEFAULT_PORT: u16 = 17325;
+/// Entries of a page unless told otherwise.
+pub const DEFAULT_PAGE: u32 = 25;
+/// Most entries of a page.
+pub const MAX_PAGE: u32 = 100;
+/// Most headers in one answer.
+pub const MAX_HEADERS: u32 = 1000;

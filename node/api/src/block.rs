@@ -1,0 +1,143 @@
+//! Blocks, headers and validators as the RPC tells them.
+
+use crate::Hex;
+use sealpost_ledger::hash::{
+    BlockHash, ChainId, HistoryRoot, StateRoot, TransactionId, TransactionRoot, ValidatorsHash,
+};
+use sealpost_ledger::height::BlockHeight;
+use sealpost_ledger::signature::PublicKey;
+use serde::{Deserialize, Serialize};
+
+/// Names a final block: by height (a number) or by hash (text).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum BlockId {
+    /// Its place in the chain.
+    Height(BlockHeight),
+    /// Its hash.
+    Hash(BlockHash),
+}
+
+/// A block header and the certificate that made it final.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SealedHeader {
+    /// Canonical bytes of the header.
+    pub header: Hex,
+    /// Canonical bytes of the certificate.
+    pub certificate: Hex,
+    /// The header, decoded.
+    pub view: HeaderView,
+}
+
+/// A header's fields.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeaderView {
+    /// The block's hash.
+    pub hash: BlockHash,
+    /// Format version.
+    pub version: u16,
+    /// The network.
+    pub chain: ChainId,
+    /// Place in the chain.
+    pub height: BlockHeight,
+    /// The proposer's clock, milliseconds since 1970 UTC.
+    pub time_ms: u64,
+    /// The block before.
+    pub parent: BlockHash,
+    /// Number of transactions.
+    pub transaction_count: u32,
+    /// Root over the transactions.
+    pub tx_root: TransactionRoot,
+    /// Root over all earlier blocks.
+    pub history_root: HistoryRoot,
+    /// Root of the state after this block.
+    pub state_root: StateRoot,
+    /// The validators that decided this block.
+    pub validators_hash: ValidatorsHash,
+    /// The validators that decide the next one.
+    pub next_validators_hash: ValidatorsHash,
+    /// Expected hashes per KiB.
+    pub postage_price: u64,
+    /// Who put it together.
+    pub proposer: PublicKey,
+}
+
+/// A certificate's fields.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificateView {
+    /// Canonical bytes of the certificate.
+    pub certificate: Hex,
+    /// Height it is for.
+    pub height: BlockHeight,
+    /// Block it is for.
+    pub block: BlockHash,
+    /// Round in which the block was decided, from 0.
+    pub round: u32,
+    /// Power needed: more than two thirds of the total.
+    pub total_power: u64,
+    /// Power that signed.
+    pub signed_power: u64,
+    /// Every validator of that height, and whether it signed.
+    pub validators: Vec<Signer>,
+}
+
+/// A validator of a height.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signer {
+    /// Its name in the genesis, if it is there.
+    pub name: Option<String>,
+    /// Its key.
+    pub public_key: PublicKey,
+    /// Its power.
+    pub power: u64,
+    /// Whether its signature is in this node's certificate.
+    pub signed: bool,
+}
+
+/// The validators that decide a height.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Validators {
+    /// The height.
+    pub height: BlockHeight,
+    /// Their hash, as in the header.
+    pub hash: ValidatorsHash,
+    /// The validators, ordered by key.
+    pub validators: Vec<NamedValidator>,
+}
+
+/// A validator.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamedValidator {
+    /// Its name in the genesis, if it is there.
+    pub name: Option<String>,
+    /// Its key.
+    pub public_key: PublicKey,
+    /// Its power.
+    pub power: u64,
+}
+
+/// A block and a page of its transactions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlockPage {
+    /// Header and certificate.
+    pub sealed: SealedHeader,
+    /// Transactions of this page.
+    pub transactions: Vec<TransactionSummary>,
+    /// Index at which the next page begins; nothing on the last page.
+    pub next: Option<u32>,
+}
+
+/// A transaction in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TransactionSummary {
+    /// Its id.
+    pub id: TransactionId,
+    /// Position in its block.
+    pub index: u32,
+    /// What it does: `message`, `receipt`, `key_bundle`, …
+    pub kind: String,
+    /// Address of who signed.
+    pub sender: String,
+    /// Bytes, body included.
+    pub bytes: u64,
+}

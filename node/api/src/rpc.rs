@@ -1,0 +1,126 @@
+//! The methods. Server and client come from this one trait.
+
+use crate::{
+    AbsenceProof, BlockId, BlockPage, BundleAnswer, BundleHistory, CertificateView, ConsistencyProof,
+    FinalTransaction, Hex, HistoryProof, InclusionProof, MailboxPage, MailboxQuery, NodeStatus, NodeVersion,
+    PostageQuote, ReceiptView, SealedHeader, Submitted, TransactionStatus, Validators, WaitFor,
+};
+use jsonrpsee::core::{RpcResult, SubscriptionResult};
+use jsonrpsee::proc_macros::rpc;
+use sealpost_ledger::hash::TransactionId;
+use sealpost_ledger::height::BlockHeight;
+
+/// The node's RPC. Parameters are named.
+#[rpc(server, client)]
+pub trait SealpostRpc {
+    /// How the node is.
+    #[method(name = "node_status", param_kind = map)]
+    async fn node_status(&self) -> RpcResult<NodeStatus>;
+    /// What the node is.
+    #[method(name = "node_version", param_kind = map)]
+    async fn node_version(&self) -> RpcResult<NodeVersion>;
+
+    /// The genesis file, as JSON text.
+    #[method(name = "chain_genesis", param_kind = map)]
+    async fn chain_genesis(&self) -> RpcResult<String>;
+    /// The last final block's header and certificate; nothing before the first block.
+    #[method(name = "chain_head", param_kind = map)]
+    async fn chain_head(&self) -> RpcResult<Option<SealedHeader>>;
+    /// A block's header and certificate.
+    #[method(name = "chain_header", param_kind = map)]
+    async fn chain_header(&self, block: BlockId) -> RpcResult<SealedHeader>;
+    /// Headers and certificates from a height on, [`MAX_HEADERS`](crate::MAX_HEADERS) at most.
+    #[method(name = "chain_headers", param_kind = map)]
+    async fn chain_headers(&self, from: BlockHeight, limit: u32) -> RpcResult<Vec<SealedHeader>>;
+    /// A block and its transactions from index `from` on.
+    #[method(name = "chain_block", param_kind = map)]
+    async fn chain_block(
+        &self,
+        block: BlockId,
+        from: Option<u32>,
+        limit: Option<u32>,
+    ) -> RpcResult<BlockPage>;
+    /// Who signed a block.
+    #[method(name = "chain_certificate", param_kind = map)]
+    async fn chain_certificate(&self, block: BlockId) -> RpcResult<CertificateView>;
+    /// The validators that decide a height; of the next block if none is given.
+    #[method(name = "chain_validators", param_kind = map)]
+    async fn chain_validators(&self, height: Option<BlockHeight>) -> RpcResult<Validators>;
+
+    /// Takes in a transaction, with its body if it is a message. Submitting it again does no harm.
+    #[method(name = "tx_submit", param_kind = map)]
+    async fn tx_submit(
+        &self,
+        transaction: Hex,
+        body: Option<Hex>,
+        wait: Option<WaitFor>,
+    ) -> RpcResult<Submitted>;
+    /// A final transaction, with place and path.
+    #[method(name = "tx_get", param_kind = map)]
+    async fn tx_get(&self, id: TransactionId) -> RpcResult<FinalTransaction>;
+    /// How far a transaction has come.
+    #[method(name = "tx_status", param_kind = map)]
+    async fn tx_status(&self, id: TransactionId) -> RpcResult<TransactionStatus>;
+    /// The encrypted body of a final message.
+    #[method(name = "tx_body", param_kind = map)]
+    async fn tx_body(&self, id: TransactionId) -> RpcResult<Hex>;
+    /// The answers to a message so far.
+    #[method(name = "tx_receipts", param_kind = map)]
+    async fn tx_receipts(&self, id: TransactionId) -> RpcResult<Vec<ReceiptView>>;
+
+    /// What a transaction of that size costs now, in bytes of header, signature and body.
+    #[method(name = "postage_price", param_kind = map)]
+    async fn postage_price(&self, bytes: u64) -> RpcResult<PostageQuote>;
+
+    /// The newest key bundle of an identity at a height (now, if none is given), proven.
+    #[method(name = "directory_bundle", param_kind = map)]
+    async fn directory_bundle(
+        &self,
+        address: String,
+        at_height: Option<BlockHeight>,
+    ) -> RpcResult<BundleAnswer>;
+    /// The key bundles of an identity, the newest first, from sequence number `before` downwards.
+    #[method(name = "directory_history", param_kind = map)]
+    async fn directory_history(&self, address: String, before: Option<u64>) -> RpcResult<BundleHistory>;
+
+    /// A page of the transactions of an address.
+    #[method(name = "mailbox_list", param_kind = map)]
+    async fn mailbox_list(&self, query: MailboxQuery) -> RpcResult<MailboxPage>;
+
+    /// Shows that a transaction stands in its block.
+    #[method(name = "proof_inclusion", param_kind = map)]
+    async fn proof_inclusion(&self, id: TransactionId) -> RpcResult<InclusionProof>;
+    /// Shows that a slot of a message had no answer after a height (the newest, if none is given).
+    #[method(name = "proof_absence", param_kind = map)]
+    async fn proof_absence(
+        &self,
+        id: TransactionId,
+        slot: u16,
+        at_height: Option<BlockHeight>,
+    ) -> RpcResult<AbsenceProof>;
+    /// Shows that a block is part of a later block's history (the newest, if none is given).
+    #[method(name = "proof_history", param_kind = map)]
+    async fn proof_history(&self, block: BlockId, head: Option<BlockHeight>) -> RpcResult<HistoryProof>;
+    /// Shows that history was only added to between two blocks.
+    #[method(name = "proof_consistency", param_kind = map)]
+    async fn proof_consistency(&self, from: BlockHeight, to: BlockHeight) -> RpcResult<ConsistencyProof>;
+    /// The evidence file of a message, as JSON text: with every receipt so far, and for each slot without
+    /// one the proof of its absence up to `until` (the newest height, if none is given).
+    #[method(name = "evidence_get", param_kind = map)]
+    async fn evidence_get(
+        &self,
+        id: TransactionId,
+        until: Option<BlockHeight>,
+        with_body: Option<bool>,
+    ) -> RpcResult<String>;
+
+    /// Each final block: from a height on, then live, without a gap.
+    #[subscription(name = "chain_subscribeBlocks" => "chain_block_final", unsubscribe = "chain_unsubscribeBlocks", item = SealedHeader, param_kind = map)]
+    async fn chain_subscribe_blocks(&self, from: Option<BlockHeight>) -> SubscriptionResult;
+    /// How far a transaction comes: what is known now, then each step.
+    #[subscription(name = "tx_subscribeStatus" => "tx_status_changed", unsubscribe = "tx_unsubscribeStatus", item = TransactionStatus, param_kind = map)]
+    async fn tx_subscribe_status(&self, id: TransactionId) -> SubscriptionResult;
+    /// Each open message to an address, and each receipt for a message it sent: from a height on, then live.
+    #[subscription(name = "mailbox_subscribe" => "mailbox_entry", unsubscribe = "mailbox_unsubscribe", item = FinalTransaction, param_kind = map)]
+    async fn mailbox_subscribe(&self, address: String, from: Option<BlockHeight>) -> SubscriptionResult;
+}
