@@ -4,7 +4,7 @@
 //! This file knows no consensus engine: it fixes the bytes that votes sign, and whoever drives consensus
 //! has to sign exactly these.
 
-use crate::codec::{Decode, Encode};
+use crate::codec::{Decode, DecodeError, Encode, decode, encode};
 use crate::hash::{BlockHash, ChainId, Tag, tagged};
 use crate::height::BlockHeight;
 use crate::signature::{BadBatch, Signature, Signed, verify_batch};
@@ -121,7 +121,18 @@ pub enum CertificateError {
     },
 }
 
+/// No certificate is longer than this, in bytes: room for a signature of every validator there can be.
+pub const MAX_CERTIFICATE_BYTES: usize = 128 * 1024;
+
 impl CommitCertificate {
+    /// Reads a certificate from its canonical bytes.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
+        decode("commit certificate", bytes, MAX_CERTIFICATE_BYTES)
+    }
+    /// Its canonical bytes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        encode(self)
+    }
     /// Checks that the certificate makes that block final under that set. Every signature in it must
     /// hold: a certificate with one bad signature is refused even if the rest would do.
     pub fn verify(

@@ -1,1 +1,151 @@
-//! Evidence.
+//! Evidence: one file by which a stranger checks, offline and with nothing but the genesis, who sent a
+//! message, in which final block it stands, and how it was answered.
+//!
+//! The file holds nothing that is not checked. Every field is compared with something that two thirds of
+//! the validators signed, and the text is accepted in its one canonical spelling only: a file with a
+//! single changed byte is refused, whatever the byte.
+//!
+//! ```text
+//!  from_json ─► Evidence ─► check(genesis) ─► Findings
+//!   (format.rs)             (check.rs)        (findings.rs): what each fact shows, and what it doesn't
+//! ```
+//!
+//! Blocks are referred to by height, not by their place in the list: a person who reads the file sees at
+//! once which block is meant, and the references stay right when blocks are added.
+
+mod check;
+mod findings;
+mod format;
+mod refusal;
+#[cfg(test)]
+mod tests;
+
+pub use findings::{Commit, Finding, FindingLine, Findings, KeyStanding, Place};
+pub use format::{EVIDENCE_FORMAT, MAX_EVIDENCE_BYTES, NotEvidence};
+pub use refusal::{EvidencePart, EvidenceRefusal};
+
+use crate::block::Header;
+use crate::certificate::CommitCertificate;
+use crate::hash::ChainId;
+use crate::height::BlockHeight;
+use crate::merkle::Node;
+use crate::message::Body;
+use crate::state::{BundleRecord, StateProof};
+use crate::transaction::SignedTransaction;
+use crate::validator::ValidatorSet;
+use thiserror::Error;
+
+/// What an evidence file holds. The parts are public so that a node can fill them from its store and a
+/// wallet can add body and disclosure; only [`Evidence::check`] says whether they hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Evidence {
+    /// The network, which is the hash of its genesis.
+    pub chain: ChainId,
+    /// The blocks that the other parts name, ascending by height, no others.
+    pub blocks: Vec<CertifiedHeader>,
+    /// Changes of the validators between the genesis and the last of these blocks, ascending by height.
+    pub validator_changes: Vec<ProvenValidators>,
+    /// The message.
+    pub message: ProvenTransaction,
+    /// Its receipts, ascending by slot.
+    pub receipts: Vec<ProvenTransaction>,
+    /// The key bundles that slots were made for, ascending by slot, as of the message's block.
+    pub keys: Vec<ProvenBundle>,
+    /// Slots without an answer up to a block, ascending by slot.
+    pub absences: Vec<ProvenAbsence>,
+    /// The encrypted body.
+    pub body: Option<Body>,
+    /// The plaintext that the message commits to.
+    pub disclosure: Option<Disclosure>,
+}
+
+/// A header and the certificate that makes it final.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertifiedHeader {
+    /// The header.
+    pub header: Header,
+    /// Signatures of more than two thirds of the validators of its height.
+    pub certificate: CommitCertificate,
+}
+
+/// The validators that decide from the block after `block` on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProvenValidators {
+    /// The block whose header names the set as the next one.
+    pub block: BlockHeight,
+    /// The set.
+    pub validators: ValidatorSet,
+}
+
+/// A transaction and its way to the root of a block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProvenTransaction {
+    /// The block it stands in.
+    pub block: BlockHeight,
+    /// Its place there.
+    pub index: u32,
+    /// Inclusion path, from the leaf upwards; see [`merkle::path`](crate::merkle::path).
+    pub path: Vec<Node>,
+    /// The transaction.
+    pub transaction: SignedTransaction,
+}
+
+/// The key bundle that a slot was made for, as it stood in the directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProvenBundle {
+    /// The slot of the message.
+    pub slot: u16,
+    /// The block under whose state the entry is proved: the message's.
+    pub block: BlockHeight,
+    /// The entry.
+    pub record: BundleRecord,
+    /// Proof of its presence.
+    pub proof: StateProof,
+}
+
+/// A slot that nobody had answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProvenAbsence {
+    /// The slot of the message.
+    pub slot: u16,
+    /// The block under whose state there is no answer: the newest block of the file with that state.
+    pub block: BlockHeight,
+    /// Proof of the absence.
+    pub proof: StateProof,
+}
+
+/// A message's plaintext, shown to whoever holds the file. No key is needed to check it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Disclosure {
+    /// The salt of the commitment.
+    pub salt: [u8; 32],
+    /// The content, without its padding.
+    pub content: Vec<u8>,
+}
+
+/// Why evidence does not hold.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum EvidenceError {
+    /// The file is not an evidence file at all; nothing is said about any message.
+    #[error(transparent)]
+    NotEvidence(#[from] NotEvidence),
+    /// It is one, and it does not hold: the answer is no.
+    #[error(transparent)]
+    Refused(#[from] Box<EvidenceRefusal>),
+}
+
+impl EvidenceError {
+    /// The stable code of the cause, the same in commands, JSON and pages.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            EvidenceError::NotEvidence(cause) => cause.code(),
+            EvidenceError::Refused(cause) => cause.code(),
+        }
+    }
+}
+
+impl From<EvidenceRefusal> for EvidenceError {
+    fn from(refusal: EvidenceRefusal) -> Self {
+        EvidenceError::Refused(Box::new(refusal))
+    }
+}

@@ -42,5 +42,7 @@ pub mod postage;
 pub mod receipt;
 pub mod signature;
 pub mod state;
+#[cfg(test)]
+mod testing;
 pub mod transaction;
 pub mod validator;

@@ -115,6 +115,11 @@ impl ValidatorSet {
     pub fn is_quorum(&self, power: u64) -> bool {
         u128::from(power).saturating_mul(3) > u128::from(self.total).saturating_mul(2)
     }
+    /// The least power that decides.
+    pub const fn quorum(&self) -> u64 {
+        // The total is below 2^63, so that twice it still fits.
+        self.total.saturating_mul(2) / 3 + 1
+    }
     /// The set's name in block headers.
     pub fn hash(&self) -> ValidatorsHash {
         ValidatorsHash::from_bytes(tagged(Tag::Validators, &[&encode(&self.validators)]))
@@ -136,6 +141,10 @@ mod tests {
         let set = ValidatorSet::new((1..=3).map(|n| validator(n, 1)).collect()).unwrap();
         assert!(!set.is_quorum(2));
         assert!(set.is_quorum(3));
+        for power in 1..=20 {
+            let set = ValidatorSet::new(vec![validator(1, power)]).unwrap();
+            assert!(set.is_quorum(set.quorum()) && !set.is_quorum(set.quorum() - 1));
+        }
     }
 
     #[test]

@@ -1,0 +1,392 @@
+//! What checked evidence says, fact by fact. Each fact knows what it shows and what it does not: a proof
+//! is only useful to a stranger who is told where it ends.
+//!
+//! Where ETSI EN 319 522-1 has an evidence event of the same meaning, its name is given for orientation.
+//! It claims no conformance: Sealpost is no licensed delivery service, and its evidence is no legal term.
+
+use crate::address::{Address, AddressPrefix};
+use crate::block::Header;
+use crate::genesis::Genesis;
+use crate::hash::{BlockHash, BodyHash, ChainId, ContentCommit, TransactionId};
+use crate::height::BlockHeight;
+use crate::message::Mode;
+use crate::receipt::RefusalReason;
+use crate::signature::PublicKey;
+use crate::state::BundleRecord;
+use crate::validator::ValidatorSet;
+use serde::Serialize;
+
+/// All that a piece of evidence shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Findings {
+    chain: ChainId,
+    chain_name: String,
+    prefix: AddressPrefix,
+    message: TransactionId,
+    list: Vec<Finding>,
+}
+
+/// One fact.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Finding {
+    /// The sender's key signed the message.
+    Signed {
+        /// The sender; a one-time key if the message is sealed.
+        by: Address,
+        /// What they signed.
+        message: TransactionId,
+        /// Whether sender and recipients can be seen.
+        mode: Mode,
+    },
+    /// The message stands in a final block.
+    InBlock {
+        /// The block.
+        place: Place,
+        /// The message's position among the block's transactions.
+        index: u32,
+    },
+    /// Validators made the message's block final.
+    Committed {
+        /// The block.
+        height: BlockHeight,
+        /// Who signed.
+        commit: Commit,
+    },
+    /// The recipient's key bundle that a slot names stood in the key directory.
+    KeyUsed {
+        /// The slot.
+        slot: u16,
+        /// Whose bundle it is.
+        owner: Address,
+        /// Its number.
+        sequence: u64,
+        /// The transaction that published it.
+        published_in: TransactionId,
+        /// The height of its block.
+        published_at: BlockHeight,
+        /// Whether senders should have used it.
+        standing: KeyStanding,
+    },
+    /// The recipient signed that they opened it, and showed that it had been decrypted.
+    Opened {
+        /// The slot.
+        slot: u16,
+        /// The recipient.
+        by: Address,
+        /// The receipt.
+        receipt: TransactionId,
+        /// The receipt's block.
+        place: Place,
+    },
+    /// The recipient signed that they refuse it.
+    Refused {
+        /// The slot.
+        slot: u16,
+        /// The recipient.
+        by: Address,
+        /// The receipt.
+        receipt: TransactionId,
+        /// Why.
+        reason: RefusalReason,
+        /// The receipt's block.
+        place: Place,
+    },
+    /// No answer stood on the ledger at that block.
+    Unanswered {
+        /// The slot.
+        slot: u16,
+        /// Who could have answered.
+        recipient: Address,
+        /// The block.
+        place: Place,
+    },
+    /// The file carries the message's encrypted body.
+    BodyAttached {
+        /// Its hash.
+        hash: BodyHash,
+        /// Its length in bytes.
+        length: usize,
+    },
+    /// The file carries the message's plaintext.
+    ContentDisclosed {
+        /// What it was checked against.
+        commit: ContentCommit,
+        /// Its length in bytes.
+        length: usize,
+    },
+}
+
+/// A final block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Its height.
+    pub height: BlockHeight,
+    /// Its hash.
+    pub block: BlockHash,
+    /// Its proposer's clock, in milliseconds since 1970 UTC.
+    pub time_ms: u64,
+    /// Who made it final.
+    pub commit: Commit,
+}
+
+/// The validators that made a block final.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Commit {
+    /// Those that signed.
+    pub signers: Vec<PublicKey>,
+    /// How many validators were in office.
+    pub validators: usize,
+    /// Power that signed.
+    pub signed_power: u64,
+    /// Power of all in office.
+    pub total_power: u64,
+    /// Least power that decides.
+    pub quorum: u64,
+}
+
+/// Whether senders should have used a key bundle at the message's height.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyStanding {
+    /// Yes.
+    Valid {
+        /// The last height at which they should.
+        until: BlockHeight,
+    },
+    /// No: it was past its last height.
+    Expired {
+        /// That height.
+        since: BlockHeight,
+    },
+    /// No: its owner had withdrawn it.
+    Revoked {
+        /// From that height on.
+        from: BlockHeight,
+    },
+}
+
+/// A finding in words, for output as text, JSON or HTML.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FindingLine {
+    /// Stable name of the kind of fact.
+    pub code: &'static str,
+    /// The fact in two or three words.
+    pub label: &'static str,
+    /// Its particulars.
+    pub fact: String,
+    /// What it shows.
+    pub shows: &'static str,
+    /// What it does not.
+    pub does_not_show: &'static str,
+    /// The evidence event of ETSI EN 319 522-1 that comes nearest, if one does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub etsi: Option<&'static str>,
+}
+
+impl Findings {
+    pub(super) fn new(genesis: &Genesis, message: TransactionId, list: Vec<Finding>) -> Self {
+        let (chain, chain_name) = (genesis.chain_id(), genesis.chain_name().to_owned());
+        Self { chain, chain_name, prefix: genesis.prefix().clone(), message, list }
+    }
+    /// The network.
+    pub const fn chain(&self) -> ChainId {
+        self.chain
+    }
+    /// The network's name for people.
+    pub fn chain_name(&self) -> &str {
+        &self.chain_name
+    }
+    /// The message that the evidence is about.
+    pub const fn message(&self) -> TransactionId {
+        self.message
+    }
+    /// The facts, those first that the others rest on.
+    pub fn list(&self) -> &[Finding] {
+        &self.list
+    }
+    /// The facts in words.
+    pub fn lines(&self) -> Vec<FindingLine> {
+        self.list.iter().map(|finding| finding.line(&self.prefix)).collect()
+    }
+}
+
+impl Finding {
+    /// Stable name of the kind of fact.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Finding::Signed { .. } => "signed",
+            Finding::InBlock { .. } => "in_block",
+            Finding::Committed { .. } => "committed",
+            Finding::KeyUsed { .. } => "key_used",
+            Finding::Opened { .. } => "opened",
+            Finding::Refused { .. } => "refused",
+            Finding::Unanswered { .. } => "unanswered",
+            Finding::BodyAttached { .. } => "body_attached",
+            Finding::ContentDisclosed { .. } => "content_disclosed",
+        }
+    }
+    /// The fact in two or three words; [`fact`](Self::fact) goes on from there.
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Finding::Signed { .. } => "signed by",
+            Finding::InBlock { .. } => "in block",
+            Finding::Committed { .. } => "committed by",
+            Finding::KeyUsed { .. } => "key used",
+            Finding::Opened { .. } => "opened by",
+            Finding::Refused { .. } => "refused by",
+            Finding::Unanswered { .. } => "no answer by",
+            Finding::BodyAttached { .. } => "body attached",
+            Finding::ContentDisclosed { .. } => "content shown",
+        }
+    }
+    /// The particulars, with addresses as that network writes them.
+    pub fn fact(&self, prefix: &AddressPrefix) -> String {
+        let name = |address: &Address| address.to_text(prefix);
+        match self {
+            Finding::Signed { by, mode: Mode::Open, .. } => name(by),
+            Finding::Signed { by, mode: Mode::Sealed, .. } => format!("{} (a one-time key)", name(by)),
+            Finding::InBlock { place, index } => {
+                format!("{} ({}), transaction {index}", place.height, place.block)
+            }
+            Finding::Committed { commit, .. } => commit.in_words(),
+            Finding::KeyUsed { owner, sequence, published_at, standing, .. } => {
+                let standing = match standing {
+                    KeyStanding::Valid { until } => format!("valid until {until}"),
+                    KeyStanding::Expired { since } => format!("past its last height {since}"),
+                    KeyStanding::Revoked { from } => format!("withdrawn from height {from} on"),
+                };
+                format!("bundle {sequence} of {}, published in block {published_at}, {standing}", name(owner))
+            }
+            Finding::Opened { by, place, .. } => format!("{} in block {}", name(by), place.height),
+            Finding::Refused { by, place, reason, .. } => {
+                format!("{} in block {}: {reason}", name(by), place.height)
+            }
+            Finding::Unanswered { recipient, place, .. } => {
+                format!("{} up to block {}", name(recipient), place.height)
+            }
+            Finding::BodyAttached { length, hash } => format!("{length} bytes, hash {hash}"),
+            Finding::ContentDisclosed { length, commit } => format!("{length} bytes, commitment {commit}"),
+        }
+    }
+    /// What the fact shows.
+    pub const fn shows(&self) -> &'static str {
+        match self {
+            Finding::Signed { mode: Mode::Open, .. } => {
+                "the key behind this address signed exactly this message"
+            }
+            Finding::Signed { mode: Mode::Sealed, .. } => {
+                "whoever made the message signed it with a key made for it alone"
+            }
+            Finding::InBlock { .. } => {
+                "the message stands at this place of the ledger, which two thirds of the validators made final"
+            }
+            Finding::Committed { .. } => "these validators signed the block, and they were enough to decide",
+            Finding::KeyUsed { standing: KeyStanding::Valid { .. }, .. } => {
+                "the message names a key that its recipient had published and that was valid at the time"
+            }
+            Finding::KeyUsed { .. } => {
+                "the message names a key that its recipient had published, but that was no longer to be used"
+            }
+            Finding::Opened { .. } => {
+                "the recipient's key signed this answer, and the message had been decrypted by then"
+            }
+            Finding::Refused { .. } => "the recipient's key signed that it declines the message",
+            Finding::Unanswered { .. } => {
+                "the ledger held no answer for this recipient when this block was final"
+            }
+            Finding::BodyAttached { .. } => "the file carries the encrypted body that the sender signed for",
+            Finding::ContentDisclosed { .. } => {
+                "the sender committed to exactly this content when they signed"
+            }
+        }
+    }
+    /// What the fact does not show.
+    pub const fn does_not_show(&self) -> &'static str {
+        match self {
+            Finding::Signed { mode: Mode::Open, .. } => {
+                "who held the key, nor which person or firm the address belongs to"
+            }
+            Finding::Signed { mode: Mode::Sealed, .. } => "who wrote it: the author's signature is inside",
+            Finding::InBlock { .. } => {
+                "the exact time: the order is certain, the time is the proposer's clock"
+            }
+            Finding::Committed { .. } => "that the validators are independent of each other or honest",
+            Finding::KeyUsed { .. } => "that the recipient still had the secret part, nor that it was safe",
+            Finding::Opened { .. } => "that a person read or understood it",
+            Finding::Refused { .. } => "that the recipient knew the content, nor that the reason is true",
+            Finding::Unanswered { .. } => {
+                "that the recipient did not see or read it, nor that no answer came later"
+            }
+            Finding::BodyAttached { .. } => "what the body says: it is encrypted",
+            Finding::ContentDisclosed { .. } => {
+                "that the content is true, nor by itself that a recipient read it or could decrypt the body"
+            }
+        }
+    }
+    /// The evidence event of ETSI EN 319 522-1 that comes nearest, if one does.
+    pub const fn etsi(&self) -> Option<&'static str> {
+        match self {
+            Finding::InBlock { .. } => Some("SubmissionAcceptance"),
+            Finding::Opened { .. } => Some("ContentHandover"),
+            Finding::Refused { .. } => Some("ConsignmentRejection"),
+            Finding::Unanswered { .. } => Some("AcceptanceRejectionExpiry"),
+            Finding::Signed { .. }
+            | Finding::Committed { .. }
+            | Finding::KeyUsed { .. }
+            | Finding::BodyAttached { .. }
+            | Finding::ContentDisclosed { .. } => None,
+        }
+    }
+    /// The fact in words.
+    pub fn line(&self, prefix: &AddressPrefix) -> FindingLine {
+        FindingLine {
+            code: self.code(),
+            label: self.label(),
+            fact: self.fact(prefix),
+            shows: self.shows(),
+            does_not_show: self.does_not_show(),
+            etsi: self.etsi(),
+        }
+    }
+}
+
+impl Place {
+    pub(super) fn of(header: &Header, commit: &Commit) -> Self {
+        let commit = commit.clone();
+        Self { height: header.height, block: header.hash(), time_ms: header.time_ms, commit }
+    }
+}
+
+impl Commit {
+    pub(super) fn of(set: &ValidatorSet, positions: impl Iterator<Item = u16>) -> Self {
+        let signed: Vec<_> = positions.filter_map(|position| set.get(position)).collect();
+        Self {
+            signers: signed.iter().map(|validator| validator.key).collect(),
+            validators: set.count(),
+            signed_power: signed.iter().fold(0, |sum, validator| sum.saturating_add(validator.power)),
+            total_power: set.total_power(),
+            quorum: set.quorum(),
+        }
+    }
+    /// Who signed, in numbers.
+    pub fn in_words(&self) -> String {
+        format!(
+            "{} of {} validators, power {} of {} ({} needed)",
+            self.signers.len(),
+            self.validators,
+            self.signed_power,
+            self.total_power,
+            self.quorum
+        )
+    }
+}
+
+impl KeyStanding {
+    pub(super) fn of(record: &BundleRecord, at: BlockHeight) -> Self {
+        match record.revoked_from {
+            Some(from) if from <= at => KeyStanding::Revoked { from },
+            _ if record.bundle.valid_until < at => KeyStanding::Expired { since: record.bundle.valid_until },
+            _ => KeyStanding::Valid { until: record.bundle.valid_until },
+        }
+    }
+}
