@@ -14,6 +14,9 @@ use thiserror::Error;
 
 /// The genesis format of this page.
 pub const GENESIS_FORMAT: &str = "sealpost-genesis/1";
+/// The name from which [`SigningKey::development`](crate::signature::SigningKey::development) makes the
+/// key of the validator in `genesis.json` at the root of the repository. Its secret is public.
+pub const DEVELOPMENT_VALIDATOR: &str = "sealpost-dev validator 1";
 /// A genesis file is no longer than this, in bytes.
 pub const MAX_GENESIS_BYTES: usize = 1024 * 1024;
 
@@ -252,5 +255,74 @@ impl Genesis {
         let mut text = serde_json::to_string_pretty(&self.file).unwrap_or_default();
         text.push('\n');
         text
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests {
+    use super::*;
+    use crate::signature::SigningKey;
+    use crate::testing::genesis_file;
+    use proptest::prelude::*;
+
+    /// The file at the root of the repository.
+    const ROOT: &str = include_str!("../../genesis.json");
+
+    #[test]
+    fn the_file_at_the_root_reads_back_as_it_stands() {
+        let genesis = Genesis::parse(ROOT.as_bytes()).unwrap();
+        assert_eq!(genesis.to_json(), ROOT);
+        assert_eq!((genesis.chain_name(), genesis.prefix().as_str()), ("sealpost-dev", "sealdev"));
+        let key = SigningKey::development(DEVELOPMENT_VALIDATOR).unwrap().public_key();
+        assert_eq!(genesis.validator_name(&key), Some("validator-1"));
+        assert_eq!(genesis.validators().count(), 1);
+    }
+
+    #[test]
+    fn spacing_does_not_change_the_chain_and_content_does() {
+        let genesis = Genesis::parse(ROOT.as_bytes()).unwrap();
+        let dense = serde_json::to_string(genesis.file()).unwrap();
+        assert_eq!(Genesis::parse(dense.as_bytes()).unwrap().chain_id(), genesis.chain_id());
+        let other = ROOT.replace("\"heartbeat_ms\": 30000", "\"heartbeat_ms\": 30001");
+        assert_ne!(Genesis::parse(other.as_bytes()).unwrap().chain_id(), genesis.chain_id());
+    }
+
+    #[test]
+    fn a_wrong_field_is_named() {
+        let refused = |change: fn(&mut GenesisFile)| {
+            let mut file = genesis_file();
+            change(&mut file);
+            Genesis::new(file).unwrap_err().to_string()
+        };
+        assert!(refused(|f| f.format = "x".into()).starts_with("genesis: format: "));
+        assert!(refused(|f| f.chain_name = "No".into()).starts_with("genesis: chain_name: "));
+        assert!(refused(|f| f.address_prefix = "Seal".into()).starts_with("genesis: address_prefix: "));
+        assert!(refused(|f| f.limits.body_bytes = 1 << 30).starts_with("genesis: limits.body_bytes: "));
+        assert!(refused(|f| f.limits.slots = 0).starts_with("genesis: limits.slots: "));
+        assert!(refused(|f| f.postage.strangers_percent = 101).contains("postage.strangers_percent: 101"));
+        assert!(refused(|f| f.validators.clear()).starts_with("genesis: validators: "));
+        assert!(refused(|f| f.members = vec!["seal1x".into()]).starts_with("genesis: members[0]: "));
+        let unknown = ROOT.replacen("\"format\"", "\"extra\": 1,\n  \"format\"", 1);
+        let unknown = Genesis::parse(unknown.as_bytes()).unwrap_err().to_string();
+        assert!(unknown.contains("unknown field `extra`") && unknown.contains("line 2"), "{unknown}");
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_do_not_panic(bytes: Vec<u8>) {
+            prop_assert!(Genesis::parse(&bytes).is_err());
+        }
+
+        #[test]
+        fn a_changed_genesis_is_refused_or_reads_back(at in any::<prop::sample::Index>(), byte: u8) {
+            let mut file = ROOT.as_bytes().to_vec();
+            let at = at.index(file.len());
+            file[at] = byte;
+            if let Ok(genesis) = Genesis::parse(&file) {
+                let again = Genesis::parse(genesis.to_json().as_bytes());
+                prop_assert_eq!(again.unwrap().chain_id(), genesis.chain_id());
+            }
+        }
     }
 }

@@ -90,6 +90,14 @@ impl SigningKey {
     pub fn from_bytes(bytes: &[u8; 32]) -> Result<Self, BadSecretKey> {
         schnorr::SigningKey::from_bytes(&FieldBytes::from(*bytes)).map(Self).map_err(|_| BadSecretKey)
     }
+    /// A key for development networks, made from a name. **Its secret is public and worthless**: anybody
+    /// can make it again from the name, which is the point.
+    ///
+    /// # Errors
+    /// With probability 2^-128, when the hash of the name is no key.
+    pub fn development(name: &str) -> Result<Self, BadSecretKey> {
+        Self::from_bytes(&tagged(Tag::Development, &[name.as_bytes()]))
+    }
     /// The public key that verifies what this key signs.
     pub fn public_key(&self) -> PublicKey {
         PublicKey(self.0.verifying_key().to_bytes().into())
