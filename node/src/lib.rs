@@ -1,6 +1,9 @@
-//! The Sealpost node: mempool, consensus, store and RPC, and the file that connects them.
+//! The Sealpost node: mempool, consensus, store and RPC, and the file that connects them ([`node`]).
 
 pub mod consensus;
 pub mod identity;
 pub mod mempool;
+pub mod metrics;
+pub mod node;
+pub mod rpc;
 pub mod store;

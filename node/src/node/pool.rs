@@ -1,0 +1,192 @@
+//! The pool task: owns the mempool and everybody who waits for a transaction to become final.
+
+use super::admission::{Admitted, Reply, answer};
+use crate::consensus::CandidatesRequest;
+use crate::mempool::{Inserted, Mempool};
+use crate::rpc::{PoolAnswer, PoolQuery, PoolSizes, SubmissionRefusal, Taken};
+use crate::store::Store;
+use sealpost_api::WaitFor;
+use sealpost_ledger::chain::CommittedBlock;
+use sealpost_ledger::execution::Refusal;
+use sealpost_ledger::hash::TransactionId;
+use sealpost_ledger::height::BlockHeight;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+/// Transactions whose first sight is remembered.
+const REMEMBERED: usize = 65_536;
+
+/// The mempool, and its connections to the rest of the node.
+pub(super) struct Pool {
+    pub(super) mempool: Mempool,
+    pub(super) admitted: mpsc::Receiver<Vec<Admitted>>,
+    pub(super) queried: mpsc::Receiver<PoolQuery>,
+    pub(super) wanted: mpsc::Receiver<CandidatesRequest>,
+    pub(super) refusals: mpsc::Receiver<Vec<(TransactionId, Refusal)>>,
+    pub(super) blocks: mpsc::Receiver<Arc<CommittedBlock>>,
+    pub(super) waiting: watch::Sender<usize>,
+    pub(super) sizes: watch::Sender<PoolSizes>,
+    pub(super) height: watch::Sender<BlockHeight>,
+    pub(super) store: Store,
+}
+
+/// What the task remembers besides the mempool.
+#[derive(Default)]
+struct Memory {
+    waiters: HashMap<TransactionId, Vec<Reply>>,
+    seen: HashMap<TransactionId, u64>,
+    seen_order: VecDeque<TransactionId>,
+}
+
+impl Memory {
+    fn saw(&mut self, id: TransactionId, now_ms: u64) {
+        if self.seen.contains_key(&id) {
+            return;
+        }
+        self.seen.insert(id, now_ms);
+        self.seen_order.push_back(id);
+        if self.seen_order.len() > REMEMBERED
+            && let Some(oldest) = self.seen_order.pop_front()
+        {
+            self.seen.remove(&oldest);
+        }
+    }
+    fn finish(&mut self, id: &TransactionId, result: &Result<Taken, SubmissionRefusal>) {
+        for reply in self.waiters.remove(id).unwrap_or_default() {
+            answer(reply, result.clone());
+        }
+    }
+}
+
+impl Pool {
+    /// Works until the node stops.
+    pub(super) async fn run(mut self, stop: CancellationToken) {
+        let mut memory = Memory::default();
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                Some(block) = self.blocks.recv() => self.take_out(&block, &mut memory),
+                Some(refusals) = self.refusals.recv() => self.let_go(refusals, &mut memory),
+                Some(request) = self.wanted.recv() => {
+                    // An engine that has gone on does not wait for the answer any more.
+                    let _ = request.reply.send(self.mempool.take(request.max_bytes));
+                }
+                Some(query) = self.queried.recv() => {
+                    let waiting = self.mempool.contains(&query.id);
+                    let first_seen_ms = memory.seen.get(&query.id).copied();
+                    let _ = query.reply.send(PoolAnswer { waiting, first_seen_ms });
+                }
+                Some(admitted) = self.admitted.recv() => self.put_in(admitted, &mut memory),
+                else => return,
+            }
+        }
+    }
+
+    fn put_in(&mut self, admitted: Vec<Admitted>, memory: &mut Memory) {
+        let now = *self.height.borrow();
+        for Admitted { transaction, wait, reply, first_seen_ms } in admitted {
+            let id = transaction.id();
+            match self.mempool.insert(transaction, now) {
+                Ok(inserted) => {
+                    if inserted == Inserted::New {
+                        memory.saw(id, first_seen_ms);
+                    }
+                    match wait {
+                        WaitFor::Accepted => answer(reply, Ok(Taken::Accepted)),
+                        WaitFor::Final => memory.waiters.entry(id).or_default().push(reply),
+                    }
+                }
+                Err(full) => {
+                    let refusal = SubmissionRefusal::Busy { code: full.code(), message: full.to_string() };
+                    count_refusal(&refusal);
+                    answer(reply, Err(refusal));
+                }
+            }
+        }
+        self.tell();
+    }
+    /// A block is final and on disk.
+    fn take_out(&mut self, committed: &CommittedBlock, memory: &mut Memory) {
+        let (block, now) = (committed.block(), now_ms());
+        let height = block.height();
+        self.mempool.remove_committed(block);
+        // Before anybody hears of it, so that whoever hears can read it.
+        self.height.send_replace(height);
+        for transaction in block.transactions() {
+            let (id, kind) = (transaction.id(), transaction.payload().kind());
+            metrics::counter!("sealpost_transactions_total", "kind" => kind).increment(1);
+            if let Some(seen) = memory.seen.get(&id) {
+                let seconds = now.saturating_sub(*seen) as f64 / 1000.0;
+                metrics::histogram!("sealpost_consensus_finality_seconds").record(seconds);
+            }
+            memory.finish(&id, &Ok(Taken::Final));
+        }
+        for id in self.mempool.expire(height.saturating_add(1)) {
+            memory.finish(&id, &Err(SubmissionRefusal::TimedOut));
+        }
+        self.tell();
+        self.measure(committed);
+    }
+    fn let_go(&mut self, refusals: Vec<(TransactionId, Refusal)>, memory: &mut Memory) {
+        self.mempool.remove_refused(refusals.iter().map(|(id, _)| id));
+        for (id, refusal) in refusals {
+            tracing::debug!(tx = %id, reason = %refusal, "a waiting transaction is refused");
+            let result = match refusal {
+                Refusal::Repeated { .. } => Ok(Taken::Final),
+                refusal => Err(SubmissionRefusal::Refused(refusal)),
+            };
+            if let Err(refusal) = &result {
+                count_refusal(refusal);
+            }
+            memory.finish(&id, &result);
+        }
+        self.tell();
+    }
+    /// Tells consensus and readers how much waits.
+    fn tell(&self) {
+        let sizes = PoolSizes { transactions: self.mempool.len(), bytes: self.mempool.bytes() };
+        metrics::gauge!("sealpost_mempool_transactions").set(sizes.transactions as f64);
+        metrics::gauge!("sealpost_mempool_bytes").set(sizes.bytes as f64);
+        self.sizes.send_replace(sizes);
+        self.waiting.send_replace(sizes.transactions);
+    }
+    fn measure(&self, committed: &CommittedBlock) {
+        let (block, certificate) = (committed.block(), committed.certificate());
+        let header = block.header();
+        let signed = certificate.signatures.len();
+        tracing::info!(
+            height = header.height.get(),
+            hash = %block.hash(),
+            transactions = header.transaction_count,
+            round = certificate.round,
+            signed,
+            "final"
+        );
+        let sizes = self.store.sizes();
+        let validators = committed.tip().validators().count();
+        metrics::gauge!("sealpost_consensus_height").set(header.height.get() as f64);
+        metrics::gauge!("sealpost_consensus_round").set(f64::from(certificate.round));
+        metrics::gauge!("sealpost_consensus_validators").set(validators as f64);
+        metrics::gauge!("sealpost_consensus_missing_validators")
+            .set(validators.saturating_sub(signed) as f64);
+        metrics::gauge!("sealpost_postage_price").set(committed.tip().price() as f64);
+        metrics::gauge!("sealpost_journal_bytes", "segment" => "headers").set(sizes.headers_bytes as f64);
+        metrics::gauge!("sealpost_journal_bytes", "segment" => "bodies").set(sizes.bodies_bytes as f64);
+    }
+}
+
+/// Counts what is refused, by its code.
+pub(super) fn count_refusal(refusal: &SubmissionRefusal) {
+    let code = sealpost_api::ApiError::from(refusal.clone()).code;
+    metrics::counter!("sealpost_rejected_total", "code" => code).increment(1);
+}
+
+/// Milliseconds since 1970 by this machine's clock. Shown to people; decides nothing.
+pub(super) fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,64 @@
+//! The key directory.
+
+use super::chain::seal;
+use super::transaction::bundle_record_view;
+use super::{Failure, Reader};
+use crate::store::StoreError;
+use sealpost_api::{ApiError, BlockId, BundleAnswer, BundleHistory, Category, DEFAULT_PAGE};
+use sealpost_ledger::height::BlockHeight;
+use sealpost_ledger::state::{LedgerView, StateKey, StateProof, StateRecord};
+
+impl Reader {
+    /// The height a proof is asked for: the newest, if none is given.
+    pub(super) fn proof_height(&self, at: Option<BlockHeight>) -> Result<BlockHeight, Failure> {
+        let at = at.unwrap_or_else(|| self.store.tip().height());
+        if at == BlockHeight::GENESIS {
+            let message = "there is no final block yet, so nothing can be proven";
+            return Err(ApiError::new(Category::NotFound, "block.none", message)
+                .help("ask again after the first block")
+                .into());
+        }
+        self.height(BlockId::Height(at))
+    }
+    /// A state entry after a height, and its proof.
+    pub(super) fn prove(
+        &self,
+        key: &StateKey,
+        at: BlockHeight,
+    ) -> Result<(Option<StateRecord>, StateProof), Failure> {
+        let missing = || ApiError::new(Category::Internal, "internal.store", "a final state is missing here");
+        Ok(self.store.prove(key, at)?.ok_or_else(missing)?)
+    }
+    pub(super) fn bundle(&self, address: &str, at: Option<BlockHeight>) -> Result<BundleAnswer, Failure> {
+        let address = self.address(address)?;
+        let at = self.proof_height(at)?;
+        let (record, proof) = self.prove(&StateKey::Directory(address), at)?;
+        let (header, certificate) = self.raw_header(at)?;
+        let view = match &record {
+            Some(StateRecord::Bundle(record)) => Some(bundle_record_view(record)),
+            _ => None,
+        };
+        let record = record.map(|record| record.to_bytes().into());
+        Ok(BundleAnswer { at: seal(&header, &certificate), record, proof: proof.to_bytes().into(), view })
+    }
+    fn record(&self, key: &StateKey) -> Result<Option<StateRecord>, Failure> {
+        Ok(self.store.record(key).map_err(StoreError::from)?)
+    }
+    pub(super) fn bundles(&self, address: &str, before: Option<u64>) -> Result<BundleHistory, Failure> {
+        let address = self.address(address)?;
+        let newest = match self.record(&StateKey::Directory(address))? {
+            Some(StateRecord::Bundle(record)) => record.bundle.sequence,
+            _ => return Ok(BundleHistory { bundles: Vec::new(), next: None }),
+        };
+        let mut sequence = before.map_or(newest, |before| newest.min(before.saturating_sub(1)));
+        let mut bundles = Vec::new();
+        while sequence > 0 && bundles.len() < DEFAULT_PAGE as usize {
+            let record = self.record(&StateKey::Bundle(address, sequence))?;
+            if let Some(StateRecord::Bundle(record)) = record {
+                bundles.push(bundle_record_view(&record));
+            }
+            sequence = sequence.saturating_sub(1);
+        }
+        Ok(BundleHistory { bundles, next: (sequence > 0).then(|| sequence.saturating_add(1)) })
+    }
+}

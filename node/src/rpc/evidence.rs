@@ -1,0 +1,93 @@
+//! Evidence files, put together from the store. Whoever receives one checks it without trusting this node.
+
+use super::{Failure, Reader};
+use sealpost_api::{ApiError, Category};
+use sealpost_ledger::evidence::{CertifiedHeader, Evidence, ProvenAbsence, ProvenBundle, ProvenTransaction};
+use sealpost_ledger::hash::TransactionId;
+use sealpost_ledger::height::BlockHeight;
+use sealpost_ledger::message::{Message, SlotRecipient};
+use sealpost_ledger::state::{StateKey, StateRecord};
+use std::collections::BTreeSet;
+
+impl Reader {
+    /// The evidence file of a message, with the receipts and absences up to a height.
+    pub(super) fn evidence(
+        &self,
+        id: &TransactionId,
+        until: Option<BlockHeight>,
+        with_body: bool,
+    ) -> Result<String, Failure> {
+        let (located, message) = self.located_message(id)?;
+        let until = self.proof_height(until)?;
+        if until < located.height {
+            let text = format!("until: the message became final later, at {}", located.height);
+            return Err(ApiError::new(Category::Input, "input.until", text).into());
+        }
+        let body = match with_body {
+            true => Some(self.store.body(id)?.ok_or_else(|| super::transaction::body_pruned(id))?),
+            false => None,
+        };
+        let keys = self.proven_keys(&message, located.height)?;
+        let (receipts, absences) = self.proven_answers(id, &message, until)?;
+        let message = self.proven(id)?;
+        let mut heights = BTreeSet::from([message.block]);
+        heights.extend(receipts.iter().map(|receipt| receipt.block));
+        heights.extend(absences.iter().map(|absence| absence.block));
+        let blocks = heights.into_iter().map(|height| {
+            let (header, certificate) = self.raw_header(height)?;
+            Ok(CertifiedHeader { header, certificate })
+        });
+        let evidence = Evidence {
+            chain: self.genesis.chain_id(),
+            blocks: blocks.collect::<Result<_, Failure>>()?,
+            // No transaction can change the validators yet.
+            validator_changes: Vec::new(),
+            message,
+            receipts,
+            keys,
+            absences,
+            body,
+            disclosure: None,
+        };
+        Ok(evidence.to_json())
+    }
+    fn proven(&self, id: &TransactionId) -> Result<ProvenTransaction, Failure> {
+        let located = self.located(id)?;
+        let (path, _) = self.path(&located)?;
+        let (block, index) = (located.height, located.index);
+        Ok(ProvenTransaction { block, index, path, transaction: located.transaction })
+    }
+    /// The key bundles used, as far as they stand in the directory: a sender may have used one from a
+    /// contact card that was never published.
+    fn proven_keys(&self, message: &Message, at: BlockHeight) -> Result<Vec<ProvenBundle>, Failure> {
+        let mut keys = Vec::new();
+        for (slot, content) in (0_u16..).zip(&message.slots) {
+            let SlotRecipient::Named { address, bundle } = content.recipient else { continue };
+            let (record, proof) = self.prove(&StateKey::Bundle(address, bundle), at)?;
+            if let Some(StateRecord::Bundle(record)) = record {
+                keys.push(ProvenBundle { slot, block: at, record, proof });
+            }
+        }
+        Ok(keys)
+    }
+    fn proven_answers(
+        &self,
+        id: &TransactionId,
+        message: &Message,
+        until: BlockHeight,
+    ) -> Result<(Vec<ProvenTransaction>, Vec<ProvenAbsence>), Failure> {
+        let (mut receipts, mut absences) = (Vec::new(), Vec::new());
+        for (slot, content) in (0_u16..).zip(&message.slots) {
+            // The answer to a sealed slot never stands on the ledger: its absence there would say nothing.
+            if matches!(content.recipient, SlotRecipient::Hidden { .. }) {
+                continue;
+            }
+            let (record, proof) = self.prove(&StateKey::Receipt(*id, slot), until)?;
+            match record {
+                Some(StateRecord::Receipt(record)) => receipts.push(self.proven(&record.receipt)?),
+                _ => absences.push(ProvenAbsence { slot, block: until, proof }),
+            }
+        }
+        Ok((receipts, absences))
+    }
+}

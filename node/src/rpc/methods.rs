@@ -1,0 +1,258 @@
+//! The methods: each asks the [`Reader`] where blocking is allowed, or the rest of the node.
+
+use super::subscriptions::{follow_blocks, follow_mailbox, follow_status};
+use super::{Failure, PoolAnswer, PoolQuery, Reader, Submission, SubmissionRefusal, Taken, Wiring};
+use jsonrpsee::core::{RpcResult, SubscriptionResult, async_trait};
+use jsonrpsee::server::PendingSubscriptionSink;
+use sealpost_api::{
+    AbsenceProof, ApiError, BlockId, BlockPage, BundleAnswer, BundleHistory, Category, CertificateView,
+    ConsistencyProof, FinalTransaction, Hex, HistoryProof, InclusionProof, MailboxPage, MailboxQuery,
+    NodeStatus, NodeVersion, PROTOCOL_VERSION, PostageQuote, ReceiptView, SealedHeader, SealpostRpcServer,
+    Submitted, TransactionStatus, Validators, WaitFor,
+};
+use sealpost_ledger::hash::TransactionId;
+use sealpost_ledger::height::BlockHeight;
+use sealpost_ledger::message::Body;
+use sealpost_ledger::transaction::SignedTransaction;
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+
+/// How long a submission that waits for its block is waited for, before the answer is "accepted".
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(super) struct Methods {
+    pub(super) reader: Reader,
+    pub(super) wiring: Wiring,
+    pub(super) started: Instant,
+}
+
+impl Methods {
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Reader) -> Result<T, Failure> + Send + 'static,
+    ) -> RpcResult<T> {
+        let reader = self.reader.clone();
+        let answer = tokio::task::spawn_blocking(move || read(&reader)).await;
+        Ok(answer.map_err(|error| internal(&error))?.map_err(ApiError::from)?)
+    }
+    /// What is known of a transaction besides the ledger.
+    async fn pool(&self, id: TransactionId) -> Result<PoolAnswer, ApiError> {
+        let (reply, answer) = oneshot::channel();
+        let sent = self.wiring.queries.send(PoolQuery { id, reply }).await;
+        sent.map_err(|_| stopping())?;
+        answer.await.map_err(|_| stopping())
+    }
+    async fn status(&self, id: TransactionId) -> RpcResult<TransactionStatus> {
+        // The mempool first: what leaves it for a block is on the ledger already.
+        let pool = self.pool(id).await?;
+        let place = self
+            .read(move |reader| match reader.store.transaction(&id)? {
+                Some(located) => reader.place(&located).map(Some),
+                None => Ok(None),
+            })
+            .await?;
+        Ok(match place {
+            Some(mut place) => {
+                place.first_seen_ms = pool.first_seen_ms;
+                TransactionStatus::Final(place)
+            }
+            None if pool.waiting => TransactionStatus::Accepted,
+            None => TransactionStatus::Unknown,
+        })
+    }
+    async fn submit(
+        &self,
+        transaction: SignedTransaction,
+        body: Option<Body>,
+        wait: WaitFor,
+    ) -> Result<Taken, ApiError> {
+        let (reply, answer) = oneshot::channel();
+        let submission = Submission { transaction, body, wait, reply };
+        self.wiring.submissions.try_send(submission).map_err(|_| {
+            let message = "more transactions are being submitted than this node can check".to_owned();
+            ApiError::from(SubmissionRefusal::Busy { code: "node.busy", message })
+        })?;
+        match tokio::time::timeout(PATIENCE, answer).await {
+            Ok(Ok(taken)) => Ok(taken?),
+            Ok(Err(_)) => Err(stopping()),
+            // It was verified long ago: only the block is missing.
+            Err(_) => Ok(Taken::Accepted),
+        }
+    }
+}
+
+fn internal(error: &dyn std::fmt::Display) -> ApiError {
+    tracing::error!(%error, "a task of the RPC failed");
+    ApiError::new(Category::Internal, "internal.node", "this node failed to answer")
+}
+
+fn stopping() -> ApiError {
+    ApiError::new(Category::Busy, "node.stopping", "this node is stopping").help("ask another node")
+}
+
+fn malformed(field: &str, error: &dyn std::fmt::Display) -> ApiError {
+    ApiError::new(Category::Input, "input.malformed", format_args!("{field}: {error}"))
+}
+
+#[async_trait]
+impl SealpostRpcServer for Methods {
+    async fn node_status(&self) -> RpcResult<NodeStatus> {
+        let pool = *self.wiring.pool.borrow();
+        let (validator, uptime_seconds) = (self.wiring.validator, self.started.elapsed().as_secs());
+        self.read(move |reader| {
+            let (tip, sizes) = (reader.store.tip(), reader.store.sizes());
+            Ok(NodeStatus {
+                chain: reader.genesis.chain_id(),
+                chain_name: reader.genesis.chain_name().into(),
+                height: tip.height(),
+                block: tip.block(),
+                block_time_ms: tip.time_ms(),
+                // A network of one machine is never behind.
+                syncing: false,
+                validator,
+                validators: u32::try_from(tip.validators().count()).unwrap_or(u32::MAX),
+                mempool_transactions: pool.transactions as u64,
+                mempool_bytes: pool.bytes as u64,
+                postage_price: tip.price(),
+                headers_bytes: sizes.headers_bytes,
+                bodies_bytes: sizes.bodies_bytes,
+                uptime_seconds,
+                version: env!("CARGO_PKG_VERSION").into(),
+            })
+        })
+        .await
+    }
+    async fn node_version(&self) -> RpcResult<NodeVersion> {
+        Ok(NodeVersion { version: env!("CARGO_PKG_VERSION").into(), protocol: PROTOCOL_VERSION })
+    }
+    async fn chain_genesis(&self) -> RpcResult<String> {
+        Ok(self.reader.genesis.to_json())
+    }
+    async fn chain_head(&self) -> RpcResult<Option<SealedHeader>> {
+        self.read(|reader| reader.head()).await
+    }
+    async fn chain_header(&self, block: BlockId) -> RpcResult<SealedHeader> {
+        self.read(move |reader| reader.header(block)).await
+    }
+    async fn chain_headers(&self, from: BlockHeight, limit: u32) -> RpcResult<Vec<SealedHeader>> {
+        self.read(move |reader| reader.headers(from, limit)).await
+    }
+    async fn chain_block(
+        &self,
+        block: BlockId,
+        from: Option<u32>,
+        limit: Option<u32>,
+    ) -> RpcResult<BlockPage> {
+        self.read(move |reader| reader.block(block, from, limit)).await
+    }
+    async fn chain_certificate(&self, block: BlockId) -> RpcResult<CertificateView> {
+        self.read(move |reader| reader.certificate(block)).await
+    }
+    async fn chain_validators(&self, height: Option<BlockHeight>) -> RpcResult<Validators> {
+        self.read(move |reader| reader.validators(height)).await
+    }
+    async fn tx_submit(
+        &self,
+        transaction: Hex,
+        body: Option<Hex>,
+        wait: Option<WaitFor>,
+    ) -> RpcResult<Submitted> {
+        let transaction = SignedTransaction::from_bytes(transaction.as_bytes())
+            .map_err(|error| malformed("transaction", &error))?;
+        let (id, wait) = (transaction.id(), wait.unwrap_or_default());
+        let body = body.map(|Hex(bytes)| Body::new(bytes));
+        match self.submit(transaction, body, wait).await? {
+            Taken::Accepted => Ok(Submitted { id, status: TransactionStatus::Accepted }),
+            Taken::Final => Ok(Submitted { id, status: self.status(id).await? }),
+        }
+    }
+    async fn tx_get(&self, id: TransactionId) -> RpcResult<FinalTransaction> {
+        let pool = self.pool(id).await?;
+        let mut found = self.read(move |reader| reader.transaction(&id)).await?;
+        found.place.first_seen_ms = pool.first_seen_ms;
+        Ok(found)
+    }
+    async fn tx_status(&self, id: TransactionId) -> RpcResult<TransactionStatus> {
+        self.status(id).await
+    }
+    async fn tx_body(&self, id: TransactionId) -> RpcResult<Hex> {
+        self.read(move |reader| reader.body(&id)).await
+    }
+    async fn tx_receipts(&self, id: TransactionId) -> RpcResult<Vec<ReceiptView>> {
+        self.read(move |reader| reader.receipts(&id)).await
+    }
+    async fn postage_price(&self, bytes: u64) -> RpcResult<PostageQuote> {
+        Ok(self.reader.postage(bytes))
+    }
+    async fn directory_bundle(
+        &self,
+        address: String,
+        at_height: Option<BlockHeight>,
+    ) -> RpcResult<BundleAnswer> {
+        self.read(move |reader| reader.bundle(&address, at_height)).await
+    }
+    async fn directory_history(&self, address: String, before: Option<u64>) -> RpcResult<BundleHistory> {
+        self.read(move |reader| reader.bundles(&address, before)).await
+    }
+    async fn mailbox_list(&self, query: MailboxQuery) -> RpcResult<MailboxPage> {
+        self.read(move |reader| reader.mailbox(&query)).await
+    }
+    async fn proof_inclusion(&self, id: TransactionId) -> RpcResult<InclusionProof> {
+        self.read(move |reader| reader.inclusion(&id)).await
+    }
+    async fn proof_absence(
+        &self,
+        id: TransactionId,
+        slot: u16,
+        at_height: Option<BlockHeight>,
+    ) -> RpcResult<AbsenceProof> {
+        self.read(move |reader| reader.absence(&id, slot, at_height)).await
+    }
+    async fn proof_history(&self, block: BlockId, head: Option<BlockHeight>) -> RpcResult<HistoryProof> {
+        self.read(move |reader| reader.history(block, head)).await
+    }
+    async fn proof_consistency(&self, from: BlockHeight, to: BlockHeight) -> RpcResult<ConsistencyProof> {
+        self.read(move |reader| reader.consistency(from, to)).await
+    }
+    async fn evidence_get(
+        &self,
+        id: TransactionId,
+        until: Option<BlockHeight>,
+        with_body: Option<bool>,
+    ) -> RpcResult<String> {
+        self.read(move |reader| reader.evidence(&id, until, with_body.unwrap_or(false))).await
+    }
+    async fn chain_subscribe_blocks(
+        &self,
+        pending: PendingSubscriptionSink,
+        from: Option<BlockHeight>,
+    ) -> SubscriptionResult {
+        let sink = pending.accept().await?;
+        follow_blocks(sink, self.reader.clone(), self.wiring.clone(), from).await
+    }
+    async fn tx_subscribe_status(
+        &self,
+        pending: PendingSubscriptionSink,
+        id: TransactionId,
+    ) -> SubscriptionResult {
+        let sink = pending.accept().await?;
+        let (mut head, stop) = (self.wiring.head.clone(), self.wiring.stop.clone());
+        follow_status(sink, &mut head, stop, || self.status(id)).await
+    }
+    async fn mailbox_subscribe(
+        &self,
+        pending: PendingSubscriptionSink,
+        address: String,
+        from: Option<BlockHeight>,
+    ) -> SubscriptionResult {
+        let address = match self.reader.address(&address) {
+            Ok(address) => address,
+            Err(error) => {
+                pending.reject(error).await;
+                return Ok(());
+            }
+        };
+        let sink = pending.accept().await?;
+        follow_mailbox(sink, self.reader.clone(), self.wiring.clone(), address, from).await
+    }
+}

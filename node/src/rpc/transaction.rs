@@ -1,0 +1,217 @@
+//! Final transactions, their bodies, receipts and lists.
+
+use super::chain::page_size;
+use super::{Failure, Reader};
+use crate::store::{Cursor, Located, Order};
+use sealpost_api::{
+    ApiError, BundleView, Category, FinalTransaction, Hex, MAX_PAGE, MailboxPage, MailboxQuery, MailboxSide,
+    MessageView, PayloadView, Place, PostageQuote, ReceiptView, SlotView, TransactionView,
+};
+use sealpost_ledger::hash::TransactionId;
+use sealpost_ledger::height::BlockHeight;
+use sealpost_ledger::key_bundle::KeyBundle;
+use sealpost_ledger::merkle::{Node, path};
+use sealpost_ledger::message::{Message, Mode, SlotRecipient};
+use sealpost_ledger::postage;
+use sealpost_ledger::receipt::{Answer, Receipt};
+use sealpost_ledger::transaction::{Payload, SignedTransaction};
+
+pub(super) fn hex_path(path: Vec<Node>) -> Vec<Hex> {
+    path.into_iter().map(Hex::from).collect()
+}
+
+pub(super) fn unknown_transaction(id: &TransactionId) -> ApiError {
+    let message = format!("transaction {id} is not final on this node");
+    ApiError::new(Category::NotFound, "tx.unknown", message)
+        .help("tx_status tells whether it waits for a block; another node may know more")
+}
+
+pub(super) fn body_pruned(id: &TransactionId) -> ApiError {
+    let message = format!("the body of message {id} is not kept any more by this node");
+    ApiError::new(Category::NotFound, "tx.body_pruned", message).help("ask a node that keeps all bodies")
+}
+
+impl Reader {
+    pub(super) fn located(&self, id: &TransactionId) -> Result<Located, Failure> {
+        Ok(self.store.transaction(id)?.ok_or_else(|| unknown_transaction(id))?)
+    }
+    /// A message and its place.
+    pub(super) fn located_message(&self, id: &TransactionId) -> Result<(Located, Message), Failure> {
+        let located = self.located(id)?;
+        let kind = located.transaction.payload().kind();
+        match located.transaction.message().cloned() {
+            Some(message) => Ok((located, message)),
+            None => {
+                let message = format!("transaction {id} is a {kind}, not a message");
+                Err(ApiError::new(Category::Input, "tx.not_a_message", message).into())
+            }
+        }
+    }
+    pub(super) fn place(&self, located: &Located) -> Result<Place, Failure> {
+        let (header, _) = self.raw_header(located.height)?;
+        Ok(Place {
+            height: located.height,
+            index: located.index,
+            block: header.hash(),
+            time_ms: header.time_ms,
+            first_seen_ms: None,
+        })
+    }
+    /// The inclusion path of a transaction, and the size of its tree.
+    pub(super) fn path(&self, located: &Located) -> Result<(Vec<Node>, u32), Failure> {
+        let leaves = self.store.leaves(located.height)?.unwrap_or_default();
+        let missing =
+            || ApiError::new(Category::Internal, "internal.store", "the transaction is missing in its block");
+        let path = path(&leaves, located.index as usize).ok_or_else(missing)?;
+        Ok((path, u32::try_from(leaves.len()).unwrap_or(u32::MAX)))
+    }
+    pub(super) fn transaction(&self, id: &TransactionId) -> Result<FinalTransaction, Failure> {
+        let located = self.located(id)?;
+        self.describe(&located)
+    }
+    pub(super) fn describe(&self, located: &Located) -> Result<FinalTransaction, Failure> {
+        let (path, tree_size) = self.path(located)?;
+        Ok(FinalTransaction {
+            transaction: located.transaction.to_bytes().into(),
+            place: self.place(located)?,
+            path: hex_path(path),
+            tree_size,
+            view: self.view(&located.transaction)?,
+        })
+    }
+    fn view(&self, transaction: &SignedTransaction) -> Result<TransactionView, Failure> {
+        let payload = match transaction.payload() {
+            Payload::Message(message) => PayloadView::Message(self.message_view(&transaction.id(), message)?),
+            Payload::Receipt(receipt) => PayloadView::Receipt(receipt_view(transaction.id(), receipt, None)),
+            Payload::KeyBundle(bundle) => PayloadView::KeyBundle(bundle_view(bundle)),
+            other => PayloadView::Other { name: other.kind().into() },
+        };
+        Ok(TransactionView {
+            id: transaction.id(),
+            sender: self.text(&transaction.sender()),
+            expiry: transaction.transaction().expiry,
+            nonce: transaction.transaction().nonce,
+            bytes: transaction.to_bytes().len() as u64,
+            payload,
+        })
+    }
+    fn message_view(&self, id: &TransactionId, message: &Message) -> Result<MessageView, Failure> {
+        let receipts = self.receipts_of(id, message)?;
+        let slots = (0_u16..).zip(&message.slots).map(|(number, slot)| {
+            let (recipient, bundle) = match slot.recipient {
+                SlotRecipient::Named { address, bundle } => (Some(self.text(&address)), Some(bundle)),
+                SlotRecipient::Hidden { .. } => (None, None),
+            };
+            let receipt = receipts.iter().find(|receipt| receipt.slot == number).cloned();
+            SlotView { recipient, bundle, receipt }
+        });
+        Ok(MessageView {
+            suite: message.suite.number(),
+            sealed: message.mode == Mode::Sealed,
+            slots: slots.collect(),
+            key_commit: message.key_commit,
+            content_commit: message.content_commit,
+            body_hash: message.body_hash,
+            body_length: message.body_length,
+            body_kept: self.store.body(id)?.is_some(),
+        })
+    }
+    fn receipts_of(&self, id: &TransactionId, message: &Message) -> Result<Vec<ReceiptView>, Failure> {
+        let mut receipts = Vec::new();
+        for (slot, _) in (0_u16..).zip(&message.slots) {
+            let Some(record) = self.store.receipt(id, slot)? else { continue };
+            let located = self.located(&record.receipt)?;
+            let Payload::Receipt(receipt) = located.transaction.payload() else { continue };
+            receipts.push(receipt_view(record.receipt, receipt, Some(self.place(&located)?)));
+        }
+        Ok(receipts)
+    }
+    pub(super) fn receipts(&self, id: &TransactionId) -> Result<Vec<ReceiptView>, Failure> {
+        let (_, message) = self.located_message(id)?;
+        self.receipts_of(id, &message)
+    }
+    pub(super) fn body(&self, id: &TransactionId) -> Result<Hex, Failure> {
+        self.located_message(id)?;
+        let body = self.store.body(id)?.ok_or_else(|| body_pruned(id))?;
+        Ok(body.as_bytes().to_vec().into())
+    }
+    pub(super) fn mailbox(&self, query: &MailboxQuery) -> Result<MailboxPage, Failure> {
+        let address = self.address(&query.address)?;
+        let limit = page_size(query.limit, MAX_PAGE)? as usize;
+        let after = query.after.as_deref().map(parse_cursor).transpose()?;
+        let order = match query.order {
+            sealpost_api::Order::OldestFirst => Order::OldestFirst,
+            sealpost_api::Order::NewestFirst => Order::NewestFirst,
+        };
+        // One more than asked for tells whether there is more.
+        let wanted = limit.saturating_add(1);
+        let mut found = match query.side {
+            MailboxSide::Received => self.store.received(&address, after, wanted, order)?,
+            MailboxSide::Sent => self.store.sent(&address, after, wanted, order)?,
+        };
+        let more = found.len() > limit;
+        found.truncate(limit);
+        let last = found.last().map(|entry| Cursor { height: entry.height, index: entry.index });
+        let entries: Result<Vec<_>, Failure> =
+            found.iter().map(|entry| self.transaction(&entry.id)).collect();
+        Ok(MailboxPage { entries: entries?, next: last.or(after).map(cursor_text), more })
+    }
+    pub(super) fn postage(&self, bytes: u64) -> PostageQuote {
+        let tip = self.store.tip();
+        let price = tip.price();
+        let size = usize::try_from(bytes).unwrap_or(usize::MAX);
+        let block = u64::from(self.genesis.limits().block_bytes);
+        PostageQuote {
+            bytes,
+            price,
+            work: postage::work(price, size),
+            price_after: postage::next_price(price, block, block, self.genesis.postage().floor),
+            height: tip.next_height(),
+        }
+    }
+}
+
+fn receipt_view(id: TransactionId, receipt: &Receipt, place: Option<Place>) -> ReceiptView {
+    let (answer, reason) = match receipt.answer {
+        Answer::Opened { .. } => ("opened", None),
+        Answer::Refused { reason } => ("refused", Some(reason.code().to_owned())),
+    };
+    ReceiptView { id, message: receipt.message, slot: receipt.slot, answer: answer.into(), reason, place }
+}
+
+fn bundle_view(bundle: &KeyBundle) -> BundleView {
+    BundleView {
+        sequence: bundle.sequence,
+        ecies: bundle.ecies.to_vec().into(),
+        ml_kem: bundle.ml_kem.clone().map(Hex::from),
+        valid_until: bundle.valid_until,
+        transaction: None,
+        height: None,
+        revoked_from: None,
+    }
+}
+
+/// A bundle of the directory.
+pub(super) fn bundle_record_view(record: &sealpost_ledger::state::BundleRecord) -> BundleView {
+    BundleView {
+        transaction: Some(record.transaction),
+        height: Some(record.height),
+        revoked_from: record.revoked_from,
+        ..bundle_view(&record.bundle)
+    }
+}
+
+fn cursor_text(cursor: Cursor) -> String {
+    format!("{}-{}", cursor.height, cursor.index)
+}
+
+fn parse_cursor(text: &str) -> Result<Cursor, ApiError> {
+    let parsed = text.split_once('-').and_then(|(height, index)| {
+        Some(Cursor { height: BlockHeight::new(height.parse().ok()?), index: index.parse().ok()? })
+    });
+    parsed.ok_or_else(|| {
+        let shown: String = text.chars().take(40).collect();
+        let message = format!("after: {shown:?} is not a cursor; give the `next` of the page before");
+        ApiError::new(Category::Input, "input.cursor", message)
+    })
+}
