@@ -29,6 +29,8 @@ pub mod block;
 pub mod certificate;
 pub mod chain;
 pub mod codec;
+#[cfg(test)]
+mod decoder_tests;
 pub mod evidence;
 pub mod execution;
 pub mod genesis;
