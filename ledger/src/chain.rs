@@ -10,7 +10,7 @@ use crate::genesis::Genesis;
 use crate::hash::{BlockHash, HistoryRoot, StateRoot, TransactionId};
 use crate::height::BlockHeight;
 use crate::merkle::{HistoryFrontier, Subtree};
-use crate::postage::{self, Price};
+use crate::postage::Price;
 use crate::signature::PublicKey;
 use crate::state::{
     LedgerView, MemberRecord, MemoryState, StateKey, StateRecord, StateUpdate, ViewError, update,
@@ -329,36 +329,34 @@ fn check_header(tip: &Tip, block: &Block, now_ms: Option<u64>) -> Result<(), Blo
 struct Outcome {
     changes: BTreeMap<StateKey, StateRecord>,
     update: Option<StateUpdate>,
-    used_bytes: u64,
+    next_price: Price,
 }
 
 impl Outcome {
     fn of<V: LedgerView>(tip: &Tip, view: &V, execution: Execution<'_, V>) -> Result<Self, ViewError> {
-        let (changes, used_bytes) = execution.finish();
+        let (changes, next_price) = execution.finish();
         let update = if changes.is_empty() {
             None
         } else {
             Some(update(view, tip.state_version.saturating_add(1), &changes)?)
         };
-        Ok(Self { changes, update, used_bytes })
+        Ok(Self { changes, update, next_price })
     }
     fn state_root(&self, tip: &Tip) -> StateRoot {
         self.update.as_ref().map_or(tip.state_root, |update| update.root)
     }
     fn verified(self, tip: &Tip, block: Block) -> VerifiedBlock {
-        let genesis = &tip.genesis;
         let mut history = tip.history.clone();
         let subtrees = history.append(history_leaf(&block.hash()));
-        let block_bytes = u64::from(genesis.limits().block_bytes);
         let after = Tip {
-            genesis: genesis.clone(),
+            genesis: tip.genesis.clone(),
             height: block.height(),
             block: block.hash(),
             time_ms: block.header().time_ms,
             history,
             state_root: block.header().state_root,
             state_version: self.update.as_ref().map_or(tip.state_version, |update| update.version),
-            price: postage::next_price(tip.price, self.used_bytes, block_bytes, genesis.postage().floor),
+            price: self.next_price,
             validators: tip.validators.clone(),
         };
         VerifiedBlock {
@@ -419,3 +417,6 @@ impl CommittedBlock {
         &self.verified.tip
     }
 }
+
+#[cfg(test)]
+mod tests;

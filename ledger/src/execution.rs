@@ -7,6 +7,7 @@ use crate::hash::TransactionId;
 use crate::height::BlockHeight;
 use crate::key_bundle::KeyBundle;
 use crate::message::SlotRecipient;
+use crate::postage::{Price, next_price, work};
 use crate::receipt::{Answer, Receipt, receipt_commit};
 use crate::state::{AnswerKind, BundleRecord, LedgerView, ReceiptRecord, StateKey, StateRecord, ViewError};
 use crate::transaction::{Payload, VerifiedTransaction};
@@ -104,9 +105,21 @@ impl<'a, V: LedgerView> Execution<'a, V> {
         Self { tip, view, changes, ids, used: 0, strangers: 0, quotas }
     }
 
-    /// State entries written, and bytes used.
-    pub(crate) fn finish(self) -> (BTreeMap<StateKey, StateRecord>, u64) {
-        (self.changes, self.used)
+    /// State entries written, and the price that the bytes used make for the next block.
+    pub(crate) fn finish(self) -> (BTreeMap<StateKey, StateRecord>, Price) {
+        let genesis = self.tip.genesis_file();
+        let (block_bytes, floor) = (genesis.limits().block_bytes.into(), genesis.postage().floor);
+        let whole = next_price(self.tip.price(), self.used, block_bytes, floor);
+        // Those who pay share a part of the block. If that part alone were not looked at, a flood that
+        // fills a small part could never raise the price.
+        let shared = next_price(self.tip.price(), self.strangers, self.strangers_limit(), floor);
+        (self.changes, whole.max(shared))
+    }
+
+    /// Bytes of a block that senders who are not members may fill together.
+    fn strangers_limit(&self) -> u64 {
+        let genesis = self.tip.genesis_file();
+        u64::from(genesis.limits().block_bytes) / 100 * u64::from(genesis.postage().strangers_percent)
     }
 
     /// Adds a transaction, or leaves everything as it was.
@@ -164,7 +177,7 @@ impl<'a, V: LedgerView> Execution<'a, V> {
         let genesis = self.tip.genesis_file();
         let (limit, rules) = (genesis.limits().block_bytes, genesis.postage());
         let bytes = transaction.bytes();
-        let strangers_limit = u64::from(limit) / 100 * u64::from(rules.strangers_percent);
+        let strangers_limit = self.strangers_limit();
         let sender = transaction.signed().sender();
         let member = self.record(&StateKey::Member(sender))?.is_some();
         let largest = if member { u64::from(limit) } else { strangers_limit };
@@ -180,7 +193,7 @@ impl<'a, V: LedgerView> Execution<'a, V> {
         }
         let price = self.tip.price();
         if !transaction.is_paid(price) {
-            let work = crate::postage::work(price, bytes);
+            let work = work(price, bytes);
             return Err(Refusal::Postage { work, bytes, price }.into());
         }
         if member {
@@ -268,3 +281,6 @@ enum Room {
     /// The part all others share.
     Strangers,
 }
+
+#[cfg(test)]
+mod tests;

@@ -40,7 +40,9 @@ pub fn is_paid(core_hash: &[u8; 32], nonce: u64, work: u64) -> bool {
     score(core_hash, nonce) <= u64::MAX / work.max(1)
 }
 
-/// The price of the next block. It moves towards half-full blocks, by at most 1/8, and never below `floor`.
+/// The price that a use of `used_bytes` of `block_bytes` makes. It moves towards half use, by at most 1/8,
+/// and never below `floor`. The next block's price is the higher of what the whole block and what the
+/// part for senders who are not members makes.
 pub fn next_price(price: Price, used_bytes: u64, block_bytes: u64, floor: Price) -> Price {
     let target = (block_bytes / 2).max(1);
     // A full block of an odd size would otherwise count as a little more than twice the target.
