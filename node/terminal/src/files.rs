@@ -1,0 +1,93 @@
+//! Files that must never be half written, and files that nobody else may read.
+
+use crate::{Exit, Failure};
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+use zeroize::Zeroizing;
+
+/// Writes a file whole or not at all, and durably: a new file takes the old one's place in one step.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    write(path, bytes, false).map_err(|error| failed("write", path, &error))
+}
+
+/// The same, readable by the owner alone.
+pub fn write_secret_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    write(path, bytes, true).map_err(|error| failed("write", path, &error))
+}
+
+/// Reads a file that only its owner may read.
+///
+/// # Errors
+/// If it can't be read, or others may read it: the message names the `chmod` that mends it.
+pub fn read_secret_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let file = fs::File::open(path).map_err(|error| failed("read", path, &error))?;
+    check_private(&file, path)?;
+    fs::read(path).map(Zeroizing::new).map_err(|error| failed("read", path, &error))
+}
+
+fn write(path: &Path, bytes: &[u8], secret: bool) -> io::Result<()> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    // Temporary files are readable by the owner alone from their first byte on.
+    let mut file = tempfile::Builder::new().prefix(".sealpost-").tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    #[cfg(unix)]
+    if !secret {
+        use std::os::unix::fs::PermissionsExt;
+        file.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
+    }
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    fs::File::open(folder)?.sync_all()
+}
+
+#[cfg(unix)]
+fn check_private(file: &fs::File, path: &Path) -> Result<(), Failure> {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = file.metadata().map_err(|error| failed("read", path, &error))?.permissions().mode();
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    let message =
+        format!("{}: others than its owner may read this secret (mode {:o})", path.display(), mode & 0o777);
+    Err(Failure::new(Exit::Locked, "file.permissions", message).help(format!("chmod 600 {}", path.display())))
+}
+
+#[cfg(not(unix))]
+fn check_private(_: &fs::File, _: &Path) -> Result<(), Failure> {
+    Ok(())
+}
+
+fn failed(action: &str, path: &Path, error: &io::Error) -> Failure {
+    Failure::unavailable("file", format_args!("cannot {action} {}: {error}", path.display()))
+}
+
+#[cfg(all(test, unix))]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_secret_file_is_the_owners_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("secret");
+        write_secret_file(&path, b"one").unwrap();
+        write_secret_file(&path, b"two").unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(read_secret_file(&path).unwrap().as_slice(), b"two");
+    }
+
+    #[test]
+    fn a_secret_that_others_may_read_is_refused_with_the_remedy() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("secret");
+        write_atomically(&path, b"one").unwrap();
+        let failure = read_secret_file(&path).unwrap_err();
+        assert_eq!(failure.exit, Exit::Locked);
+        assert!(failure.help.unwrap().starts_with("chmod 600"));
+    }
+}
