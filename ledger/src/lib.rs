@@ -41,6 +41,8 @@ pub mod membership;
 pub mod merkle;
 pub mod message;
 pub mod postage;
+#[cfg(test)]
+mod protocol_example;
 pub mod receipt;
 pub mod signature;
 pub mod state;

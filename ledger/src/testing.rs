@@ -9,7 +9,10 @@ use crate::chain::{CommittedBlock, Tip, propose, verify_block};
 use crate::evidence::{
     CertifiedHeader, Disclosure, Evidence, ProvenAbsence, ProvenBundle, ProvenTransaction,
 };
-use crate::genesis::{GENESIS_FORMAT, Genesis, GenesisFile, GenesisValidator, Limits, PostageRules, Timing};
+use crate::genesis::{
+    DEVELOPMENT_VALIDATOR, GENESIS_FORMAT, Genesis, GenesisFile, GenesisValidator, Limits, PostageRules,
+    Timing,
+};
 use crate::hash::{Tag, TransactionId, tagged};
 use crate::height::BlockHeight;
 use crate::key_bundle::KeyBundle;
@@ -65,6 +68,8 @@ pub(crate) fn genesis_file() -> GenesisFile {
 
 /// The chain so far.
 pub(crate) struct Chain {
+    /// Who signs each block; the first proposes.
+    signers: Vec<SigningKey>,
     pub(crate) genesis: Arc<Genesis>,
     pub(crate) tip: Tip,
     pub(crate) state: MemoryState,
@@ -76,11 +81,19 @@ impl Chain {
         Self::with(genesis_file())
     }
     pub(crate) fn with(file: GenesisFile) -> Self {
-        let genesis = Arc::new(Genesis::new(file).unwrap());
+        Self::of(Genesis::new(file).unwrap(), VALIDATORS[..3].iter().copied().map(key).collect())
+    }
+    /// The chain of the genesis at the root of the repository.
+    pub(crate) fn development() -> Self {
+        let genesis = Genesis::parse(include_bytes!("../../genesis.json")).unwrap();
+        Self::of(genesis, vec![SigningKey::development(DEVELOPMENT_VALIDATOR).unwrap()])
+    }
+    fn of(genesis: Genesis, signers: Vec<SigningKey>) -> Self {
+        let genesis = Arc::new(genesis);
         let (tip, first) = Tip::genesis(genesis.clone()).unwrap();
         let mut state = MemoryState::default();
         state.apply(&first.update, &first.changes);
-        Self { genesis, tip, state, blocks: Vec::new() }
+        Self { signers, genesis, tip, state, blocks: Vec::new() }
     }
     /// Signs a payload for the next blocks.
     pub(crate) fn sign(&self, seed: u8, payload: Payload) -> SignedTransaction {
@@ -99,14 +112,14 @@ impl Chain {
         let count = transactions.len();
         let candidates = transactions.into_iter().map(|(t, body)| t.verify(body, &self.genesis).unwrap());
         let now = self.tip.time_ms() + 1000;
-        let proposer = key(VALIDATORS[0]).public_key();
+        let proposer = self.signers[0].public_key();
         let candidates: Vec<_> = candidates.collect();
         let proposal = propose(&self.tip, &self.state, candidates, now, proposer).unwrap();
         assert_eq!(proposal.refused, []);
         assert_eq!(proposal.block.block().transactions().len(), count);
         let block = proposal.block.block().as_ref().clone();
         let verified = verify_block(&self.tip, &self.state, block, Some(now)).unwrap();
-        let certificate = certify(verified.block().header(), &VALIDATORS[..3], self.tip.validators());
+        let certificate = certify_with(verified.block().header(), &self.signers, self.tip.validators());
         let committed = verified.commit(certificate).unwrap();
         if let Some(update) = committed.verified().update() {
             self.state.apply(update, committed.verified().changes());
@@ -193,14 +206,18 @@ impl Chain {
 
 /// A certificate by the validators with these seeds, in the order of the set.
 pub(crate) fn certify(header: &Header, seeds: &[u8], set: &ValidatorSet) -> CommitCertificate {
+    certify_with(header, &seeds.iter().copied().map(key).collect::<Vec<_>>(), set)
+}
+
+fn certify_with(header: &Header, signers: &[SigningKey], set: &ValidatorSet) -> CommitCertificate {
     let (height, block, round) = (header.height, header.hash(), 0);
     let digest = vote_digest(&header.chain, VoteKind::Precommit, height, round, Some(&block));
     let position = |key: &PublicKey| set.find(key).map_or(u16::MAX, |(position, _)| position);
-    let mut signatures: Vec<_> = seeds
+    let mut signatures: Vec<_> = signers
         .iter()
-        .map(|seed| CommitSignature {
-            validator: position(&key(*seed).public_key()),
-            signature: key(*seed).sign(&digest, &[0; 32]).unwrap(),
+        .map(|signer| CommitSignature {
+            validator: position(&signer.public_key()),
+            signature: signer.sign(&digest, &[0; 32]).unwrap(),
         })
         .collect();
     signatures.sort_by_key(|commit| commit.validator);

@@ -195,6 +195,30 @@ mod tests {
         }
     }
 
+    /// The root as `docs/protocol.md` defines it, over places and value hashes.
+    fn root_by_definition(entries: &[([u8; 32], [u8; 32])], depth: usize) -> [u8; 32] {
+        match entries {
+            [] => EMPTY,
+            [(key, value)] => sha256(&[LEAF, key, value]),
+            _ => {
+                let (right, left): (Vec<_>, Vec<_>) =
+                    entries.iter().copied().partition(|(key, _)| bit(key, depth));
+                let below = |half: &[_]| root_by_definition(half, depth + 1);
+                sha256(&[INNER, &below(&left), &below(&right)])
+            }
+        }
+    }
+
+    #[test]
+    fn the_root_is_what_its_definition_says() {
+        let entry = |key: StateKey, record: StateRecord| (key.hash(), sha256(&[&record.to_bytes()]));
+        let mut entries = vec![entry(StateKey::Chain, StateRecord::Chain(ChainId::from_bytes([1; 32])))];
+        for n in 0..40 {
+            assert_eq!(state(n).1.to_bytes(), root_by_definition(&entries, 0));
+            entries.push(entry(key(n), record(n)));
+        }
+    }
+
     #[test]
     fn an_old_version_still_proves_absence() {
         let (state, _, version) = state(10);
