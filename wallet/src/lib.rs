@@ -1,1 +1,5 @@
-//! To be written.
+//! The wallet.
+
+pub mod envelope;
+pub mod mnemonic;
+mod random;

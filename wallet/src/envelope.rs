@@ -1,0 +1,22 @@
+//! The envelope: how a message is encrypted to its recipients and opened again.
+//!
+//! ```text
+//!  Content ─► plaintext (salt ‖ length ‖ content ‖ padding) ─► body under the content key
+//!                                                               content key ─► one slot per recipient
+//! ```
+//!
+//! Everything is bound to the [context hash](sealpost_ledger::message::MessageContext), so that no part
+//! can be lifted into another transaction. `docs/protocol.md` has the bytes.
+
+mod content;
+mod keys;
+mod open;
+mod seal;
+mod suites;
+#[cfg(test)]
+mod tests;
+
+pub use content::{Attachment, Content, ContentError, MAX_CONTENT_OVERHEAD, padded_length};
+pub use keys::BundleSecret;
+pub use open::{OpenError, Opened, check_answer, open};
+pub use seal::{Recipient, SealError, SealRequest, Sealed, seal};
