@@ -1,6 +1,8 @@
 //! Claims about evidence, on a real little chain.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
+mod second_opinion;
+
 use super::*;
 use crate::certificate::CertificateError;
 use crate::genesis::Genesis;

@@ -1,0 +1,503 @@
+#!/usr/bin/env python3
+"""Checks Sealpost evidence with nothing but Python's standard library.
+
+    verify_evidence.py genesis.json evidence.json        exit 0: holds, 1: refused, 2: not an evidence file
+
+Written from docs/protocol.md alone, as a stranger would: it shares no code with Sealpost. The numbers in
+brackets are sections of that page. It is slow and plain on purpose; read it to convince yourself.
+"""
+
+import base64
+import hashlib
+import json
+import re
+import struct
+import sys
+
+
+class NotEvidence(Exception):
+    """The file says nothing at all: exit code 2."""
+
+
+class Refused(Exception):
+    """The answer is no: exit code 1."""
+
+
+def need(holds, why):
+    if not holds:
+        raise Refused(why)
+
+
+# [2] Hashes
+
+def sha256(*parts):
+    return hashlib.sha256(b"".join(parts)).digest()
+
+
+def tagged(name, *parts):
+    tag = sha256(b"sealpost/v1/" + name.encode())
+    return sha256(tag, tag, *parts)
+
+
+# [3] Signatures: BIP-340
+
+P = 2**256 - 2**32 - 977
+N = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
+G = (0x79BE667EF9DCBBAC55A06295CE870B07029BFCDB2DCE28D959F2815B16F81798,
+     0x483ADA7726A3C4655DA4FBFC0E1108A8FD17B448A68554199C47D08FFB10D4B8)
+
+
+def add(a, b):
+    if a is None:
+        return b
+    if b is None:
+        return a
+    if a[0] == b[0] and (a[1] + b[1]) % P == 0:
+        return None
+    if a == b:
+        slope = 3 * a[0] * a[0] * pow(2 * a[1], -1, P)
+    else:
+        slope = (b[1] - a[1]) * pow(b[0] - a[0], -1, P)
+    x = (slope * slope - a[0] - b[0]) % P
+    return x, (slope * (a[0] - x) - a[1]) % P
+
+
+def multiply(point, scalar):
+    result = None
+    while scalar:
+        if scalar & 1:
+            result = add(result, point)
+        point = add(point, point)
+        scalar >>= 1
+    return result
+
+
+def lift(x):
+    """The point with that x and an even y, or None."""
+    if x >= P:
+        return None
+    square = (pow(x, 3, P) + 7) % P
+    y = pow(square, (P + 1) // 4, P)
+    if y * y % P != square:
+        return None
+    return x, y if y % 2 == 0 else P - y
+
+
+def signature_holds(key, digest, signature):
+    point, r, s = lift(int.from_bytes(key, "big")), signature[:32], int.from_bytes(signature[32:], "big")
+    if point is None or int.from_bytes(r, "big") >= P or s >= N:
+        return False
+    tag = sha256(b"BIP0340/challenge")
+    e = int.from_bytes(sha256(tag, tag, r, key, digest), "big") % N
+    found = add(multiply(G, s), multiply(point, N - e))
+    return found is not None and found[1] % 2 == 0 and found[0] == int.from_bytes(r, "big")
+
+
+# [1] Encoding
+
+class Reader:
+    def __init__(self, data, limit):
+        if len(data) > limit:
+            raise NotEvidence(f"{len(data)} bytes, the limit is {limit}")
+        self.data, self.at = data, 0
+
+    def take(self, count):
+        if count > len(self.data) - self.at:
+            raise NotEvidence("the bytes end too early")
+        self.at += count
+        return self.data[self.at - count:self.at]
+
+    def number(self, form):
+        return struct.unpack("<" + form, self.take(struct.calcsize("<" + form)))[0]
+
+    def u8(self):
+        return self.number("B")
+
+    def u16(self):
+        return self.number("H")
+
+    def u32(self):
+        return self.number("I")
+
+    def u64(self):
+        return self.number("Q")
+
+    def hash(self):
+        return self.take(32)
+
+    def bytes(self):
+        return self.take(self.u64())
+
+    def list(self, read):
+        count = self.u64()
+        if count > len(self.data):
+            raise NotEvidence("a list is longer than the bytes")
+        return [read() for _ in range(count)]
+
+    def optional(self, read):
+        present = self.u8()
+        if present > 1:
+            raise NotEvidence("neither present nor absent")
+        return read() if present else None
+
+    def choice(self, *variants):
+        number = self.u32()
+        if number >= len(variants):
+            raise NotEvidence(f"variant {number} is unknown")
+        name, read = variants[number]
+        return name, read() if read else None
+
+    def end(self):
+        if self.at != len(self.data):
+            raise NotEvidence("bytes follow the end")
+
+
+def whole(data, limit, read):
+    reader = Reader(data, limit)
+    value = read(reader)
+    reader.end()
+    return value
+
+
+def read_header(r):
+    names = ("version", "chain", "height", "time_ms", "parent", "transaction_count", "tx_root", "history_root",
+             "state_root", "validators_hash", "next_validators_hash", "postage_price", "proposer")
+    kinds = (r.u16, r.hash, r.u64, r.u64, r.hash, r.u32, r.hash, r.hash, r.hash, r.hash, r.hash, r.u64, r.hash)
+    return {name: read() for name, read in zip(names, kinds)}
+
+
+def read_certificate(r):
+    return {"height": r.u64(), "round": r.u32(), "block": r.hash(),
+            "signatures": r.list(lambda: (r.u16(), r.take(64)))}
+
+
+def read_slot(r):
+    recipient = r.choice(("named", lambda: (r.hash(), r.u64())), ("hidden", lambda: (r.take(33), r.u8())))
+    return {"recipient": recipient, "ecies": r.take(129), "ml_kem": r.optional(r.bytes),
+            "wrapped": r.take(48), "receipt_commit": r.hash()}
+
+
+def read_message(r):
+    return {"suite": r.choice(("ecies", None), ("ecies+ml-kem-768", None))[0],
+            "mode": r.choice(("open", None), ("sealed", None))[0], "slots": r.list(lambda: read_slot(r)),
+            "key_commit": r.hash(), "content_commit": r.hash(), "body_hash": r.hash(), "body_length": r.u32()}
+
+
+REASONS = ("unspecified", "not-responsible", "unreadable", "unwanted", "other-channel")
+
+
+def read_receipt(r):
+    return {"message": r.hash(), "slot": r.u16(), "answer": r.choice(
+        ("opened", r.hash), ("refused", lambda: r.choice(*((reason, None) for reason in REASONS))[0]))}
+
+
+def other_payload(r):
+    raise Refused("neither a message nor a receipt")
+
+
+def read_transaction(r):
+    t = {"version": r.u16(), "chain": r.hash(), "sender": r.hash(), "expiry": r.u64()}
+    other = lambda: other_payload(r)
+    t["payload"] = r.choice(("message", lambda: read_message(r)), ("receipt", lambda: read_receipt(r)),
+                            *((name, other) for name in "bundle revoke designate validators member".split()))
+    t["nonce"] = r.u64()
+    t["id"] = tagged("transaction", r.data[:r.at])
+    t["signature"] = r.take(64)
+    return t
+
+
+def read_record(r):
+    return {"sequence": r.u64(), "ecies": r.take(33), "ml_kem": r.optional(r.bytes), "valid_until": r.u64(),
+            "transaction": r.hash(), "height": r.u64(), "withdrawn": r.optional(r.u64)}
+
+
+def read_proof(r):
+    return {"leaf": r.optional(lambda: (r.hash(), r.hash())), "siblings": r.list(r.hash)}
+
+
+# [4] Genesis
+
+def text(value):
+    data = value.encode()
+    return struct.pack("<Q", len(data)) + data
+
+
+def read_genesis(data):
+    g = json.loads(data)
+    limits, postage, timing = g["limits"], g["postage"], g["timing"]
+    encoded = text(g["format"]) + text(g["chain_name"]) + text(g["address_prefix"])
+    encoded += struct.pack("<QQ", g["time_ms"], len(g["validators"]))
+    for v in g["validators"]:
+        encoded += text(v["name"]) + bytes.fromhex(v["public_key"]) + struct.pack("<Q", v["power"])
+    encoded += struct.pack("<IIHQ", *(limits[n] for n in "block_bytes body_bytes slots expiry_window".split()))
+    encoded += struct.pack("<QBI", *(postage[n] for n in "floor strangers_percent member_quota_bytes".split()))
+    encoded += struct.pack("<III", *(timing[n] for n in "block_interval_ms heartbeat_ms clock_drift_ms".split()))
+    encoded += struct.pack("<Q", len(g["members"])) + b"".join(text(member) for member in g["members"])
+    encoded += struct.pack("<Q", g["retention_blocks"])
+    validators = sorted((bytes.fromhex(v["public_key"]), v["power"]) for v in g["validators"])
+    return tagged("genesis", encoded), validators
+
+
+# [9] State
+
+def state_place(variant, *parts):
+    return tagged("state-key", struct.pack("<I", variant), *parts)
+
+
+def bit(place, depth):
+    return place[depth // 8] >> (7 - depth % 8) & 1
+
+
+def state_proof_holds(proof, root, place, value_hash):
+    """With a value hash: the entry is there with that value. With None: there is no such entry."""
+    leaf, siblings = proof["leaf"], proof["siblings"]
+    n = len(siblings)
+    if n > 256 or (value_hash is not None and leaf != (place, value_hash)):
+        return False
+    if value_hash is None and leaf is not None:
+        if leaf[0] == place or any(bit(leaf[0], depth) != bit(place, depth) for depth in range(n)):
+            return False
+    node = sha256(b"JMT::LeafNode", *leaf) if leaf else b"SPARSE_MERKLE_PLACEHOLDER_HASH__"
+    for i, sibling in enumerate(siblings):
+        pair = (sibling, node) if bit(place, n - 1 - i) else (node, sibling)
+        node = sha256(b"JMT::IntrnalNode", *pair)
+    return node == root
+
+
+# [10] Merkle trees
+
+def included(root, size, index, leaf, path):
+    """RFC 9162, 2.1.3.2."""
+    if index >= size:
+        return False
+    at, last, node = index, size - 1, leaf
+    for sibling in path:
+        if last == 0:
+            return False
+        if at & 1 or at == last:
+            node = sha256(b"\x01", sibling, node)
+            while at & 1 == 0 and at:
+                at, last = at >> 1, last >> 1
+        else:
+            node = sha256(b"\x01", node, sibling)
+        at, last = at >> 1, last >> 1
+    return last == 0 and node == root
+
+
+# [12] Certificates
+
+def validators_hash(validators):
+    return tagged("validators", struct.pack("<Q", len(validators)),
+                  *(key + struct.pack("<Q", power) for key, power in validators))
+
+
+def check_certificate(header, header_hash, certificate, validators):
+    need(certificate["height"] == header["height"] and certificate["block"] == header_hash,
+         "a certificate is for another block")
+    digest = tagged("vote", header["chain"], b"\x02", struct.pack("<QI", header["height"], certificate["round"]),
+                    b"\x01", header_hash)
+    previous, power = -1, 0
+    for position, signature in certificate["signatures"]:
+        need(previous < position < len(validators), "a signer is foreign, repeated or out of order")
+        previous = position
+        key, weight = validators[position]
+        power += weight
+        need(signature_holds(key, digest, signature), f"the signature of validator {position} is wrong")
+    need(3 * power > 2 * sum(weight for _, weight in validators), "too few validators signed")
+
+
+# [13] Evidence
+
+SHAPE = {
+    "format": str, "chain": "hex", "blocks": [{"header": "b64", "certificate": "b64"}],
+    "validator_changes": [{"block": int, "validators": [{"public_key": "hex", "power": int}]}],
+    "message": {"block": int, "index": int, "path": ["hex"], "transaction": "b64"},
+    "receipts": [{"block": int, "index": int, "path": ["hex"], "transaction": "b64"}],
+    "keys": [{"slot": int, "block": int, "record": "b64", "proof": "b64"}],
+    "absences": [{"slot": int, "block": int, "proof": "b64"}],
+    "body": "b64", "disclosure": {"salt": "hex", "content": "b64"},
+}
+
+
+def shaped(value, shape):
+    """Reads JSON by its shape; every field once, none unknown, and each in its one spelling."""
+    if isinstance(shape, list) and isinstance(value, list):
+        return [shaped(element, shape[0]) for element in value]
+    if isinstance(shape, dict) and isinstance(value, dict):
+        missing = [name for name in shape if name not in value and name not in ("body", "disclosure")]
+        if missing or any(name not in shape for name in value):
+            raise NotEvidence("a field is missing or unknown")
+        return {name: shaped(field, shape[name]) for name, field in value.items()}
+    if shape is int and type(value) is int and 0 <= value < 2**64:
+        return value
+    if shape is str and isinstance(value, str):
+        return value
+    if shape == "hex" and isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value):
+        return bytes.fromhex(value)
+    if shape == "b64" and isinstance(value, str) and re.fullmatch("[A-Za-z0-9_-]*", value):
+        data = base64.urlsafe_b64decode(value + "=" * (-len(value) % 4))
+        if base64.urlsafe_b64encode(data).rstrip(b"=").decode() == value:
+            return data
+    raise NotEvidence("a field has another type or spelling")
+
+
+def read_evidence(data):
+    if len(data) > 32 * 1024 * 1024:
+        raise NotEvidence("too long")
+    try:
+        raw = json.loads(data.decode("utf-8"))
+        # Python keeps the order of the file; the page's order is that of SHAPE.
+        if not isinstance(raw, dict) or [n for n in SHAPE if n in raw] != list(raw):
+            raise NotEvidence("fields are unknown or in another order")
+        if json.dumps(raw, indent=2, ensure_ascii=False).encode() + b"\n" != data:
+            raise NotEvidence("not in its canonical spelling")
+        evidence = shaped(raw, SHAPE)
+    except (ValueError, RecursionError) as error:
+        raise NotEvidence(str(error)) from error
+    if evidence["format"] != "sealpost-evidence/1":
+        raise NotEvidence("another format")
+    for order, entries in (((n for n in SHAPE["message"]), [raw["message"], *raw["receipts"]]),
+                           ((n for n in SHAPE["keys"][0]), raw["keys"]),
+                           ((n for n in SHAPE["absences"][0]), raw["absences"]),
+                           ((n for n in SHAPE["blocks"][0]), raw["blocks"]),
+                           ((n for n in SHAPE["disclosure"]), [raw["disclosure"]] if "disclosure" in raw else [])):
+        order = list(order)
+        if any(list(entry) != order for entry in entries):
+            raise NotEvidence("fields are in another order")
+    for change in raw["validator_changes"]:
+        if list(change) != ["block", "validators"] or any(
+                list(v) != ["public_key", "power"] for v in change["validators"]):
+            raise NotEvidence("fields are in another order")
+    for block in evidence["blocks"]:
+        block["header_bytes"] = block["header"]
+        block["header"] = whole(block["header"], 512, read_header)
+        block["certificate"] = whole(block["certificate"], 128 * 1024, read_certificate)
+    for proven in [evidence["message"], *evidence["receipts"]]:
+        proven["leaf"] = sha256(b"\x00", proven["transaction"])
+        proven["transaction"] = whole(proven["transaction"], 512 * 1024, read_transaction)
+    for key in evidence["keys"]:
+        key["record_bytes"] = key["record"]
+        whole(key["record"], 4096, read_record)
+    for entry in evidence["keys"] + evidence["absences"]:
+        entry["proof"] = whole(entry["proof"], 10 * 1024, read_proof)
+    return evidence
+
+
+def check(genesis, data):
+    """Returns what the evidence shows, line by line."""
+    evidence = read_evidence(data)
+    chain, validators = genesis
+    need(evidence["chain"] == chain, "another genesis")
+
+    blocks, used, previous = {}, set(), -1
+    changes = list(evidence["validator_changes"])
+    for block in evidence["blocks"]:
+        header = block["header"]
+        height, header_hash = header["height"], tagged("block", block["header_bytes"])
+        need(header["version"] == 1 and header["chain"] == chain, "a block of another version or chain")
+        need(height > previous, "blocks repeat or are out of order")
+        need(header["validators_hash"] == validators_hash(validators), "a block of other validators")
+        check_certificate(header, header_hash, block["certificate"], validators)
+        previous, blocks[height] = height, header
+        if changes and changes[0]["block"] == height:
+            change = [(v["public_key"], v["power"]) for v in changes.pop(0)["validators"]]
+            need(change and change == sorted(set(change)) and all(p > 0 and lift(int.from_bytes(k, "big"))
+                 for k, p in change) and len({k for k, _ in change}) == len(change), "not a set of validators")
+            need(header["next_validators_hash"] == validators_hash(change) and change != validators,
+                 "a validator change that the block does not announce")
+            validators = change
+            used.add(height)
+    need(not changes, "a validator change without its block")
+
+    def block_of(entry):
+        need(entry["block"] in blocks, f"block {entry['block']} is not in the evidence")
+        used.add(entry["block"])
+        return blocks[entry["block"]]
+
+    def check_transaction(proven, kind):
+        header, t = block_of(proven), proven["transaction"]
+        need(t["version"] == 1 and t["chain"] == chain, "a transaction of another version or chain")
+        need(included(header["tx_root"], header["transaction_count"], proven["index"], proven["leaf"],
+                      proven["path"]), "a transaction that is not in its block")
+        need(signature_holds(t["sender"], t["id"], t["signature"]), "a transaction that its sender did not sign")
+        need(t["payload"][0] == kind, f"not a {kind}")
+        return t
+
+    sent = check_transaction(evidence["message"], "message")
+    message, at = sent["payload"][1], evidence["message"]["block"]
+    lines = [f"message {sent['id'].hex()} signed by key {sent['sender'].hex()} in block {at}"]
+
+    def named(slot):
+        need(slot < len(message["slots"]), "no such slot")
+        kind, recipient = message["slots"][slot]["recipient"]
+        need(kind == "named", "the slot's recipient is hidden")
+        return recipient
+
+    answered = {}
+    for proven in evidence["receipts"]:
+        t = check_transaction(proven, "receipt")
+        receipt = t["payload"][1]
+        slot, (kind, detail) = receipt["slot"], receipt["answer"]
+        need(receipt["message"] == sent["id"], "a receipt for another message")
+        need(not answered or slot > max(answered), "receipts repeat or are out of order")
+        need(named(slot)[0] == t["sender"], "a receipt by somebody else")
+        need(proven["block"] > at, "a receipt before its message was final")
+        need(kind == "refused" or tagged("receipt", detail) == message["slots"][slot]["receipt_commit"],
+             "a receipt with a wrong secret")
+        answered[slot] = proven["block"]
+        lines.append(f"slot {slot} {kind} in block {proven['block']}, signed by key {t['sender'].hex()}")
+
+    for name in ("keys", "absences"):
+        slots = [entry["slot"] for entry in evidence[name]]
+        need(slots == sorted(set(slots)), f"{name} repeat or are out of order")
+    for key in evidence["keys"]:
+        address, sequence = named(key["slot"])
+        need(key["block"] == at, "a key as of another block")
+        place = state_place(2, address, struct.pack("<Q", sequence))
+        value = sha256(struct.pack("<I", 1), key["record_bytes"])
+        need(state_proof_holds(key["proof"], block_of(key)["state_root"], place, value), "a key not in the state")
+        lines.append(f"slot {key['slot']} used key bundle {sequence} of the recipient")
+    for absence in evidence["absences"]:
+        slot, height, root = absence["slot"], absence["block"], block_of(absence)["state_root"]
+        named(slot)
+        need(height >= at and not answered.get(slot, height + 1) <= height, "an absence at a wrong height")
+        need(height == max(h for h, header in blocks.items() if header["state_root"] == root),
+             "a newer block has the same state")
+        place = state_place(3, sent["id"], struct.pack("<H", slot))
+        need(state_proof_holds(absence["proof"], root, place, None), "an answer is in the state")
+        lines.append(f"slot {slot} not answered up to block {height}")
+
+    if "body" in evidence:
+        body = evidence["body"]
+        need(tagged("body", body) == message["body_hash"] and len(body) == message["body_length"], "another body")
+        lines.append(f"encrypted body of {len(body)} bytes")
+    if "disclosure" in evidence:
+        salt, content = evidence["disclosure"]["salt"], evidence["disclosure"]["content"]
+        need(tagged("content", salt, content) == message["content_commit"], "another content")
+        lines.append(f"content of {len(content)} bytes, committed to by the sender")
+    need(used == set(blocks), "a block that proves nothing")
+    return lines
+
+
+def main():
+    if len(sys.argv) != 3:
+        print(__doc__)
+        return 2
+    with open(sys.argv[1], "rb") as file:
+        genesis = read_genesis(file.read())
+    with open(sys.argv[2], "rb") as file:
+        data = file.read()
+    try:
+        for line in check(genesis, data):
+            print(line)
+    except NotEvidence as error:
+        print(f"not an evidence file: {error}")
+        return 2
+    except Refused as error:
+        print(f"refused: {error}")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
