@@ -8,12 +8,24 @@ use zeroize::Zeroizing;
 
 /// Writes a file whole or not at all, and durably: a new file takes the old one's place in one step.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    write(path, bytes, false).map_err(|error| failed("write", path, &error))
+    place(path, bytes, Access::Public, Existing::Replace).map_err(|error| failed("write", path, &error))
 }
 
 /// The same, readable by the owner alone.
 pub fn write_secret_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    write(path, bytes, true).map_err(|error| failed("write", path, &error))
+    place(path, bytes, Access::Owner, Existing::Replace).map_err(|error| failed("write", path, &error))
+}
+
+/// Writes a file whole or not at all, but never over one that is there already: for what a person asked
+/// to have written, such as evidence.
+pub fn write_new_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    place(path, bytes, Access::Public, Existing::Keep).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => {
+            Failure::new(Exit::Usage, "file.exists", format_args!("{} exists already", path.display()))
+                .help("choose another name, or move the old file away")
+        }
+        _ => failed("write", path, &error),
+    })
 }
 
 /// Reads a file that only its owner may read.
@@ -21,12 +33,23 @@ pub fn write_secret_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
 /// # Errors
 /// If it can't be read, or others may read it: the message names the `chmod` that mends it.
 pub fn read_secret_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    let file = fs::File::open(path).map_err(|error| failed("read", path, &error))?;
-    check_private(&file, path)?;
+    check_private(path)?;
     fs::read(path).map(Zeroizing::new).map_err(|error| failed("read", path, &error))
 }
 
-fn write(path: &Path, bytes: &[u8], secret: bool) -> io::Result<()> {
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Access {
+    Owner,
+    Public,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Existing {
+    Replace,
+    Keep,
+}
+
+fn place(path: &Path, bytes: &[u8], access: Access, existing: Existing) -> io::Result<()> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -35,19 +58,22 @@ fn write(path: &Path, bytes: &[u8], secret: bool) -> io::Result<()> {
     let mut file = tempfile::Builder::new().prefix(".sealpost-").tempfile_in(folder)?;
     file.write_all(bytes)?;
     #[cfg(unix)]
-    if !secret {
+    if access == Access::Public {
         use std::os::unix::fs::PermissionsExt;
         file.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
     }
     file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
+    match existing {
+        Existing::Replace => file.persist(path)?,
+        Existing::Keep => file.persist_noclobber(path)?,
+    };
     fs::File::open(folder)?.sync_all()
 }
 
 #[cfg(unix)]
-fn check_private(file: &fs::File, path: &Path) -> Result<(), Failure> {
+pub(crate) fn check_private(path: &Path) -> Result<(), Failure> {
     use std::os::unix::fs::PermissionsExt;
-    let mode = file.metadata().map_err(|error| failed("read", path, &error))?.permissions().mode();
+    let mode = fs::metadata(path).map_err(|error| failed("read", path, &error))?.permissions().mode();
     if mode & 0o077 == 0 {
         return Ok(());
     }
@@ -57,7 +83,7 @@ fn check_private(file: &fs::File, path: &Path) -> Result<(), Failure> {
 }
 
 #[cfg(not(unix))]
-fn check_private(_: &fs::File, _: &Path) -> Result<(), Failure> {
+pub(crate) fn check_private(_: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
@@ -79,6 +105,16 @@ mod tests {
         write_secret_file(&path, b"two").unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(read_secret_file(&path).unwrap().as_slice(), b"two");
+    }
+
+    #[test]
+    fn a_file_that_is_there_is_not_overwritten_unasked() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("evidence.json");
+        write_new_file(&path, b"old").unwrap();
+        assert_eq!(write_new_file(&path, b"new").unwrap_err().code, "file.exists");
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 
     #[test]

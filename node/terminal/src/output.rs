@@ -1,7 +1,7 @@
 //! The terminal: standard output for data, standard error for talk, and never a panic over a closed pipe.
 
-use crate::GlobalArgs;
-use anstyle::{AnsiColor, Style};
+use crate::logging::Logging;
+use crate::{Failure, GlobalArgs, prompt, style};
 use serde::Serialize;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
@@ -10,6 +10,7 @@ use std::io::{self, IsTerminal, Write};
 #[derive(Debug, Clone)]
 pub struct Terminal {
     globals: GlobalArgs,
+    logging: Logging,
 }
 
 #[derive(Serialize)]
@@ -20,8 +21,8 @@ struct Tagged<'a, T> {
 }
 
 impl Terminal {
-    pub(crate) fn new(globals: GlobalArgs) -> Self {
-        Self { globals }
+    pub(crate) fn new(globals: GlobalArgs, logging: Logging) -> Self {
+        Self { globals, logging }
     }
     /// Whether machine output is wanted.
     pub fn is_json(&self) -> bool {
@@ -31,9 +32,22 @@ impl Terminal {
     pub fn globals(&self) -> &GlobalArgs {
         &self.globals
     }
-    /// Whether somebody can be asked.
+    /// The running log, for muting a target or changing the filter.
+    pub fn logging(&self) -> &Logging {
+        &self.logging
+    }
+    /// Whether somebody can be asked. Standard input may carry a message at the same time: questions go
+    /// to the terminal itself.
     pub fn can_ask(&self) -> bool {
-        !self.globals.no_input && io::stdin().is_terminal()
+        !self.globals.no_input && prompt::has_terminal()
+    }
+    /// Asks for one line on the terminal; `None` if the person ended the input. Nobody there: exit 4.
+    pub fn ask(&self, question: &str) -> Result<Option<String>, Failure> {
+        prompt::ask(&self.globals, question)
+    }
+    /// Asks yes or no, no by default; `--yes` answers for the person. Nobody there: exit 4.
+    pub fn confirm(&self, question: &str) -> Result<bool, Failure> {
+        prompt::confirm(&self.globals, question)
     }
     /// Whether progress may be drawn.
     pub fn shows_progress(&self) -> bool {
@@ -48,13 +62,17 @@ impl Terminal {
     /// A line of talk, on standard error; silent when quiet or in JSON mode.
     pub fn note(&self, line: impl Display) {
         if !self.globals.quiet && !self.globals.json {
-            write_line(anstream::stderr(), &line);
+            tell(anstream::stderr(), &line);
         }
     }
-    /// A warning, on standard error, even when quiet.
+    /// A warning, on standard error, even when quiet; a JSON object there in JSON mode.
     pub fn warn(&self, line: impl Display) {
-        let style = Style::new().fg_color(Some(AnsiColor::Yellow.into())).bold();
-        write_line(anstream::stderr(), &format_args!("{style}warning:{style:#} {line}"));
+        if self.globals.json {
+            let warning = serde_json::json!({ "schema": "sealpost/warning/1", "message": line.to_string() });
+            tell(io::stderr(), &warning);
+        } else {
+            tell(anstream::stderr(), &format_args!("{} {line}", style::caution("warning:")));
+        }
     }
     /// One JSON object with its schema, such as `sealpost/send/1`, in one line; silent without JSON mode.
     pub fn emit<T: Serialize>(&self, schema: &str, value: &T) {
@@ -70,16 +88,17 @@ impl Terminal {
         let written = out.write_all(bytes).and_then(|()| out.flush());
         end_on_closed_pipe(written);
     }
-    pub(crate) fn fail(&self, failure: &crate::Failure) {
-        if self.globals.json {
-            write_line(io::stderr(), &failure.to_json());
+    pub(crate) fn print_failure(globals: &GlobalArgs, failure: &Failure) {
+        if failure.is_silent() {
             return;
         }
-        let style = Style::new().fg_color(Some(AnsiColor::Red.into())).bold();
-        write_line(anstream::stderr(), &format_args!("{style}error:{style:#} {}", failure.message));
+        if globals.json {
+            tell(io::stderr(), &failure.to_json());
+            return;
+        }
+        tell(anstream::stderr(), &format_args!("{} {}", style::bad("error:"), failure.message));
         if let Some(help) = &failure.help {
-            let style = Style::new().bold();
-            write_line(anstream::stderr(), &format_args!("{style}help:{style:#}  {help}"));
+            tell(anstream::stderr(), &format_args!("{}  {help}", style::strong("help:")));
         }
     }
 }
@@ -87,6 +106,11 @@ impl Terminal {
 fn write_line(mut out: impl Write, line: &dyn Display) {
     let written = writeln!(out, "{line}").and_then(|()| out.flush());
     end_on_closed_pipe(written);
+}
+
+/// Talk that nobody hears is no reason to end: a node goes on when its log reader dies.
+fn tell(mut out: impl Write, line: &dyn Display) {
+    let _unheard = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
 /// Whoever read has left, as `| head` does: ends quietly. Other failures have nowhere to be told.

@@ -1,10 +1,11 @@
 //! Passphrases: from a file, a file descriptor, systemd's credentials or a prompt. Never from an argument
 //! or an environment variable, where other processes could read them.
 
+use crate::files::check_private;
 use crate::{Exit, Failure, Terminal};
 use clap::Args;
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::PathBuf;
 use zeroize::Zeroizing;
 
@@ -55,6 +56,10 @@ impl PassphraseArgs {
             return read_file(PathBuf::from(format!("/dev/fd/{fd}")));
         }
         if let Some(path) = &self.passphrase_file {
+            // A pipe (`<(pass show …)`) is private by nature; a file lies open to whoever may read it.
+            if path.is_file() {
+                check_private(path)?;
+            }
             return read_file(path.clone());
         }
         if let Some(folder) = std::env::var_os("CREDENTIALS_DIRECTORY") {
@@ -69,7 +74,10 @@ impl PassphraseArgs {
                 "passphrase.missing",
                 format_args!("{what} needs its passphrase"),
             )
-            .help("give it with --passphrase-file PATH or --passphrase-fd N, or run this on a terminal"));
+            .help(
+                "give it by --passphrase-file PATH (SEALPOST_PASSPHRASE_FILE), by --passphrase-fd N, or as \
+                 the systemd credential \"passphrase\"; or run this on a terminal",
+            ));
         }
         prompt(what, confirm)
     }
@@ -79,6 +87,9 @@ fn prompt(what: &str, confirm: Confirm) -> Result<Zeroizing<String>, Failure> {
     let ask = |text: String| {
         let typed = rpassword::prompt_password(text).map(Zeroizing::new);
         typed.map_err(|error| {
+            if error.kind() == io::ErrorKind::Interrupted {
+                return Failure::silent(Exit::Interrupted);
+            }
             Failure::new(Exit::Locked, "passphrase.missing", format_args!("no passphrase: {error}"))
         })
     };
@@ -87,7 +98,10 @@ fn prompt(what: &str, confirm: Confirm) -> Result<Zeroizing<String>, Failure> {
         Confirm::Twice => {
             let first = ask(format!("New passphrase for {what}: "))?;
             if ask("The same again: ".into())? != first {
-                return Err(Failure::new(Exit::Locked, "passphrase.mismatch", "the two passphrases differ"));
+                return Err(Failure::locked("passphrase.mismatch", "the two passphrases differ"));
+            }
+            if first.is_empty() {
+                return Err(Failure::locked("passphrase.empty", "an empty passphrase protects nothing"));
             }
             Ok(first)
         }
@@ -102,8 +116,79 @@ fn read_file(path: PathBuf) -> Result<Zeroizing<String>, Failure> {
             format_args!("the passphrase in {}: {error}", path.display()),
         )
     };
-    let mut text = Zeroizing::new(String::new());
-    File::open(&path).map_err(failed)?.take(MAX_BYTES).read_to_string(&mut text).map_err(failed)?;
+    // Room for all of it at once: a growing buffer leaves unwiped copies behind.
+    let mut text = Zeroizing::new(String::with_capacity(MAX_BYTES as usize + 1));
+    File::open(&path).map_err(failed)?.take(MAX_BYTES + 1).read_to_string(&mut text).map_err(failed)?;
+    if text.len() as u64 > MAX_BYTES {
+        return Err(failed(io::Error::other(format!("it is longer than {MAX_BYTES} bytes"))));
+    }
     let line = Zeroizing::new(text.lines().next().unwrap_or_default().to_owned());
     Ok(line)
+}
+
+#[cfg(all(test, unix))]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::GlobalArgs;
+    use crate::logging::Logging;
+    use std::fs::{self, Permissions};
+    use std::os::fd::AsRawFd;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn read(args: &PassphraseArgs) -> Result<Zeroizing<String>, Failure> {
+        let globals = GlobalArgs { no_input: true, ..GlobalArgs::default() };
+        let logging = Logging::start(&globals, "warn").unwrap();
+        args.read(&Terminal::new(globals, logging), "wallet alice", Confirm::Once)
+    }
+
+    fn from_file(path: PathBuf) -> PassphraseArgs {
+        PassphraseArgs { passphrase_file: Some(path), passphrase_fd: None }
+    }
+
+    fn file(mode: u32, text: &str) -> (tempfile::TempDir, PathBuf) {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("passphrase");
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+        (temp, path)
+    }
+
+    #[test]
+    fn a_file_gives_its_first_line() {
+        let (_temp, path) = file(0o600, "correct horse \r\nnot this\n");
+        assert_eq!(read(&from_file(path)).unwrap().as_str(), "correct horse ");
+    }
+
+    #[test]
+    fn a_file_that_others_may_read_is_refused() {
+        let (_temp, path) = file(0o644, "secret\n");
+        let failure = read(&from_file(path)).unwrap_err();
+        assert_eq!((failure.exit, failure.code.as_ref()), (Exit::Locked, "file.permissions"));
+    }
+
+    #[test]
+    fn a_file_descriptor_is_read() {
+        let (_temp, path) = file(0o600, "by descriptor\n");
+        let open = File::open(path).unwrap();
+        let fd = u32::try_from(open.as_raw_fd()).unwrap();
+        let args = PassphraseArgs { passphrase_file: None, passphrase_fd: Some(fd) };
+        assert_eq!(read(&args).unwrap().as_str(), "by descriptor");
+    }
+
+    #[test]
+    fn nobody_to_ask_is_exit_four_and_names_the_three_ways() {
+        let failure = read(&PassphraseArgs::default()).unwrap_err();
+        assert_eq!(failure.exit, Exit::Locked);
+        let help = failure.help.unwrap();
+        for way in ["--passphrase-file", "--passphrase-fd", "systemd credential"] {
+            assert!(help.contains(way), "{way} in {help}");
+        }
+    }
+
+    #[test]
+    fn an_endless_file_is_refused() {
+        let failure = read(&from_file("/dev/zero".into())).unwrap_err();
+        assert!(failure.message.contains("longer than 4096 bytes"));
+    }
 }

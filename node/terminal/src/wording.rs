@@ -1,6 +1,7 @@
-//! How ids, sizes and times are written for people.
+//! How ids, sizes and times are written for people, and how foreign text is made harmless to print.
 
 use jiff::Timestamp;
+use std::fmt::Write;
 use std::time::Duration;
 
 /// The beginning and end of a long id: `5d0c1f…91ab`.
@@ -10,6 +11,61 @@ pub fn short(id: impl std::fmt::Display) -> String {
         (Some(start), Some(end)) if id.len() > 16 => format!("{start}…{end}"),
         _ => id,
     }
+}
+
+/// An address with prefix and tail: `seal1p8…q7xk`.
+pub fn short_address(address: impl std::fmt::Display) -> String {
+    let text = address.to_string();
+    let start = text.rfind('1').map_or(4, |at| at + 3);
+    match (text.get(..start), text.get(text.len().saturating_sub(4)..)) {
+        (Some(head), Some(tail)) if text.len() > start + 4 => format!("{head}…{tail}"),
+        _ => text,
+    }
+}
+
+/// A count or height with its thousands apart: `18 203`.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(' ');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Text that somebody else wrote, fit for one line of a terminal. Control characters (escape sequences
+/// among them) and the marks that turn the direction of writing are shown as `\u{…}` instead of obeyed,
+/// so that a subject line can't paint over what we say about it.
+pub fn printable(text: &str) -> String {
+    escaped(text, |_| false)
+}
+
+/// As [`printable`], for text of several lines: line breaks and tabs stay.
+pub fn printable_lines(text: &str) -> String {
+    escaped(text, |c| matches!(c, '\n' | '\t'))
+}
+
+fn escaped(text: &str, keep: impl Fn(char) -> bool) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if keep(c) || !(c.is_control() || is_invisible_mark(c)) {
+            out.push(c);
+        } else {
+            // Writing into a string does not fail.
+            let _infallible = write!(out, "\\u{{{:x}}}", u32::from(c));
+        }
+    }
+    out
+}
+
+/// Direction marks, zero-width characters, line separators and tag characters.
+fn is_invisible_mark(c: char) -> bool {
+    matches!(c,
+        '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+        | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }
 
 /// A size: `1.2 KiB`.
@@ -49,6 +105,26 @@ mod tests {
     fn times_are_written_in_utc() {
         assert_eq!(rfc3339(1_700_000_000_123), "2023-11-14T22:13:20.123Z");
         assert_eq!(clock(1_700_000_000_123), "2023-11-14 22:13:20 UTC");
+    }
+
+    #[test]
+    fn addresses_keep_prefix_and_tail() {
+        assert_eq!(short_address("seal1p8wwwwwwwwwwwwwwq7xk"), "seal1p8…q7xk");
+        assert_eq!(short_address("alice"), "alice");
+    }
+
+    #[test]
+    fn counts_are_grouped() {
+        assert_eq!((grouped(7).as_str(), grouped(18_203).as_str()), ("7", "18 203"));
+        assert_eq!(grouped(1_018_203), "1 018 203");
+    }
+
+    #[test]
+    fn foreign_text_cannot_steer_the_terminal() {
+        assert_eq!(printable("a\x1b[2Jb\r\n"), "a\\u{1b}[2Jb\\u{d}\\u{a}");
+        assert_eq!(printable("txt.\u{202e}exe"), "txt.\\u{202e}exe");
+        assert_eq!(printable_lines("two\nlines\x07"), "two\nlines\\u{7}");
+        assert_eq!(printable("Grüße, 世界 ✔"), "Grüße, 世界 ✔");
     }
 
     #[test]

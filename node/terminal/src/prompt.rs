@@ -1,0 +1,89 @@
+//! Questions to the person at the terminal. They are asked on `/dev/tty`, so that a message may come in
+//! on standard input and the answer go out on standard output at the same time.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Write};
+
+use crate::{Failure, GlobalArgs};
+
+/// Asks for one line. `None` only if the person ended the input (Ctrl-D).
+pub(crate) fn ask(flags: &GlobalArgs, question: &str) -> Result<Option<String>, Failure> {
+    let terminal = if flags.no_input { Err(io::ErrorKind::NotFound.into()) } else { open_terminal() };
+    let (mut input, mut output) = terminal.map_err(|_| {
+        Failure::locked("input.nobody_to_ask", format!("nobody is there to answer: {question}"))
+            .help("give the answer as a flag or argument; --help names it")
+    })?;
+    read_answer(&mut input, &mut output, question).map_err(|error| {
+        Failure::unavailable("input.terminal", "the terminal cannot be read").because(&error)
+    })
+}
+
+/// Asks yes or no; no by default. `--yes` answers for the person.
+pub(crate) fn confirm(flags: &GlobalArgs, question: &str) -> Result<bool, Failure> {
+    if flags.yes {
+        return Ok(true);
+    }
+    let answer =
+        ask(flags, &format!("{question} [y/N] ")).map_err(|failure| match failure.code.as_ref() {
+            "input.nobody_to_ask" => failure.help("say yes beforehand with --yes"),
+            _ => failure,
+        })?;
+    Ok(answer.is_some_and(|answer| is_yes(&answer)))
+}
+
+/// Whether this process has a terminal, wherever its standard streams lead.
+pub(crate) fn has_terminal() -> bool {
+    open_terminal().is_ok()
+}
+
+fn open_terminal() -> io::Result<(BufReader<File>, File)> {
+    let input = File::open("/dev/tty")?;
+    let output = OpenOptions::new().write(true).open("/dev/tty")?;
+    Ok((BufReader::new(input), output))
+}
+
+fn read_answer(
+    input: &mut impl BufRead,
+    output: &mut impl Write,
+    question: &str,
+) -> io::Result<Option<String>> {
+    output.write_all(question.as_bytes())?;
+    output.flush()?;
+    let mut line = String::new();
+    let read = input.read_line(&mut line)?;
+    Ok((read > 0).then(|| line.trim().to_owned()))
+}
+
+fn is_yes(answer: &str) -> bool {
+    matches!(answer.to_lowercase().as_str(), "y" | "yes")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::Exit;
+
+    #[test]
+    fn the_answer_is_one_trimmed_line() {
+        let mut shown = Vec::new();
+        let answer = read_answer(&mut &b" lift \nnext\n"[..], &mut shown, "Word 3? ").unwrap();
+        assert_eq!((answer.as_deref(), shown.as_slice()), (Some("lift"), b"Word 3? ".as_slice()));
+        assert_eq!(read_answer(&mut &b""[..], &mut shown, "?").unwrap(), None);
+    }
+
+    #[test]
+    fn only_a_clear_yes_is_yes() {
+        assert!(is_yes("y") && is_yes("YES"));
+        assert!(!is_yes("") && !is_yes("ye") && !is_yes("no"));
+    }
+
+    #[test]
+    fn without_anybody_to_ask_it_is_exit_four_unless_yes_was_said() {
+        let mut flags = GlobalArgs { no_input: true, ..GlobalArgs::default() };
+        let failure = confirm(&flags, "Remove the wallet?").unwrap_err();
+        assert_eq!((failure.exit, failure.code.as_ref()), (Exit::Locked, "input.nobody_to_ask"));
+        flags.yes = true;
+        assert!(confirm(&flags, "Remove the wallet?").unwrap());
+    }
+}
