@@ -1,0 +1,152 @@
+//! The contact book: names that this person gave to addresses. Nobody else sees or decides them.
+
+use sealpost_ledger::address::{Address, AddressError, AddressPrefix};
+use sealpost_terminal::{Failure, read_secret_file, write_secret_file};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+
+/// The contacts of one network.
+#[derive(Debug, Clone)]
+pub struct Contacts {
+    path: PathBuf,
+    prefix: AddressPrefix,
+    entries: BTreeMap<String, Address>,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    contacts: BTreeMap<String, String>,
+}
+
+/// Why the contact book can't do what it was asked.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[allow(missing_docs)]
+pub enum ContactError {
+    #[error("{0}")]
+    File(Failure),
+    #[error("contacts {}: {reason}", path.display())]
+    Malformed { path: PathBuf, reason: String },
+    #[error(
+        "name {name:?}: 1 to 64 lower-case letters, digits, '.', '-' or '_', the first a letter or digit"
+    )]
+    Name { name: String },
+    #[error(
+        "there is a contact {name} already, with address {address}; remove it first, or choose another name"
+    )]
+    Taken { name: String, address: String },
+    #[error("{address} is already the contact {name}")]
+    Known { name: String, address: String },
+    #[error("there is no contact {name:?}, and it is not an address either: {reason}")]
+    Unknown { name: String, reason: AddressError },
+}
+
+impl Contacts {
+    /// Reads the book; one that does not exist yet is empty.
+    pub fn load(path: &Path, prefix: &AddressPrefix) -> Result<Self, ContactError> {
+        let malformed = |reason: String| ContactError::Malformed { path: path.into(), reason };
+        let file = if path.exists() {
+            let bytes = read_secret_file(path).map_err(ContactError::File)?;
+            serde_json::from_slice(&bytes).map_err(|error| malformed(error.to_string()))?
+        } else {
+            File::default()
+        };
+        let entries = file.contacts.into_iter().map(|(name, text)| {
+            let address =
+                Address::parse(&text, prefix).map_err(|error| malformed(format!("{name}: {error}")))?;
+            Ok((fold(&name)?, address))
+        });
+        Ok(Self { path: path.into(), prefix: prefix.clone(), entries: entries.collect::<Result<_, _>>()? })
+    }
+    /// Adds a contact and writes the book. Names are unique whatever their case, and so are addresses, so
+    /// that nobody appears under a second name.
+    pub fn add(&mut self, name: &str, address: Address) -> Result<(), ContactError> {
+        let name = fold(name)?;
+        if let Some(known) = self.entries.get(&name) {
+            return Err(ContactError::Taken { name, address: known.to_text(&self.prefix) });
+        }
+        if let Some(known) = self.name_of(&address) {
+            return Err(ContactError::Known { name: known.into(), address: address.to_text(&self.prefix) });
+        }
+        self.entries.insert(name.clone(), address);
+        self.save().inspect_err(|_| {
+            self.entries.remove(&name);
+        })
+    }
+    /// The contacts, by name.
+    pub fn list(&self) -> impl Iterator<Item = (&str, &Address)> {
+        self.entries.iter().map(|(name, address)| (name.as_str(), address))
+    }
+    /// The name of an address.
+    pub fn name_of(&self, address: &Address) -> Option<&str> {
+        self.entries.iter().find(|(_, known)| *known == address).map(|(name, _)| name.as_str())
+    }
+    /// The address that a name or an address means.
+    pub fn resolve(&self, text: &str) -> Result<Address, ContactError> {
+        if let Some(address) = self.entries.get(&text.to_lowercase()) {
+            return Ok(*address);
+        }
+        Address::parse(text, &self.prefix)
+            .map_err(|reason| ContactError::Unknown { name: text.chars().take(100).collect(), reason })
+    }
+    fn save(&self) -> Result<(), ContactError> {
+        let contacts = self
+            .entries
+            .iter()
+            .map(|(name, address)| (name.clone(), address.to_text(&self.prefix)))
+            .collect();
+        let json = serde_json::to_vec_pretty(&File { contacts });
+        let mut json = json.map_err(|error| ContactError::Malformed {
+            path: self.path.clone(),
+            reason: error.to_string(),
+        })?;
+        json.push(b'\n');
+        write_secret_file(&self.path, &json).map_err(ContactError::File)
+    }
+}
+
+/// The one spelling of a name. Only these characters, so that no two names look alike.
+fn fold(name: &str) -> Result<String, ContactError> {
+    let folded = name.to_lowercase();
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '-' | '_');
+    let starts = folded.starts_with(|c: char| c.is_ascii_alphanumeric());
+    if starts && folded.len() <= 64 && folded.chars().all(allowed) {
+        return Ok(folded);
+    }
+    Err(ContactError::Name { name: name.chars().take(100).collect() })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use sealpost_ledger::signature::SigningKey;
+
+    fn address(seed: u8) -> Address {
+        Address::new(SigningKey::from_bytes(&[seed; 32]).unwrap().public_key())
+    }
+
+    #[test]
+    fn contacts_come_back_whatever_the_case() {
+        let (dir, prefix) = (tempfile::tempdir().unwrap(), AddressPrefix::new("sealdev").unwrap());
+        let path = dir.path().join("contacts.json");
+        Contacts::load(&path, &prefix).unwrap().add("Bob", address(2)).unwrap();
+        let mut contacts = Contacts::load(&path, &prefix).unwrap();
+        assert_eq!(contacts.resolve("BOB"), Ok(address(2)));
+        assert_eq!(contacts.resolve(&address(3).to_text(&prefix)), Ok(address(3)));
+        assert!(matches!(contacts.add("bOB", address(3)), Err(ContactError::Taken { .. })));
+        assert!(matches!(contacts.add("robert", address(2)), Err(ContactError::Known { .. })));
+        assert!(matches!(contacts.resolve("carol"), Err(ContactError::Unknown { .. })));
+    }
+
+    #[test]
+    fn names_that_could_deceive_are_refused() {
+        let (dir, prefix) = (tempfile::tempdir().unwrap(), AddressPrefix::new("sealdev").unwrap());
+        let mut contacts = Contacts::load(&dir.path().join("contacts.json"), &prefix).unwrap();
+        for name in ["", "bоb", "a b", "-rf", "../x", "a/b"] {
+            assert!(matches!(contacts.add(name, address(2)), Err(ContactError::Name { .. })), "{name}");
+        }
+    }
+}
