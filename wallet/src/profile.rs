@@ -1,0 +1,120 @@
+//! Where a network's wallets live: one folder per network with its genesis, the node to ask, the contacts,
+//! the last verified head and the wallets.
+
+use crate::contacts::{ContactError, Contacts};
+use crate::light::{HeadFile, LightError};
+use sealpost_ledger::genesis::{Genesis, GenesisError};
+use sealpost_terminal::{Failure, create_private_folder, write_atomically};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use thiserror::Error;
+
+/// A network's folder.
+#[derive(Debug, Clone)]
+pub struct Profile {
+    folder: PathBuf,
+    genesis: Arc<Genesis>,
+}
+
+/// Why a network's folder can't be used.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[allow(missing_docs)]
+pub enum ProfileError {
+    #[error("{0}")]
+    File(Failure),
+    #[error("network {}: {source}", path.display())]
+    Genesis { path: PathBuf, source: GenesisError },
+    #[error("{}: there is a network {name} already, with another genesis; remove that folder first, or use another --home", path.display())]
+    OtherGenesis { path: PathBuf, name: String },
+    #[error("no network {name:?} is known here")]
+    Unknown { name: String },
+    #[error("{what} {name:?}: 1 to 64 lower-case letters, digits or hyphens")]
+    Name { what: &'static str, name: String },
+}
+
+impl Profile {
+    /// The folder of a network, made if need be.
+    pub fn create(home: &Path, genesis: Arc<Genesis>) -> Result<Self, ProfileError> {
+        let folder = home.join("networks").join(genesis.chain_name());
+        let path = folder.join("genesis.json");
+        if path.exists() {
+            let known = Self::open(home, genesis.chain_name())?;
+            if known.genesis.chain_id() != genesis.chain_id() {
+                return Err(ProfileError::OtherGenesis { path: folder, name: genesis.chain_name().into() });
+            }
+            return Ok(known);
+        }
+        create_private_folder(&folder.join("wallets")).map_err(ProfileError::File)?;
+        write_atomically(&path, genesis.to_json().as_bytes()).map_err(ProfileError::File)?;
+        Ok(Self { folder, genesis })
+    }
+    /// The folder of a network that is known.
+    pub fn open(home: &Path, name: &str) -> Result<Self, ProfileError> {
+        check_name("network", name)?;
+        let folder = home.join("networks").join(name);
+        let path = folder.join("genesis.json");
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(_) => return Err(ProfileError::Unknown { name: name.into() }),
+        };
+        let genesis = Genesis::parse(&bytes).map_err(|source| ProfileError::Genesis { path, source })?;
+        Ok(Self { folder, genesis: Arc::new(genesis) })
+    }
+    /// The networks that are known, by name.
+    pub fn list(home: &Path) -> Vec<String> {
+        names_in(&home.join("networks"), "genesis.json")
+    }
+    /// The network.
+    pub fn genesis(&self) -> &Arc<Genesis> {
+        &self.genesis
+    }
+    /// Its folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+    /// The node to ask, if one was set.
+    pub fn node(&self) -> Option<String> {
+        let text = fs::read_to_string(self.folder.join("node")).ok()?;
+        Some(text.trim().to_owned()).filter(|url| !url.is_empty())
+    }
+    /// Sets the node to ask.
+    pub fn set_node(&self, url: &str) -> Result<(), ProfileError> {
+        write_atomically(&self.folder.join("node"), format!("{url}\n").as_bytes()).map_err(ProfileError::File)
+    }
+    /// The contact book.
+    pub fn contacts(&self) -> Result<Contacts, ContactError> {
+        Contacts::load(&self.folder.join("contacts.json"), self.genesis.prefix())
+    }
+    /// The head that was verified last.
+    pub fn head(&self) -> Result<HeadFile, LightError> {
+        HeadFile::load(self.folder.join("head.json"))
+    }
+    /// The wallets, by name.
+    pub fn wallets(&self) -> Vec<String> {
+        names_in(&self.folder.join("wallets"), "keystore.json")
+    }
+    /// The folder of a wallet. It may not exist yet.
+    pub fn wallet_folder(&self, name: &str) -> Result<PathBuf, ProfileError> {
+        check_name("wallet", name)?;
+        Ok(self.folder.join("wallets").join(name))
+    }
+}
+
+/// A name becomes a folder, so nothing that could lead elsewhere is one.
+fn check_name(what: &'static str, name: &str) -> Result<(), ProfileError> {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if (1..=64).contains(&name.len()) && name.chars().all(allowed) {
+        return Ok(());
+    }
+    Err(ProfileError::Name { what, name: name.chars().take(100).collect() })
+}
+
+/// The folders in `folder` that contain `file`, by name.
+fn names_in(folder: &Path, file: &str) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let named = entries.filter(|entry| entry.path().join(file).exists());
+    let mut names: Vec<_> = named.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    names.sort();
+    names
+}

@@ -1,0 +1,160 @@
+//! The wallet itself: an identity on one network, and what it does through a node it does not trust.
+//! The command line, the demo and embedding programs all use this.
+
+mod reading;
+mod sending;
+
+pub use reading::{Incoming, Reading, Timeline, TimelineSlot};
+pub use sending::{Draft, PostageProgress, Prepared, Sent};
+
+use crate::contacts::ContactError;
+use crate::envelope::{BundleSecret, OpenError, SealError};
+use crate::keystore::{Keystore, KeystoreError, Secrets};
+use crate::light::LightError;
+use crate::mnemonic::{Phrase, PhraseError};
+use crate::outbox::{Outbox, OutboxError};
+use crate::profile::{Profile, ProfileError};
+use crate::random::NoRandomness;
+use sealpost_ledger::address::Address;
+use sealpost_ledger::genesis::Genesis;
+use sealpost_ledger::hash::TransactionId;
+use sealpost_ledger::signature::SigningKey;
+use sealpost_terminal::{Failure, create_private_folder};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+use thiserror::Error;
+
+/// An opened wallet.
+#[derive(Debug)]
+pub struct Wallet {
+    name: String,
+    profile: Profile,
+    keystore: Keystore,
+    outbox: Outbox,
+    identity: SigningKey,
+    address: Address,
+}
+
+/// Why a wallet did not do what it was asked.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[allow(missing_docs)]
+pub enum WalletError {
+    #[error(transparent)]
+    Light(#[from] LightError),
+    #[error(transparent)]
+    Keystore(#[from] KeystoreError),
+    #[error(transparent)]
+    Phrase(#[from] PhraseError),
+    #[error(transparent)]
+    Profile(#[from] ProfileError),
+    #[error(transparent)]
+    Contact(#[from] ContactError),
+    #[error(transparent)]
+    Outbox(#[from] OutboxError),
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error(transparent)]
+    Randomness(#[from] NoRandomness),
+    #[error("{0}")]
+    File(Failure),
+    #[error("there is a wallet {name} already; choose another name, or open it")]
+    Exists { name: String },
+    #[error("there is no wallet {name:?} on network {network}")]
+    Missing { name: String, network: String },
+    #[error("{address} has published no encryption keys, so nothing can be encrypted to it")]
+    NoKeys { address: String },
+    #[error("the keys of {address} were withdrawn or are past their last height {valid_until}")]
+    KeysExpired { address: String, valid_until: u64 },
+    #[error("no final message {id} is known to the node")]
+    Unknown { id: TransactionId },
+    #[error("{id} is not addressed to this wallet")]
+    NotOurs { id: TransactionId },
+    #[error("id {text:?}: {reason}")]
+    Id { text: String, reason: String },
+    #[error("the postage search was stopped")]
+    Stopped,
+    #[error("the transaction could not be signed")]
+    Signing,
+    #[error("this wallet has neither written nor opened {id}, so it cannot show what it says")]
+    NothingToDisclose { id: TransactionId },
+}
+
+impl Wallet {
+    /// Makes a wallet with new words. Show the words once; they are all that restores the identity.
+    pub fn create(
+        profile: Profile,
+        name: &str,
+        phrase: &Phrase,
+        passphrase: &str,
+        archival: bool,
+    ) -> Result<Self, WalletError> {
+        let folder = profile.wallet_folder(name)?;
+        let path = folder.join("keystore.json");
+        if path.exists() {
+            return Err(WalletError::Exists { name: name.into() });
+        }
+        create_private_folder(&folder).map_err(WalletError::File)?;
+        let identity = phrase.identity(profile.genesis().prefix())?;
+        let address = Address::new(identity.public_key());
+        let secrets = Secrets { mnemonic: phrase.text().to_string(), bundles: Vec::new(), archival };
+        let (text, created) =
+            (address.to_text(profile.genesis().prefix()), sealpost_terminal::rfc3339(now_ms()));
+        let keystore = Keystore::create(&path, &text, &created, secrets, passphrase)?;
+        let outbox = Outbox::open(&folder.join("outbox"))?;
+        Ok(Self { name: name.into(), profile, keystore, outbox, identity, address })
+    }
+    /// Opens a wallet.
+    pub fn open(profile: Profile, name: &str, passphrase: &str) -> Result<Self, WalletError> {
+        let folder = profile.wallet_folder(name)?;
+        let path = folder.join("keystore.json");
+        if !path.exists() {
+            let network = profile.genesis().chain_name().into();
+            return Err(WalletError::Missing { name: name.into(), network });
+        }
+        let keystore = Keystore::open(&path, passphrase)?;
+        let phrase = Phrase::parse(&keystore.secrets().mnemonic)?;
+        let identity = phrase.identity(profile.genesis().prefix())?;
+        let address = Address::new(identity.public_key());
+        let outbox = Outbox::open(&folder.join("outbox"))?;
+        Ok(Self { name: name.into(), profile, keystore, outbox, identity, address })
+    }
+    /// Its name on this machine.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+    /// Its address.
+    pub fn address(&self) -> Address {
+        self.address
+    }
+    /// Its address as people see it.
+    pub fn address_text(&self) -> String {
+        self.text(&self.address)
+    }
+    /// The network.
+    pub fn genesis(&self) -> &Arc<Genesis> {
+        self.profile.genesis()
+    }
+    /// The network's folder.
+    pub fn profile(&self) -> &Profile {
+        &self.profile
+    }
+    /// What was sent from here.
+    pub fn outbox(&self) -> &Outbox {
+        &self.outbox
+    }
+    /// Secrets of its key bundles.
+    pub fn bundles(&self) -> &[BundleSecret] {
+        &self.keystore.secrets().bundles
+    }
+    fn text(&self, address: &Address) -> String {
+        address.to_text(self.profile.genesis().prefix())
+    }
+}
+
+/// Milliseconds since 1970 by this machine's clock; shown to people, decides nothing.
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

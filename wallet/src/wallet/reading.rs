@@ -1,0 +1,175 @@
+//! Reading: what came, what it says, how it was answered, and the evidence of it.
+
+use super::{Wallet, WalletError};
+use crate::envelope::{Opened, open};
+use crate::light::{Light, Proven, SlotAnswer};
+use sealpost_api::{MailboxSide, Order};
+use sealpost_ledger::address::Address;
+use sealpost_ledger::evidence::{Disclosure, Evidence};
+use sealpost_ledger::hash::TransactionId;
+use sealpost_ledger::height::BlockHeight;
+use sealpost_ledger::message::SlotRecipient;
+use sealpost_ledger::receipt::{Answer, RefusalReason};
+
+/// Entries asked for at once.
+const PAGE: u32 = 50;
+
+/// A message that came.
+#[derive(Debug)]
+pub struct Incoming {
+    /// The message, verified.
+    pub message: Proven,
+    /// Which slot is ours.
+    pub slot: u16,
+}
+
+/// An opened message.
+#[derive(Debug)]
+pub struct Reading {
+    /// The message, verified.
+    pub message: Proven,
+    /// What it says.
+    pub opened: Opened,
+}
+
+/// How a message stands with each recipient.
+#[derive(Debug)]
+pub struct Timeline {
+    /// The message, verified.
+    pub message: Proven,
+    /// The recipients.
+    pub slots: Vec<TimelineSlot>,
+}
+
+/// How a message stands with one recipient.
+#[derive(Debug)]
+pub struct TimelineSlot {
+    /// Who; nothing if hidden.
+    pub recipient: Option<Address>,
+    /// The answer, or the silence.
+    pub answer: SlotAnswer,
+}
+
+impl Wallet {
+    /// Messages to this wallet, the newest first, until `enough` says so.
+    pub async fn inbox(&self, light: &Light, enough: usize) -> Result<Vec<Incoming>, WalletError> {
+        let (mut found, mut after) = (Vec::new(), None);
+        loop {
+            let page = self.page(light, MailboxSide::Received, after).await?;
+            found.extend(page.entries.into_iter().filter_map(|message| self.incoming(message)));
+            if !page.more || found.len() >= enough {
+                found.truncate(enough);
+                return Ok(found);
+            }
+            after = page.next;
+        }
+    }
+    /// A verified message as ours, if it is.
+    pub fn incoming(&self, message: Proven) -> Option<Incoming> {
+        let slot = message.transaction.message()?.slot_of(&self.address)?;
+        Some(Incoming { message, slot })
+    }
+    /// Opens a message. Nobody is told.
+    pub async fn read(&self, light: &Light, id: &TransactionId) -> Result<Reading, WalletError> {
+        let message = self.message(light, id).await?;
+        let slot = message.transaction.message().and_then(|m| m.slot_of(&self.address));
+        let slot = slot.ok_or(WalletError::NotOurs { id: *id })?;
+        let body = light.body(&message).await?;
+        let opened = open(message.transaction.transaction(), &body, slot, self.bundles())?;
+        Ok(Reading { message, opened })
+    }
+    /// The answer that refuses a message, and its slot. Needs no opening.
+    pub async fn refusal(
+        &self,
+        light: &Light,
+        id: &TransactionId,
+        reason: RefusalReason,
+    ) -> Result<(u16, Answer), WalletError> {
+        let message = self.message(light, id).await?;
+        let slot = message.transaction.message().and_then(|m| m.slot_of(&self.address));
+        Ok((slot.ok_or(WalletError::NotOurs { id: *id })?, Answer::Refused { reason }))
+    }
+    /// How a message stands.
+    pub async fn timeline(&self, light: &Light, id: &TransactionId) -> Result<Timeline, WalletError> {
+        let message = self.message(light, id).await?;
+        let Some(header) = message.transaction.message().cloned() else {
+            return Err(WalletError::Unknown { id: *id });
+        };
+        let answers = light.answers(&message, &header).await?;
+        let slots = header.slots.iter().zip(answers).map(|(slot, answer)| {
+            let recipient = match slot.recipient {
+                SlotRecipient::Named { address, .. } => Some(address),
+                SlotRecipient::Hidden { .. } => None,
+            };
+            TimelineSlot { recipient, answer }
+        });
+        Ok(Timeline { slots: slots.collect(), message })
+    }
+    /// The evidence of a message, checked; with what it says if `disclose` is asked for and this wallet
+    /// knows it.
+    pub async fn evidence(
+        &self,
+        light: &Light,
+        id: &TransactionId,
+        until: Option<BlockHeight>,
+        with_body: bool,
+        disclose: bool,
+    ) -> Result<Evidence, WalletError> {
+        let mut evidence = light.evidence(id, until, with_body).await?;
+        if disclose {
+            evidence.disclosure = Some(self.disclosure(light, id).await?);
+            let checked = evidence.check(self.genesis());
+            checked.map_err(|_| WalletError::NothingToDisclose { id: *id })?;
+        }
+        Ok(evidence)
+    }
+    /// The id that a text means: whole, or the beginning of one in inbox or outbox.
+    pub async fn resolve(&self, light: &Light, text: &str) -> Result<TransactionId, WalletError> {
+        let wrong = |reason: String| WalletError::Id { text: text.chars().take(72).collect(), reason };
+        if let Ok(id) = text.parse() {
+            return Ok(id);
+        }
+        let plain = text.chars().all(|c| c.is_ascii_digit() || ('a'..='f').contains(&c));
+        if !plain || !(4..64).contains(&text.len()) {
+            return Err(wrong("4 to 64 lower-case hexadecimal digits are expected".into()));
+        }
+        let mut known: Vec<TransactionId> = self.outbox.list()?.iter().map(|entry| entry.id).collect();
+        known.extend(self.inbox(light, usize::MAX).await?.iter().map(|incoming| incoming.message.id()));
+        known.retain(|id| id.to_string().starts_with(text));
+        known.sort();
+        known.dedup();
+        match known.as_slice() {
+            [id] => Ok(*id),
+            [] => Err(wrong("neither inbox nor outbox has such a transaction; give the whole id".into())),
+            many => {
+                let list: Vec<_> = many.iter().take(5).map(ToString::to_string).collect();
+                Err(wrong(format!("it begins several ids: {}", list.join(", "))))
+            }
+        }
+    }
+
+    async fn disclosure(&self, light: &Light, id: &TransactionId) -> Result<Disclosure, WalletError> {
+        if let Some(note) = self.outbox.get(id)?.and_then(|entry| entry.note) {
+            let note = self.keystore.open_note(id.as_bytes(), note.as_bytes())?;
+            let (salt, content) =
+                note.split_first_chunk().ok_or(WalletError::NothingToDisclose { id: *id })?;
+            return Ok(Disclosure { salt: *salt, content: content.to_vec() });
+        }
+        let reading = match self.read(light, id).await {
+            Err(WalletError::NotOurs { id }) => return Err(WalletError::NothingToDisclose { id }),
+            reading => reading?,
+        };
+        Ok(Disclosure { salt: reading.opened.salt, content: reading.opened.content_bytes })
+    }
+    async fn message(&self, light: &Light, id: &TransactionId) -> Result<Proven, WalletError> {
+        light.transaction(id).await?.ok_or(WalletError::Unknown { id: *id })
+    }
+    async fn page(
+        &self,
+        light: &Light,
+        side: MailboxSide,
+        after: Option<String>,
+    ) -> Result<crate::light::Page, WalletError> {
+        Ok(light.list(side, &self.address, Order::NewestFirst, after, PAGE).await?)
+    }
+}

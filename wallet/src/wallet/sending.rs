@@ -1,0 +1,254 @@
+//! Sending: publish keys, seal and sign a message, answer one. Everything signed is in the outbox before
+//! it leaves.
+
+use super::{Wallet, WalletError, now_ms};
+use crate::envelope::{BundleSecret, Content, Recipient, SealRequest, seal};
+use crate::light::{Light, LightError, Proven};
+use crate::outbox::OutboxEntry;
+use crate::random::random;
+use sealpost_api::{TransactionStatus, WaitFor};
+use sealpost_ledger::address::Address;
+use sealpost_ledger::hash::TransactionId;
+use sealpost_ledger::height::BlockHeight;
+use sealpost_ledger::message::{Body, Suite};
+use sealpost_ledger::receipt::{Answer, Receipt};
+use sealpost_ledger::transaction::{Payload, SignedTransaction, TRANSACTION_VERSION, Transaction};
+
+/// Hears how many hashes were tried, and how many are expected; answers whether to go on.
+pub type PostageProgress<'a> = &'a (dyn Fn(u64, u64) -> bool + Sync);
+
+/// Blocks after which an unsent transaction is void, unless the network's window is shorter.
+const EXPIRY_BLOCKS: u64 = 10_000;
+/// Blocks for which a key bundle is to be used.
+const BUNDLE_BLOCKS: u64 = 1_000_000;
+
+/// What is to be sent.
+#[derive(Debug, Clone)]
+pub struct Draft {
+    /// Whom to.
+    pub to: Vec<Address>,
+    /// What it says.
+    pub content: Content,
+}
+
+/// A signed message that has not been submitted.
+#[derive(Debug, Clone)]
+pub struct Prepared {
+    /// The transaction.
+    pub transaction: SignedTransaction,
+    /// Its body.
+    pub body: Option<Body>,
+    /// Suite of the slots, if it is a message.
+    pub suite: Option<Suite>,
+    /// Key bundles used, in the order of the recipients.
+    pub bundles: Vec<u64>,
+    /// Expected hashes of the postage.
+    pub work: u64,
+}
+
+/// How far something that was sent has come.
+#[derive(Debug, Clone)]
+pub struct Sent {
+    /// Its id.
+    pub id: TransactionId,
+    /// Its place, verified, if it was waited for.
+    pub place: Option<Box<Proven>>,
+    /// Bytes, body included.
+    pub bytes: usize,
+    /// Expected hashes of the postage.
+    pub work: u64,
+}
+
+impl Wallet {
+    /// Makes new encryption keys and publishes them. The secrets are on disk before anybody can encrypt to
+    /// them. Returns the bundle's sequence number.
+    pub async fn publish_keys(
+        &mut self,
+        light: &Light,
+        progress: PostageProgress<'_>,
+    ) -> Result<(u64, Sent), WalletError> {
+        let newest = light.bundle(&self.address).await?;
+        let sequence = newest.map_or(0, |record| record.bundle.sequence).saturating_add(1);
+        let known = self.bundles().iter().find(|secret| secret.sequence == sequence).cloned();
+        let secret = match known {
+            // Made before, and never published.
+            Some(secret) => secret,
+            None => {
+                let secret = BundleSecret::generate(sequence)?;
+                self.keystore.change(|secrets| secrets.bundles.push(secret.clone()))?;
+                secret
+            }
+        };
+        let valid_until = light.next_height().await?.saturating_add(BUNDLE_BLOCKS);
+        let payload = Payload::KeyBundle(secret.bundle(valid_until));
+        let prepared = self.prepare(light, payload, None, self.expiry(light).await?, progress).await?;
+        let sent = self.send_prepared(light, &prepared, Vec::new(), None, WaitFor::Final).await?;
+        Ok((sequence, sent))
+    }
+    /// Encrypts and signs a message. Nothing leaves this machine but questions for keys and postage.
+    pub async fn prepare_message(
+        &self,
+        light: &Light,
+        draft: &Draft,
+        progress: PostageProgress<'_>,
+    ) -> Result<(Prepared, [u8; 32]), WalletError> {
+        let expiry = self.expiry(light).await?;
+        let mut recipients = Vec::with_capacity(draft.to.len());
+        for address in &draft.to {
+            recipients.push(self.recipient(light, address).await?);
+        }
+        let sealed = seal(&SealRequest {
+            chain: self.genesis().chain_id(),
+            sender: self.address,
+            expiry,
+            recipients: &recipients,
+            content: &draft.content,
+            body_limit: self.genesis().limits().body_bytes,
+        })?;
+        let suite = sealed.message.suite;
+        let payload = Payload::Message(sealed.message);
+        let mut prepared = self.prepare(light, payload, Some(sealed.body), expiry, progress).await?;
+        prepared.suite = Some(suite);
+        prepared.bundles = recipients.iter().map(|recipient| recipient.bundle.sequence).collect();
+        Ok((prepared, sealed.salt))
+    }
+    /// Sends a message.
+    pub async fn send(
+        &self,
+        light: &Light,
+        draft: &Draft,
+        wait: WaitFor,
+        progress: PostageProgress<'_>,
+    ) -> Result<Sent, WalletError> {
+        let (prepared, salt) = self.prepare_message(light, draft, progress).await?;
+        self.send_message(light, &prepared, draft, salt, wait).await
+    }
+    /// Sends a prepared message.
+    pub async fn send_message(
+        &self,
+        light: &Light,
+        prepared: &Prepared,
+        draft: &Draft,
+        salt: [u8; 32],
+        wait: WaitFor,
+    ) -> Result<Sent, WalletError> {
+        let to = draft.to.iter().map(|address| self.text(address)).collect();
+        let note = [salt.as_slice(), &draft.content.to_bytes()].concat();
+        let note = self.keystore.seal_note(prepared.transaction.id().as_bytes(), &note)?;
+        self.send_prepared(light, prepared, to, Some(note), wait).await
+    }
+    /// Answers a message. Final when this returns.
+    pub async fn answer(
+        &self,
+        light: &Light,
+        message: TransactionId,
+        slot: u16,
+        answer: Answer,
+        progress: PostageProgress<'_>,
+    ) -> Result<Sent, WalletError> {
+        let payload = Payload::Receipt(Receipt { message, slot, answer });
+        let prepared = self.prepare(light, payload, None, self.expiry(light).await?, progress).await?;
+        self.send_prepared(light, &prepared, Vec::new(), None, WaitFor::Final).await
+    }
+    /// Submits again what the outbox holds and no block contains, and verifies what has become final.
+    /// Returns the entries as they stand then, with the reason for each that is refused.
+    pub async fn flush_outbox(
+        &self,
+        light: &Light,
+    ) -> Result<Vec<(OutboxEntry, Option<LightError>)>, WalletError> {
+        let mut entries = Vec::new();
+        for mut entry in self.outbox.list()? {
+            let mut refused = None;
+            if entry.height.is_none() {
+                if let Some(proven) = light.transaction(&entry.id).await? {
+                    entry.height = Some(proven.header.height);
+                    self.outbox.put(&entry)?;
+                } else if let Some(transaction) = entry.transaction() {
+                    let submitted =
+                        light.submit(&transaction, entry.body().as_ref(), WaitFor::Accepted).await;
+                    match submitted {
+                        Err(error @ LightError::Node(_)) => refused = Some(error),
+                        other => {
+                            other?;
+                        }
+                    }
+                }
+            }
+            entries.push((entry, refused));
+        }
+        Ok(entries)
+    }
+
+    async fn expiry(&self, light: &Light) -> Result<BlockHeight, WalletError> {
+        let window = self.genesis().limits().expiry_window.min(EXPIRY_BLOCKS);
+        Ok(light.next_height().await?.saturating_add(window))
+    }
+    /// A recipient's newest keys, proven.
+    async fn recipient(&self, light: &Light, address: &Address) -> Result<Recipient, WalletError> {
+        let record = light.bundle(address).await?;
+        let record = record.ok_or_else(|| WalletError::NoKeys { address: self.text(address) })?;
+        let next = light.next_height().await?;
+        let revoked = record.revoked_from.is_some_and(|from| next >= from);
+        if revoked || record.bundle.valid_until < next {
+            let valid_until = record.revoked_from.unwrap_or(record.bundle.valid_until).get();
+            return Err(WalletError::KeysExpired { address: self.text(address), valid_until });
+        }
+        Ok(Recipient { address: *address, bundle: record.bundle })
+    }
+    /// Pays and signs.
+    async fn prepare(
+        &self,
+        light: &Light,
+        payload: Payload,
+        body: Option<Body>,
+        expiry: BlockHeight,
+        progress: PostageProgress<'_>,
+    ) -> Result<Prepared, WalletError> {
+        let mut transaction = Transaction {
+            version: TRANSACTION_VERSION,
+            chain: self.genesis().chain_id(),
+            sender: self.address,
+            expiry,
+            payload,
+            nonce: 0,
+        };
+        let bytes = transaction.charged_bytes(body.as_ref().map_or(0, |body| body.as_bytes().len()));
+        let quote = light.postage(bytes as u64).await?;
+        // The price may rise before the block that takes it.
+        let work = sealpost_ledger::postage::work(quote.price.max(quote.price_after), bytes);
+        let mut pay = || crate::postage::pay(&mut transaction, work, |tried| progress(tried, work));
+        // The search uses all cores: other tasks of this thread go elsewhere meanwhile.
+        let paid = if work <= 1 { pay() } else { tokio::task::block_in_place(pay) };
+        if !paid {
+            return Err(WalletError::Stopped);
+        }
+        let aux = random::<32>()?;
+        let transaction = transaction.sign(&self.identity, &aux).map_err(|_| WalletError::Signing)?;
+        Ok(Prepared { transaction, body, suite: None, bundles: Vec::new(), work })
+    }
+    async fn send_prepared(
+        &self,
+        light: &Light,
+        prepared: &Prepared,
+        to: Vec<String>,
+        note: Option<Vec<u8>>,
+        wait: WaitFor,
+    ) -> Result<Sent, WalletError> {
+        let Prepared { transaction, body, work, .. } = prepared;
+        let mut entry = OutboxEntry::new(transaction, body.as_ref(), to, now_ms(), note);
+        self.outbox.put(&entry)?;
+        let submitted = light.submit(transaction, body.as_ref(), wait).await?;
+        let id = transaction.id();
+        let mut place = None;
+        if let TransactionStatus::Final(_) = submitted.status {
+            // Not because the node says so, but because it is proven.
+            let proven = light.transaction(&id).await?.ok_or(WalletError::Unknown { id })?;
+            entry.height = Some(proven.header.height);
+            self.outbox.put(&entry)?;
+            place = Some(Box::new(proven));
+        }
+        let bytes =
+            transaction.to_bytes().len().saturating_add(body.as_ref().map_or(0, |b| b.as_bytes().len()));
+        Ok(Sent { id, place, bytes, work: *work })
+    }
+}
