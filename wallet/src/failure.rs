@@ -78,5 +78,9 @@ fn node(error: ApiError) -> Failure {
         Category::Refused => Exit::Refused,
         Category::Busy | Category::Internal => Exit::Unavailable,
     };
-    Failure { exit, code: error.code.into(), message: error.message, help: error.help }
+    let failure = Failure::new(exit, error.code, error.message);
+    match error.help {
+        Some(help) => failure.help(help),
+        None => failure,
+    }
 }
