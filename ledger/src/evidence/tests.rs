@@ -294,6 +294,30 @@ fn opened(slot: u16) -> Receipt {
 }
 
 #[test]
+fn another_version_or_chain_is_refused_even_if_validators_signed_it() {
+    for index in 0..3 {
+        let header = |change: fn(&mut Header)| {
+            let mut evidence = evidence();
+            change(&mut evidence.blocks[index].header);
+            evidence.blocks[index].certificate =
+                certify(&evidence.blocks[index].header, &VALIDATORS, genesis().validators());
+            refused(&evidence).code()
+        };
+        assert_eq!(header(|header| header.version = 2), "evidence.block_version");
+        let other = |header: &mut Header| header.chain = ChainId::from_bytes([1; 32]);
+        assert_eq!(header(other), "evidence.block_chain");
+    }
+    let resigned = |change: fn(&mut crate::transaction::Transaction)| {
+        let mut transaction = STORY.0.sign(BOB, Payload::Receipt(opened(0))).transaction().clone();
+        change(&mut transaction);
+        let transaction = transaction.sign(&crate::testing::key(BOB), &[0; 32]).unwrap();
+        refused(&with_answer(transaction)).code()
+    };
+    assert_eq!(resigned(|t| t.version = 2), "evidence.transaction_version");
+    assert_eq!(resigned(|t| t.chain = ChainId::from_bytes([1; 32])), "evidence.transaction_chain");
+}
+
+#[test]
 fn receipts_are_held_to_the_ledgers_rules() {
     assert!(judge(with_receipt(BOB, opened(0)).to_json().as_bytes()).is_ok());
     let refusal = Answer::Refused { reason: RefusalReason::Unreadable };

@@ -220,6 +220,23 @@ mod tests {
     }
 
     #[test]
+    fn an_absence_says_nothing_about_other_parts_of_the_tree() {
+        let (state, root, version) = state(60);
+        for n in 60..120 {
+            let (_, proof) = prove(&state, version, &key(n)).unwrap();
+            for other in 60..120 {
+                let elsewhere = proof
+                    .leaf
+                    .is_some_and(|(leaf, _)| common_bits(&leaf, &key(other).hash()) < proof.siblings.len());
+                if elsewhere {
+                    let verdict = proof.verify_absent(&root, &key(other));
+                    assert_eq!(verdict, Err(StateProofError::OtherPart), "{n} {other}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn an_old_version_still_proves_absence() {
         let (state, _, version) = state(10);
         let (found, _) = prove(&state, version - 3, &key(9)).unwrap();
