@@ -13,7 +13,7 @@ use crate::merkle::{Node, leaf_hash};
 use crate::message::{Body, ML_KEM_CIPHERTEXT_BYTES, Message, Mode, SlotRecipient, Suite};
 use crate::postage;
 use crate::receipt::Receipt;
-use crate::signature::{PublicKey, Signature, Signed, SigningKey, verify_batch};
+use crate::signature::{BadBatch, PublicKey, Signature, Signed, SigningKey, verify_batch};
 use thiserror::Error;
 
 /// The transaction format of this page.
@@ -309,21 +309,24 @@ pub fn verify_all(
     genesis: &Genesis,
 ) -> Result<Vec<VerifiedTransaction>, (usize, TransactionError)> {
     use rayon::prelude::*;
-    let checked: Vec<VerifiedTransaction> = transactions
+    // Both steps keep the order: which fault is named must not depend on which core was faster.
+    let checked: Vec<_> = transactions
         .into_par_iter()
         .enumerate()
         .map(|(index, (transaction, body))| {
             let bytes = transaction.check(body.as_ref(), genesis).map_err(|e| (index, e))?;
             Ok(VerifiedTransaction { transaction, body, bytes })
         })
-        .collect::<Result<_, (usize, TransactionError)>>()?;
-    let batches = checked.par_chunks(BATCH).enumerate();
-    batches.try_for_each(|(chunk, members)| {
+        .collect();
+    let checked: Vec<VerifiedTransaction> = checked.into_iter().collect::<Result<_, _>>()?;
+    let bad = checked.par_chunks(BATCH).enumerate().find_map_first(|(chunk, members)| {
         let batch: Vec<Signed> = members.iter().map(|t| t.transaction.signed()).collect();
-        verify_batch(&batch).map_err(|bad| {
-            (chunk.saturating_mul(BATCH).saturating_add(bad.index), TransactionError::Signature)
-        })
-    })?;
+        let BadBatch { index } = verify_batch(&batch).err()?;
+        Some(chunk.saturating_mul(BATCH).saturating_add(index))
+    });
+    if let Some(index) = bad {
+        return Err((index, TransactionError::Signature));
+    }
     Ok(checked)
 }
 
@@ -384,3 +387,6 @@ impl TransactionError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

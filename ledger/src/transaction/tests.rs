@@ -1,0 +1,195 @@
+//! Claims about what makes a transaction well-formed, whatever the state of the chain.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use super::*;
+use crate::message::Slot;
+use crate::receipt::Answer;
+use crate::testing::{ALICE, BOB, CAROL, Chain, genesis_file, key};
+use std::sync::LazyLock;
+
+static CHAIN: LazyLock<Chain> = LazyLock::new(Chain::new);
+
+/// Alice's message to Bob and Carol after a change, signed again, and its body.
+fn message(change: impl FnOnce(&mut Transaction, &mut Message)) -> (SignedTransaction, Body) {
+    let (signed, body) = CHAIN.message(&[BOB, CAROL]);
+    let mut transaction = signed.transaction().clone();
+    let mut message = signed.message().unwrap().clone();
+    change(&mut transaction, &mut message);
+    transaction.payload = Payload::Message(message);
+    (transaction.sign(&key(ALICE), &[0; 32]).unwrap(), body)
+}
+
+/// Why the changed message is refused, alone and in a batch of others.
+#[track_caller]
+fn refused(change: impl FnOnce(&mut Transaction, &mut Message)) -> TransactionError {
+    let (changed, body) = message(change);
+    let alone = changed.clone().verify(Some(body.clone()), &CHAIN.genesis).unwrap_err();
+    let good = message(|_, _| {});
+    let batch = vec![(good.0.clone(), Some(good.1.clone())), (changed, Some(body))];
+    let (index, together) = verify_all(batch, &CHAIN.genesis).unwrap_err();
+    assert_eq!((index, &together), (1, &alone));
+    alone
+}
+
+fn hide(slot: &mut Slot, view_tag: u8) {
+    slot.recipient = SlotRecipient::Hidden { ephemeral: [2; 33], view_tag };
+}
+
+#[test]
+fn a_good_message_is_verified_and_counted_whole() {
+    let (signed, body) = message(|_, _| {});
+    let bytes = signed.to_bytes().len() + body.as_bytes().len();
+    assert_eq!(signed.transaction().charged_bytes(body.as_bytes().len()), bytes);
+    assert_eq!(signed.verify(Some(body), &CHAIN.genesis).unwrap().bytes(), bytes);
+}
+
+#[test]
+fn another_version_or_chain_is_refused() {
+    assert_eq!(refused(|t, _| t.version = 2), TransactionError::Version { version: 2 });
+    let other = refused(|t, _| t.chain = ChainId::from_bytes([0; 32]));
+    assert!(matches!(other, TransactionError::OtherChain { .. }));
+}
+
+#[test]
+fn a_message_has_slots_within_the_limit() {
+    assert!(matches!(refused(|_, m| m.slots.clear()), TransactionError::Slots { slots: 0, limit: 16 }));
+    let many = refused(|_, m| m.slots = vec![m.slots[0].clone(); 17]);
+    assert!(matches!(many, TransactionError::Slots { slots: 17, limit: 16 }));
+}
+
+#[test]
+fn slots_fit_the_suite() {
+    let missing = refused(|_, m| m.suite = Suite::EciesMlKem768);
+    assert_eq!(missing, TransactionError::SlotSuite { slot: 0, suite: 2 });
+    let extra = refused(|_, m| m.slots[1].ml_kem_share = Some(vec![0; 1088]));
+    assert_eq!(extra, TransactionError::SlotSuite { slot: 1, suite: 1 });
+    let short = refused(|_, m| {
+        m.suite = Suite::EciesMlKem768;
+        m.slots.iter_mut().for_each(|slot| slot.ml_kem_share = Some(vec![0; 1087]));
+    });
+    assert_eq!(short, TransactionError::SlotSuite { slot: 0, suite: 2 });
+}
+
+#[test]
+fn open_messages_name_recipients_and_sealed_ones_hide_them() {
+    assert_eq!(refused(|_, m| hide(&mut m.slots[1], 0)), TransactionError::SlotMode { slot: 1 });
+    assert_eq!(refused(|_, m| m.mode = Mode::Sealed), TransactionError::SlotMode { slot: 0 });
+    let (sealed, body) = message(|_, m| {
+        m.mode = Mode::Sealed;
+        m.slots.iter_mut().zip(0..).for_each(|(slot, tag)| hide(slot, tag));
+    });
+    assert!(sealed.verify(Some(body), &CHAIN.genesis).is_ok());
+}
+
+#[test]
+fn a_recipient_has_one_slot() {
+    let same = refused(|_, m| m.slots[1] = m.slots[0].clone());
+    assert_eq!(same, TransactionError::RepeatedRecipient { slot: 1 });
+    let other_bundle = refused(|_, m| {
+        let SlotRecipient::Named { address, .. } = m.slots[0].recipient else { return };
+        m.slots[1].recipient = SlotRecipient::Named { address, bundle: 9 };
+    });
+    assert_eq!(other_bundle, TransactionError::RepeatedRecipient { slot: 1 });
+    let hidden = refused(|_, m| {
+        m.mode = Mode::Sealed;
+        m.slots.iter_mut().for_each(|slot| hide(slot, 5));
+    });
+    assert_eq!(hidden, TransactionError::RepeatedRecipient { slot: 1 });
+}
+
+#[test]
+fn a_message_comes_with_its_own_body_within_the_limit() {
+    assert_eq!(refused(|_, m| m.body_length += 1), TransactionError::OtherBody);
+    assert_eq!(refused(|_, m| m.body_hash = Body::new(vec![1]).hash()), TransactionError::OtherBody);
+    let (signed, _) = message(|_, _| {});
+    let missing = signed.verify(None, &CHAIN.genesis).unwrap_err();
+    assert_eq!(missing, TransactionError::BodyMissing);
+
+    let limit = genesis_file().limits.body_bytes;
+    let judge = |length: u32| {
+        let body = Body::new(vec![0; length as usize]);
+        let (hash, given) = (body.hash(), body.clone());
+        let (signed, _) = message(|_, m| (m.body_hash, m.body_length) = (hash, length));
+        signed.verify(Some(given), &CHAIN.genesis).map(|_| ())
+    };
+    assert_eq!(judge(limit), Ok(()));
+    assert_eq!(judge(limit + 1), Err(TransactionError::BodyTooLong { length: limit as usize + 1, limit }));
+}
+
+#[test]
+fn only_messages_have_bodies() {
+    let receipt = CHAIN.opened(BOB, message(|_, _| {}).0.id(), 0);
+    let refused = receipt.verify(Some(Body::new(vec![1])), &CHAIN.genesis).unwrap_err();
+    assert_eq!(refused, TransactionError::UnexpectedBody { kind: "receipt" });
+}
+
+#[test]
+fn key_bundles_hold_keys_of_their_kind() {
+    let judge = |change: fn(&mut KeyBundle)| {
+        let signed = CHAIN.bundle(BOB);
+        let Payload::KeyBundle(mut bundle) = signed.payload().clone() else { unreachable!() };
+        change(&mut bundle);
+        CHAIN.sign(BOB, Payload::KeyBundle(bundle)).verify(None, &CHAIN.genesis).map(|_| ())
+    };
+    let wrong = |key| Err(TransactionError::BundleKey { key });
+    assert_eq!(judge(|_| {}), Ok(()));
+    assert_eq!(judge(|b| b.ecies[0] = 3), Ok(()));
+    assert_eq!(judge(|b| b.ecies[0] = 4), wrong("ecies"));
+    assert_eq!(judge(|b| b.ecies[1..].fill(0xff)), wrong("ecies"));
+    assert_eq!(judge(|b| b.ml_kem = Some(vec![0; ML_KEM_KEY_BYTES])), Ok(()));
+    assert_eq!(judge(|b| b.ml_kem = Some(vec![0; ML_KEM_KEY_BYTES - 1])), wrong("ml_kem"));
+}
+
+#[test]
+fn payloads_without_rules_are_refused_as_not_active() {
+    let revoke = Payload::Revoke(Revoke { sequence: 1, from: BlockHeight::FIRST });
+    let refused = CHAIN.sign(BOB, revoke).verify(None, &CHAIN.genesis).unwrap_err();
+    assert_eq!(refused, TransactionError::NotActive { kind: "revoke" });
+}
+
+#[test]
+fn only_the_sender_signs() {
+    let (signed, body) = message(|_, _| {});
+    assert!(signed.transaction().clone().sign(&key(BOB), &[0; 32]).is_err());
+    let by_bob = key(BOB).sign(signed.id().as_bytes(), &[0; 32]).unwrap();
+    let forged = SignedTransaction::new(signed.transaction().clone(), by_bob);
+    let refused = forged.verify(Some(body), &CHAIN.genesis).unwrap_err();
+    assert_eq!(refused, TransactionError::Signature);
+}
+
+#[test]
+fn the_id_covers_everything_but_the_signature_and_the_work_everything_but_the_nonce() {
+    let (signed, _) = message(|_, _| {});
+    let (other_nonce, _) = message(|t, _| t.nonce = 9);
+    let (other_expiry, _) = message(|t, _| t.expiry = BlockHeight::new(7));
+    assert_ne!(signed.id(), other_nonce.id());
+    assert_eq!(signed.transaction().postage_hash(), other_nonce.transaction().postage_hash());
+    assert_ne!(signed.transaction().postage_hash(), other_expiry.transaction().postage_hash());
+    let again = signed.transaction().clone().sign(&key(ALICE), &[7; 32]).unwrap();
+    assert_ne!(again.signature(), signed.signature());
+    assert_eq!(again.id(), signed.id());
+}
+
+#[test]
+fn the_first_bad_signature_of_many_is_named() {
+    let (signed, body) = message(|_, _| {});
+    let mut many = vec![(signed.clone(), Some(body)); 3 * BATCH];
+    let receipt = Receipt { message: signed.id(), slot: 0, answer: Answer::Opened { secret: [0; 32] } };
+    let wrong = CHAIN.sign(BOB, Payload::Receipt(receipt));
+    let forged = SignedTransaction::new(wrong.transaction().clone(), *signed.signature());
+    let first = BATCH / 2;
+    for at in [first, BATCH + 1, 3 * BATCH - 1] {
+        many[at] = (forged.clone(), None);
+    }
+    for _ in 0..20 {
+        let named = verify_all(many.clone(), &CHAIN.genesis).unwrap_err();
+        assert_eq!(named, (first, TransactionError::Signature));
+    }
+    // A fault of structure is named before any signature is looked at.
+    many[3 * BATCH - 2].1 = None;
+    many[3 * BATCH - 3].1 = None;
+    for _ in 0..20 {
+        let named = verify_all(many.clone(), &CHAIN.genesis).unwrap_err();
+        assert_eq!(named, (3 * BATCH - 3, TransactionError::BodyMissing));
+    }
+}
