@@ -6,7 +6,7 @@
 //! hashes grows by one leaf a block; [`HistoryFrontier`] keeps its right edge, and proofs are made from
 //! stored subtree hashes with [`history_path`] and [`history_consistency`].
 
-use crate::codec::{Decode, Encode};
+use crate::codec::{Decode, Encode, de, error, impl_borrow_decode};
 use crate::hash::sha256;
 use rs_merkle::MerkleTree;
 use thiserror::Error;
@@ -191,11 +191,25 @@ pub fn verify_consistency(
 
 /// The right edge of a growing tree: the roots of its full subtrees, largest first. Enough to append
 /// leaves and to give the root, in space that grows with the logarithm of the size.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Encode)]
 pub struct HistoryFrontier {
     size: u64,
     peaks: Vec<Node>,
 }
+
+impl<C> Decode<C> for HistoryFrontier {
+    fn decode<D: de::Decoder<Context = C>>(decoder: &mut D) -> Result<Self, error::DecodeError> {
+        let (size, peaks) = (u64::decode(decoder)?, Vec::<Node>::decode(decoder)?);
+        // A full subtree for each 1 in the size. With more or fewer, every later root would be wrong, and
+        // a damaged record would show only when the node disagrees with all others.
+        if u32::try_from(peaks.len()) != Ok(size.count_ones()) {
+            return Err(error::DecodeError::Other("the history's subtrees do not fit its size"));
+        }
+        Ok(Self { size, peaks })
+    }
+}
+
+impl_borrow_decode!(HistoryFrontier);
 
 /// A full subtree that an append completed: its height above the leaves, its number from the left, its root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -357,6 +371,18 @@ mod tests {
             for m in 0..=n {
                 let proof = history_consistency(m as u64, n as u64, &subtree).unwrap();
                 verify_consistency(&roots[m], m as u64, &roots[n], n as u64, &proof).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn a_frontier_whose_subtrees_do_not_fit_its_size_is_not_read() {
+        use crate::codec::{decode, encode};
+        for size in 0..20_u64 {
+            for peaks in 0..6_u32 {
+                let bytes = encode(&(size, vec![[7_u8; 32]; peaks as usize]));
+                let read = decode::<HistoryFrontier>("frontier", &bytes, 1024);
+                assert_eq!(read.is_ok(), peaks == size.count_ones(), "{peaks} for {size}");
             }
         }
     }
