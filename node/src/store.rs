@@ -1,7 +1,7 @@
 //! The store: final blocks on disk. [`Store::append`] returns when a block would survive a power cut, and
 //! only then may anybody be told that it is final.
 //!
-//! The [journal](journal) is the truth, the [index](index) over it can be made again at any time. One
+//! The journal is the truth, the index over it can be made again at any time. One
 //! process holds the directory. After an error of the disk the store refuses to go on: what the disk kept
 //! is known only after opening it again.
 
