@@ -1,1 +1,83 @@
-//! To be written.
+//! The Sealpost explorer: a read-only web view of the ledger. It asks a node through its RPC, checks what
+//! can be checked against the genesis, and says of every fact whether it is proven, claimed by somebody or
+//! only observed. It keeps no state: any number of copies may stand behind a load balancer.
+//!
+//! ```text
+//!  browser ─► routes/ ─► reader (asks the node, verifies) ─► views (askama templates) ─► browser
+//! ```
+
+mod assets;
+pub mod cli;
+mod headers;
+mod page;
+mod reader;
+mod routes;
+#[cfg(test)]
+mod tests;
+
+use reader::Reader;
+use std::net::SocketAddr;
+use std::time::Duration;
+use thiserror::Error;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// What the explorer is started with.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where it listens; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The node it asks, such as `http://127.0.0.1:17325`.
+    pub node: String,
+}
+
+/// Why the explorer does not start.
+#[derive(Debug, Error)]
+#[allow(missing_docs)]
+pub enum ExplorerError {
+    #[error("the explorer cannot listen on {listen}: {source}; choose another address, or stop what uses it")]
+    Listen { listen: SocketAddr, source: std::io::Error },
+    #[error("node: {url:?}: {reason}")]
+    Node { url: String, reason: String },
+}
+
+/// An explorer at work.
+#[derive(Debug)]
+pub struct Explorer {
+    /// Where it listens.
+    pub address: SocketAddr,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+/// Longest time for a page.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Starts to serve. The node need not run yet.
+pub async fn start(settings: Settings) -> Result<Explorer, ExplorerError> {
+    let Settings { listen, node } = settings;
+    let reader = Reader::new(&node)?;
+    let failed = |source| ExplorerError::Listen { listen, source };
+    let listener = tokio::net::TcpListener::bind(listen).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    let stop = CancellationToken::new();
+    let app = routes::router(reader);
+    let stopped = stop.clone().cancelled_owned();
+    let task = tokio::spawn(async move {
+        if let Err(error) = axum::serve(listener, app).with_graceful_shutdown(stopped).await {
+            tracing::error!(%error, "the explorer stopped");
+        }
+    });
+    Ok(Explorer { address, stop, task })
+}
+
+impl Explorer {
+    /// Finishes what is being answered, and stops.
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        // A browser that keeps its connection open does not hold up the end.
+        if tokio::time::timeout(Duration::from_secs(2), &mut self.task).await.is_err() {
+            self.task.abort();
+        }
+    }
+}

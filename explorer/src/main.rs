@@ -1,2 +1,5 @@
-//! To be written.
-fn main() {}
+//! `sealpost-explorer`: see [`sealpost_explorer::cli`].
+
+fn main() -> std::process::ExitCode {
+    sealpost_terminal::run("info", sealpost_explorer::cli::execute)
+}

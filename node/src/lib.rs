@@ -1,6 +1,9 @@
 //! The Sealpost node: mempool, consensus, store and RPC, and the file that connects them ([`node`]).
 
+pub mod cli;
+pub mod config;
 pub mod consensus;
+pub mod home;
 pub mod identity;
 pub mod mempool;
 pub mod metrics;

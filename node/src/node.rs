@@ -23,7 +23,6 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -92,11 +91,7 @@ pub struct Node {
     consensus: ConsensusHandle,
     tasks: JoinSet<()>,
     stop: CancellationToken,
-    store: Store,
 }
-
-/// How long the last readers get to let go of the store.
-const RELEASE: Duration = Duration::from_secs(5);
 
 impl Node {
     /// Opens the store and starts every part, each before the ones that need it.
@@ -166,11 +161,11 @@ impl Node {
                 only_peers,
                 wal: config.wal,
             },
-            store.clone(),
+            store,
             consensus::Wiring { candidates, refused, committed, pending, stop: stop.clone() },
         )
         .await?;
-        Ok(Self { rpc: server.address, metrics, recovery, server, consensus, tasks, stop, store })
+        Ok(Self { rpc: server.address, metrics, recovery, server, consensus, tasks, stop })
     }
     /// Works until `shutdown` is done or a part fails, then stops the parts: who takes in first, who
     /// writes last.
@@ -191,16 +186,6 @@ impl Node {
             None => self.consensus.stopped().await.map_err(NodeError::from),
         };
         while self.tasks.join_next().await.is_some() {}
-        // The RPC server says that it has stopped a moment before its connections let go of the store.
-        // Whoever opens the directory next, in this process too, must find it closed.
-        let released = async {
-            while !self.store.is_sole_owner() {
-                tokio::time::sleep(Duration::from_millis(2)).await;
-            }
-        };
-        if tokio::time::timeout(RELEASE, released).await.is_err() {
-            tracing::warn!("somebody still holds the store; its directory is closed when the process ends");
-        }
         ended
     }
 }

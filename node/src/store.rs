@@ -176,12 +176,6 @@ struct Inner {
     _directory: Directory,
 }
 
-impl std::fmt::Debug for Store {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Store").finish_non_exhaustive()
-    }
-}
-
 impl Store {
     /// Opens the data directory, making it if need be, and brings it into order.
     pub fn open(dir: &Path, genesis: Arc<Genesis>) -> Result<(Self, Recovery), StoreError> {
@@ -198,10 +192,6 @@ impl Store {
             _directory: directory,
         };
         Ok((Self(Arc::new(inner)), recovery))
-    }
-    /// Whether nobody else holds the store any more: dropping it now closes the directory.
-    pub fn is_sole_owner(&self) -> bool {
-        Arc::strong_count(&self.0) == 1
     }
     /// Takes in the next final block. It is durable when this returns.
     ///

@@ -18,5 +18,5 @@ mod tests;
 
 pub use content::{Attachment, Content, ContentError, MAX_CONTENT_OVERHEAD, padded_length};
 pub use keys::BundleSecret;
-pub use open::{OpenError, Opened, check_answer, open};
+pub use open::{OpenError, Opened, open};
 pub use seal::{Recipient, SealError, SealRequest, Sealed, seal};

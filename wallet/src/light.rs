@@ -8,26 +8,22 @@ mod tests;
 
 pub use head::HeadFile;
 
-use crate::envelope::check_answer;
 use jsonrpsee::core::ClientError;
 use jsonrpsee::http_client::{HttpClient, HttpClientBuilder};
 use sealpost_api::{
     ApiError, BlockId, FinalTransaction, Hex, MailboxQuery, MailboxSide, Order, PostageQuote, SealedHeader,
-    SealpostRpcClient, Submitted, WaitFor,
+    SealpostRpcClient, Submitted, WaitFor, verify,
 };
 use sealpost_ledger::address::Address;
 use sealpost_ledger::block::Header;
-use sealpost_ledger::certificate::CommitCertificate;
-use sealpost_ledger::codec::{MAX_BYTES, decode};
 use sealpost_ledger::evidence::Evidence;
 use sealpost_ledger::genesis::Genesis;
 use sealpost_ledger::hash::{ChainId, TransactionId};
 use sealpost_ledger::height::BlockHeight;
-use sealpost_ledger::merkle::{Node, verify_inclusion};
 use sealpost_ledger::message::{Body, Message, SlotRecipient};
 use sealpost_ledger::receipt::Answer;
-use sealpost_ledger::state::{BundleRecord, StateKey, StateProof, StateRecord};
-use sealpost_ledger::transaction::{Payload, SignedTransaction};
+use sealpost_ledger::state::BundleRecord;
+use sealpost_ledger::transaction::SignedTransaction;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -172,26 +168,14 @@ impl Light {
             Err(LightError::Node(error)) if error.code == "block.none" => return Ok(None),
             answer => answer?,
         };
-        let header = self.verify_header(&answer.at)?;
+        let verified = verify::verify_bundle(&answer, address, &self.genesis);
+        let (header, record) = verified.map_err(|error| self.untrusted(&what, error))?;
         if header.height < self.head.height() {
             let reason =
                 format!("it is of block {}, but block {} is final", header.height, self.head.height());
             return Err(self.untrusted(what, reason));
         }
-        let (root, key) = (&header.state_root, StateKey::Directory(*address));
-        let proof = StateProof::from_bytes(answer.proof.as_bytes());
-        let proof = proof.map_err(|error| self.untrusted(&what, error))?;
-        let Some(record) = answer.record else {
-            proof.verify_absent(root, &key).map_err(|error| self.untrusted(&what, error))?;
-            return Ok(None);
-        };
-        let record =
-            StateRecord::from_bytes(record.as_bytes()).map_err(|error| self.untrusted(&what, error))?;
-        proof.verify_present(root, &key, &record).map_err(|error| self.untrusted(&what, error))?;
-        match record {
-            StateRecord::Bundle(record) => Ok(Some(record)),
-            _ => Err(self.untrusted(what, "the entry is not a key bundle")),
-        }
+        Ok(record)
     }
     /// The encrypted body of a message, checked against its header.
     pub async fn body(&self, message: &Proven) -> Result<Body, LightError> {
@@ -208,10 +192,10 @@ impl Light {
         let claimed = self.ask(self.client.tx_receipts(proven.id())).await?;
         let mut answers = Vec::with_capacity(message.slots.len());
         for (number, slot) in (0_u16..).zip(&message.slots) {
-            let SlotRecipient::Named { address, .. } = slot.recipient else {
+            if matches!(slot.recipient, SlotRecipient::Hidden { .. }) {
                 answers.push(SlotAnswer::Hidden);
                 continue;
-            };
+            }
             let what = format!("the answer to slot {number} of {}", proven.id());
             let Some(claim) = claimed.iter().find(|receipt| receipt.slot == number) else {
                 answers.push(self.silence(proven, number).await?);
@@ -219,18 +203,9 @@ impl Light {
             };
             let receipt = self.transaction(&claim.id).await?;
             let receipt = receipt.ok_or_else(|| self.untrusted(&what, "the receipt is not on the ledger"))?;
-            match receipt.transaction.payload() {
-                Payload::Receipt(content)
-                    if content.message == proven.id()
-                        && content.slot == number
-                        && receipt.transaction.sender() == address
-                        && check_answer(slot, &content.answer) =>
-                {
-                    let answer = content.answer;
-                    answers.push(SlotAnswer::Answered { receipt: Box::new(receipt), answer });
-                }
-                _ => return Err(self.untrusted(what, "the receipt is not an answer to it")),
-            }
+            let answer = verify::verify_receipt(&receipt.transaction, &proven.id(), number, slot);
+            let answer = answer.map_err(|error| self.untrusted(&what, error))?;
+            answers.push(SlotAnswer::Answered { receipt: Box::new(receipt), answer });
         }
         Ok(answers)
     }
@@ -238,12 +213,8 @@ impl Light {
         let id = message.id();
         let what = format!("the silence of slot {slot} of {id}");
         let answer = self.ask(self.client.proof_absence(id, slot, None)).await?;
-        let header = self.verify_header(&answer.at)?;
-        let proof = StateProof::from_bytes(answer.proof.as_bytes());
-        let proof = proof.map_err(|error| self.untrusted(&what, error))?;
-        proof
-            .verify_absent(&header.state_root, &StateKey::Receipt(id, slot))
-            .map_err(|error| self.untrusted(&what, error))?;
+        let header = verify::verify_absence(&answer, &id, slot, &self.genesis);
+        let header = header.map_err(|error| self.untrusted(&what, error))?;
         Ok(SlotAnswer::Silent { until: Box::new(header) })
     }
     /// A page of an address's transactions. That a node names all of them can't be proven.
@@ -295,21 +266,11 @@ impl Light {
         Ok(evidence)
     }
 
-    /// Verifies a header's certificate. The validators are those of the genesis as long as no transaction
-    /// can change them.
+    /// Verifies a header's certificate.
     pub(crate) fn verify_header(&self, sealed: &SealedHeader) -> Result<Header, LightError> {
-        let what = format!("block {}", sealed.view.height);
-        let header = Header::from_bytes(sealed.header.as_bytes());
-        let header = header.map_err(|error| self.untrusted(&what, error))?;
-        let certificate: CommitCertificate = decode("certificate", sealed.certificate.as_bytes(), MAX_BYTES)
-            .map_err(|error| self.untrusted(&what, error))?;
-        let set = self.genesis.validators();
-        if header.chain != self.genesis.chain_id() || header.validators_hash != set.hash() {
-            return Err(self.untrusted(what, "it is of another chain or other validators"));
-        }
-        certificate
-            .verify(&header.chain, header.height, &header.hash(), set)
-            .map_err(|error| self.untrusted(&what, error))?;
+        let verified = verify::verify_header(sealed, &self.genesis);
+        let (header, _) =
+            verified.map_err(|error| self.untrusted(format!("block {}", sealed.view.height), error))?;
         self.headers().insert(header.height, header.clone());
         Ok(header)
     }
@@ -327,15 +288,9 @@ impl Light {
     }
     async fn verify_final(&self, found: &FinalTransaction) -> Result<Proven, LightError> {
         let what = format!("transaction {}", found.view.id);
-        let transaction = SignedTransaction::from_bytes(found.transaction.as_bytes())
-            .map_err(|error| self.untrusted(&what, error))?;
         let header = self.header_at(found.place.height).await?;
-        let path = nodes(&found.path).ok_or_else(|| self.untrusted(&what, "its path is malformed"))?;
-        let (size, index) = (u64::from(header.transaction_count), u64::from(found.place.index));
-        verify_inclusion(header.tx_root.as_bytes(), size, index, &transaction.leaf(), &path)
-            .map_err(|error| self.untrusted(&what, error))?;
-        let signed = transaction.signed();
-        signed.key.verify(&signed.digest, &signed.signature).map_err(|error| self.untrusted(&what, error))?;
+        let transaction = verify::verify_transaction(found, &header);
+        let transaction = transaction.map_err(|error| self.untrusted(what, error))?;
         let (index, first_seen_ms) = (found.place.index, found.place.first_seen_ms);
         Ok(Proven { transaction, header, index, first_seen_ms })
     }
@@ -351,8 +306,4 @@ impl Light {
             None => LightError::Unreachable { url: self.url.clone(), reason: error.to_string() },
         })
     }
-}
-
-fn nodes(path: &[Hex]) -> Option<Vec<Node>> {
-    path.iter().map(|node| node.as_bytes().try_into().ok()).collect()
 }

@@ -23,6 +23,7 @@ use sealpost_terminal::{Failure, create_private_folder};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use thiserror::Error;
+use zeroize::Zeroizing;
 
 /// An opened wallet.
 #[derive(Debug)]
@@ -131,6 +132,10 @@ impl Wallet {
     /// Its address as people see it.
     pub fn address_text(&self) -> String {
         self.text(&self.address)
+    }
+    /// The words that restore its identity. Show them to nobody.
+    pub fn mnemonic(&self) -> Zeroizing<String> {
+        Zeroizing::new(self.keystore.secrets().mnemonic.clone())
     }
     /// The network.
     pub fn genesis(&self) -> &Arc<Genesis> {

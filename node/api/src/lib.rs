@@ -13,6 +13,7 @@ mod proof;
 mod rpc;
 mod status;
 mod transaction;
+pub mod verify;
 
 pub use block::{
     BlockId, BlockPage, CertificateView, HeaderView, NamedValidator, SealedHeader, Signer,

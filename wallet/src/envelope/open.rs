@@ -111,14 +111,6 @@ pub fn open(
     Ok(Opened { content, content_bytes, salt, slot: slot_number, receipt_secret: keys.receipt })
 }
 
-/// Whether a receipt's answer is the one that a slot commits to.
-pub fn check_answer(slot: &Slot, answer: &Answer) -> bool {
-    match answer {
-        Answer::Opened { secret } => receipt_commit(secret) == slot.receipt_commit,
-        Answer::Refused { .. } => true,
-    }
-}
-
 fn context_of(transaction: &Transaction, message: &Message) -> MessageContext {
     MessageContext {
         version: transaction.version,

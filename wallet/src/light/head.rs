@@ -1,12 +1,11 @@
 //! The head that was verified last, kept on disk. A node that later shows a history without it is lying,
 //! or was, and the two signed headers prove it.
 
-use super::{Light, LightError, nodes};
-use sealpost_api::{BlockId, SealpostRpcClient};
-use sealpost_ledger::block::{Header, history_leaf};
+use super::{Light, LightError};
+use sealpost_api::{BlockId, SealpostRpcClient, verify};
+use sealpost_ledger::block::Header;
 use sealpost_ledger::hash::BlockHash;
 use sealpost_ledger::height::BlockHeight;
-use sealpost_ledger::merkle::verify_inclusion;
 use sealpost_terminal::write_atomically;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -95,10 +94,7 @@ impl Light {
         let what = format!("the history of block {}", head.height);
         let call = self.client.proof_history(BlockId::Height(known.height), Some(head.height));
         let proof = self.ask(call).await?;
-        let path = nodes(&proof.path).ok_or_else(|| self.untrusted(&what, "the path is malformed"))?;
-        let index = known.height.get().saturating_sub(1);
-        let root = head.history_root.as_bytes();
-        verify_inclusion(root, head.history_size(), index, &history_leaf(&known.block), &path)
+        verify::verify_history(&proof, &known.block, known.height, head)
             .map_err(|error| self.untrusted(what, format!("block {} is not in it: {error}", known.block)))
     }
 }

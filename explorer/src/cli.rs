@@ -1,0 +1,123 @@
+//! The command line of `sealpost-explorer`.
+
+use crate::{ExplorerError, Settings, start};
+use clap::{CommandFactory, Parser, Subcommand};
+use confique::{Config, Layer};
+use sealpost_terminal::{
+    ConfigCommand, Exit, Failure, GlobalArgs, HasGlobals, PagesCommand, Terminal, load_config, long_version,
+};
+
+/// The Sealpost explorer: audit delivery by looking
+#[derive(Debug, Parser)]
+#[command(name = "sealpost-explorer", version, long_version = long_version(), after_help = EXAMPLES)]
+pub struct Cli {
+    #[command(flatten)]
+    global: GlobalArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "Examples:
+  sealpost-explorer serve
+  sealpost-explorer serve --node http://10.0.0.5:17325 --listen 127.0.0.1:8080";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the pages
+    Serve {
+        /// The node to ask
+        #[arg(long, value_name = "URL")]
+        node: Option<String>,
+        /// Where to listen; port 0 takes a free one
+        #[arg(long, value_name = "ADDRESS")]
+        listen: Option<String>,
+    },
+    /// Settings
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    #[command(flatten)]
+    Pages(PagesCommand),
+}
+
+/// Settings of the explorer.
+#[derive(Debug, Clone, Config)]
+#[config(layer_attr(derive(Clone, Debug, serde::Serialize)))]
+#[config(layer_attr(serde(deny_unknown_fields)))]
+struct ExplorerSettings {
+    /// The node to ask.
+    #[config(env = "SEALPOST_NODE", default = "http://127.0.0.1:17325")]
+    node: String,
+    /// Where to listen.
+    #[config(env = "SEALPOST_EXPLORER_LISTEN", default = "127.0.0.1:17329")]
+    listen: String,
+}
+
+impl HasGlobals for Cli {
+    fn globals(&self) -> &GlobalArgs {
+        &self.global
+    }
+}
+
+/// Told on standard output in JSON mode as soon as pages are served.
+#[derive(serde::Serialize)]
+struct Ready {
+    explorer: String,
+}
+
+/// Does what the command line says.
+pub fn execute(cli: Cli, terminal: &Terminal) -> Result<(), Failure> {
+    match cli.command {
+        Command::Serve { node, listen } => {
+            let mut flags = <ExplorerSettings as Config>::Layer::empty();
+            (flags.node, flags.listen) = (node, listen);
+            serve(&load_config("explorer", terminal.globals(), flags)?, terminal)
+        }
+        Command::Config(command) => command.run::<ExplorerSettings>("explorer", terminal),
+        Command::Pages(pages) => pages.run(Cli::command(), terminal),
+    }
+}
+
+fn serve(settings: &ExplorerSettings, terminal: &Terminal) -> Result<(), Failure> {
+    let listen = settings.listen.parse().map_err(|error| {
+        Failure::usage(format_args!("listen: {:?}: {error}", settings.listen))
+            .help("an address and a port, such as 127.0.0.1:17329")
+    })?;
+    let runtime = tokio::runtime::Runtime::new().map_err(|error| {
+        Failure::unavailable("system", format_args!("no runtime could be started: {error}"))
+    })?;
+    runtime.block_on(async {
+        let explorer = start(Settings { listen, node: settings.node.clone() }).await?;
+        let url = format!("http://{}", explorer.address);
+        terminal.say(format_args!("explorer  {url}  (asks {})", settings.node));
+        terminal.emit("sealpost/explorer-ready/1", &Ready { explorer: url });
+        wait_for_signal().await;
+        explorer.stop().await;
+        Ok(())
+    })
+}
+
+#[cfg(unix)]
+async fn wait_for_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        },
+        Err(_) => drop(tokio::signal::ctrl_c().await),
+    }
+}
+
+#[cfg(not(unix))]
+async fn wait_for_signal() {
+    drop(tokio::signal::ctrl_c().await);
+}
+
+impl From<ExplorerError> for Failure {
+    fn from(error: ExplorerError) -> Self {
+        match error {
+            ExplorerError::Listen { .. } => Failure::new(Exit::Unavailable, "explorer.listen", error),
+            ExplorerError::Node { .. } => Failure::usage(error),
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! Asks the node and checks the answers against the genesis.
+
+use crate::ExplorerError;
+use jsonrpsee::core::ClientError;
+use jsonrpsee::http_client::{HttpClient, HttpClientBuilder};
+use sealpost_api::verify::{self, VerifyError};
+use sealpost_api::{
+    ApiError, BlockId, BlockPage, BundleHistory, Category, CertificateView, FinalTransaction, MailboxQuery,
+    MailboxSide, NodeStatus, Order, SealedHeader, SealpostRpcClient,
+};
+use sealpost_ledger::address::Address;
+use sealpost_ledger::block::Header;
+use sealpost_ledger::genesis::Genesis;
+use sealpost_ledger::hash::TransactionId;
+use sealpost_ledger::height::BlockHeight;
+use sealpost_ledger::transaction::SignedTransaction;
+use std::sync::Arc;
+use std::time::Duration;
+use thiserror::Error;
+use tokio::sync::OnceCell;
+
+/// Longest wait for the node.
+const TIMEOUT: Duration = Duration::from_secs(8);
+/// Longest answer read, in bytes.
+const MAX_ANSWER_BYTES: u32 = 64 << 20;
+
+/// The node behind the pages. Cloning it copies a reference.
+#[derive(Clone)]
+pub(crate) struct Reader {
+    client: HttpClient,
+    url: Arc<str>,
+    genesis: Arc<OnceCell<Arc<Genesis>>>,
+}
+
+/// Why there is no answer to show.
+#[derive(Debug, Error)]
+#[allow(missing_docs)]
+pub(crate) enum ReadError {
+    #[error("{0}")]
+    NotFound(String),
+    #[error("{0}")]
+    Malformed(String),
+    #[error("{what}: {source}")]
+    Untrusted { what: String, source: VerifyError },
+    #[error("the node at {url} does not answer: {reason}")]
+    Unreachable { url: String, reason: String },
+}
+
+/// A final transaction that holds: its header, certificate, path and signature are checked.
+pub(crate) struct Proven {
+    pub(crate) found: FinalTransaction,
+    pub(crate) transaction: SignedTransaction,
+    pub(crate) header: Header,
+}
+
+impl Reader {
+    pub(crate) fn new(url: &str) -> Result<Self, ExplorerError> {
+        let client = HttpClientBuilder::default()
+            .request_timeout(TIMEOUT)
+            .max_response_size(MAX_ANSWER_BYTES)
+            .build(url)
+            .map_err(|error| ExplorerError::Node { url: url.into(), reason: error.to_string() })?;
+        Ok(Self { client, url: url.into(), genesis: Arc::default() })
+    }
+    /// The genesis as the node gave it first. From then on everything is checked against this one.
+    pub(crate) async fn genesis(&self) -> Result<Arc<Genesis>, ReadError> {
+        let genesis = self.genesis.get_or_try_init(|| async {
+            let json = self.ask(self.client.chain_genesis()).await?;
+            let genesis = Genesis::parse(json.as_bytes());
+            genesis.map(Arc::new).map_err(|error| ReadError::Malformed(error.to_string()))
+        });
+        genesis.await.cloned()
+    }
+    pub(crate) async fn status(&self) -> Result<NodeStatus, ReadError> {
+        self.ask(self.client.node_status()).await
+    }
+    /// Headers from a height on, each verified.
+    pub(crate) async fn headers(
+        &self,
+        from: BlockHeight,
+        limit: u32,
+    ) -> Result<Vec<SealedHeader>, ReadError> {
+        let headers = self.ask(self.client.chain_headers(from, limit)).await?;
+        for sealed in &headers {
+            self.verify_header(sealed).await?;
+        }
+        Ok(headers)
+    }
+    pub(crate) async fn block(&self, block: BlockId, from: Option<u32>) -> Result<BlockPage, ReadError> {
+        let page = self.ask(self.client.chain_block(block, from, None)).await?;
+        self.verify_header(&page.sealed).await?;
+        Ok(page)
+    }
+    pub(crate) async fn certificate(&self, block: BlockId) -> Result<CertificateView, ReadError> {
+        self.ask(self.client.chain_certificate(block)).await
+    }
+    pub(crate) async fn transaction(&self, id: &TransactionId) -> Result<Proven, ReadError> {
+        let found = self.ask(self.client.tx_get(*id)).await?;
+        self.prove(found).await
+    }
+    pub(crate) async fn prove(&self, found: FinalTransaction) -> Result<Proven, ReadError> {
+        let sealed = self.ask(self.client.chain_header(BlockId::Height(found.place.height))).await?;
+        let header = self.verify_header(&sealed).await?;
+        let what = format!("transaction {}", found.view.id);
+        let transaction = verify::verify_transaction(&found, &header)
+            .map_err(|source| ReadError::Untrusted { what: what.clone(), source })?;
+        if transaction.id() != found.view.id {
+            return Err(ReadError::Untrusted { what, source: VerifyError::OtherEntry });
+        }
+        Ok(Proven { found, transaction, header })
+    }
+    /// The header up to which a slot's silence is proven.
+    pub(crate) async fn silence(&self, id: &TransactionId, slot: u16) -> Result<Header, ReadError> {
+        let answer = self.ask(self.client.proof_absence(*id, slot, None)).await?;
+        let genesis = self.genesis().await?;
+        verify::verify_absence(&answer, id, slot, &genesis).map_err(|source| ReadError::Untrusted {
+            what: format!("the silence of slot {slot} of {id}"),
+            source,
+        })
+    }
+    pub(crate) async fn evidence(&self, id: &TransactionId) -> Result<String, ReadError> {
+        self.ask(self.client.evidence_get(*id, None, Some(true))).await
+    }
+    pub(crate) async fn bundles(&self, address: &str) -> Result<BundleHistory, ReadError> {
+        self.ask(self.client.directory_history(address.into(), None)).await
+    }
+    pub(crate) async fn list(
+        &self,
+        side: MailboxSide,
+        address: &str,
+        after: Option<String>,
+    ) -> Result<sealpost_api::MailboxPage, ReadError> {
+        let query =
+            MailboxQuery { address: address.into(), side, after, limit: None, order: Order::NewestFirst };
+        self.ask(self.client.mailbox_list(query)).await
+    }
+    /// An address of this network.
+    pub(crate) async fn address(&self, text: &str) -> Result<Address, ReadError> {
+        let genesis = self.genesis().await?;
+        Address::parse(text, genesis.prefix()).map_err(|error| ReadError::Malformed(error.to_string()))
+    }
+    pub(crate) async fn verify_header(&self, sealed: &SealedHeader) -> Result<Header, ReadError> {
+        let genesis = self.genesis().await?;
+        let verified = verify::verify_header(sealed, &genesis);
+        let (header, _) = verified.map_err(|source| ReadError::Untrusted {
+            what: format!("block {}", sealed.view.height),
+            source,
+        })?;
+        // The decoded fields are shown, so they must be those of the bytes that were signed.
+        if header.hash() != sealed.view.hash || header.height != sealed.view.height {
+            let what = format!("block {}", sealed.view.height);
+            return Err(ReadError::Untrusted { what, source: VerifyError::OtherEntry });
+        }
+        Ok(header)
+    }
+    async fn ask<T>(&self, call: impl Future<Output = Result<T, ClientError>>) -> Result<T, ReadError> {
+        call.await.map_err(|error| match ApiError::from_client(&error) {
+            Some(ApiError { category: Category::NotFound, message, .. }) => ReadError::NotFound(message),
+            Some(ApiError { category: Category::Input, message, .. }) => ReadError::Malformed(message),
+            _ => ReadError::Unreachable { url: self.url.to_string(), reason: error.to_string() },
+        })
+    }
+}

@@ -1,0 +1,45 @@
+//! Pages that need little or nothing from the node.
+
+use crate::page::{Id, PageError, render};
+use crate::reader::Reader;
+use askama::Template;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+
+#[derive(Template)]
+#[template(path = "glossary.html")]
+struct Glossary;
+
+#[derive(Template)]
+#[template(path = "about.html")]
+struct About {
+    network: String,
+    chain: Id,
+    version: &'static str,
+}
+
+pub(super) async fn glossary() -> Response {
+    render(&Glossary)
+}
+
+pub(super) async fn about(State(reader): State<Reader>) -> Result<Response, PageError> {
+    let genesis = reader.genesis().await?;
+    Ok(render(&About {
+        network: genesis.chain_name().into(),
+        chain: Id::new(genesis.chain_id()),
+        version: env!("CARGO_PKG_VERSION"),
+    }))
+}
+
+/// Ready if the node answers.
+pub(super) async fn ready(State(reader): State<Reader>) -> (StatusCode, &'static str) {
+    match reader.status().await {
+        Ok(_) => (StatusCode::OK, "ready\n"),
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the node does not answer\n"),
+    }
+}
+
+pub(super) async fn unknown() -> PageError {
+    PageError::NotFound("There is no such page.".into())
+}

@@ -1,0 +1,135 @@
+//! The command line of `sealpost-node`.
+
+mod check;
+mod demo;
+mod dev;
+mod init;
+mod local;
+mod run;
+mod signals;
+mod status;
+
+use crate::config::NodeSettings;
+use crate::consensus::ConsensusError;
+use crate::home::{Home, HomeError};
+use crate::node::NodeError;
+use crate::store::{CheckError, StoreError};
+use clap::{CommandFactory, Parser, Subcommand};
+use sealpost_terminal::{
+    ConfigCommand, Exit, Failure, Folder, Folders, GlobalArgs, HasGlobals, PagesCommand, Terminal,
+    long_version,
+};
+
+/// The Sealpost node: keeps the ledger, decides blocks, answers wallets and explorers
+#[derive(Debug, Parser)]
+#[command(name = "sealpost-node", version, long_version = long_version(), after_help = EXAMPLES)]
+pub struct Cli {
+    #[command(flatten)]
+    global: GlobalArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "Examples:
+  sealpost-node demo                 see the whole way of one message, then look around
+  sealpost-node dev                  a network of your own at once, with accounts to play with
+  sealpost-node init && sealpost-node run
+  sealpost-node status --wait synced";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show the whole way of a message in one process: sealed, final, opened, answered, proven
+    Demo(demo::DemoArgs),
+    /// Start a network of one validator at once, with ready accounts and an explorer
+    Dev(dev::DevArgs),
+    /// Run the node that lives in the home folder
+    Run(run::RunArgs),
+    /// Make a home folder for a node
+    Init(init::InitArgs),
+    /// Ask a running node how it is
+    Status(status::StatusArgs),
+    /// Walk through the data of a stopped node and name the first damage
+    Check,
+    /// Settings
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    #[command(flatten)]
+    Pages(PagesCommand),
+}
+
+impl HasGlobals for Cli {
+    fn globals(&self) -> &GlobalArgs {
+        &self.global
+    }
+}
+
+/// Does what the command line says.
+pub fn execute(cli: Cli, terminal: &Terminal) -> Result<(), Failure> {
+    match cli.command {
+        Command::Demo(args) => demo::demo(&args, terminal),
+        Command::Dev(args) => dev::dev(&args, terminal),
+        Command::Run(args) => run::run(&args, terminal),
+        Command::Init(args) => init::init(&args, terminal),
+        Command::Status(args) => status::status(&args, terminal),
+        Command::Check => check::check(terminal),
+        Command::Config(command) => command.run::<NodeSettings>("node", terminal),
+        Command::Pages(pages) => pages.run(Cli::command(), terminal),
+    }
+}
+
+/// The home folder that the flags name.
+fn home(terminal: &Terminal) -> Result<Home, Failure> {
+    let data = Folders::new(terminal.globals()).path(Folder::Data)?;
+    Ok(Home::new(data.join("node")))
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Runtime::new()
+        .map_err(|error| Failure::unavailable("system", format_args!("no runtime could be started: {error}")))
+}
+
+impl From<HomeError> for Failure {
+    fn from(error: HomeError) -> Self {
+        match error {
+            HomeError::File(failure) => failure,
+            HomeError::Empty { .. } => Failure::usage(&error)
+                .help("`sealpost-node init` makes a node here; --home names another folder"),
+            HomeError::Taken { .. } => Failure::usage(&error)
+                .help("run it with `sealpost-node run`, or name another folder with --home"),
+            error => Failure::usage(error),
+        }
+    }
+}
+
+impl From<NodeError> for Failure {
+    fn from(error: NodeError) -> Self {
+        let code = match &error {
+            NodeError::Store(error) => store_code(error),
+            NodeError::Consensus(ConsensusError::WalMissing { .. }) => "consensus.wal_missing",
+            NodeError::Consensus(ConsensusError::Listen { .. }) => "consensus.listen",
+            NodeError::Consensus(_) => "consensus",
+            NodeError::Rpc(_) => "rpc.listen",
+            NodeError::Metrics(_) => "metrics.listen",
+            NodeError::NotAValidator => "validator.unknown",
+            NodeError::Task(_) => "node.task",
+        };
+        Failure::unavailable(code, error)
+    }
+}
+
+const fn store_code(error: &StoreError) -> &'static str {
+    match error {
+        StoreError::Io { .. } => "store.io",
+        StoreError::Locked { .. } => "store.locked",
+        StoreError::Format { .. } => "store.format",
+        StoreError::OtherChain { .. } => "store.other_chain",
+        StoreError::Damaged { .. } => "store.damaged",
+        _ => "store",
+    }
+}
+
+impl From<CheckError> for Failure {
+    fn from(error: CheckError) -> Self {
+        Failure::new(Exit::No, "store.damaged", error)
+    }
+}

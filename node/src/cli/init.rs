@@ -1,0 +1,105 @@
+//! `init`: makes a home for a node.
+
+use super::home;
+use super::local::new_genesis;
+use clap::Args;
+use sealpost_ledger::genesis::{DEVELOPMENT_VALIDATOR, Genesis};
+use sealpost_ledger::hash::{Tag, tagged};
+use sealpost_ledger::signature::SigningKey;
+use sealpost_terminal::{Failure, Terminal, short};
+use std::path::PathBuf;
+use zeroize::Zeroizing;
+
+/// The network of a plain start; its validator's key is public.
+const DEVELOPMENT: &[u8] = include_bytes!("../../../genesis.json");
+
+#[derive(Debug, Args)]
+pub(super) struct InitArgs {
+    /// Genesis of the network to join; without it, the development network whose validator key is public
+    #[arg(long, value_name = "FILE", conflicts_with = "new_network")]
+    genesis: Option<PathBuf>,
+    /// Make a network of your own with this name, and this node its one validator
+    #[arg(long, value_name = "NAME")]
+    new_network: Option<String>,
+    /// Make a validator key and print its public half, for a genesis to name
+    #[arg(long, conflicts_with = "new_network")]
+    validator: bool,
+}
+
+#[derive(serde::Serialize)]
+struct Made {
+    home: String,
+    network: String,
+    chain: String,
+    validator: Option<String>,
+}
+
+pub(super) fn init(args: &InitArgs, terminal: &Terminal) -> Result<(), Failure> {
+    let home = home(terminal)?;
+    let mut secret = None;
+    let genesis = match (&args.genesis, &args.new_network) {
+        (Some(path), _) => {
+            let bytes = std::fs::read(path)
+                .map_err(|error| Failure::usage(format_args!("genesis: {}: {error}", path.display())))?;
+            Genesis::parse(&bytes).map_err(Failure::usage)?
+        }
+        (None, Some(name)) => {
+            let (genesis, key) = new_genesis(name)?;
+            secret = Some(key);
+            genesis
+        }
+        (None, None) => {
+            secret = Some(Zeroizing::new(development_secret()));
+            Genesis::parse(DEVELOPMENT).map_err(Failure::bug)?
+        }
+    };
+    if args.validator {
+        secret = Some(new_secret()?);
+    }
+    let public = match &secret {
+        Some(secret) => Some(SigningKey::from_bytes(secret).map_err(Failure::bug)?.public_key()),
+        None => None,
+    };
+    home.create(&genesis, secret.as_deref())?;
+    let made = Made {
+        home: home.root().display().to_string(),
+        network: genesis.chain_name().into(),
+        chain: genesis.chain_id().to_string(),
+        validator: public.map(|key| key.to_string()),
+    };
+    terminal.say(format_args!("home       {}", made.home));
+    terminal.say(format_args!("network    {}  chain {}", made.network, short(&made.chain)));
+    if let Some(key) = &made.validator {
+        terminal.say(format_args!("validator  {key}"));
+    }
+    if args.genesis.is_none() && args.new_network.is_none() {
+        terminal
+            .warn("the key of this network's validator is public: for trying things out, and nothing else");
+    }
+    if let Some(key) = public
+        && genesis.validators().find(&key).is_none()
+    {
+        terminal.warn("the genesis does not name this validator key; the node starts once it does");
+    }
+    terminal.say("next       sealpost-node run");
+    terminal.emit("sealpost/init/1", &made);
+    Ok(())
+}
+
+/// A new random validator secret.
+pub(super) fn new_secret() -> Result<Zeroizing<[u8; 32]>, Failure> {
+    loop {
+        let mut secret = Zeroizing::new([0_u8; 32]);
+        getrandom::fill(secret.as_mut())
+            .map_err(|error| Failure::unavailable("randomness", format_args!("no randomness: {error}")))?;
+        // All but one in 2^128 numbers are keys.
+        if SigningKey::from_bytes(&secret).is_ok() {
+            return Ok(secret);
+        }
+    }
+}
+
+/// The secret behind [`SigningKey::development`], which keeps it to itself.
+fn development_secret() -> [u8; 32] {
+    tagged(Tag::Development, &[DEVELOPMENT_VALIDATOR.as_bytes()])
+}

@@ -1,0 +1,102 @@
+//! `status`: asks a running node how it is. Exit 0 only if it is in step with its network.
+
+use super::runtime;
+use crate::config::NodeSettings;
+use clap::{Args, ValueEnum};
+use confique::Layer as _;
+use jsonrpsee::http_client::{HttpClient, HttpClientBuilder};
+use sealpost_api::{NodeStatus, SealpostRpcClient};
+use sealpost_terminal::{Failure, Terminal, bytes, clock, grouped, load_config, short};
+use std::time::{Duration, Instant};
+
+/// Pause between two questions while waiting.
+const PAUSE: Duration = Duration::from_millis(100);
+
+#[derive(Debug, Args)]
+pub(super) struct StatusArgs {
+    /// The node to ask; without it the one that the settings name
+    #[arg(long, value_name = "URL", env = "SEALPOST_NODE")]
+    node: Option<String>,
+    /// Wait until the node answers, or until it has a final block
+    #[arg(long, value_enum, value_name = "FOR")]
+    wait: Option<WaitUntil>,
+    /// Longest wait, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    timeout: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum WaitUntil {
+    /// It answers and is not catching up.
+    Synced,
+    /// It has a final block.
+    Final,
+}
+
+pub(super) fn status(args: &StatusArgs, terminal: &Terminal) -> Result<(), Failure> {
+    let url = match &args.node {
+        Some(url) => url.clone(),
+        None => {
+            let none = <NodeSettings as confique::Config>::Layer::empty();
+            let settings: NodeSettings = load_config("node", terminal.globals(), none)?;
+            format!("http://{}", settings.rpc)
+        }
+    };
+    let client = HttpClientBuilder::default()
+        .build(&url)
+        .map_err(|error| Failure::usage(format_args!("node: {url:?}: {error}")))?;
+    let status = runtime()?.block_on(ask(&client, &url, args))?;
+    print(terminal, &url, &status);
+    if status.syncing {
+        return Err(Failure::unavailable("node.syncing", "the node is catching up with its network"));
+    }
+    Ok(())
+}
+
+async fn ask(client: &HttpClient, url: &str, args: &StatusArgs) -> Result<NodeStatus, Failure> {
+    let until = Instant::now() + Duration::from_secs(args.timeout);
+    loop {
+        let answer = client.node_status().await;
+        let reached = match (&answer, args.wait) {
+            (Ok(_), None) => true,
+            (Ok(status), Some(WaitUntil::Synced)) => !status.syncing,
+            (Ok(status), Some(WaitUntil::Final)) => status.height.get() > 0,
+            (Err(_), _) => false,
+        };
+        let over = args.wait.is_none() || Instant::now() >= until;
+        match answer {
+            Ok(status) if reached => return Ok(status),
+            Ok(_) if over => return Err(Failure::unavailable("node.timeout", "the node is not there yet")),
+            Err(error) if over => {
+                return Err(Failure::unavailable("node.unreachable", format_args!("{url}: {error}"))
+                    .help("start it with `sealpost-node run`, or name another one with --node URL"));
+            }
+            _ => tokio::time::sleep(PAUSE).await,
+        }
+    }
+}
+
+fn print(terminal: &Terminal, url: &str, status: &NodeStatus) {
+    terminal.say(format_args!("node       {url}  version {}", status.version));
+    terminal.say(format_args!("network    {}  chain {}", status.chain_name, short(status.chain)));
+    terminal.say(format_args!(
+        "head       block {}  {}  {}",
+        grouped(status.height.get()),
+        short(status.block),
+        clock(status.block_time_ms)
+    ));
+    let role = if status.validator { "validator" } else { "follows" };
+    terminal.say(format_args!("role       {role}, {} validators", status.validators));
+    terminal.say(format_args!(
+        "waiting    {} transactions, {}",
+        grouped(status.mempool_transactions),
+        bytes(status.mempool_bytes)
+    ));
+    terminal.say(format_args!("postage    {} expected hashes per KiB", grouped(status.postage_price)));
+    terminal.say(format_args!(
+        "disk       {} headers and transactions, {} bodies",
+        bytes(status.headers_bytes),
+        bytes(status.bodies_bytes)
+    ));
+    terminal.emit("sealpost/node-status/1", status);
+}
