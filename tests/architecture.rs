@@ -25,14 +25,8 @@ const CRATES: &[(&str, &str, &[&str])] = &[
 /// A crate and the only places that may name it. A place is a module: its file and the folder beside it.
 const HOMES: &[(&str, &[&str])] = &[
     // The node plays wallet and explorer in its two showpieces alone.
-    (
-        "sealpost_wallet",
-        &["wallet/", "node/src/cli/dev", "node/src/cli/demo", "node/src/dev", "node/src/demo"],
-    ),
-    (
-        "sealpost_explorer",
-        &["explorer/", "node/src/cli/dev", "node/src/cli/demo", "node/src/dev", "node/src/demo"],
-    ),
+    ("sealpost_wallet", &["wallet/", "node/src/cli/dev", "node/src/cli/demo", "node/src/cli/local"]),
+    ("sealpost_explorer", &["explorer/", "node/src/cli/dev", "node/src/cli/demo", "node/src/cli/local"]),
     // Formats and proofs.
     ("bincode", &["ledger/src/codec"]),
     ("rs_merkle", &["ledger/src/merkle"]),
