@@ -16,8 +16,7 @@ use crate::node::NodeError;
 use crate::store::{CheckError, StoreError};
 use clap::{CommandFactory, Parser, Subcommand};
 use sealpost_terminal::{
-    ConfigCommand, Exit, Failure, Folder, Folders, GlobalArgs, HasGlobals, PagesCommand, Terminal,
-    long_version,
+    ConfigCommand, Failure, Folder, Folders, GlobalArgs, HasGlobals, PagesCommand, Terminal, long_version,
 };
 
 /// The Sealpost node: keeps the ledger, decides blocks, answers wallets and explorers
@@ -130,6 +129,13 @@ const fn store_code(error: &StoreError) -> &'static str {
 
 impl From<CheckError> for Failure {
     fn from(error: CheckError) -> Self {
-        Failure::new(Exit::No, "store.damaged", error)
+        match &error {
+            CheckError::NoData { .. } => Failure::usage(error),
+            CheckError::Store(StoreError::Damaged { .. }) | CheckError::Index { .. } => {
+                Failure::no("store.damaged", error)
+            }
+            CheckError::Store(store) => Failure::unavailable(store_code(store), error),
+            CheckError::View(_) => Failure::unavailable("store", error),
+        }
     }
 }

@@ -3,6 +3,7 @@
 mod steps;
 
 use super::local::{LocalNetwork, Place, Ports};
+use super::run::stopping;
 use super::{runtime, signals};
 use clap::Args;
 use sealpost_terminal::{Failure, Terminal, seconds, style};
@@ -90,13 +91,14 @@ pub(super) fn demo(args: &DemoArgs, terminal: &Terminal) -> Result<(), Failure> 
             print_kept(terminal, folder, &told);
         }
         if args.exit {
-            return network.run_until(std::future::ready(())).await;
+            stop.notify_one();
+            return network.run_until(stopping(&stop, terminal)).await;
         }
         if let Some(url) = network.explorer_url() {
             terminal.say(format_args!("\nLook around: {url}/message/{}", told.message));
             terminal.say("Ctrl-C ends it.");
         }
-        network.run_until(stop.notified()).await
+        network.run_until(stopping(&stop, terminal)).await
     })
 }
 

@@ -1,6 +1,7 @@
 //! `dev`: a network of one validator at once, with ready accounts.
 
 use super::local::{LocalNetwork, Place, Ports};
+use super::run::stopping;
 use super::{runtime, signals};
 use clap::Args;
 use sealpost_terminal::{Failure, Terminal, short, write_secret_file};
@@ -84,7 +85,7 @@ pub(super) fn dev(args: &DevArgs, terminal: &Terminal) -> Result<(), Failure> {
             write_secret_file(path, &json)?;
         }
         print(terminal, &started, matches!(place, Place::Kept(_)));
-        network.run_until(stop.notified()).await
+        network.run_until(stopping(&stop, terminal)).await
     })
 }
 

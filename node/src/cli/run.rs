@@ -9,6 +9,7 @@ use clap::Args;
 use confique::Layer as _;
 use sealpost_terminal::{Failure, Terminal, load_config};
 use std::net::SocketAddr;
+use tokio::sync::Notify;
 
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
@@ -84,10 +85,18 @@ pub(super) fn run(args: &RunArgs, terminal: &Terminal) -> Result<(), Failure> {
         let ready =
             Ready { rpc: format!("http://{}", node.rpc), metrics: node.metrics.map(|a| a.to_string()) };
         terminal.emit("sealpost/node-ready/1", &ready);
-        node.run_until(stop.notified()).await?;
+        node.run_until(stopping(&stop, terminal)).await?;
         tracing::info!("stopped");
         Ok(())
     })
+}
+
+/// Done when somebody asks to stop. From then on the engine's complaints that its parts end mean nothing.
+pub(super) async fn stopping(stop: &Notify, terminal: &Terminal) {
+    stop.notified().await;
+    if let Err(failure) = terminal.logging().mute("arc_malachitebft_engine") {
+        tracing::debug!(%failure, "the engine's log could not be silenced");
+    }
 }
 
 /// Told on standard output in JSON mode as soon as the node can be asked.

@@ -25,7 +25,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout};
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
 /// Blocks kept that belong to the height after the one being decided.
 const MAX_AHEAD: usize = 4;
@@ -358,7 +358,7 @@ impl Application {
         })
         .await?;
         let transactions = committed.block().transactions().len();
-        info!(height = %height, block = %hash, transactions, "block final");
+        debug!(height = %height, block = %hash, transactions, "block final");
         self.tip = committed.tip().clone();
         self.validators = Validators::new(self.tip.validators());
         self.verified.clear();
