@@ -1,6 +1,6 @@
 //! The Sealpost explorer: a read-only web view of the ledger. It asks a node through its RPC, checks what
-//! can be checked against the genesis, and says of every fact whether it is proven, claimed by somebody or
-//! only observed. It keeps no state: any number of copies may stand behind a load balancer.
+//! can be checked against the genesis, and says of every fact whether it is proven, only observed or
+//! unknowable. It keeps no state: any number of copies may stand behind a load balancer.
 //!
 //! ```text
 //!  browser ─► routes/ ─► reader (asks the node, verifies) ─► views (askama templates) ─► browser

@@ -11,8 +11,8 @@ use jiff::Timestamp;
 pub(crate) enum Source {
     /// Checked here against the genesis.
     Proven,
-    /// Somebody says so.
-    Claimed,
+    /// Nobody can know.
+    Unknowable,
     /// This node saw it.
     Observed,
 }
@@ -21,7 +21,7 @@ impl std::fmt::Display for Source {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Source::Proven => "proven",
-            Source::Claimed => "claimed",
+            Source::Unknowable => "unknowable",
             Source::Observed => "observed",
         })
     }

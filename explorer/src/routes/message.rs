@@ -210,7 +210,7 @@ async fn steps(reader: &Reader, proven: &Proven, view: &MessageView) -> Result<V
         },
         Step {
             title: "Found by the recipient".into(),
-            source: Source::Claimed,
+            source: Source::Unknowable,
             link: None,
             time: None,
             detail: "Nobody can know: reading leaves no trace.".into(),
@@ -232,7 +232,7 @@ async fn answer(reader: &Reader, proven: &Proven, number: u16, slot: &SlotView) 
         if slot.recipient.is_none() {
             return Ok(Step {
                 title: format!("Answer of {who}"),
-                source: Source::Claimed,
+                source: Source::Unknowable,
                 link: None,
                 time: None,
                 detail: "Answers to sealed messages travel inside sealed messages.".into(),
