@@ -1,3 +1,4 @@
 //! Tests across the rooms.
 
 mod architecture;
+mod errors;
