@@ -7,6 +7,7 @@
 //!  encryption keys ──────┘                             └─► light (verify) ─► envelope (open) ─► evidence
 //! ```
 
+pub mod cli;
 pub mod contacts;
 pub mod envelope;
 mod failure;

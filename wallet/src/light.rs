@@ -2,10 +2,12 @@
 //! every header must carry a certificate of the validators, every transaction its inclusion path, every
 //! directory entry its state proof. What can't be proven (that a list is complete) is not claimed.
 
+mod follow;
 mod head;
 #[cfg(test)]
 mod tests;
 
+pub use follow::Following;
 pub use head::HeadFile;
 
 use jsonrpsee::core::ClientError;

@@ -1,0 +1,266 @@
+//! The command line of `sealpost`: one file per command; this one parses, dispatches and finds out which
+//! network, node and wallet are meant.
+
+mod address;
+mod answer;
+mod contact;
+mod evidence;
+mod inbox;
+mod keys;
+mod network;
+mod new;
+mod outbox;
+mod postage;
+mod progress;
+mod read;
+mod send;
+mod status;
+
+use crate::failure;
+use crate::light::Light;
+use crate::profile::Profile;
+use crate::wallet::Wallet;
+use clap::{CommandFactory, Parser, Subcommand};
+use confique::{Config, Layer};
+use sealpost_ledger::genesis::Genesis;
+use sealpost_terminal::{
+    ConfigCommand, Confirm, Failure, Folder, Folders, GlobalArgs, HasGlobals, PagesCommand, PassphraseArgs,
+    Terminal, load_config, long_version,
+};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::runtime::Runtime;
+
+/// Sealed messages on an append-only ledger: send, read, answer, prove
+#[derive(Debug, Parser)]
+#[command(name = "sealpost", version, long_version = long_version(), after_help = EXAMPLES)]
+pub struct Cli {
+    #[command(flatten)]
+    global: GlobalArgs,
+    #[command(flatten)]
+    place: PlaceArgs,
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "Examples:
+  sealpost network add --genesis genesis.json --node http://127.0.0.1:17325
+  sealpost new alice && sealpost keys publish
+  sealpost send bob -m \"The lift is out of service\" --attach plan.pdf
+  sealpost inbox
+  sealpost evidence create 5d0c -o notice.evidence.json
+  sealpost evidence verify notice.evidence.json --genesis genesis.json";
+
+/// Which network, node and wallet are meant.
+#[derive(Debug, Clone, clap::Args)]
+struct PlaceArgs {
+    /// Node to ask
+    #[arg(long, value_name = "URL", global = true)]
+    node: Option<String>,
+    /// Network, by the name it is known here; without it the only one there is
+    #[arg(long, value_name = "NAME", global = true)]
+    network: Option<String>,
+    /// Genesis of the network; makes it known here
+    #[arg(long, value_name = "FILE", global = true)]
+    genesis: Option<PathBuf>,
+    /// Wallet, by its name; without it the only one there is
+    #[arg(short, long, value_name = "NAME", global = true)]
+    wallet: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a wallet; its words are shown once
+    New(new::NewArgs),
+    /// Make a wallet from its words
+    Restore(new::RestoreArgs),
+    /// List the wallets
+    List,
+    /// Print the wallet's address
+    Address(address::AddressArgs),
+    /// Encryption keys
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
+    /// The contact book
+    #[command(subcommand)]
+    Contact(contact::ContactCommand),
+    /// Send a message
+    Send(send::SendArgs),
+    /// List messages that came
+    Inbox(inbox::InboxArgs),
+    /// Open a message; nobody is told
+    Read(read::ReadArgs),
+    /// Answer for a message
+    #[command(subcommand)]
+    Receipt(answer::ReceiptCommand),
+    /// Refuse a message
+    Refuse(answer::RefuseArgs),
+    /// List what was sent, and send again what no block contains yet
+    Outbox,
+    /// Show how a message stands with each recipient
+    Status(status::StatusArgs),
+    /// Make, check and show evidence
+    #[command(subcommand)]
+    Evidence(evidence::EvidenceCommand),
+    /// Ask what sending costs now
+    Postage(postage::PostageArgs),
+    /// Networks known here
+    #[command(subcommand)]
+    Network(network::NetworkCommand),
+    /// Settings
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    #[command(flatten)]
+    Pages(PagesCommand),
+}
+
+/// Settings of the wallet.
+#[derive(Debug, Clone, Config)]
+#[config(layer_attr(derive(Clone, Debug, serde::Serialize)))]
+#[config(layer_attr(serde(deny_unknown_fields)))]
+struct WalletSettings {
+    /// Node to ask; without it the one that was saved with the network.
+    #[config(env = "SEALPOST_NODE")]
+    node: Option<String>,
+    /// Network to use when several are known.
+    #[config(env = "SEALPOST_NETWORK")]
+    network: Option<String>,
+    /// Wallet to use when there are several.
+    #[config(env = "SEALPOST_WALLET")]
+    wallet: Option<String>,
+}
+
+impl HasGlobals for Cli {
+    fn globals(&self) -> &GlobalArgs {
+        &self.global
+    }
+}
+
+/// What a command works with.
+struct Session<'a> {
+    terminal: &'a Terminal,
+    settings: WalletSettings,
+    genesis: Option<PathBuf>,
+    passphrase: PassphraseArgs,
+}
+
+/// Does what the command line says.
+pub fn execute(cli: Cli, terminal: &Terminal) -> Result<(), Failure> {
+    let mut flags = <WalletSettings as Config>::Layer::empty();
+    (flags.node, flags.network, flags.wallet) =
+        (cli.place.node.clone(), cli.place.network.clone(), cli.place.wallet.clone());
+    let command = match cli.command {
+        Command::Config(command) => return command.run_with::<WalletSettings>("wallet", terminal, flags),
+        Command::Pages(pages) => return pages.run(Cli::command(), terminal),
+        command => command,
+    };
+    let settings = load_config("wallet", terminal.globals(), flags)?;
+    let session = Session { terminal, settings, genesis: cli.place.genesis, passphrase: cli.passphrase };
+    match command {
+        Command::New(args) => new::new(&args, &session),
+        Command::Restore(args) => new::restore(&args, &session),
+        Command::List => new::list(&session),
+        Command::Address(args) => address::address(&args, &session),
+        Command::Keys(command) => keys::keys(&command, &session),
+        Command::Contact(command) => contact::contact(&command, &session),
+        Command::Send(args) => send::send(&args, &session),
+        Command::Inbox(args) => inbox::inbox(&args, &session),
+        Command::Read(args) => read::read(&args, &session),
+        Command::Receipt(command) => answer::receipt(&command, &session),
+        Command::Refuse(args) => answer::refuse(&args, &session),
+        Command::Outbox => outbox::outbox(&session),
+        Command::Status(args) => status::status(&args, &session),
+        Command::Evidence(command) => evidence::evidence(&command, &session),
+        Command::Postage(args) => postage::postage(&args, &session),
+        Command::Network(command) => network::network(&command, &session),
+        Command::Config(_) | Command::Pages(_) => Ok(()),
+    }
+}
+
+impl Session<'_> {
+    fn home(&self) -> Result<PathBuf, Failure> {
+        Folders::new(self.terminal.globals()).path(Folder::Data)
+    }
+    /// The network: of the given genesis, or the named one, or the only one.
+    fn profile(&self) -> Result<Profile, Failure> {
+        let home = self.home()?;
+        if let Some(path) = &self.genesis {
+            return Profile::create(&home, read_genesis(path)?).map_err(failure);
+        }
+        if let Some(name) = &self.settings.network {
+            return Profile::open(&home, name).map_err(failure);
+        }
+        let known = Profile::list(&home);
+        let name = the_only("network", "--network", &known)?;
+        Profile::open(&home, name).map_err(failure)
+    }
+    /// The wallet's name: the given one, or the only one.
+    fn wallet_name(&self, profile: &Profile) -> Result<String, Failure> {
+        match &self.settings.wallet {
+            Some(name) => Ok(name.clone()),
+            None => the_only("wallet", "--wallet", &profile.wallets()).map(str::to_owned),
+        }
+    }
+    /// Opens the wallet.
+    fn wallet(&self) -> Result<Wallet, Failure> {
+        let profile = self.profile()?;
+        let name = self.wallet_name(&profile)?;
+        let passphrase = self.passphrase.read(self.terminal, &format!("wallet {name}"), Confirm::Once)?;
+        Wallet::open(profile, &name, &passphrase).map_err(failure)
+    }
+    /// Connects to the node: the given one, or the one saved with the network.
+    async fn light(&self, profile: &Profile) -> Result<Light, Failure> {
+        let given = self.settings.node.clone().or_else(|| profile.node());
+        let url = given.unwrap_or_else(|| format!("http://127.0.0.1:{}", sealpost_api::DEFAULT_PORT));
+        let head = profile.head().map_err(failure)?;
+        Light::connect(&url, profile.genesis().clone(), head).await.map_err(failure)
+    }
+}
+
+/// The only one there is of something.
+fn the_only<'a>(what: &str, flag: &str, known: &'a [String]) -> Result<&'a str, Failure> {
+    match known {
+        [only] => Ok(only),
+        [] if what == "network" => Err(Failure::usage("no network is known here")
+            .help("`sealpost network add --genesis genesis.json --node URL` makes one known")),
+        [] => Err(Failure::usage(format_args!("there is no {what} here")).help("`sealpost new` makes one")),
+        many => Err(Failure::usage(format_args!("which {what}? there are {}", many.join(", ")))
+            .help(format!("name one with {flag}"))),
+    }
+}
+
+fn read_genesis(path: &Path) -> Result<Arc<Genesis>, Failure> {
+    let bytes = std::fs::read(path)
+        .map_err(|error| Failure::usage(format_args!("genesis: {}: {error}", path.display())))?;
+    Genesis::parse(&bytes)
+        .map(Arc::new)
+        .map_err(|error| Failure::usage(format_args!("{}: {error}", path.display())))
+}
+
+/// Several threads: the postage search keeps one of them busy.
+fn runtime() -> Result<Runtime, Failure> {
+    Runtime::new()
+        .map_err(|error| Failure::unavailable("system", format_args!("no runtime could be started: {error}")))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn one_is_taken_and_several_are_listed() {
+        let names = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(the_only("wallet", "--wallet", &names(&["alice"])).unwrap(), "alice");
+        let failure = the_only("wallet", "--wallet", &names(&["alice", "bob"])).unwrap_err();
+        assert!(failure.message.contains("alice, bob"), "{failure}");
+        assert!(the_only("wallet", "--wallet", &[]).unwrap_err().help.unwrap().contains("sealpost new"));
+    }
+}

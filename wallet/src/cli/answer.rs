@@ -1,0 +1,93 @@
+//! `receipt give` and `refuse`: answers, always by hand.
+
+use super::progress::PostageWatch;
+use super::{Session, runtime};
+use crate::failure;
+use crate::light::Light;
+use crate::wallet::Wallet;
+use clap::{Args, Subcommand};
+use sealpost_ledger::hash::TransactionId;
+use sealpost_ledger::height::BlockHeight;
+use sealpost_ledger::receipt::{Answer, RefusalReason};
+use sealpost_terminal::{Failure, style};
+
+#[derive(Debug, Clone, Subcommand)]
+pub(super) enum ReceiptCommand {
+    /// Sign on the ledger that you opened a message; it can't be taken back
+    Give {
+        /// The message: its id, or how it begins
+        id: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RefuseArgs {
+    /// The message: its id, or how it begins
+    id: String,
+    /// Why: unspecified, not-responsible, unreadable, unwanted or other-channel
+    #[arg(long, value_name = "CODE", default_value = "unspecified", value_parser = reason)]
+    reason: RefusalReason,
+}
+
+#[derive(serde::Serialize)]
+struct Given<'a> {
+    message: String,
+    receipt: String,
+    answer: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    height: Option<BlockHeight>,
+}
+
+fn reason(text: &str) -> Result<RefusalReason, String> {
+    RefusalReason::from_code(text).ok_or_else(|| {
+        let codes: Vec<_> = RefusalReason::ALL.iter().map(|reason| reason.code()).collect();
+        format!("one of: {}", codes.join(", "))
+    })
+}
+
+pub(super) fn receipt(command: &ReceiptCommand, session: &Session<'_>) -> Result<(), Failure> {
+    let ReceiptCommand::Give { id } = command;
+    let wallet = session.wallet()?;
+    runtime()?.block_on(async {
+        let light = session.light(wallet.profile()).await?;
+        let id = wallet.resolve(&light, id).await.map_err(failure)?;
+        let opened = wallet.read(&light, &id).await.map_err(failure)?.opened;
+        answer(session, &wallet, &light, id, opened.slot, opened.answer()).await
+    })
+}
+
+pub(super) fn refuse(args: &RefuseArgs, session: &Session<'_>) -> Result<(), Failure> {
+    let wallet = session.wallet()?;
+    runtime()?.block_on(async {
+        let light = session.light(wallet.profile()).await?;
+        let id = wallet.resolve(&light, &args.id).await.map_err(failure)?;
+        let (slot, refusal) = wallet.refusal(&light, &id, args.reason).await.map_err(failure)?;
+        answer(session, &wallet, &light, id, slot, refusal).await
+    })
+}
+
+async fn answer(
+    session: &Session<'_>,
+    wallet: &Wallet,
+    light: &Light,
+    message: TransactionId,
+    slot: u16,
+    answer: Answer,
+) -> Result<(), Failure> {
+    let watch = PostageWatch::new(session.terminal);
+    let progress = |tried, work| watch.hear(tried, work);
+    let sent = wallet.answer(light, message, slot, answer, &progress).await.map_err(failure)?;
+    drop(watch);
+    let (word, reason) = match answer {
+        Answer::Opened { .. } => ("opened", None),
+        Answer::Refused { reason } => ("refused", Some(reason.code())),
+    };
+    let height = sent.place.map(|place| place.header.height);
+    let place = height.map_or("accepted".into(), |height| format!("final in block {height}"));
+    session.terminal.say(style::held(format_args!("{word}: your answer is {place}")));
+    session.terminal.say(format_args!("Receipt  {}", sent.id));
+    let (message, receipt) = (message.to_string(), sent.id.to_string());
+    session.terminal.emit("sealpost/answer/1", &Given { message, receipt, answer: word, reason, height });
+    Ok(())
+}

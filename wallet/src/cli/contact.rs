@@ -1,0 +1,77 @@
+//! `contact`: the contact book.
+
+use super::Session;
+use crate::failure;
+use clap::Subcommand;
+use sealpost_ledger::address::Address;
+use sealpost_terminal::Failure;
+
+#[derive(Debug, Clone, Subcommand)]
+pub(super) enum ContactCommand {
+    /// Give a name to an address
+    Add {
+        /// The name, for this machine only
+        name: String,
+        /// The address, or its `sealpost:` URI
+        address: String,
+    },
+    /// List the contacts
+    List,
+    /// Show the address of a contact
+    Show {
+        /// Name or address
+        name: String,
+    },
+}
+
+#[derive(serde::Serialize)]
+struct Entry {
+    name: Option<String>,
+    address: String,
+}
+
+#[derive(serde::Serialize)]
+struct Listed {
+    contacts: Vec<Entry>,
+}
+
+pub(super) fn contact(command: &ContactCommand, session: &Session<'_>) -> Result<(), Failure> {
+    let profile = session.profile()?;
+    let mut contacts = profile.contacts().map_err(failure)?;
+    let prefix = profile.genesis().prefix();
+    let terminal = session.terminal;
+    match command {
+        ContactCommand::Add { name, address } => {
+            let plain = address.strip_prefix("sealpost:").or_else(|| address.strip_prefix("SEALPOST:"));
+            let address = Address::parse(plain.unwrap_or(address), prefix)
+                .map_err(|error| Failure::usage(format_args!("address: {error}")))?;
+            contacts.add(name, address).map_err(failure)?;
+            let entry = Entry { name: Some(name.to_lowercase()), address: address.to_text(prefix) };
+            terminal.say(format_args!("{} is {}", name.to_lowercase(), entry.address));
+            terminal.note("Compare the address with your contact by another way: who gave you this one decides who can read.");
+            terminal.emit("sealpost/contact-add/1", &entry);
+        }
+        ContactCommand::List => {
+            let entries = contacts
+                .list()
+                .map(|(name, address)| Entry { name: Some(name.into()), address: address.to_text(prefix) });
+            let listed = Listed { contacts: entries.collect() };
+            for entry in &listed.contacts {
+                terminal.say(format_args!(
+                    "{:<16} {}",
+                    entry.name.as_deref().unwrap_or_default(),
+                    entry.address
+                ));
+            }
+            terminal.emit("sealpost/contact-list/1", &listed);
+        }
+        ContactCommand::Show { name } => {
+            let address = contacts.resolve(name).map_err(failure)?;
+            let entry =
+                Entry { name: contacts.name_of(&address).map(Into::into), address: address.to_text(prefix) };
+            terminal.say(&entry.address);
+            terminal.emit("sealpost/contact-show/1", &entry);
+        }
+    }
+    Ok(())
+}

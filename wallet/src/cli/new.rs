@@ -1,0 +1,170 @@
+//! `new`, `restore`, `list`: wallets come to be.
+
+use super::Session;
+use crate::failure;
+use crate::keystore::Keystore;
+use crate::mnemonic::{Phrase, Words};
+use crate::wallet::Wallet;
+use clap::{Args, ValueEnum};
+use sealpost_terminal::{Confirm, Failure, read_secret_file, style, write_new_file};
+use std::path::PathBuf;
+use zeroize::Zeroizing;
+
+/// Words asked back after they were shown.
+const ASKED: [usize; 3] = [2, 6, 11];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum WordCount {
+    #[value(name = "12")]
+    Twelve,
+    #[value(name = "24")]
+    TwentyFour,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct NewArgs {
+    /// Name of the wallet on this machine
+    #[arg(default_value = "main")]
+    name: String,
+    /// How many words
+    #[arg(long, value_enum, default_value = "12")]
+    words: WordCount,
+    /// Keep encryption keys for ever: old messages stay readable, for you and for whoever gets the wallet
+    #[arg(long)]
+    archival: bool,
+    /// Write the words to a new file that only you can read, instead of showing them
+    #[arg(long, value_name = "FILE")]
+    mnemonic_out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RestoreArgs {
+    /// Name of the wallet on this machine
+    #[arg(default_value = "main")]
+    name: String,
+    /// Read the words from a file that only you can read
+    #[arg(long, value_name = "FILE")]
+    mnemonic_file: Option<PathBuf>,
+    /// Keep encryption keys for ever
+    #[arg(long)]
+    archival: bool,
+}
+
+#[derive(serde::Serialize)]
+struct Made<'a> {
+    wallet: &'a str,
+    network: &'a str,
+    address: String,
+}
+
+#[derive(serde::Serialize)]
+struct Listed {
+    network: String,
+    wallets: Vec<ListedWallet>,
+}
+
+#[derive(serde::Serialize)]
+struct ListedWallet {
+    wallet: String,
+    address: String,
+}
+
+pub(super) fn new(args: &NewArgs, session: &Session<'_>) -> Result<(), Failure> {
+    let profile = session.profile()?;
+    let terminal = session.terminal;
+    if args.mnemonic_out.is_none() && (!terminal.can_ask() || terminal.is_json()) {
+        return Err(Failure::locked(
+            "input.nobody_to_ask",
+            "the words of a new wallet need somebody to read them",
+        )
+        .help("--mnemonic-out FILE writes them to a file that only you can read"));
+    }
+    let words = match args.words {
+        WordCount::Twelve => Words::Twelve,
+        WordCount::TwentyFour => Words::TwentyFour,
+    };
+    let phrase = Phrase::generate(words).map_err(failure)?;
+    let what = format!("wallet {}", args.name);
+    let passphrase = session.passphrase.read(terminal, &what, Confirm::Twice)?;
+    // The words first: a wallet whose words nobody has would be lost with its file.
+    match &args.mnemonic_out {
+        Some(path) => {
+            let text = Zeroizing::new(format!("{}\n", *phrase.text()));
+            write_new_file(path, text.as_bytes())?;
+        }
+        None => show(session, &phrase)?,
+    }
+    let wallet = Wallet::create(profile, &args.name, &phrase, &passphrase, args.archival).map_err(failure)?;
+    tell(session, "sealpost/new/1", &wallet);
+    Ok(())
+}
+
+pub(super) fn restore(args: &RestoreArgs, session: &Session<'_>) -> Result<(), Failure> {
+    let profile = session.profile()?;
+    let text = match &args.mnemonic_file {
+        Some(path) => {
+            let bytes = read_secret_file(path)?;
+            Zeroizing::new(String::from_utf8_lossy(&bytes).into_owned())
+        }
+        None => Zeroizing::new(session.terminal.ask("The words, in their order: ")?.unwrap_or_default()),
+    };
+    let phrase = Phrase::parse(&text).map_err(failure)?;
+    let what = format!("wallet {}", args.name);
+    let passphrase = session.passphrase.read(session.terminal, &what, Confirm::Twice)?;
+    let wallet = Wallet::create(profile, &args.name, &phrase, &passphrase, args.archival).map_err(failure)?;
+    tell(session, "sealpost/restore/1", &wallet);
+    session
+        .terminal
+        .note("The identity is back. Messages from before are not: their keys were never in the words.");
+    Ok(())
+}
+
+pub(super) fn list(session: &Session<'_>) -> Result<(), Failure> {
+    let profile = session.profile()?;
+    let mut wallets = Vec::new();
+    for wallet in profile.wallets() {
+        let path = profile.wallet_folder(&wallet).map_err(failure)?.join("keystore.json");
+        let address = Keystore::address_of(&path).map_err(failure)?;
+        session.terminal.say(format_args!("{wallet:<16} {address}"));
+        wallets.push(ListedWallet { wallet, address });
+    }
+    if wallets.is_empty() {
+        session.terminal.say("none yet; `sealpost new` makes one");
+    }
+    let network = profile.genesis().chain_name().into();
+    session.terminal.emit("sealpost/list/1", &Listed { network, wallets });
+    Ok(())
+}
+
+fn tell(session: &Session<'_>, schema: &str, wallet: &Wallet) {
+    let network = wallet.genesis().chain_name();
+    session.terminal.say(format_args!("Wallet   {} on network {network}", wallet.name()));
+    session.terminal.say(format_args!("Address  {}", wallet.address_text()));
+    session.terminal.say("Next     sealpost keys publish   (before that nobody can write to you)");
+    session.terminal.emit(schema, &Made { wallet: wallet.name(), network, address: wallet.address_text() });
+}
+
+/// Shows the words and asks some of them back.
+fn show(session: &Session<'_>, phrase: &Phrase) -> Result<(), Failure> {
+    let terminal = session.terminal;
+    let text = phrase.text();
+    terminal.note(
+        "\nWrite these words down, in this order. They are shown once, and they alone restore the wallet.\n",
+    );
+    for (number, word) in (1..).zip(text.split(' ')) {
+        terminal.note(format_args!("  {number:>2}  {}", style::strong(word)));
+    }
+    terminal.note("");
+    for number in ASKED {
+        let asked = terminal.ask(&format!("Word {number}: "))?.unwrap_or_default();
+        let right = text.split(' ').nth(number.saturating_sub(1));
+        if right != Some(asked.trim().to_lowercase().as_str()) {
+            return Err(Failure::locked(
+                "mnemonic.not_written",
+                format_args!("word {number} is another one"),
+            )
+            .help("no wallet was made; run it again and write the words down"));
+        }
+    }
+    Ok(())
+}

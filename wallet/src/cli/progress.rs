@@ -1,0 +1,53 @@
+//! Progress of the postage search, on standard error, and Ctrl-C to stop it.
+
+use indicatif::{ProgressBar, ProgressStyle};
+use sealpost_terminal::Terminal;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Work below which nobody sees a bar: a fraction of a second.
+const WORTH_SHOWING: u64 = 1 << 21;
+
+/// A postage search that can be watched and stopped.
+pub(super) struct PostageWatch {
+    bar: Option<ProgressBar>,
+    stopped: Arc<AtomicBool>,
+}
+
+impl PostageWatch {
+    /// Begins to watch. To be made inside a runtime.
+    pub(super) fn new(terminal: &Terminal) -> Self {
+        let bar = terminal.shows_progress().then(ProgressBar::no_length);
+        if let Some(bar) = &bar {
+            // The template is fixed, so it is right.
+            if let Ok(style) = ProgressStyle::with_template("postage {bar:30} {pos}/{len} hashes, {eta} left")
+            {
+                bar.set_style(style);
+            }
+        }
+        let stopped = Arc::new(AtomicBool::new(false));
+        let heard = stopped.clone();
+        tokio::spawn(async move {
+            if tokio::signal::ctrl_c().await.is_ok() {
+                heard.store(true, Ordering::Relaxed);
+            }
+        });
+        Self { bar, stopped }
+    }
+    /// Hears how far the search is; answers whether to go on.
+    pub(super) fn hear(&self, tried: u64, expected: u64) -> bool {
+        if let Some(bar) = self.bar.as_ref().filter(|_| expected > WORTH_SHOWING) {
+            bar.set_length(expected.max(tried));
+            bar.set_position(tried);
+        }
+        !self.stopped.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for PostageWatch {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

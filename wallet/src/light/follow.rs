@@ -1,0 +1,42 @@
+//! Following a mailbox: what concerns an address, as it becomes final, each entry verified.
+
+use super::{Light, LightError, Proven};
+use jsonrpsee::core::client::Subscription;
+use jsonrpsee::ws_client::{WsClient, WsClientBuilder};
+use sealpost_api::{FinalTransaction, SealpostRpcClient};
+use sealpost_ledger::address::Address;
+use sealpost_ledger::height::BlockHeight;
+
+/// A running subscription.
+#[derive(Debug)]
+pub struct Following {
+    entries: Subscription<FinalTransaction>,
+    // The subscription lives as long as its connection.
+    _client: WsClient,
+}
+
+impl Light {
+    /// Follows what concerns an address, from a height on.
+    pub async fn follow(&self, address: &Address, from: BlockHeight) -> Result<Following, LightError> {
+        let url = self.url.replacen("http", "ws", 1);
+        let unreachable = |error: jsonrpsee::core::ClientError| LightError::Unreachable {
+            url: url.clone(),
+            reason: error.to_string(),
+        };
+        let client = WsClientBuilder::default().build(&url).await.map_err(unreachable)?;
+        let address = address.to_text(self.genesis.prefix());
+        let entries = client.mailbox_subscribe(address, Some(from)).await.map_err(unreachable)?;
+        Ok(Following { entries, _client: client })
+    }
+}
+
+impl Following {
+    /// The next entry; nothing when the node ends the subscription.
+    pub async fn next(&mut self, light: &Light) -> Result<Option<Proven>, LightError> {
+        match self.entries.next().await {
+            None => Ok(None),
+            Some(Ok(found)) => light.verify_final(&found).await.map(Some),
+            Some(Err(error)) => Err(light.untrusted("a new entry", error)),
+        }
+    }
+}
