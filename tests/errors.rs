@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 /// First words of the codes. A quoted `word.word` that begins with another one is no code.
-const KINDS: [&str; 22] = [
+const KINDS: &[&str] = &[
     "tx",
     "receipt",
     "bundle",
@@ -30,7 +30,7 @@ const KINDS: [&str; 22] = [
     "confirm",
 ];
 /// Names of files, settings and metrics that look like codes.
-const NO_CODES: [&str; 8] = [
+const NO_CODES: &[&str] = &[
     "consensus.wal",
     "validator.key",
     "network.key",

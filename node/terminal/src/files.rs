@@ -19,13 +19,22 @@ pub fn write_secret_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
 /// Writes a file whole or not at all, but never over one that is there already: for what a person asked
 /// to have written, such as evidence.
 pub fn write_new_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    place(path, bytes, Access::Public, Existing::Keep).map_err(|error| match error.kind() {
+    place(path, bytes, Access::Public, Existing::Keep).map_err(|error| not_new(path, &error))
+}
+
+/// The same, readable by the owner alone: for words that restore a wallet, and for what was decrypted.
+pub fn write_new_secret_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    place(path, bytes, Access::Owner, Existing::Keep).map_err(|error| not_new(path, &error))
+}
+
+fn not_new(path: &Path, error: &io::Error) -> Failure {
+    match error.kind() {
         io::ErrorKind::AlreadyExists => {
             Failure::new(Exit::Usage, "file.exists", format_args!("{} exists already", path.display()))
                 .help("choose another name, or move the old file away")
         }
-        _ => failed("write", path, &error),
-    })
+        _ => failed("write", path, error),
+    }
 }
 
 /// Reads a file that only its owner may read.
@@ -96,6 +105,26 @@ fn failed(action: &str, path: &Path, error: &io::Error) -> Failure {
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_new_secret_file_is_the_owners_alone_and_takes_no_ones_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("words");
+        write_new_secret_file(&path, b"one").unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(write_new_secret_file(&path, b"two").unwrap_err().code, "file.exists");
+        assert_eq!(fs::read(&path).unwrap(), b"one");
+    }
+
+    #[test]
+    fn a_new_secret_file_is_the_owners_alone_and_takes_no_ones_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("words");
+        write_new_secret_file(&path, b"one").unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(write_new_secret_file(&path, b"two").unwrap_err().code, "file.exists");
+        assert_eq!(fs::read(&path).unwrap(), b"one");
+    }
 
     #[test]
     fn a_secret_file_is_the_owners_alone() {

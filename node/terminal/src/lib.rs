@@ -91,7 +91,9 @@ mod wording;
 pub use command_pages::{PagesCommand, Shell};
 pub use configuration::{ConfigCommand, load_config, load_network_config};
 pub use exit::{Exit, Failure};
-pub use files::{read_secret_file, write_atomically, write_new_file, write_secret_file};
+pub use files::{
+    read_secret_file, write_atomically, write_new_file, write_new_secret_file, write_secret_file,
+};
 pub use flags::{ColorWhen, GlobalArgs, HasGlobals, LogFormat, long_version};
 pub use folders::{Folder, Folders, create_private_folder};
 pub use logging::Logging;

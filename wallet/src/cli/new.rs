@@ -6,7 +6,7 @@ use crate::keystore::Keystore;
 use crate::mnemonic::{Phrase, Words};
 use crate::wallet::Wallet;
 use clap::{Args, ValueEnum};
-use sealpost_terminal::{Confirm, Failure, read_secret_file, style, write_new_file};
+use sealpost_terminal::{Confirm, Failure, read_secret_file, style, write_new_secret_file};
 use std::path::PathBuf;
 use zeroize::Zeroizing;
 
@@ -90,7 +90,7 @@ pub(super) fn new(args: &NewArgs, session: &Session<'_>) -> Result<(), Failure> 
     match &args.mnemonic_out {
         Some(path) => {
             let text = Zeroizing::new(format!("{}\n", *phrase.text()));
-            write_new_file(path, text.as_bytes())?;
+            write_new_secret_file(path, text.as_bytes())?;
         }
         None => show(session, &phrase)?,
     }

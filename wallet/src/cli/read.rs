@@ -6,7 +6,7 @@ use crate::failure;
 use clap::Args;
 use sealpost_ledger::height::BlockHeight;
 use sealpost_terminal::{
-    Failure, bytes, clock, printable, printable_lines, rfc3339, short_address, style, write_new_file,
+    Failure, bytes, clock, printable, printable_lines, rfc3339, short_address, style, write_new_secret_file,
 };
 use std::path::{Path, PathBuf};
 
@@ -99,7 +99,7 @@ fn save(attachments: &[Attachment], folder: Option<&Path>) -> Result<Vec<File>, 
         let saved = match folder {
             Some(folder) => {
                 let path = folder.join(file_name(&attachment.name, number));
-                write_new_file(&path, &attachment.bytes)?;
+                write_new_secret_file(&path, &attachment.bytes)?;
                 Some(path)
             }
             None => None,
