@@ -117,16 +117,6 @@ mod tests {
     }
 
     #[test]
-    fn a_new_secret_file_is_the_owners_alone_and_takes_no_ones_place() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("words");
-        write_new_secret_file(&path, b"one").unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(write_new_secret_file(&path, b"two").unwrap_err().code, "file.exists");
-        assert_eq!(fs::read(&path).unwrap(), b"one");
-    }
-
-    #[test]
     fn a_secret_file_is_the_owners_alone() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("secret");
