@@ -16,11 +16,17 @@ pub fn program(name: &str) -> PathBuf {
     let folder = FOLDER.get_or_init(|| {
         let test = std::env::current_exe().expect("a running test has a path");
         let folder = test.ancestors().nth(2).expect("target/<profile>/deps/<test>").to_path_buf();
-        let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--quiet", "--bins", "-p", "sealpost-node", "-p", "sealpost-wallet"]);
-        build
-            .args(["-p", "sealpost-explorer", "--target-dir"])
-            .arg(folder.parent().expect("a profile's parent"));
+        let mut build = Command::new("cargo");
+        // Nothing of what cargo tells this test about itself: build scripts that look at it would run again,
+        // and everything that rests on them.
+        build.env_clear();
+        for name in ["PATH", "HOME", "CARGO_HOME", "RUSTUP_HOME", "CARGO_INCREMENTAL", "RUSTFLAGS", "TMPDIR"]
+        {
+            build.envs(std::env::var_os(name).map(|value| (name, value)));
+        }
+        // The whole workspace, so that dependencies have the features they have in the tests.
+        build.args(["build", "--quiet", "--workspace", "--bins", "--target-dir"]);
+        build.arg(folder.parent().expect("a profile's parent"));
         if folder.ends_with("release") {
             build.arg("--release");
         }
