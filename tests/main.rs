@@ -4,4 +4,7 @@ mod architecture;
 mod demo;
 mod errors;
 mod faults;
+mod interop;
 mod main_job;
+mod merkle;
+mod vectors;
