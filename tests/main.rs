@@ -7,4 +7,5 @@ mod faults;
 mod interop;
 mod main_job;
 mod merkle;
+mod schemas;
 mod vectors;
