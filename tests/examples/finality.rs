@@ -18,8 +18,8 @@ use std::time::{Duration, Instant};
 const SINGLE: usize = 500;
 /// Messages sent by many at once.
 const MANY: usize = 20_000;
-/// Senders at once.
-const SENDERS: usize = 256;
+/// Senders at once: a node serves 100 connections.
+const SENDERS: usize = 80;
 
 type Message = (Hex, Hex);
 
