@@ -5,6 +5,9 @@
 //! process holds the directory. After an error of the disk the store refuses to go on: what the disk kept
 //! is known only after opening it again.
 
+mod ahead;
+#[cfg(test)]
+mod batch_tests;
 mod check;
 #[cfg(test)]
 mod crash_tests;
@@ -22,11 +25,13 @@ mod testing;
 mod tests;
 mod view;
 
+pub use ahead::Ahead;
 pub use check::{CheckError, CheckReport, check};
 pub use directory::FORMAT;
 pub use index::{Cursor, Entry, Order};
 pub use recovery::{RebuildReason, Recovery};
 
+use bytes::Bytes;
 use directory::Directory;
 use index::{Index, Mailbox};
 use journal::Journal;
@@ -198,9 +203,16 @@ impl Store {
     /// # Errors
     /// After [`StoreError::Io`] or [`StoreError::Fatal`] the store refuses everything: stop the node.
     pub fn append(&self, block: &CommittedBlock) -> Result<(), StoreError> {
-        self.check_alive()?;
-        let result = self.append_unguarded(block);
-        self.note_failure(result)
+        self.append_all(&[block])
+    }
+    /// Takes in a run of final blocks, each the child of the one before, with one sync for all: for
+    /// catching up. They are durable when this returns; after a crash in between, a beginning of the run
+    /// is there. [`Ahead`] is the view to verify the later ones of a run on.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append). A run that does not follow the tip is refused as a whole.
+    pub fn append_many(&self, blocks: &[Arc<CommittedBlock>]) -> Result<(), StoreError> {
+        self.append_all(&blocks.iter().map(Arc::as_ref).collect::<Vec<_>>())
     }
     /// Keeps a proposed block. It is durable when this returns; a vote for it may leave only then.
     pub fn put_proposal(&self, block: &Block) -> Result<(), StoreError> {
@@ -238,6 +250,28 @@ impl Store {
         height: BlockHeight,
     ) -> Result<Option<(Block, CommitCertificate)>, StoreError> {
         self.journal().block(height)
+    }
+    /// Encoded blocks with their certificates from a height on, for a peer that catches up: at most
+    /// `max_blocks`, and no more once they reach `max_bytes` together. The first is given whatever its size.
+    pub fn blocks(
+        &self,
+        from: BlockHeight,
+        max_blocks: usize,
+        max_bytes: usize,
+    ) -> Result<Vec<(Bytes, CommitCertificate)>, StoreError> {
+        let (mut found, mut bytes, mut height) = (Vec::new(), 0_usize, from);
+        while found.len() < max_blocks {
+            // The lock is taken for each block anew: a long answer must not hold up the next block.
+            let Some((block, certificate)) = self.certified_block(height)? else { break };
+            let encoded = Bytes::from(block.to_bytes());
+            bytes = bytes.saturating_add(encoded.len());
+            if bytes > max_bytes && !found.is_empty() {
+                break;
+            }
+            found.push((encoded, certificate));
+            height = height.saturating_add(1);
+        }
+        Ok(found)
     }
     /// Height of a final block.
     pub fn height_of(&self, block: &BlockHash) -> Result<Option<BlockHeight>, StoreError> {
@@ -333,18 +367,29 @@ impl Store {
         Sizes { headers_bytes, bodies_bytes }
     }
 
-    fn append_unguarded(&self, block: &CommittedBlock) -> Result<(), StoreError> {
+    fn append_all(&self, blocks: &[&CommittedBlock]) -> Result<(), StoreError> {
+        self.check_alive()?;
+        let result = self.append_unguarded(blocks);
+        self.note_failure(result)
+    }
+    fn append_unguarded(&self, blocks: &[&CommittedBlock]) -> Result<(), StoreError> {
         let mut journal = self.0.journal.write().unwrap_or_else(PoisonError::into_inner);
-        let tip = self.tip();
-        let (found, parent) = (block.block().height(), block.block().header().parent);
-        if found != tip.next_height() || parent != tip.block() {
-            return Err(StoreError::NotNext { found, tip: tip.height() });
+        let mut tip = &self.tip();
+        for block in blocks {
+            let (found, parent) = (block.block().height(), block.block().header().parent);
+            if found != tip.next_height() || parent != tip.block() {
+                return Err(StoreError::NotNext { found, tip: tip.height() });
+            }
+            tip = block.tip();
         }
-        let written = journal.append(block.block(), block.certificate())?;
-        self.index().commit(block, &written).map_err(StoreError::fatal)?;
-        *self.0.tip.write().unwrap_or_else(PoisonError::into_inner) = block.tip().clone();
+        let parts = blocks.iter().map(|block| (block.block().as_ref(), block.certificate()));
+        let written = journal.append(parts)?;
+        for (block, written) in blocks.iter().zip(&written) {
+            self.index().commit(block, written).map_err(StoreError::fatal)?;
+            *self.0.tip.write().unwrap_or_else(PoisonError::into_inner) = block.tip().clone();
+        }
         drop(journal);
-        self.pending().drop_decided(found)
+        self.pending().drop_decided(tip.height())
     }
     fn check_alive(&self) -> Result<(), StoreError> {
         match self.0.failure.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {

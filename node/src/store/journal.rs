@@ -2,7 +2,8 @@
 //! the data directory can be made again from it.
 //!
 //! Headers, certificates and transactions stand in one stream, bodies in another. A block's bodies are
-//! made durable first, so a block record on disk means that its bodies are there too.
+//! made durable first, so a block record on disk means that its bodies are there too. A run of blocks
+//! costs one sync of each stream: all its bodies, then all its blocks.
 
 use super::StoreError;
 use super::frame::Kind;
@@ -105,28 +106,37 @@ impl Journal {
         let index = usize::try_from(height.previous()?.get()).ok()?;
         self.places.get(index).copied()
     }
-    /// Writes the next block. It is durable when this returns.
-    pub(super) fn append(
+    /// Writes the next blocks. They are durable when this returns.
+    pub(super) fn append<'a>(
         &mut self,
-        block: &Block,
-        certificate: &CommitCertificate,
-    ) -> Result<Written, StoreError> {
-        let height = block.height().get();
-        let (payload, mut transactions) = encode_block(block, certificate);
-        let (mut bodies, mut body_parts) = (None, Parts::new());
-        if !block.bodies().is_empty() {
-            let (payload, parts) = encode_bodies(block.bodies());
-            bodies = Some(self.bodies.append(Kind::Bodies, height, &payload)?);
-            body_parts = parts;
+        blocks: impl IntoIterator<Item = (&'a Block, &'a CommitCertificate)>,
+    ) -> Result<Vec<Written>, StoreError> {
+        let (mut written, mut records) = (Vec::new(), Vec::new());
+        for (block, certificate) in blocks {
+            let height = block.height().get();
+            let (payload, mut transactions) = encode_block(block, certificate);
+            transactions.remove(0);
+            let (mut place, mut bodies) = (None, Parts::new());
+            if !block.bodies().is_empty() {
+                let (payload, parts) = encode_bodies(block.bodies());
+                place = Some(self.bodies.append(Kind::Bodies, height, &payload)?);
+                bodies = parts;
+            }
+            written.push(Written { transactions, bodies });
+            records.push((height, payload, place));
+        }
+        if records.iter().any(|(_, _, bodies)| bodies.is_some()) {
             self.bodies.sync()?;
         }
-        let at = self.blocks.append(Kind::Block, height, &payload)?;
+        let mut places = Vec::with_capacity(records.len());
+        for (height, payload, bodies) in records {
+            places.push(BlockPlace { block: self.blocks.append(Kind::Block, height, &payload)?, bodies });
+        }
         self.blocks.sync()?;
-        self.places.push(BlockPlace { block: at, bodies });
-        transactions.remove(0);
-        Ok(Written { transactions, bodies: body_parts })
+        self.places.extend(places);
+        Ok(written)
     }
-    /// The places of a block's parts, as [`append`](Self::append) gave them.
+    /// The places of a block's parts, as [`append`](Self::append) gave it.
     pub(super) fn written(block: &Block, certificate: &CommitCertificate) -> Written {
         let (_, mut transactions) = encode_block(block, certificate);
         transactions.remove(0);

@@ -1,14 +1,15 @@
 //! A stream of frames over numbered segment files: appended at the end, read by place, walked on opening.
 //!
 //! What was cut off in the middle of writing is dropped on opening. Anything else that does not fit is
-//! damage: it is named and nothing is dropped.
+//! damage: it is named and nothing is dropped. Frames that were made durable by one sync are marked as
+//! joined: a torn end may begin at any of them, though whole ones follow.
 //!
 //! With the feature `test-no-fsync` a stream keeps what it was given in memory and hands it to the
 //! operating system only now and then. That is what a node that acknowledges too early does, and leaving
 //! out the fsync alone would not show it: the system's page cache outlives a killed process.
 
 use super::StoreError;
-use super::frame::{HEAD_BYTES, Head, Kind, contains_head};
+use super::frame::{HEAD_BYTES, Head, Kind, contains_settled_head};
 use std::fs::{File, OpenOptions};
 use std::io::{BufReader, Read, Write};
 use std::os::unix::fs::FileExt;
@@ -17,6 +18,8 @@ use std::time::Instant;
 
 /// A segment that has grown beyond this is followed by a new one.
 const SEGMENT_BYTES: u64 = 256 * 1024 * 1024;
+/// A batch that has grown beyond this is handed to the system before its sync.
+const PENDING_BYTES: usize = 8 * 1024 * 1024;
 /// With `test-no-fsync`: so many bytes are held back.
 const HELD_BACK_BYTES: usize = 256 * 1024;
 
@@ -61,6 +64,8 @@ pub(super) struct Stream {
     segments: Vec<File>,
     written: u64,
     pending: Vec<u8>,
+    /// Whether a frame has been appended since the last sync.
+    unsynced: bool,
     cut_bytes: u64,
     torn_at: Option<u64>,
 }
@@ -74,8 +79,16 @@ impl Stream {
         mut visit: impl FnMut(Found) -> Result<(), StoreError>,
     ) -> Result<Self, StoreError> {
         let (segments, pending) = Default::default();
-        let mut stream =
-            Self { dir: dir.into(), name, segments, written: 0, pending, cut_bytes: 0, torn_at: None };
+        let mut stream = Self {
+            dir: dir.into(),
+            name,
+            segments,
+            written: 0,
+            pending,
+            unsynced: false,
+            cut_bytes: 0,
+            torn_at: None,
+        };
         while stream.path(stream.count()).exists() {
             let path = stream.path(stream.count());
             let writable = torn != TornEnd::Keep;
@@ -114,17 +127,23 @@ impl Stream {
             self.flush()?;
             self.sync_file()?;
             self.add_segment()?;
+            self.unsynced = false;
         }
-        let head = Head::of(kind, height, payload)
+        let head = Head::of(kind, self.unsynced, height, payload)
             .ok_or(StoreError::TooLong { length: payload.len(), limit: super::frame::MAX_PAYLOAD_BYTES })?;
         let segment = self.count().saturating_sub(1);
         let offset = self.end().saturating_add(HEAD_BYTES as u64);
         self.pending.extend_from_slice(&head.to_bytes());
         self.pending.extend_from_slice(payload);
+        self.unsynced = true;
+        if self.pending.len() > PENDING_BYTES {
+            self.flush()?;
+        }
         Ok(Place { segment, offset, length: head.length })
     }
     /// Makes everything appended so far durable.
     pub(super) fn sync(&mut self) -> Result<(), StoreError> {
+        self.unsynced = false;
         if cfg!(feature = "test-no-fsync") {
             return if self.pending.len() > HELD_BACK_BYTES { self.flush() } else { Ok(()) };
         }
@@ -160,9 +179,16 @@ impl Stream {
         }
         Ok(payload)
     }
-    /// Drops the frame at `place` and all after it in its segment, which is the last.
+    /// Drops the frame at `place` and all after it.
     pub(super) fn cut(&mut self, place: Place) -> Result<(), StoreError> {
         self.flush()?;
+        // From the back: a crash in between leaves no gap.
+        while self.count() > place.segment.saturating_add(1) {
+            let path = self.last_path();
+            std::fs::remove_file(&path).map_err(|e| StoreError::io("remove", &path, e))?;
+            self.segments.pop();
+        }
+        self.sync_folder()?;
         let offset = place.offset.saturating_sub(HEAD_BYTES as u64);
         self.set_length(offset)
     }
@@ -190,7 +216,10 @@ impl Stream {
         let file = OpenOptions::new().read(true).append(true).create_new(true).open(&path);
         self.segments.push(file.map_err(|e| StoreError::io("create", &path, e))?);
         self.written = 0;
-        // A file is there after a power cut only if its folder was synced too.
+        self.sync_folder()
+    }
+    /// A file is there, or gone, after a power cut only if its folder was synced too.
+    fn sync_folder(&self) -> Result<(), StoreError> {
         let folder = File::open(&self.dir).and_then(|folder| folder.sync_all());
         folder.map_err(|e| StoreError::io("sync", &self.dir, e))
     }
@@ -242,7 +271,7 @@ impl Stream {
             let Some(head) = Head::parse(&head_bytes) else {
                 let mut rest = head_bytes.split_off(1.min(head_bytes.len()));
                 reader.read_to_end(&mut rest).map_err(io)?;
-                if contains_head(&rest) {
+                if contains_settled_head(&rest) {
                     return Err(self.damaged(place, "a frame's head".into()));
                 }
                 return self.end_torn(place, left, torn, "a frame's head");
@@ -254,8 +283,10 @@ impl Stream {
             let mut payload = vec![0; usize::try_from(head.length).unwrap_or(usize::MAX)];
             reader.read_exact(&mut payload).map_err(io)?;
             if !head.matches(&payload) {
-                if frame == left {
-                    return self.end_torn(place, left, torn, "the last record");
+                let mut rest = Vec::new();
+                reader.read_to_end(&mut rest).map_err(io)?;
+                if !contains_settled_head(&rest) {
+                    return self.end_torn(place, left, torn, "the last records");
                 }
                 return Err(StoreError::Damaged {
                     segment: path,

@@ -7,11 +7,11 @@ use super::*;
 use std::fs;
 use tempfile::TempDir;
 
-fn open(dir: &Path, chain: &Chain) -> (Store, Recovery) {
+pub(super) fn open(dir: &Path, chain: &Chain) -> (Store, Recovery) {
     Store::open(dir, chain.genesis.clone()).unwrap()
 }
 
-fn grown(blocks: u64) -> (TempDir, Chain) {
+pub(super) fn grown(blocks: u64) -> (TempDir, Chain) {
     let (dir, chain) = (TempDir::new().unwrap(), Chain::new("one"));
     let (store, _) = open(dir.path(), &chain);
     chain.grow(&store, blocks);
@@ -38,7 +38,7 @@ fn copy(from: &Path) -> TempDir {
 }
 
 /// Everything a reader can ask, as text.
-fn answers(store: &Store) -> String {
+pub(super) fn answers(store: &Store) -> String {
     let mut text = format!("{:?}\n", store.tip().to_record());
     for height in (1..=store.tip().height().get()).map(BlockHeight::new) {
         let block = store.block(height).unwrap().unwrap();
@@ -59,7 +59,7 @@ fn answers(store: &Store) -> String {
     text + &format!("{:?} {:?}", page(Order::OldestFirst), page(Order::NewestFirst))
 }
 
-fn journal_file(dir: &Path, name: &str) -> PathBuf {
+pub(super) fn journal_file(dir: &Path, name: &str) -> PathBuf {
     dir.join("journal").join(format!("{name}-000001.log"))
 }
 
