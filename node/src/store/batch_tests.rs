@@ -58,7 +58,8 @@ fn a_run_torn_anywhere_leaves_a_beginning_of_itself() {
     for length in (before..whole.len()).step_by(7) {
         fs::write(&headers, &whole[..length]).unwrap();
         fs::write(&bodies, &all_bodies).unwrap();
-        let journal = Journal::open(&dir.path().join("journal"), stream::TornEnd::Cut).unwrap();
+        let journal =
+            Journal::open(&dir.path().join("journal"), SEGMENT_BYTES, stream::TornEnd::Cut).unwrap();
         heights.push(journal.height().get());
     }
     assert!(heights.is_sorted());
@@ -88,7 +89,8 @@ fn a_flipped_byte_before_a_run_is_still_damage() {
         let mut changed = whole.clone();
         changed[at] ^= 1;
         fs::write(&headers, &changed).unwrap();
-        let error = Journal::open(&dir.path().join("journal"), stream::TornEnd::Cut).unwrap_err();
+        let error =
+            Journal::open(&dir.path().join("journal"), SEGMENT_BYTES, stream::TornEnd::Cut).unwrap_err();
         assert!(matches!(error, StoreError::Damaged { .. }), "byte {at}: {error}");
         assert_eq!(fs::read(&headers).unwrap(), changed);
     }

@@ -36,6 +36,10 @@ pub(super) fn address(number: u8) -> Address {
 
 impl Chain {
     pub(super) fn new(name: &str) -> Self {
+        Self::keeping(name, 0)
+    }
+    /// A network whose ordinary nodes keep bodies for that many blocks.
+    pub(super) fn keeping(name: &str, retention_blocks: u64) -> Self {
         let validator = key(1);
         let json = serde_json::json!({
             "format": "sealpost-genesis/1", "chain_name": name, "address_prefix": "t", "time_ms": 1000,
@@ -43,7 +47,7 @@ impl Chain {
             "limits": {"block_bytes": 65536, "body_bytes": 4096, "slots": 4, "expiry_window": 1000},
             "postage": {"floor": 0, "strangers_percent": 100, "member_quota_bytes": 0},
             "timing": {"block_interval_ms": 0, "heartbeat_ms": 1000, "clock_drift_ms": 1000},
-            "members": [], "retention_blocks": 0
+            "members": [], "retention_blocks": retention_blocks
         });
         let genesis = Arc::new(Genesis::parse(json.to_string().as_bytes()).unwrap());
         Self { genesis, validator }
