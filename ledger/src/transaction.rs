@@ -3,7 +3,7 @@
 //! Whether it may enter a given block is the chain's question: expiry, postage, repetition, receipts.
 
 use crate::address::Address;
-use crate::codec::{Decode, DecodeError, Encode, de, decode, enc, encode, error};
+use crate::codec::{Decode, DecodeError, Encode, de, decode, enc, encode, error, impl_borrow_decode};
 use crate::genesis::Genesis;
 use crate::hash::{ChainId, Tag, TransactionId, tagged};
 use crate::height::BlockHeight;
@@ -128,6 +128,8 @@ impl<C> Decode<C> for SignedTransaction {
         Ok(Self { transaction, signature, id })
     }
 }
+
+impl_borrow_decode!(SignedTransaction);
 
 impl SignedTransaction {
     /// Joins a transaction with a signature made elsewhere.
