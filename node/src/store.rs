@@ -12,6 +12,7 @@ mod check;
 #[cfg(test)]
 mod crash_tests;
 mod directory;
+mod equivocations;
 mod frame;
 mod index;
 mod journal;
@@ -31,11 +32,13 @@ mod view;
 pub use ahead::Ahead;
 pub use check::{CheckError, CheckReport, check};
 pub use directory::FORMAT;
+pub use equivocations::{MAX_EQUIVOCATIONS, Recorded};
 pub use index::{Cursor, Entry, Order};
 pub use recovery::{RebuildReason, Recovery};
 
 use bytes::Bytes;
 use directory::Directory;
+use equivocations::Equivocations;
 use index::{Index, Mailbox};
 use journal::Journal;
 use proposals::Proposals;
@@ -43,6 +46,7 @@ use sealpost_ledger::address::Address;
 use sealpost_ledger::block::{Block, Header};
 use sealpost_ledger::certificate::CommitCertificate;
 use sealpost_ledger::chain::{CommittedBlock, Tip};
+use sealpost_ledger::equivocation::Equivocation;
 use sealpost_ledger::genesis::Genesis;
 use sealpost_ledger::hash::{BlockHash, ChainId, TransactionId};
 use sealpost_ledger::height::BlockHeight;
@@ -224,6 +228,7 @@ struct Inner {
     tip: RwLock<Tip>,
     journal: RwLock<Journal>,
     proposals: Mutex<Proposals>,
+    equivocations: Mutex<Equivocations>,
     failure: Mutex<Option<String>>,
     /// Blocks whose bodies are kept; all if there is no number.
     retention: Option<u64>,
@@ -244,10 +249,12 @@ impl Store {
         let journal = Journal::open(&directory.journal(), options.segment_bytes, stream::TornEnd::Cut)?;
         let (index, tip, recovery) = recovery::open_index(&directory.index(), &journal, &genesis)?;
         let proposals = Proposals::open(&directory.journal(), tip.height())?;
+        let equivocations = Equivocations::open(&directory.journal(), stream::TornEnd::Cut)?;
         let inner = Inner {
             tip: RwLock::new(tip),
             journal: RwLock::new(journal),
             proposals: Mutex::new(proposals),
+            equivocations: Mutex::new(equivocations),
             failure: Mutex::new(None),
             retention,
             index,
@@ -287,6 +294,20 @@ impl Store {
     /// All blocks proposed for a height that is not decided yet.
     pub fn proposals_at(&self, height: BlockHeight) -> Vec<Block> {
         self.pending().at(height)
+    }
+    /// Keeps an equivocation that was verified. It is durable when this returns.
+    pub fn put_equivocation(&self, equivocation: &Equivocation) -> Result<Recorded, StoreError> {
+        self.check_alive()?;
+        let result = self.recorded().put(equivocation);
+        self.note_failure(result)
+    }
+    /// Recorded equivocations after a number, each with its own; the first has number 1.
+    pub fn equivocations(&self, after: u64, limit: usize) -> Vec<(u64, Equivocation)> {
+        self.recorded().after(after, limit)
+    }
+    /// How many equivocations are recorded.
+    pub fn equivocation_count(&self) -> usize {
+        self.recorded().count()
     }
     /// The end of the chain.
     pub fn tip(&self) -> Tip {
@@ -476,7 +497,7 @@ impl Store {
         }
     }
     /// After a failed write or sync nobody knows what is on disk: nothing is written from then on.
-    fn note_failure(&self, result: Result<(), StoreError>) -> Result<(), StoreError> {
+    fn note_failure<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError> {
         if let Err(error) = &result
             && !matches!(error, StoreError::NotNext { .. } | StoreError::Bodiless { .. })
         {
@@ -489,6 +510,9 @@ impl Store {
     }
     fn journal(&self) -> RwLockReadGuard<'_, Journal> {
         self.0.journal.read().unwrap_or_else(PoisonError::into_inner)
+    }
+    fn recorded(&self) -> MutexGuard<'_, Equivocations> {
+        self.0.equivocations.lock().unwrap_or_else(PoisonError::into_inner)
     }
     fn pending(&self) -> MutexGuard<'_, Proposals> {
         self.0.proposals.lock().unwrap_or_else(PoisonError::into_inner)

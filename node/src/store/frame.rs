@@ -18,6 +18,8 @@ pub(super) enum Kind {
     Bodies,
     /// A block that is not decided yet.
     Proposal,
+    /// Two conflicting statements of a validator.
+    Equivocation,
 }
 
 impl Kind {
@@ -26,6 +28,7 @@ impl Kind {
             Kind::Block => 1,
             Kind::Bodies => 2,
             Kind::Proposal => 3,
+            Kind::Equivocation => 4,
         }
     }
     const fn of(number: u8) -> Option<Self> {
@@ -33,6 +36,7 @@ impl Kind {
             1 => Some(Kind::Block),
             2 => Some(Kind::Bodies),
             3 => Some(Kind::Proposal),
+            4 => Some(Kind::Equivocation),
             _ => None,
         }
     }

@@ -6,8 +6,9 @@ use super::{Ahead, Store};
 use sealpost_ledger::address::Address;
 use sealpost_ledger::certificate::{CommitCertificate, CommitSignature, VoteKind, vote_digest};
 use sealpost_ledger::chain::{CommittedBlock, Tip, propose};
+use sealpost_ledger::equivocation::{Equivocation, SignedVote};
 use sealpost_ledger::genesis::Genesis;
-use sealpost_ledger::hash::{ContentCommit, KeyCommit};
+use sealpost_ledger::hash::{BlockHash, ContentCommit, KeyCommit};
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::key_bundle::KeyBundle;
 use sealpost_ledger::message::{Body, Message, Mode, Slot, SlotRecipient, Suite};
@@ -32,6 +33,16 @@ pub(super) fn key(number: u8) -> SigningKey {
 
 pub(super) fn address(number: u8) -> Address {
     Address::new(key(number).public_key())
+}
+
+/// The validator's two precommits in a round of height 1: for nothing, and for a block.
+pub(super) fn equivocation(chain: &Chain, round: u32, block: u8) -> Equivocation {
+    let (id, height) = (chain.genesis.chain_id(), BlockHeight::FIRST);
+    let votes = [None, Some(BlockHash::from_bytes([block; 32]))].map(|block| {
+        let digest = vote_digest(&id, VoteKind::Precommit, height, round, block.as_ref());
+        SignedVote { block, signature: chain.validator.sign(&digest, &[0; 32]).unwrap() }
+    });
+    Equivocation::votes(chain.validator.public_key(), height, round, VoteKind::Precommit, votes)
 }
 
 impl Chain {
