@@ -5,6 +5,7 @@ mod demo;
 mod dev;
 mod init;
 mod local;
+mod peers;
 mod run;
 mod signals;
 mod status;
@@ -49,6 +50,9 @@ enum Command {
     Init(init::InitArgs),
     /// Make the homes of a network of several nodes, and a script that starts them
     Testnet(testnet::TestnetArgs),
+    /// Who a node is connected to, and by what name others know it
+    #[command(subcommand)]
+    Peers(peers::PeersCommand),
     /// Ask a running node how it is
     Status(status::StatusArgs),
     /// Walk through the data of a stopped node and name the first damage
@@ -73,6 +77,7 @@ pub fn execute(cli: Cli, terminal: &Terminal) -> Result<(), Failure> {
         Command::Dev(args) => dev::dev(&args, terminal),
         Command::Run(args) => run::run(&args, terminal),
         Command::Init(args) => init::init(&args, terminal),
+        Command::Peers(command) => peers::peers(&command, terminal),
         Command::Testnet(args) => testnet::testnet(&args, terminal),
         Command::Status(args) => status::status(&args, terminal),
         Command::Check => check::check(terminal),

@@ -34,8 +34,19 @@ enum WaitUntil {
 }
 
 pub(super) fn status(args: &StatusArgs, terminal: &Terminal) -> Result<(), Failure> {
-    let url = match &args.node {
-        Some(url) => url.clone(),
+    let (client, url) = client(args.node.as_deref(), terminal)?;
+    let status = runtime()?.block_on(ask(&client, &url, args))?;
+    print(terminal, &url, &status);
+    if status.syncing {
+        return Err(Failure::unavailable("node.syncing", "the node is catching up with its network"));
+    }
+    Ok(())
+}
+
+/// A client of the node that is named, or of the one that the settings name.
+pub(super) fn client(node: Option<&str>, terminal: &Terminal) -> Result<(HttpClient, String), Failure> {
+    let url = match node {
+        Some(url) => url.to_owned(),
         None => {
             let none = <NodeSettings as confique::Config>::Layer::empty();
             let settings: NodeSettings = load_config("node", terminal.globals(), none)?;
@@ -45,12 +56,7 @@ pub(super) fn status(args: &StatusArgs, terminal: &Terminal) -> Result<(), Failu
     let client = HttpClientBuilder::default()
         .build(&url)
         .map_err(|error| Failure::usage(format_args!("node: {url:?}: {error}")))?;
-    let status = runtime()?.block_on(ask(&client, &url, args))?;
-    print(terminal, &url, &status);
-    if status.syncing {
-        return Err(Failure::unavailable("node.syncing", "the node is catching up with its network"));
-    }
-    Ok(())
+    Ok((client, url))
 }
 
 async fn ask(client: &HttpClient, url: &str, args: &StatusArgs) -> Result<NodeStatus, Failure> {

@@ -28,22 +28,19 @@ impl Node {
         let (publish, blocks) = mpsc::channel(1_000);
         let (count, pending) = watch::channel(0);
         let stop = CancellationToken::new();
-        let address = |port: &u16| format!("/ip4/127.0.0.1/tcp/{port}").parse().unwrap();
-        let (own, others): (Vec<u16>, Vec<u16>) =
-            ports.iter().enumerate().fold((vec![], vec![]), |(mut own, mut others), (n, port)| {
-                if n + 1 == usize::from(seed) {
-                    own.push(*port)
-                } else {
-                    others.push(*port)
-                }
-                (own, others)
-            });
+        let address = |seed: usize, port: u16| -> libp2p::Multiaddr {
+            let peer = identity(u8::try_from(seed).unwrap()).public().to_peer_id();
+            format!("/ip4/127.0.0.1/tcp/{port}/p2p/{peer}").parse().unwrap()
+        };
+        let own = ports.get(usize::from(seed) - 1).copied().unwrap_or(0);
+        let others =
+            ports.iter().enumerate().map(|(n, port)| (n + 1, *port)).filter(|(n, _)| *n != usize::from(seed));
         let config = Config {
             moniker: format!("node-{seed}"),
-            identity: libp2p::identity::Keypair::generate_ed25519(),
+            identity: identity(seed),
             validator: Arc::new(key(seed)),
-            listen: address(&own.first().copied().unwrap_or(0)),
-            peers: others.iter().map(address).collect(),
+            listen: format!("/ip4/127.0.0.1/tcp/{own}").parse().unwrap(),
+            peers: others.map(|(n, port)| address(n, port)).collect(),
             only_peers: ports.len() > 1,
             wal: home.join(format!("votes-{seed}.wal")),
         };
@@ -92,6 +89,11 @@ impl Node {
         self.stop.cancel();
         timeout(PATIENCE, self.handle.stopped()).await.unwrap().unwrap();
     }
+}
+
+/// A node's network identity: validators let in only those that they know by it.
+fn identity(seed: u8) -> libp2p::identity::Keypair {
+    libp2p::identity::Keypair::ed25519_from_bytes([seed; 32]).unwrap()
 }
 
 /// A key that has never voted begins its log.
