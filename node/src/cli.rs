@@ -109,7 +109,6 @@ impl From<NodeError> for Failure {
             NodeError::Consensus(_) => "consensus",
             NodeError::Rpc(_) => "rpc.listen",
             NodeError::Metrics(_) => "metrics.listen",
-            NodeError::NotAValidator => "validator.unknown",
             NodeError::Task(_) => "node.task",
         };
         Failure::unavailable(code, error)

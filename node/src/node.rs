@@ -72,8 +72,6 @@ pub enum NodeError {
     Rpc(#[from] RpcError),
     #[error(transparent)]
     Metrics(#[from] MetricsError),
-    #[error("the node key is not a validator of this network; remove it to run as a full node")]
-    NotAValidator,
     #[error("a task of the node failed: {0}")]
     Task(String),
 }
@@ -97,14 +95,15 @@ impl Node {
     /// Opens the store and starts every part, each before the ones that need it.
     pub async fn start(config: Config) -> Result<Self, NodeError> {
         let Config { genesis, data, .. } = &config;
-        if let Some(key) = &config.validator
-            && genesis.validators().find(&key.public_key()).is_none()
-        {
-            return Err(NodeError::NotAValidator);
-        }
         let (genesis, data) = (genesis.clone(), data.clone());
         let opened = tokio::task::spawn_blocking(move || Store::open(&data, genesis)).await;
         let (store, recovery) = opened.map_err(|error| NodeError::Task(error.to_string()))??;
+        if let Some(key) = config.validator.as_ref().map(|key| key.public_key())
+            && store.tip().validators().find(&key).is_none()
+        {
+            // A validator to be follows the chain until a change names it, and then begins to vote.
+            tracing::warn!(%key, "this node's validator key is not in office at the next height; it follows");
+        }
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
 

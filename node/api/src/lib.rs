@@ -16,10 +16,12 @@ mod transaction;
 pub mod verify;
 
 pub use block::{
-    BlockId, BlockPage, CertificateView, HeaderView, NamedValidator, SealedHeader, Signer,
-    TransactionSummary, Validators,
+    BlockId, BlockPage, CertificateView, HeaderView, NamedValidator, Scheduled, SealedHeader, Signer,
+    TransactionSummary, Validators, ValidatorsChanged,
 };
-pub use directory::{BundleAnswer, BundleHistory, BundleView};
+pub use directory::{
+    BundleAnswer, BundleHistory, BundleView, DesignationAnswer, DesignationView, MemberAnswer, MemberView,
+};
 pub use error::{ApiError, Category};
 pub use hex::Hex;
 pub use mailbox::{MailboxEntry, MailboxPage, MailboxQuery, MailboxSide, Order};
