@@ -20,6 +20,8 @@ mod stream;
 mod testing;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod validator_tests;
 mod view;
 
 pub use check::{CheckError, CheckReport, check};

@@ -151,6 +151,12 @@ impl Index {
         iterator.seek(&height.get().to_be_bytes()).map_err(ViewError::new)?;
         iterator.prev().map_err(ViewError::new)?.map(read_validators).transpose()
     }
+    /// Damages the index, for a test of those who must notice.
+    #[cfg(test)]
+    pub(super) fn forget_validators(&self, effective: BlockHeight) -> Result<(), ViewError> {
+        let key = effective.get().to_be_bytes().to_vec();
+        self.db.commit(vec![(VALIDATORS, key, None::<Vec<u8>>)]).map_err(ViewError::new)
+    }
     /// The sets that decide from a height on or later ones, the earliest first.
     pub(super) fn validators_from(
         &self,
