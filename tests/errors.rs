@@ -20,6 +20,8 @@ const KINDS: &[&str] = &[
     "metrics",
     "explorer",
     "validator",
+    "approval",
+    "member",
     "wallet",
     "network",
     "contact",

@@ -1,15 +1,19 @@
 //! The command line of `sealpost-node`.
 
+mod asking;
 mod check;
 mod demo;
 mod dev;
 mod init;
 mod local;
+mod member;
 mod peers;
+mod proposal;
 mod run;
 mod signals;
 mod status;
 mod testnet;
+mod validator;
 
 use crate::config::NodeSettings;
 use crate::consensus::ConsensusError;
@@ -55,6 +59,12 @@ enum Command {
     Peers(peers::PeersCommand),
     /// Ask a running node how it is
     Status(status::StatusArgs),
+    /// The validators: who they are, and changes of the set
+    #[command(subcommand)]
+    Validator(validator::ValidatorCommand),
+    /// Members: who comes and who goes
+    #[command(subcommand)]
+    Member(member::MemberCommand),
     /// Walk through the data of a stopped node and name the first damage
     Check,
     /// Settings
@@ -80,6 +90,8 @@ pub fn execute(cli: Cli, terminal: &Terminal) -> Result<(), Failure> {
         Command::Peers(command) => peers::peers(&command, terminal),
         Command::Testnet(args) => testnet::testnet(&args, terminal),
         Command::Status(args) => status::status(&args, terminal),
+        Command::Validator(command) => validator::validator(&command, terminal),
+        Command::Member(command) => member::member(&command, terminal),
         Command::Check => check::check(terminal),
         Command::Config(command) => command.run::<NodeSettings>("node", terminal),
         Command::Pages(pages) => pages.run(Cli::command(), terminal),

@@ -27,6 +27,8 @@ mod stream;
 mod testing;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod validator_tests;
 mod view;
 
 pub use ahead::Ahead;
@@ -54,6 +56,7 @@ use sealpost_ledger::merkle::Node;
 use sealpost_ledger::message::Body;
 use sealpost_ledger::state::{ReceiptRecord, StateKey, StateProof, StateRecord, ViewError, prove};
 use sealpost_ledger::transaction::SignedTransaction;
+use sealpost_ledger::validator::ValidatorSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use thiserror::Error;
@@ -445,6 +448,22 @@ impl Store {
     /// The state tree's version after a height.
     pub fn state_version(&self, height: BlockHeight) -> Result<Option<u64>, StoreError> {
         Ok(self.index().state_version(height)?)
+    }
+    /// The validators that decide a height, if it is not beyond the next one.
+    pub fn validators(&self, height: BlockHeight) -> Result<ValidatorSet, StoreError> {
+        let changed = self.index().validators(height)?;
+        Ok(changed.map_or_else(|| self.tip().genesis_file().validators().clone(), |(_, set)| set))
+    }
+    /// Changes of the validators that blocks after a height announce, the earliest first: that block's
+    /// height, and the set that decides from the next one on.
+    pub fn validator_changes(
+        &self,
+        after: BlockHeight,
+        limit: usize,
+    ) -> Result<Vec<(BlockHeight, ValidatorSet)>, StoreError> {
+        let sets = self.index().validators_from(after.saturating_add(2), limit)?;
+        let announced = |effective: BlockHeight| effective.previous().unwrap_or(BlockHeight::GENESIS);
+        Ok(sets.into_iter().map(|(effective, set)| (announced(effective), set)).collect())
     }
     /// A full subtree of the tree over all block hashes.
     pub fn subtree(&self, level: u8, index: u64) -> Result<Option<Node>, StoreError> {

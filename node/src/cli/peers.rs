@@ -1,24 +1,17 @@
 //! `peers`: who a running node is connected to, and the identity by which others know this one.
 
-use super::status::client;
+use super::asking::{Asked, NodeArgs};
 use super::{home, runtime};
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use sealpost_api::{PeerView, SealpostRpcClient};
 use sealpost_terminal::{Failure, Terminal, printable};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum PeersCommand {
     /// Print who a running node is connected to
-    List(ListArgs),
+    List(NodeArgs),
     /// Print the network identity of the node in the home folder, for others' settings
     Id,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct ListArgs {
-    /// The node to ask; without it the one that the settings name
-    #[arg(long, value_name = "URL", env = "SEALPOST_NODE")]
-    node: Option<String>,
 }
 
 #[derive(serde::Serialize)]
@@ -46,8 +39,8 @@ pub(super) fn peers(command: &PeersCommand, terminal: &Terminal) -> Result<(), F
     }
 }
 
-fn list(args: &ListArgs, terminal: &Terminal) -> Result<(), Failure> {
-    let (client, url) = client(args.node.as_deref(), terminal)?;
+fn list(args: &NodeArgs, terminal: &Terminal) -> Result<(), Failure> {
+    let Asked { url, client } = args.connect(terminal)?;
     let peers = runtime()?.block_on(client.node_peers()).map_err(|error| {
         Failure::unavailable("node.unreachable", format_args!("{url}: {error}"))
             .help("start it with `sealpost-node run`, or name another one with --node URL")

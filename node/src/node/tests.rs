@@ -1,6 +1,8 @@
 //! A whole node in one process, asked through its RPC.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod validators;
+
 use super::{Config, Node};
 use crate::consensus;
 use crate::consensus::testing::{genesis, key, key_bundle};
@@ -27,6 +29,7 @@ use tokio::task::JoinHandle;
 
 struct Running {
     client: WsClient,
+    url: String,
     metrics: std::net::SocketAddr,
     stop: oneshot::Sender<()>,
     task: JoinHandle<Result<(), super::NodeError>>,
@@ -61,12 +64,13 @@ impl Running {
         .await
         .unwrap();
         let client = WsClientBuilder::default().build(format!("ws://{}", node.rpc)).await.unwrap();
+        let url = format!("http://{}", node.rpc);
         let (stop, stopped) = oneshot::channel();
         let metrics = node.metrics.unwrap();
         let task = tokio::spawn(node.run_until(async {
             let _ = stopped.await;
         }));
-        Self { client, metrics, stop, task }
+        Self { client, url, metrics, stop, task }
     }
     async fn submit(&self, transaction: &VerifiedTransaction, wait: WaitFor) -> Result<Submitted, ApiError> {
         let bytes = Hex(transaction.signed().to_bytes());
