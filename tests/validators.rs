@@ -1,7 +1,7 @@
 //! Changes of who decides and who belongs, with the real programs: proposed, approved, submitted; and the
 //! wallets and strangers who follow.
 
-use sealpost_tests::{Server, json, run};
+use sealpost_tests::{Server, get, json, run};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
@@ -92,6 +92,15 @@ fn validators_change_by_approval_and_wallets_and_evidence_follow() {
     let shown = world.show();
     assert_eq!((&shown["validators"][0]["power"], &shown["scheduled"]), (&5.into(), &Value::Null));
     assert_eq!(world.refused("sealpost-node", &submit), (5, "validator.other_set".into()));
+
+    // An auditor: each block under the set that decided it, also by an explorer that begins in the middle.
+    let serve = ["serve", "--node", &url, "--listen", "127.0.0.1:0"];
+    let explorer =
+        Server::start("sealpost-explorer", world.home(), &serve, &world.home().join("explorer.log"));
+    for (height, words) in [(next + 4, "Power 5 of 5 signed"), (next, "Power 1 of 1 signed")] {
+        let (head, page) = get(&format!("{}/block/{height}", explorer.said("explorer")));
+        assert!(head.starts_with("HTTP/1.1 200") && page.contains(words), "{head} {page}");
+    }
 
     // A stranger with the genesis alone, before and after the change.
     let genesis = world.path("node/genesis.json");

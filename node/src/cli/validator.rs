@@ -134,7 +134,7 @@ fn new(args: &NewArgs, terminal: &Terminal) -> Result<(), Failure> {
     };
     let secret = new_secret()?;
     let public_key = SigningKey::from_bytes(&secret).map_err(Failure::bug)?.public_key();
-    let text = Zeroizing::new(format!("{}\n", const_hex::encode(&*secret)));
+    let text = Zeroizing::new(format!("{}\n", const_hex::encode(*secret)));
     write_new_secret_file(&path, text.as_bytes())?;
     terminal.say(format_args!("secret     {}", path.display()));
     terminal.say(format_args!("validator  {public_key}"));
