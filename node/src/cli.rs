@@ -1,12 +1,14 @@
 //! The command line of `sealpost-node`.
 
 mod check;
+mod db;
 mod demo;
 mod dev;
 mod init;
 mod local;
 mod run;
 mod signals;
+mod snapshot;
 mod status;
 
 use crate::config::NodeSettings;
@@ -48,7 +50,13 @@ enum Command {
     /// Ask a running node how it is
     Status(status::StatusArgs),
     /// Walk through the data of a stopped node and name the first damage
-    Check,
+    Check(check::CheckArgs),
+    /// Make, check and restore snapshots of the ledger
+    #[command(subcommand)]
+    Snapshot(snapshot::SnapshotCommand),
+    /// What lies on disk
+    #[command(subcommand)]
+    Db(db::DbCommand),
     /// Settings
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -70,7 +78,9 @@ pub fn execute(cli: Cli, terminal: &Terminal) -> Result<(), Failure> {
         Command::Run(args) => run::run(&args, terminal),
         Command::Init(args) => init::init(&args, terminal),
         Command::Status(args) => status::status(&args, terminal),
-        Command::Check => check::check(terminal),
+        Command::Check(args) => check::check(&args, terminal),
+        Command::Snapshot(command) => snapshot::snapshot(&command, terminal),
+        Command::Db(command) => db::db(&command, terminal),
         Command::Config(command) => command.run::<NodeSettings>("node", terminal),
         Command::Pages(pages) => pages.run(Cli::command(), terminal),
     }
@@ -124,6 +134,15 @@ const fn store_code(error: &StoreError) -> &'static str {
         StoreError::OtherChain { .. } => "store.other_chain",
         StoreError::Damaged { .. } => "store.damaged",
         _ => "store",
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        match &error {
+            StoreError::Damaged { .. } => Failure::no("store.damaged", error),
+            _ => Failure::unavailable(store_code(&error), error),
+        }
     }
 }
 

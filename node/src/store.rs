@@ -22,6 +22,10 @@ mod pruning;
 mod pruning_tests;
 mod record;
 mod recovery;
+mod repair;
+mod shared;
+pub mod snapshot;
+mod stats;
 mod stream;
 #[cfg(test)]
 mod testing;
@@ -35,6 +39,8 @@ pub use directory::FORMAT;
 pub use equivocations::{MAX_EQUIVOCATIONS, Recorded};
 pub use index::{Cursor, Entry, Order};
 pub use recovery::{RebuildReason, Recovery};
+pub use repair::{FileCut, RepairPlan, plan_repair, repair};
+pub use stats::{StoreStats, stats};
 
 use bytes::Bytes;
 use directory::Directory;
