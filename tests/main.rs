@@ -8,4 +8,5 @@ mod interop;
 mod main_job;
 mod merkle;
 mod schemas;
+mod snapshot;
 mod vectors;

@@ -85,13 +85,13 @@ fn repair(
     terminal.say(style::not_held(error));
     let (plan, copies) = store::repair(&home.data(), genesis)?;
     let files: Vec<_> = plan.cuts.iter().map(|cut| cut.path.display().to_string()).collect();
+    // A function of the journal; after a cut it is one of another journal.
+    let index = home.data().join("index");
+    if index.exists() {
+        std::fs::remove_dir_all(&index)
+            .map_err(|e| Failure::unavailable("store.io", format_args!("{}: {e}", index.display())))?;
+    }
     if plan.cuts.is_empty() {
-        // Then it was the index, which is a function of the journal.
-        let index = home.data().join("index");
-        if index.exists() {
-            std::fs::remove_dir_all(&index)
-                .map_err(|e| Failure::unavailable("store.io", format_args!("{}: {e}", index.display())))?;
-        }
         terminal.say("the journal is whole; the index was deleted, and the next start makes it anew");
     } else {
         for cut in &plan.cuts {
