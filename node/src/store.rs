@@ -109,8 +109,8 @@ pub enum StoreError {
     },
     /// The journal is not as it was written.
     #[error(
-        "the journal is damaged: {segment} at byte {offset}{at}: {what}; see `sealpost-node check --home DIR`, \
-         then join the network again with an empty --home",
+        "the journal is damaged: {segment} at byte {offset}{at}: {what}; `sealpost-node check` says how far it \
+         holds and what `check --repair` would cut",
         segment = segment.display(),
         at = height.map_or(String::new(), |h| format!(", height {h}")),
     )]

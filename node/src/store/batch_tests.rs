@@ -10,8 +10,11 @@ use proptest::prelude::*;
 use std::fs;
 use tempfile::TempDir;
 
+/// A file, its length before the run, and its content after it.
+type JournalFile = (PathBuf, usize, Vec<u8>);
+
 /// A store of three blocks, and the journal's files after a run of five more.
-fn with_run() -> (TempDir, Chain, [(PathBuf, usize, Vec<u8>); 2]) {
+fn with_run() -> (TempDir, Chain, [JournalFile; 2]) {
     let (dir, chain) = grown(3);
     let names = ["headers", "bodies"].map(|name| journal_file(dir.path(), name));
     let before = names.each_ref().map(|path| fs::read(path).unwrap().len());

@@ -23,12 +23,9 @@ pub fn restore(
     segment_bytes: u64,
     progress: impl FnMut(BlockHeight, BlockHeight),
 ) -> Result<SnapshotReport, SnapshotError> {
-    let taken = || SnapshotError::Taken { path: data.into() };
-    match fs::read_dir(data) {
-        Ok(mut entries) => match entries.next() {
-            Some(_) => return Err(taken()),
-            None => {}
-        },
+    match fs::read_dir(data).map(|mut entries| entries.next().is_some()) {
+        Ok(true) => return Err(SnapshotError::Taken { path: data.into() }),
+        Ok(false) => {}
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
         Err(error) => return Err(SnapshotError::io("read", data, error)),
     }
