@@ -8,5 +8,6 @@ mod interop;
 mod main_job;
 mod merkle;
 mod schemas;
+mod snapshot;
 mod validators;
 mod vectors;

@@ -2,6 +2,7 @@
 
 mod asking;
 mod check;
+mod db;
 mod demo;
 mod dev;
 mod init;
@@ -11,6 +12,7 @@ mod peers;
 mod proposal;
 mod run;
 mod signals;
+mod snapshot;
 mod status;
 mod testnet;
 mod validator;
@@ -66,7 +68,13 @@ enum Command {
     #[command(subcommand)]
     Member(member::MemberCommand),
     /// Walk through the data of a stopped node and name the first damage
-    Check,
+    Check(check::CheckArgs),
+    /// Make, check and restore snapshots of the ledger
+    #[command(subcommand)]
+    Snapshot(snapshot::SnapshotCommand),
+    /// What lies on disk
+    #[command(subcommand)]
+    Db(db::DbCommand),
     /// Settings
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -92,7 +100,9 @@ pub fn execute(cli: Cli, terminal: &Terminal) -> Result<(), Failure> {
         Command::Status(args) => status::status(&args, terminal),
         Command::Validator(command) => validator::validator(&command, terminal),
         Command::Member(command) => member::member(&command, terminal),
-        Command::Check => check::check(terminal),
+        Command::Check(args) => check::check(&args, terminal),
+        Command::Snapshot(command) => snapshot::snapshot(&command, terminal),
+        Command::Db(command) => db::db(&command, terminal),
         Command::Config(command) => command.run::<NodeSettings>("node", terminal),
         Command::Pages(pages) => pages.run(Cli::command(), terminal),
     }
@@ -148,6 +158,15 @@ const fn store_code(error: &StoreError) -> &'static str {
         StoreError::OtherChain { .. } => "store.other_chain",
         StoreError::Damaged { .. } => "store.damaged",
         _ => "store",
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        match &error {
+            StoreError::Damaged { .. } => Failure::no("store.damaged", error),
+            _ => Failure::unavailable(store_code(&error), error),
+        }
     }
 }
 

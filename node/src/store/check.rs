@@ -3,6 +3,7 @@
 //! changes nothing but what parity-db itself writes on opening.
 
 use super::directory::Directory;
+use super::equivocations::Equivocations;
 use super::index::{Cursor, Index, TransactionPlace};
 use super::journal::Journal;
 use super::recovery::run_again;
@@ -72,6 +73,7 @@ pub fn check(
     let directory = Directory::open(dir, genesis.chain_id())?;
     let journal = Journal::open(&directory.journal(), SEGMENT_BYTES, TornEnd::Keep)?;
     let index = Indexed::open(&directory.index(), genesis)?;
+    Equivocations::open(&directory.journal(), TornEnd::Keep)?;
     let end = journal.height();
     let mut report = CheckReport {
         blocks: 0,

@@ -4,6 +4,7 @@
 //! the journal, never ahead, and is rolled forward from it. A queued commit is served from memory, so what
 //! was committed can be read at once.
 
+use super::StoreError;
 use super::journal::Written;
 use parity_db::{ColumnOptions, Db, Options};
 use sealpost_ledger::address::Address;
@@ -226,6 +227,26 @@ impl Index {
         Ok(entries)
     }
 
+    /// Shows the newest value of every entry of the state, ascending by the hash of its key.
+    pub(super) fn for_each_entry<E: From<StoreError>>(
+        &self,
+        mut visit: impl FnMut(&[u8; 32], &[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let failed = |error: parity_db::Error| E::from(ViewError::new(error).into());
+        let mut iterator = self.db.iter(VALUES).map_err(failed)?;
+        iterator.seek_to_first().map_err(failed)?;
+        let mut previous = None;
+        while let Some((key, value)) = iterator.next().map_err(failed)? {
+            let (hash, _) =
+                key.split_first_chunk::<32>().ok_or_else(|| E::from(wrong_length("value key").into()))?;
+            // Newer versions sort first.
+            if previous != Some(*hash) {
+                visit(hash, &value)?;
+                previous = Some(*hash);
+            }
+        }
+        Ok(())
+    }
     /// Whether the lists of its sender and its recipients name a transaction at its place.
     pub(super) fn is_listed(&self, transaction: &SignedTransaction, at: Cursor) -> Result<bool, ViewError> {
         for (column, key) in listings(transaction, at) {
