@@ -7,9 +7,12 @@
 
 mod create;
 mod file;
+mod in_office;
 mod restore;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod validator_tests;
 mod verify;
 
 pub use create::create;

@@ -25,7 +25,7 @@ fn snapshot() -> (TempDir, TempDir, Chain) {
     (data, out, chain)
 }
 
-fn checked(
+pub(super) fn checked(
     dir: &Path,
     chain: &Chain,
     checkpoint: Option<Checkpoint>,
@@ -33,7 +33,7 @@ fn checked(
     verify(dir, &chain.genesis, checkpoint, |_, _| {})
 }
 
-fn restored(
+pub(super) fn restored(
     dir: &Path,
     data: &Path,
     chain: &Chain,
@@ -138,7 +138,7 @@ fn the_snapshot_of_another_network_is_refused() {
 }
 
 /// A snapshot whose file was changed, and whose manifest agrees with the change.
-fn forged(out: &Path, name: &str, change: impl FnOnce(&mut Vec<u8>)) -> TempDir {
+pub(super) fn forged(out: &Path, name: &str, change: impl FnOnce(&mut Vec<u8>)) -> TempDir {
     let dir = copy(out);
     let path = dir.path().join(name);
     let mut bytes = fs::read(&path).unwrap();
@@ -163,7 +163,7 @@ fn copy(from: &Path) -> TempDir {
 }
 
 /// Frames of a file, as (head and payload).
-fn frames(bytes: &[u8]) -> Vec<Vec<u8>> {
+pub(super) fn frames(bytes: &[u8]) -> Vec<Vec<u8>> {
     use super::super::frame::{HEAD_BYTES, Head};
     let (mut frames, mut rest) = (Vec::new(), bytes);
     while let Some(head) = Head::parse(rest) {

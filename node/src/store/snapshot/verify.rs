@@ -2,6 +2,7 @@
 //! from the first block on, every body, and the state after the last block.
 
 use super::file::Reader;
+use super::in_office::InOffice;
 use super::{
     BODIES, Checkpoint, HEADERS, MANIFEST, MAX_MANIFEST_BYTES, Manifest, SNAPSHOT_FORMAT, STATE,
     SnapshotError, SnapshotReport,
@@ -15,7 +16,6 @@ use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::merkle::HistoryFrontier;
 use sealpost_ledger::state::root_of;
 use sealpost_ledger::transaction::SignedTransaction;
-use sealpost_ledger::validator::ValidatorSet;
 use std::fs;
 use std::path::Path;
 
@@ -186,7 +186,7 @@ struct Chain<'a> {
     time_ms: u64,
     history: HistoryFrontier,
     state_root: StateRoot,
-    in_office: ValidatorSet,
+    in_office: InOffice<'a>,
 }
 
 impl<'a> Chain<'a> {
@@ -198,7 +198,7 @@ impl<'a> Chain<'a> {
             time_ms: genesis.time_ms(),
             history: HistoryFrontier::default(),
             state_root: StateRoot::from_bytes([0; 32]),
-            in_office: genesis.validators().clone(),
+            in_office: InOffice::new(genesis),
         }
     }
     /// Checks a block's links, roots and certificate, and goes on to it. The error says what is wrong.
@@ -215,30 +215,19 @@ impl<'a> Chain<'a> {
             ("transaction count", u64::from(header.transaction_count) == leaves.len() as u64),
             ("transactions root", header.tx_root == transaction_root(&leaves)),
             ("history root", header.history_root == HistoryRoot::from_bytes(self.history.root())),
-            ("validators hash", header.validators_hash == self.in_office.hash()),
+            ("validators hash", header.validators_hash == self.in_office.present().hash()),
         ];
         if let Some((what, _)) = checks.iter().find(|(_, held)| !held) {
             return Err(format!("the block's {what} does not follow from the blocks before it"));
         }
         let certificate = &record.certificate;
         certificate
-            .verify(&header.chain, header.height, &hash, &self.in_office)
+            .verify(&header.chain, header.height, &hash, self.in_office.present())
             .map_err(|e| format!("the block's certificate: {e}"))?;
-        if let Some(next) = next_in_office(&self.in_office, record)? {
-            self.in_office = next;
-        }
+        self.in_office.follow(record)?;
         self.history.append(history_leaf(&hash));
         (self.height, self.block, self.time_ms) = (header.height, hash, header.time_ms);
         self.state_root = header.state_root;
         Ok(())
-    }
-}
-
-/// The validators in office after a block, if it changes them. No transaction can yet: a header that
-/// announces another set is refused.
-fn next_in_office(in_office: &ValidatorSet, record: &BlockRecord) -> Result<Option<ValidatorSet>, String> {
-    match record.header.next_validators_hash == in_office.hash() {
-        true => Ok(None),
-        false => Err("the block announces validators that no transaction of it can have set".into()),
     }
 }

@@ -1,0 +1,61 @@
+//! Who is in office, followed from the genesis through a snapshot's blocks: each change stands in a
+//! transaction that the set before approved. A header is never believed to name a set by itself.
+
+use crate::store::record::BlockRecord;
+use sealpost_ledger::genesis::Genesis;
+use sealpost_ledger::height::BlockHeight;
+use sealpost_ledger::membership::{ValidatorsChange, validators_approval};
+use sealpost_ledger::transaction::Payload;
+use sealpost_ledger::validator::{ScheduledValidators, ValidatorSet};
+use std::sync::Arc;
+
+/// The set that decides the next block, and the one that waits for its height.
+pub(super) struct InOffice<'a> {
+    genesis: &'a Genesis,
+    present: Arc<ValidatorSet>,
+    scheduled: Option<ScheduledValidators>,
+}
+
+impl<'a> InOffice<'a> {
+    pub(super) fn new(genesis: &'a Genesis) -> Self {
+        Self { genesis, present: Arc::new(genesis.validators().clone()), scheduled: None }
+    }
+    /// The set that decides the next block.
+    pub(super) fn present(&self) -> &ValidatorSet {
+        &self.present
+    }
+    /// Takes in the changes of a block whose certificate and transactions root hold, and checks the set that
+    /// its header announces. The error says what is wrong.
+    pub(super) fn follow(&mut self, record: &BlockRecord) -> Result<(), String> {
+        let height = record.header.height;
+        for transaction in &record.transactions {
+            if let Payload::Validators(change) = transaction.payload() {
+                self.schedule(change, height).map_err(|e| format!("the block's change of validators: {e}"))?;
+            }
+        }
+        let next = height.saturating_add(1);
+        if let Some(due) = self.scheduled.take_if(|scheduled| scheduled.effective <= next) {
+            self.present = due.validators;
+        }
+        if record.header.next_validators_hash != self.present.hash() {
+            return Err("the block announces validators that no transaction has set".into());
+        }
+        Ok(())
+    }
+    fn schedule(&mut self, change: &ValidatorsChange, height: BlockHeight) -> Result<(), String> {
+        let ValidatorsChange { validators, effective, approvals } = change;
+        let window = self.genesis.limits().expiry_window;
+        if self.scheduled.is_some() {
+            return Err("another one waits for its height".into());
+        }
+        if *effective <= height || effective.blocks_since(height) > window {
+            return Err(format!("it takes effect at height {effective}"));
+        }
+        let set = ValidatorSet::new(validators.clone()).map_err(|e| e.to_string())?;
+        let chain = self.genesis.chain_id();
+        let digest = validators_approval(&chain, &self.present.hash(), *effective, set.validators());
+        self.present.verify_quorum(digest, approvals.iter().copied()).map_err(|e| e.to_string())?;
+        self.scheduled = Some(ScheduledValidators { validators: Arc::new(set), effective: *effective });
+        Ok(())
+    }
+}
