@@ -15,7 +15,7 @@ mod addresses;
 mod behaviour;
 mod exchange;
 mod ip_limits;
-mod serve;
+pub(crate) mod serve;
 mod standing;
 mod task;
 #[cfg(test)]

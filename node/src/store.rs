@@ -29,7 +29,7 @@ pub mod snapshot;
 mod stats;
 mod stream;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -50,7 +50,7 @@ use bytes::Bytes;
 use directory::Directory;
 use equivocations::Equivocations;
 use index::{Index, Mailbox};
-use journal::Journal;
+use journal::{Journal, is_whole};
 use proposals::Proposals;
 use sealpost_ledger::address::Address;
 use sealpost_ledger::block::{Block, Header};
@@ -175,7 +175,7 @@ impl Store {
     /// # Errors
     /// After [`StoreError::Io`] or [`StoreError::Fatal`] the store refuses everything: stop the node.
     pub fn append(&self, block: &CommittedBlock) -> Result<(), StoreError> {
-        self.append_all(&[block])
+        self.append_all(&[block], BlockHeight::GENESIS)
     }
     /// Takes in a run of final blocks, each the child of the one before, with one sync for all: for
     /// catching up. They are durable when this returns; after a crash in between, a beginning of the run
@@ -184,7 +184,28 @@ impl Store {
     /// # Errors
     /// As [`append`](Self::append). A run that does not follow the tip is refused as a whole.
     pub fn append_many(&self, blocks: &[Arc<CommittedBlock>]) -> Result<(), StoreError> {
-        self.append_all(&blocks.iter().map(Arc::as_ref).collect::<Vec<_>>())
+        self.append_many_below(blocks, BlockHeight::GENESIS)
+    }
+    /// As [`append_many`](Self::append_many), for a node that joins late: blocks that lie out of the network's
+    /// retention below `proven`, a height that is certainly final, may come without the bodies of their
+    /// messages, as [`replay_block`](sealpost_ledger::chain::replay_block) makes them.
+    ///
+    /// # Errors
+    /// As [`append_many`](Self::append_many); [`StoreError::Bodiless`] if bodies are missing that must be
+    /// there, and then nothing is appended.
+    pub fn append_many_below(
+        &self,
+        blocks: &[Arc<CommittedBlock>],
+        proven: BlockHeight,
+    ) -> Result<(), StoreError> {
+        let blocks: Vec<_> = blocks.iter().map(Arc::as_ref).collect();
+        self.append_all(&blocks, self.bodiless_up_to(proven))
+    }
+    /// Up to this height blocks may come without their bodies when `proven` is certainly final; 0 on a node
+    /// that keeps all bodies.
+    pub fn bodiless_up_to(&self, proven: BlockHeight) -> BlockHeight {
+        let old = self.0.retention.and_then(|retention| proven.get().checked_sub(retention));
+        old.map_or(BlockHeight::GENESIS, BlockHeight::new)
     }
     /// Keeps a proposed block. It is durable when this returns; a vote for it may leave only then.
     pub fn put_proposal(&self, block: &Block) -> Result<(), StoreError> {
@@ -240,6 +261,7 @@ impl Store {
     }
     /// Encoded blocks with their certificates from a height on, for a peer that catches up: at most
     /// `max_blocks`, and no more once they reach `max_bytes` together. The first is given whatever its size.
+    /// Blocks whose bodies are not kept any more come without them.
     pub fn blocks(
         &self,
         from: BlockHeight,
@@ -249,7 +271,7 @@ impl Store {
         let (mut found, mut bytes, mut height) = (Vec::new(), 0_usize, from);
         while found.len() < max_blocks {
             // The lock is taken for each block anew: a long answer must not hold up the next block.
-            let Some((block, certificate)) = self.certified_block(height)? else { break };
+            let Some((block, certificate)) = self.journal().block_as_kept(height)? else { break };
             let encoded = Bytes::from(block.to_bytes());
             bytes = bytes.saturating_add(encoded.len());
             if bytes > max_bytes && !found.is_empty() {
@@ -380,12 +402,12 @@ impl Store {
         Sizes { headers_bytes, bodies_bytes }
     }
 
-    fn append_all(&self, blocks: &[&CommittedBlock]) -> Result<(), StoreError> {
+    fn append_all(&self, blocks: &[&CommittedBlock], bodiless: BlockHeight) -> Result<(), StoreError> {
         self.check_alive()?;
-        let result = self.append_unguarded(blocks);
+        let result = self.append_unguarded(blocks, bodiless);
         self.note_failure(result)
     }
-    fn append_unguarded(&self, blocks: &[&CommittedBlock]) -> Result<(), StoreError> {
+    fn append_unguarded(&self, blocks: &[&CommittedBlock], bodiless: BlockHeight) -> Result<(), StoreError> {
         let mut journal = self.0.journal.write().unwrap_or_else(PoisonError::into_inner);
         let mut tip = &self.tip();
         for block in blocks {
@@ -393,8 +415,8 @@ impl Store {
             if found != tip.next_height() || parent != tip.block() {
                 return Err(StoreError::NotNext { found, tip: tip.height() });
             }
-            let messages = block.block().transactions().iter().filter(|t| t.message().is_some()).count();
-            if messages != block.block().bodies().len() {
+            // What a note says is dropped was out of retention when it was written.
+            if found > bodiless.max(journal.dropped()) && !is_whole(block.block()) {
                 return Err(StoreError::Bodiless { height: found });
             }
             tip = block.tip();

@@ -11,6 +11,7 @@
 //! While consensus runs on this node, sync only watches, because one writer appends at a time.
 
 mod apply;
+mod finality;
 mod follow;
 mod planner;
 

@@ -13,6 +13,7 @@ use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::message::Body;
 use sealpost_ledger::transaction::{MAX_TRANSACTION_BYTES, SignedTransaction};
+use sealpost_ledger::validator::Validator;
 use std::fmt;
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -23,6 +24,8 @@ pub const MAX_REQUEST_BYTES: usize = 64 * 1024;
 pub const MAX_RESPONSE_BYTES: usize = MAX_BYTES;
 /// Transaction ids in one question or answer.
 pub const MAX_IDS: usize = 1_000;
+/// Changes of validators in one answer: each may have a thousand of them, and as many signatures.
+pub const MAX_CHANGES: usize = 16;
 /// Blocks in one answer.
 pub const MAX_BLOCKS: u32 = 256;
 /// Bytes of blocks in one answer, unless a single block is longer.
@@ -123,6 +126,16 @@ impl Announcement {
     }
 }
 
+/// A change of the validators, as those before it signed it.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[bincode(crate = "sealpost_ledger::codec")]
+pub struct AnnouncedSet {
+    /// The last block that they decided: its header announces the set.
+    pub at: Announcement,
+    /// The set that decides from the next block on, ordered by key.
+    pub validators: Vec<Validator>,
+}
+
 /// A question to one node.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[bincode(crate = "sealpost_ledger::codec")]
@@ -140,6 +153,11 @@ pub enum Request {
     Waiting,
     /// These transactions, as far as they wait at your place.
     Transactions(Vec<TransactionId>),
+    /// What shows that your last block is final, to somebody who knows the validators' changes up to a height?
+    Proof {
+        /// The block that announced the last change known.
+        after: BlockHeight,
+    },
 }
 
 impl Request {
@@ -161,7 +179,7 @@ pub enum Response {
     Status {
         /// Height of the last final block.
         height: BlockHeight,
-        /// From which height on bodies are kept, so that whole blocks can be had.
+        /// From which height on bodies are kept, so that whole blocks can be had. Earlier ones come without.
         oldest: BlockHeight,
     },
     /// To [`Request::Blocks`]: one after the other, from the first that was asked for.
@@ -172,13 +190,22 @@ pub enum Response {
     Transactions(Vec<TransactionMessage>),
     /// The node has too much to do; ask another, or later.
     Busy,
+    /// To [`Request::Proof`].
+    Proof {
+        /// The changes after the one that is known, [`MAX_CHANGES`] at most. If that many are given there may
+        /// be more, to be asked for anew.
+        changes: Vec<AnnouncedSet>,
+        /// The last block.
+        head: Announcement,
+    },
 }
 
 /// A final block on its way.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[bincode(crate = "sealpost_ledger::codec")]
 pub struct EncodedBlock {
-    /// The block with its bodies, in its canonical bytes.
+    /// The block in its canonical bytes: with its bodies, or with an empty list of them if they are older than
+    /// the sender keeps them. A block without messages is the same either way.
     pub block: Vec<u8>,
     /// The signatures that made it final.
     pub certificate: CommitCertificate,
@@ -309,6 +336,7 @@ mod tests {
             Request::Blocks { from: BlockHeight::new(7), count: 3 },
             Request::Waiting,
             Request::Transactions(vec![TransactionId::from_bytes([3; 32]); MAX_IDS]),
+            Request::Proof { after: BlockHeight::new(9) },
         ] {
             assert_eq!(Request::from_bytes(&request.to_bytes()), Ok(request));
         }

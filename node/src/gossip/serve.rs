@@ -1,7 +1,11 @@
 //! Answers what other nodes ask, from the store and from the mempool, within bounds.
 
-use crate::store::Store;
-use crate::wire::{EncodedBlock, MAX_BLOCKS, MAX_BLOCKS_BYTES, MAX_IDS, PoolWish, Request, Response};
+use crate::store::{Store, StoreError};
+use crate::wire::{
+    AnnouncedSet, Announcement, EncodedBlock, MAX_BLOCKS, MAX_BLOCKS_BYTES, MAX_CHANGES, MAX_IDS, PoolWish,
+    Request, Response,
+};
+use sealpost_ledger::height::BlockHeight;
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::time::{Duration, Instant};
@@ -16,7 +20,7 @@ const BUCKET: f64 = 64.0;
 const REFILL_PER_SECOND: f64 = 32.0;
 
 /// Prepares an answer.
-pub(super) async fn answer(request: Request, store: Store, pool: mpsc::Sender<PoolWish>) -> Response {
+pub(crate) async fn answer(request: Request, store: Store, pool: mpsc::Sender<PoolWish>) -> Response {
     match request {
         Request::Status => {
             let read = move || (store.tip().height(), store.oldest_body_height());
@@ -44,6 +48,17 @@ pub(super) async fn answer(request: Request, store: Store, pool: mpsc::Sender<Po
                 Err(_) => Response::Busy,
             }
         }
+        Request::Proof { after } => {
+            let read = move || proof(&store, after);
+            match tokio::task::spawn_blocking(read).await {
+                Ok(Ok(Some(proof))) => proof,
+                Ok(Ok(None)) | Err(_) => Response::Busy,
+                Ok(Err(error)) => {
+                    tracing::error!(%error, "a proof for a peer can't be read");
+                    Response::Busy
+                }
+            }
+        }
         Request::Waiting => {
             let (reply, ids) = oneshot::channel();
             wish(&pool, PoolWish::Ids(reply), ids).await.map_or(Response::Busy, Response::Waiting)
@@ -55,6 +70,21 @@ pub(super) async fn answer(request: Request, store: Store, pool: mpsc::Sender<Po
             wish(&pool, wanted, found).await.map_or(Response::Busy, Response::Transactions)
         }
     }
+}
+
+/// What shows that the store's last block is final; nothing if there is none yet. Blocks.
+fn proof(store: &Store, after: BlockHeight) -> Result<Option<Response>, StoreError> {
+    let announcement = |height| {
+        let found = store.header(height)?;
+        Ok::<_, StoreError>(found.map(|(header, certificate)| Announcement { header, certificate }))
+    };
+    let head = store.tip().height();
+    let mut changes = Vec::new();
+    for (height, set) in store.validator_changes(after, MAX_CHANGES)? {
+        let Some(at) = announcement(height)? else { break };
+        changes.push(AnnouncedSet { at, validators: set.validators().to_vec() });
+    }
+    Ok(announcement(head)?.map(|head| Response::Proof { changes, head }))
 }
 
 /// Asks the mempool; nothing if it is too busy.

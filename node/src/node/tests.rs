@@ -1,6 +1,7 @@
 //! A whole node in one process, asked through its RPC.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+mod joining;
 mod validators;
 
 use super::{Config, Node};

@@ -4,6 +4,7 @@
 use super::Store;
 use sealpost_ledger::chain::{CommittedBlock, VerifiedBlock};
 use sealpost_ledger::hash::TransactionId;
+use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::message::Message;
 use sealpost_ledger::state::{LedgerView, MemoryState, NodeSource, StateKey, StateRecord, ViewError};
 use std::sync::Arc;
@@ -27,9 +28,14 @@ impl Ahead {
         }
         self.above.add_transactions(block.block());
     }
-    /// Writes the run to the store, in one go, and begins anew on top of it.
-    pub fn append(&mut self, run: &[Arc<CommittedBlock>]) -> Result<(), super::StoreError> {
-        self.store.append_many(run)?;
+    /// Writes the run to the store, in one go, and begins anew on top of it. Blocks out of retention below
+    /// `proven` may be without their bodies; see [`Store::append_many_below`].
+    pub fn append(
+        &mut self,
+        run: &[Arc<CommittedBlock>],
+        proven: BlockHeight,
+    ) -> Result<(), super::StoreError> {
+        self.store.append_many_below(run, proven)?;
         self.above = MemoryState::default();
         Ok(())
     }

@@ -74,7 +74,7 @@ pub enum StoreError {
         /// Height of the tip.
         tip: BlockHeight,
     },
-    /// A block that was run again without its bodies is nothing to append.
+    /// A block without its bodies, within retention or on a node that keeps them all.
     #[error("block {height} comes without the bodies of its messages")]
     Bodiless {
         /// Height of the block.

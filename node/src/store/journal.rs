@@ -167,23 +167,41 @@ impl Journal {
         let index = usize::try_from(height.previous()?.get()).ok()?;
         self.places.get(index).copied()
     }
-    /// Writes the next blocks. They are durable when this returns.
+    /// Notes that blocks up to a height come without their bodies, before any of them is written: a crash in
+    /// between leaves a note that reaches beyond the last block. Older bodies go; they are as much out of
+    /// retention as those that never came.
+    fn drop_up_to(&mut self, height: BlockHeight) -> Result<(), StoreError> {
+        let mut segments = self.dropped.segments;
+        if self.segments.iter().any(|segment| segment.last.is_some()) {
+            segments = self.bodies.begin_segment()?;
+        }
+        let dropped = Dropped { segments, height };
+        self.note.write(dropped)?;
+        self.dropped = dropped;
+        self.segments.retain(|segment| segment.number >= segments);
+        self.bodies.drop_before(segments)
+    }
+    /// Writes the next blocks. They are durable when this returns. Whether a block may come without its
+    /// bodies is the caller's question.
     pub(super) fn append<'a>(
         &mut self,
-        blocks: impl IntoIterator<Item = (&'a Block, &'a CommitCertificate)>,
+        blocks: impl IntoIterator<Item = (&'a Block, &'a CommitCertificate)> + Clone,
     ) -> Result<Vec<Written>, StoreError> {
+        let bodiless = blocks.clone().into_iter().map(|(block, _)| block).filter(|block| !is_whole(block));
+        if let Some(height) = bodiless.map(Block::height).max().filter(|height| *height > self.dropped()) {
+            self.drop_up_to(height)?;
+        }
         let (mut written, mut records) = (Vec::new(), Vec::new());
         for (block, certificate) in blocks {
             let height = block.height().get();
             let (payload, mut transactions) = encode_block(block, certificate);
             transactions.remove(0);
-            let (mut place, mut bodies) = (None, Parts::new());
-            if !block.bodies().is_empty() {
-                let (payload, parts) = encode_bodies(block.bodies());
+            let mut place = None;
+            if block.height() > self.dropped() && !block.bodies().is_empty() {
+                let (payload, _) = encode_bodies(block.bodies());
                 place = Some(self.bodies.append(Kind::Bodies, height, &payload)?);
-                bodies = parts;
             }
-            written.push(Written { transactions, bodies });
+            written.push(Written { transactions, bodies: body_parts(block.transactions()) });
             records.push((height, payload, place));
         }
         if records.iter().any(|(_, _, bodies)| bodies.is_some()) {
@@ -235,6 +253,17 @@ impl Journal {
         }
         Ok(Some((Block::new(record.header, record.transactions, bodies), record.certificate)))
     }
+    /// A block with its bodies, or without any if those are not kept any more.
+    pub(super) fn block_as_kept(
+        &self,
+        height: BlockHeight,
+    ) -> Result<Option<(Block, CommitCertificate)>, StoreError> {
+        if height > self.dropped() {
+            return self.block(height);
+        }
+        let record = self.record(height)?;
+        Ok(record.map(|r| (Block::new(r.header, r.transactions, Vec::new()), r.certificate)))
+    }
     /// One transaction's bytes.
     pub(super) fn transaction(
         &self,
@@ -260,6 +289,12 @@ impl Journal {
         let (segment, offset) = (self.blocks.path(place.block.segment), place.block.offset);
         StoreError::Damaged { segment, offset, height: Some(height.get()), what }
     }
+}
+
+/// Whether a block has the bodies of all its messages.
+pub(super) fn is_whole(block: &Block) -> bool {
+    let messages = block.transactions().iter().filter(|t| t.message().is_some()).count();
+    messages == block.bodies().len()
 }
 
 fn out_of_order(dir: &Path, stream: &str, place: Place, height: u64) -> StoreError {

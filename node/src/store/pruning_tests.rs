@@ -193,3 +193,98 @@ fn a_directory_of_format_1_is_read_and_becomes_one_of_format_2() {
     let error = Store::open(dir.path(), chain.genesis.clone(), StoreOptions::default()).err().unwrap();
     assert!(matches!(error, StoreError::Format { expected: 2, .. }));
 }
+
+/// The blocks of a run as a node gives them that has dropped their bodies.
+fn without_bodies(chain: &Chain, run: &[Arc<CommittedBlock>], store: &Store) -> Vec<Arc<CommittedBlock>> {
+    let (mut tip, mut view) = (store.tip(), Ahead::new(store.clone()));
+    let replay = |committed: &Arc<CommittedBlock>| {
+        let block = committed.block();
+        let bare = Block::new(block.header().clone(), block.transactions().to_vec(), Vec::new());
+        let certificate = committed.certificate().clone();
+        let again = sealpost_ledger::chain::replay_block(&tip, &view, bare, certificate).unwrap();
+        view.add(again.verified());
+        tip = again.tip().clone();
+        assert_eq!(tip.genesis_file().chain_id(), chain.genesis.chain_id());
+        Arc::new(again)
+    };
+    run.iter().map(replay).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    #[test]
+    fn blocks_that_come_without_bodies_answer_as_before_and_outlive_restarts(
+        segment_bytes in 1_u64..300, retention in 1_u64..12,
+        steps in prop::collection::vec((1_u64..6, any::<bool>(), 0_u8..4), 2..7),
+    ) {
+        let chain = Chain::keeping("one", retention);
+        let (dir, model_dir) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+        let archive = StoreOptions { archive: true, segment_bytes: 100 };
+        let (model, _) = Store::open(model_dir.path(), chain.genesis.clone(), archive).unwrap();
+        let mut store = open(dir.path(), &chain, segment_bytes);
+        for (blocks, bare, then) in steps {
+            let run = chain.run(&model, blocks);
+            model.append_many(&run).unwrap();
+            let last = model.tip().height();
+            if bare {
+                let bare = without_bodies(&chain, &run, &store);
+                let messages = |block: &Block| block.transactions().iter().any(|t| t.message().is_some());
+                if let Some(newest) = run.iter().filter(|b| messages(b.block())).map(|b| b.block().height()).max() {
+                    let proven = BlockHeight::new(newest.get() + retention);
+                    let early = store.append_many_below(&bare, proven.previous().unwrap());
+                    assert!(matches!(early, Err(StoreError::Bodiless { .. })));
+                    assert!(matches!(store.append_many(&bare), Err(StoreError::Bodiless { .. })));
+                    store.append_many_below(&bare, proven).unwrap();
+                } else {
+                    store.append_many(&bare).unwrap();
+                }
+            } else {
+                store.append_many(&run).unwrap();
+            }
+            if then >= 1 {
+                drop(store);
+                if then == 3 {
+                    fs::remove_dir_all(dir.path().join("index")).unwrap();
+                }
+                check(dir.path(), &chain.genesis, |_, _| {}).unwrap();
+                if then == 2 {
+                    prop_assert_eq!(plan_repair(dir.path(), &chain.genesis).unwrap().cuts, []);
+                }
+                store = open(dir.path(), &chain, segment_bytes);
+            }
+            let ((expected, all), (found, kept)) = (answers(&model), answers(&store));
+            prop_assert_eq!(found, expected);
+            let oldest = store.oldest_body_height().get();
+            prop_assert_eq!(all.len(), kept.len());
+            for (height, kept) in kept {
+                prop_assert_eq!(kept, height >= oldest, "height {}", height);
+            }
+            // To a peer they are given as they are kept.
+            prop_assert_eq!(store.blocks(BlockHeight::FIRST, 1000, usize::MAX).unwrap().len() as u64, last.get());
+        }
+    }
+}
+
+#[test]
+fn a_crash_between_the_note_and_the_blocks_without_bodies_loses_nothing() {
+    let (dir, chain) = (TempDir::new().unwrap(), Chain::keeping("one", 5));
+    let store = open(dir.path(), &chain, 1);
+    chain.grow(&store, 4);
+    let (run, height) = (chain.run(&store, 4), store.tip().height());
+    drop(store);
+    // What the disk holds after the note is written, and none of the blocks.
+    let note = pruning::Note::new(&dir.path().join("journal"));
+    let last = body_files(dir.path()).len() as u32;
+    note.write(pruning::Dropped { segments: last, height: BlockHeight::new(8) }).unwrap();
+    check(dir.path(), &chain.genesis, |_, _| {}).unwrap();
+    let store = open(dir.path(), &chain, 1);
+    assert_eq!((store.tip().height(), store.oldest_body_height().get()), (height, 9));
+    // Whole or not, they are taken, and their bodies are out of retention either way.
+    store.append_many(&run).unwrap();
+    assert!(store.block(BlockHeight::new(8)).unwrap().is_none());
+    chain.grow(&store, 3);
+    drop(store);
+    check(dir.path(), &chain.genesis, |_, _| {}).unwrap();
+    assert!(open(dir.path(), &chain, 1).block(BlockHeight::new(10)).unwrap().is_some());
+}

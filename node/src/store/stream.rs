@@ -152,6 +152,14 @@ impl Stream {
         }
         self.sync_folder()
     }
+    /// Goes on in a new segment. Returns its number.
+    pub(super) fn begin_segment(&mut self) -> Result<u32, StoreError> {
+        self.flush()?;
+        self.sync_file()?;
+        self.add_segment()?;
+        self.unsynced = false;
+        Ok(self.last_number())
+    }
     /// Deletes what an interrupted dropping left.
     pub(super) fn remove_dropped(dir: &Path, name: &'static str, first: u32) -> Result<(), StoreError> {
         for number in numbers(dir, name)?.into_iter().filter(|number| *number < first) {
@@ -185,10 +193,7 @@ impl Stream {
     /// Appends a frame. It is durable after the next [`sync`](Self::sync).
     pub(super) fn append(&mut self, kind: Kind, height: u64, payload: &[u8]) -> Result<Place, StoreError> {
         if self.end() > self.segment_bytes {
-            self.flush()?;
-            self.sync_file()?;
-            self.add_segment()?;
-            self.unsynced = false;
+            self.begin_segment()?;
         }
         let head = Head::of(kind, self.unsynced, height, payload)
             .ok_or(StoreError::TooLong { length: payload.len(), limit: super::frame::MAX_PAYLOAD_BYTES })?;

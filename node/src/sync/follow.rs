@@ -1,11 +1,12 @@
 //! The task that follows: it hears news, asks what the planner says, has runs verified where blocking is
 //! allowed, and tells the rest of the node of each block.
 
-use super::apply::{Applied, apply};
+use super::apply::{Applied, Refused, apply};
+use super::finality::Finality;
 use super::planner::{Planner, Question, Run};
 use super::{Mode, Progress, SyncError, Wiring};
 use crate::store::{Store, StoreError};
-use crate::wire::{Announcement, Ask, Fault, News, Peer, Request, Response, Verdict};
+use crate::wire::{Ask, Fault, MAX_CHANGES, News, Peer, Request, Response, Verdict};
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
@@ -36,8 +37,11 @@ pub(super) struct Follower {
     answers: FuturesUnordered<BoxFuture<'static, Answer>>,
     statuses: FuturesUnordered<BoxFuture<'static, Status>>,
     applying: Option<(Peer, JoinHandle<Result<Applied, StoreError>>)>,
-    /// The highest block that was announced and seen to be final.
-    announced: BlockHeight,
+    /// What is certainly final.
+    finality: Finality,
+    /// Questions for proofs that are open, and when the next ones may be asked.
+    proofs: FuturesUnordered<BoxFuture<'static, Status>>,
+    prove_at: Instant,
     report: Report,
 }
 
@@ -53,6 +57,7 @@ impl Follower {
         let height = tip.height();
         Self {
             planner: Planner::new(height),
+            finality: Finality::new(&tip),
             tip,
             store,
             wiring,
@@ -60,7 +65,8 @@ impl Follower {
             answers: FuturesUnordered::new(),
             statuses: FuturesUnordered::new(),
             applying: None,
-            announced: height,
+            proofs: FuturesUnordered::new(),
+            prove_at: Instant::now(),
             report: Report { at: Instant::now(), height },
         }
     }
@@ -79,6 +85,7 @@ impl Follower {
                 Some(news) = self.wiring.news.recv() => self.hear(news),
                 Some((question, response)) = self.answers.next() => self.on_answer(&question, response),
                 Some((peer, response)) = self.statuses.next() => self.on_status(peer, response),
+                Some((peer, response)) = self.proofs.next() => self.on_proof(&peer, response),
                 applied = applied(&mut self.applying) => self.on_applied(applied?).await?,
                 Ok(()) = self.wiring.mode.changed() => self.mode = *self.wiring.mode.borrow_and_update(),
                 Ok(()) = self.wiring.head.changed() => self.on_moved(),
@@ -101,16 +108,18 @@ impl Follower {
         match self.mode {
             Mode::Watch => self.planner.stop(),
             Mode::Follow => {
+                self.planner.allow_bodiless(self.store.bodiless_up_to(self.finality.proven()));
                 if self.applying.is_none()
                     && let Some(Run { peer, blocks }) = self.planner.next_run()
                 {
-                    let store = self.store.clone();
-                    let work = tokio::task::spawn_blocking(move || apply(&store, &blocks));
+                    let (store, proven) = (self.store.clone(), self.finality.proven());
+                    let work = tokio::task::spawn_blocking(move || apply(&store, &blocks, proven));
                     self.applying = Some((peer, work));
                 }
                 for question in self.planner.questions(Instant::now()) {
                     self.ask(question);
                 }
+                self.ask_for_proofs();
             }
         }
         self.tell_progress();
@@ -119,7 +128,7 @@ impl Follower {
         // A wish to watch is fulfilled only when nothing is appended any more.
         let mode = if self.applying.is_some() { Mode::Follow } else { self.mode };
         let (height, target) = (self.tip.height(), self.planner.target());
-        let proven = self.announced.max(height);
+        let proven = self.finality.proven();
         let progress = Progress { mode, height, target, proven, heard: self.planner.has_peers() };
         self.wiring.progress.send_if_modified(|known| std::mem::replace(known, progress) != progress);
         metrics::gauge!("sealpost_sync_target_height").set(target.get() as f64);
@@ -151,9 +160,9 @@ impl Follower {
             News::Status { peer, height, oldest } => self.planner.claim(peer, height, oldest),
             News::Gone { peer } => self.planner.gone(&peer),
             News::Announced { peer, announcement, verdict } => {
-                let said = self.judge(&announcement);
+                let said = self.finality.judge(&announcement);
                 let height = announcement.header.height;
-                if said == Verdict::Forward || (said == Verdict::Drop && height <= self.announced) {
+                if said == Verdict::Forward || (said == Verdict::Drop && height <= self.finality.proven()) {
                     self.planner.tell(peer, height);
                 }
                 // Fails if gossip has stopped.
@@ -161,37 +170,11 @@ impl Follower {
             }
         }
     }
-    /// Whether an announced block is final, as far as it can be known here.
-    fn judge(&mut self, announcement: &Announcement) -> Verdict {
-        let Announcement { header, certificate } = announcement;
-        let height = header.height;
-        if header.chain != self.tip.genesis_file().chain_id() {
-            return Verdict::Refuse;
-        }
-        // News of a block is forwarded once, whatever validators signed the certificate that came first.
-        if height <= self.tip.height() || height <= self.announced {
-            return Verdict::Drop;
-        }
-        // A later set of validators is not known before its block is here.
-        let set = self.tip.validators();
-        if header.validators_hash != set.hash() {
-            return Verdict::Drop;
-        }
-        match certificate.verify(&header.chain, height, &header.hash(), set) {
-            Ok(()) => {
-                self.announced = height;
-                Verdict::Forward
-            }
-            Err(error) => {
-                tracing::debug!(%height, %error, "a false announcement");
-                Verdict::Refuse
-            }
-        }
-    }
     fn on_moved(&mut self) {
         let height = *self.wiring.head.borrow_and_update();
         if height > self.tip.height() {
             self.tip = self.store.tip();
+            self.finality.moved(&self.tip);
             self.planner.moved(self.tip.height());
         }
     }
@@ -222,12 +205,13 @@ impl Follower {
         (peer, applied): (Peer, Result<Applied, StoreError>),
     ) -> Result<(), SyncError> {
         let Applied { committed, refused } = applied?;
-        if let Some(reason) = &refused {
-            tracing::warn!(%peer, %reason, "a peer brought a block that does not hold");
-            self.blame(&peer, Fault::FalseBlock);
+        if let Some(Refused { reason, fault }) = &refused {
+            tracing::warn!(%peer, %reason, "a peer brought a block that is not taken");
+            self.blame(&peer, *fault);
         }
         if let Some(last) = committed.last() {
             self.tip = last.tip().clone();
+            self.finality.moved(&self.tip);
         }
         self.planner.verified(self.tip.height(), refused.is_some().then_some(&peer));
         for block in committed {
@@ -249,6 +233,38 @@ impl Follower {
             if self.wiring.ask.try_send(ask).is_ok() {
                 self.statuses.push(Box::pin(async move { (peer, answered.await.ok().flatten()) }));
             }
+        }
+    }
+    /// Asks how far the chain is certainly final, if old blocks are to be had only without their bodies.
+    fn ask_for_proofs(&mut self) {
+        let now = Instant::now();
+        let keeps_all = self.store.bodiless_up_to(BlockHeight::new(u64::MAX)) == BlockHeight::GENESIS;
+        if keeps_all || !self.proofs.is_empty() || now < self.prove_at || !self.planner.lacks_bodies() {
+            return;
+        }
+        self.prove_at = now.checked_add(POLL).unwrap_or(now);
+        let peers = self.planner.claiming_above(self.finality.proven()).take(POLLED);
+        for peer in peers.cloned().collect::<Vec<_>>() {
+            let (answer, answered) = oneshot::channel();
+            let request = Request::Proof { after: self.finality.last_change() };
+            if self.wiring.ask.try_send(Ask { peer: peer.clone(), request, answer }).is_ok() {
+                self.proofs.push(Box::pin(async move { (peer, answered.await.ok().flatten()) }));
+            }
+        }
+    }
+    fn on_proof(&mut self, peer: &Peer, response: Option<Response>) {
+        let (changes, head) = match response {
+            Some(Response::Proof { changes, head }) if changes.len() <= MAX_CHANGES => (changes, head),
+            Some(Response::Busy) | None => return,
+            Some(_) => return self.blame(peer, Fault::Malformed),
+        };
+        // With that many changes there may be more: they are asked for at once.
+        if changes.len() == MAX_CHANGES {
+            self.prove_at = Instant::now();
+        }
+        let hold = changes.into_iter().all(|change| self.finality.extend(change));
+        if !hold || self.finality.judge(&head) == Verdict::Refuse {
+            self.blame(peer, Fault::FalseBlock);
         }
     }
     fn on_status(&mut self, peer: Peer, response: Option<Response>) {

@@ -2,7 +2,8 @@
 //!
 //! Blocks are fetched in ranges beyond the tip, several at once and from different peers, and given out in
 //! order. Everything is bounded: ranges, blocks in a range, questions per peer. A peer that doesn't deliver
-//! is asked later, one that lies about its height is not believed again.
+//! is asked later, one that lies about its height is not believed again. Peers that have dropped bodies are
+//! asked for old blocks too, as far as those may come without.
 
 use crate::wire::{EncodedBlock, Fault, Peer};
 use sealpost_ledger::height::BlockHeight;
@@ -71,6 +72,8 @@ pub(super) struct Planner {
     tip: BlockHeight,
     /// The run being verified ends here.
     verifying: BlockHeight,
+    /// Blocks up to here may come without their bodies.
+    bodiless: BlockHeight,
     peers: HashMap<Peer, Known>,
     /// By first height; without gaps from the first to the last.
     ranges: BTreeMap<BlockHeight, Range>,
@@ -78,7 +81,8 @@ pub(super) struct Planner {
 
 impl Planner {
     pub(super) fn new(tip: BlockHeight) -> Self {
-        Self { tip, verifying: tip, peers: HashMap::new(), ranges: BTreeMap::new() }
+        let (peers, ranges) = Default::default();
+        Self { tip, verifying: tip, bodiless: BlockHeight::GENESIS, peers, ranges }
     }
     /// The highest block that anybody has or claims.
     pub(super) fn target(&self) -> BlockHeight {
@@ -134,6 +138,27 @@ impl Planner {
             self.ranges.clear();
         }
     }
+    /// Up to this height blocks may come without their bodies.
+    pub(super) fn allow_bodiless(&mut self, height: BlockHeight) {
+        self.bodiless = self.bodiless.max(height);
+    }
+    /// Whether the next block is to be had only without its bodies, and may not come so: it must be shown
+    /// first that it is old enough.
+    pub(super) fn lacks_bodies(&self) -> bool {
+        let Some((from, Range::Wanted { count })) = self.ranges.first_key_value() else { return false };
+        let having = || self.peers.values().filter(|known| known.claimed.max(known.told) >= *from);
+        having().next().is_some() && !having().any(|known| self.gives(known, *from, *count))
+    }
+    /// Peers that claim to have more than up to a height.
+    pub(super) fn claiming_above(&self, height: BlockHeight) -> impl Iterator<Item = &Peer> {
+        self.peers.iter().filter(move |(_, known)| known.claimed > height).map(|(peer, _)| peer)
+    }
+    /// Whether a peer has a range whole, or without bodies only as far as that is allowed.
+    fn gives(&self, known: &Known, from: BlockHeight, count: u64) -> bool {
+        let last = from.saturating_add(count.saturating_sub(1));
+        let pruned = known.oldest.previous().unwrap_or(BlockHeight::GENESIS).min(last);
+        pruned < from || pruned <= self.bodiless
+    }
     /// Drops the plan: nothing is to be fetched any more.
     pub(super) fn stop(&mut self) {
         self.ranges.clear();
@@ -150,7 +175,7 @@ impl Planner {
         let wanted: Vec<_> = wanted.collect();
         let mut questions = Vec::new();
         for (from, count) in wanted {
-            let Some(peer) = self.best(from, now) else { continue };
+            let Some(peer) = self.best(from, count, now) else { continue };
             if let Some(known) = self.peers.get_mut(&peer) {
                 known.asked = known.asked.saturating_add(1);
             }
@@ -174,10 +199,10 @@ impl Planner {
         }
     }
     /// The peer to ask for a block: one that has it, is not resting, and has the least to answer.
-    fn best(&self, from: BlockHeight, now: Instant) -> Option<Peer> {
+    fn best(&self, from: BlockHeight, count: u64, now: Instant) -> Option<Peer> {
         let able = self.peers.iter().filter(|(_, known)| {
             known.claimed.max(known.told) >= from
-                && known.oldest <= from
+                && self.gives(known, from, count)
                 && known.asked < MAX_PER_PEER
                 && known.rest_until.is_none_or(|until| until <= now)
         });
@@ -379,8 +404,23 @@ mod tests {
         let (mut planner, now) = (Planner::new(height(0)), Instant::now());
         planner.claim(peer(1), height(100), height(50));
         assert!(planner.questions(now).iter().all(|q| q.from >= height(50)));
+        assert!(planner.lacks_bodies());
         planner.claim(peer(2), height(100), height(1));
+        assert!(!planner.lacks_bodies());
         assert!(planner.questions(now).iter().any(|q| q.peer == peer(2) && q.from == height(1)));
+    }
+
+    #[test]
+    fn who_has_dropped_bodies_is_asked_for_what_may_come_without_them() {
+        let (mut planner, now) = (Planner::new(height(0)), Instant::now());
+        planner.claim(peer(1), height(200), height(150));
+        planner.allow_bodiless(height(100));
+        // 65 to 128 would reach beyond what may come without; 129 to 192 is not whole either.
+        assert_eq!(planner.questions(now).iter().map(|q| q.from.get()).collect::<Vec<_>>(), [1, 193]);
+        assert!(!planner.lacks_bodies());
+        planner.allow_bodiless(height(149));
+        planner.claim(peer(2), height(200), height(150));
+        assert_eq!(planner.questions(now).iter().map(|q| q.from.get()).collect::<Vec<_>>(), [65, 129]);
     }
 
     proptest! {

@@ -30,7 +30,8 @@ impl<'a> InOffice<'a> {
         let height = record.header.height;
         for transaction in &record.transactions {
             if let Payload::Validators(change) = transaction.payload() {
-                self.schedule(change, height).map_err(|e| format!("the block's change of validators: {e}"))?;
+                self.schedule(change, height)
+                    .map_err(|e| format!("the block's change of validators: {e}"))?;
             }
         }
         let next = height.saturating_add(1);
