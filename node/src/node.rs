@@ -21,7 +21,7 @@ use crate::health::{Health, HealthSource};
 use crate::mempool::{Mempool, MempoolLimits};
 use crate::metrics::{self, MetricsError};
 use crate::rpc::{self, PoolSizes, RpcError, RpcHandle};
-use crate::store::{Recovery, Store, StoreError, StoreOptions};
+use crate::store::{Closed, Recovery, Store, StoreError, StoreOptions};
 use crate::sync::{self, Mode, SyncError};
 use futures::FutureExt;
 use sealpost_ledger::genesis::Genesis;
@@ -29,6 +29,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -38,6 +39,8 @@ use tokio_util::sync::CancellationToken;
 const SUBMISSIONS: usize = 4096;
 /// Messages that wait on the other channels.
 const QUEUE: usize = 64;
+/// How long the store's last users are waited for when the node stops.
+const CLOSING: Duration = Duration::from_secs(10);
 /// Blocks that may be on their way to a node that is not behind.
 const ON_THE_WAY: u64 = 2;
 
@@ -98,6 +101,7 @@ pub struct Node {
     server: RpcHandle,
     tasks: JoinSet<Result<(), NodeError>>,
     stop: CancellationToken,
+    closed: Closed,
 }
 
 impl Node {
@@ -207,6 +211,7 @@ impl Node {
             stop: stop.clone(),
         };
         let server = rpc::start(config.rpc, store.clone(), wiring).await?;
+        let closed = store.closed();
         let role = role::Role {
             store,
             consensus: config.consensus,
@@ -222,10 +227,10 @@ impl Node {
             stop: stop.clone(),
         };
         tasks.spawn(role.run().map(|ended| Ok(ended?)));
-        Ok(Self { rpc: server.address, metrics, p2p, recovery, server, tasks, stop })
+        Ok(Self { rpc: server.address, metrics, p2p, recovery, server, tasks, stop, closed })
     }
     /// Works until `shutdown` is done or a part fails, then stops the parts: who takes in first, who
-    /// writes last.
+    /// writes last. When this returns the store is closed: another node may open it.
     pub async fn run_until(mut self, shutdown: impl Future<Output = ()>) -> Result<(), NodeError> {
         let failed = tokio::select! {
             () = shutdown => None,
@@ -240,6 +245,10 @@ impl Node {
         let mut result = failed.map_or(Ok(()), Err);
         while let Some(ended) = self.tasks.join_next().await {
             result = result.and(joined(ended).and_then(std::convert::identity));
+        }
+        // Reading for a client that has gone may still be under way on another thread.
+        if tokio::time::timeout(CLOSING, self.closed.wait()).await.is_err() {
+            tracing::warn!("the store is still in use; the end of this process closes it");
         }
         result
     }

@@ -9,6 +9,7 @@ mod ahead;
 #[cfg(test)]
 mod batch_tests;
 mod check;
+mod closed;
 #[cfg(test)]
 mod crash_tests;
 mod directory;
@@ -38,6 +39,7 @@ mod view;
 
 pub use ahead::Ahead;
 pub use check::{CheckError, CheckReport, check};
+pub use closed::Closed;
 pub use directory::FORMAT;
 pub use equivocations::{MAX_EQUIVOCATIONS, Recorded};
 pub use error::StoreError;
@@ -67,6 +69,7 @@ use sealpost_ledger::transaction::SignedTransaction;
 use sealpost_ledger::validator::ValidatorSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use tokio::sync::watch;
 
 /// A final transaction and its place.
 #[derive(Debug, Clone)]
@@ -132,7 +135,7 @@ pub struct Sizes {
 pub struct Store(Arc<Inner>);
 
 struct Inner {
-    // Dropped in this order: the directory's lock goes last.
+    // Dropped in this order: the directory's lock goes last, and then it is told.
     tip: RwLock<Tip>,
     journal: RwLock<Journal>,
     proposals: Mutex<Proposals>,
@@ -142,6 +145,7 @@ struct Inner {
     retention: Option<u64>,
     index: Index,
     _directory: Directory,
+    open: watch::Sender<()>,
 }
 
 impl Store {
@@ -167,6 +171,7 @@ impl Store {
             retention,
             index,
             _directory: directory,
+            open: watch::Sender::new(()),
         };
         Ok((Self(Arc::new(inner)), recovery))
     }

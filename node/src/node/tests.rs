@@ -121,6 +121,36 @@ async fn a_final_transaction_is_proven_and_outlives_a_restart() {
     node.stop().await;
 }
 
+/// Clients keep reading, in several connections and a subscription each, while the node stops.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_node_that_has_stopped_holds_its_store_no_longer_however_busy_it_was() {
+    let (dir, genesis) = network();
+    for _ in 0..50 {
+        let node = Running::start(dir.path(), &genesis).await;
+        let url = node.url.replace("http", "ws");
+        let mut readers = Vec::new();
+        for _ in 0..4 {
+            let client = WsClientBuilder::default().build(&url).await.unwrap();
+            let mut heard = client.chain_subscribe_blocks(Some(BlockHeight::FIRST)).await.unwrap();
+            let (reading, started) = oneshot::channel();
+            readers.push(tokio::spawn(async move {
+                client.chain_head().await.unwrap();
+                reading.send(()).unwrap();
+                while client.chain_head().await.is_ok() {}
+                while heard.next().await.is_some() {}
+            }));
+            started.await.unwrap();
+        }
+        node.stop().await;
+        // Nobody waits here: the store must be free now.
+        let options = StoreOptions::default();
+        Store::open(&dir.path().join("data"), genesis.clone(), options).unwrap();
+        for reader in readers {
+            reader.await.unwrap();
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_directory_answers_with_proofs_of_presence_and_absence() {
     let (dir, genesis) = network();
