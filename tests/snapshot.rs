@@ -5,6 +5,46 @@ use sealpost_tests::{Server, json, run};
 use std::fs;
 use std::path::Path;
 
+/// A copy of a folder and of all that is in it.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        match entry.file_type().unwrap().is_dir() {
+            true => copy(&entry.path(), &to.join(entry.file_name())),
+            false => drop(fs::copy(entry.path(), to.join(entry.file_name())).unwrap()),
+        }
+    }
+}
+
+#[test]
+fn a_validator_restored_from_a_snapshot_does_not_vote_before_it_rejoins() {
+    let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (node, _) = network(dir.path());
+    let out = other.path().join("snapshot");
+    let out = out.to_str().unwrap();
+    json("sealpost-node", dir.path(), &["snapshot", "create", "--out", out]);
+    assert!(node.stop().success());
+    let (data, log) = (dir.path().join("node/data"), dir.path().join("node/consensus.wal"));
+    let votes = fs::read(&log).unwrap();
+    assert!(!votes.is_empty());
+    let damaged = other.path().join("damaged");
+    copy(Path::new(out), &damaged);
+    fs::remove_file(damaged.join("state.log")).unwrap();
+    fs::remove_dir_all(&data).unwrap();
+
+    // Nothing restored, nothing put away.
+    let failed = ["snapshot", "restore", damaged.to_str().unwrap()];
+    assert_eq!(refused(dir.path(), &failed), (1, "snapshot.damaged".into()));
+    assert_eq!(fs::read(&log).unwrap(), votes);
+
+    let restored = json("sealpost-node", dir.path(), &["snapshot", "restore", out]);
+    assert_eq!(fs::read(restored["votes"].as_str().unwrap()).unwrap(), votes);
+    assert!(data.exists() && !log.exists());
+    let start = ["run", "--rpc", "127.0.0.1:0", "--metrics", "off", "--consensus", "/ip4/127.0.0.1/tcp/0"];
+    let (code, error) = refused(dir.path(), &start);
+    assert_eq!((code, error.as_str()), (3, "consensus.wal_missing"));
+}
+
 /// The exit code of a command of a node that must not end well, and the code of its error.
 fn refused(home: &Path, args: &[&str]) -> (i32, String) {
     let output = run("sealpost-node", home, &[args, &["--json"]].concat());
@@ -99,7 +139,7 @@ fn another_machine_starts_from_the_snapshot_of_a_running_node() {
 }
 
 #[test]
-fn a_damaged_journal_is_cut_only_when_told_to_and_the_log_of_votes_is_left_alone() {
+fn a_damaged_journal_is_cut_only_when_told_to_and_the_validator_does_not_vote_before_it_rejoins() {
     let dir = tempfile::tempdir().unwrap();
     let (node, _) = network(dir.path());
     assert!(node.stop().success());
@@ -119,5 +159,10 @@ fn a_damaged_journal_is_cut_only_when_told_to_and_the_log_of_votes_is_left_alone
     let copies = Path::new(repaired["copies"].as_str().unwrap()).join("headers-000001.log.from-0");
     assert_eq!(fs::read(copies).unwrap(), bytes);
     assert_eq!(json("sealpost-node", dir.path(), &["check"])["blocks"].as_u64(), Some(0));
-    assert_eq!(fs::read(dir.path().join("node/consensus.wal")).unwrap(), votes);
+    let aside = repaired["votes"].as_str().unwrap();
+    assert_eq!(fs::read(aside).unwrap(), votes, "the log of votes is put away whole");
+    assert!(!dir.path().join("node/consensus.wal").exists());
+    let start = ["run", "--rpc", "127.0.0.1:0", "--metrics", "off", "--consensus", "/ip4/127.0.0.1/tcp/0"];
+    let (code, error) = refused(dir.path(), &start);
+    assert_ne!((code, error.as_str()), (0, ""), "it doesn't vote at heights that were decided");
 }

@@ -106,6 +106,18 @@ impl Home {
     pub fn wal(&self) -> PathBuf {
         self.root.join("consensus.wal")
     }
+    /// Puts a validator's log of votes away before blocks are lost; see [`consensus::set_wal_aside`]. Nothing
+    /// on a node that is no validator.
+    pub fn set_votes_aside(&self) -> Result<Option<PathBuf>, HomeError> {
+        match self.validator_path().exists() {
+            true => Ok(consensus::set_wal_aside(&self.wal())?),
+            false => Ok(None),
+        }
+    }
+    /// Puts the log of votes back when no block was lost after all.
+    pub fn put_votes_back(&self, aside: &Path) -> Result<(), HomeError> {
+        Ok(consensus::put_wal_back(&self.wal(), aside)?)
+    }
     fn genesis_path(&self) -> PathBuf {
         self.root.join("genesis.json")
     }

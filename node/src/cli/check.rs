@@ -7,6 +7,7 @@ use clap::Args;
 use sealpost_ledger::genesis::Genesis;
 use sealpost_ledger::height::BlockHeight;
 use sealpost_terminal::{Failure, Terminal, bytes, grouped, style};
+use std::path::Path;
 use std::sync::Arc;
 
 /// Blocks between two lines of progress.
@@ -36,6 +37,7 @@ struct Repaired {
     dropped_bytes: u64,
     files: Vec<String>,
     copies: String,
+    votes: Option<String>,
 }
 
 pub(super) fn check(args: &CheckArgs, terminal: &Terminal) -> Result<(), Failure> {
@@ -83,6 +85,10 @@ fn repair(
     terminal: &Terminal,
 ) -> Result<(), Failure> {
     terminal.say(style::not_held(error));
+    // Before anything is cut: a crash in between leaves a validator that doesn't vote, never one that votes
+    // again at a height that was decided.
+    let planned = store::plan_repair(&home.data(), genesis)?;
+    let votes = if planned.cuts.is_empty() { None } else { home.set_votes_aside()? };
     let (plan, copies) = store::repair(&home.data(), genesis)?;
     let files: Vec<_> = plan.cuts.iter().map(|cut| cut.path.display().to_string()).collect();
     // A function of the journal; after a cut it is one of another journal.
@@ -103,17 +109,25 @@ fn repair(
             "the blocks up to {} hold; the node fetches the later ones from its peers",
             grouped(plan.keep.get())
         ));
-        if home.validator()?.is_some() {
-            terminal.warn(
-                "this validator has voted beyond the last block that is left. Its log of votes was not touched; \
-                 start it without its key until it has caught up with the network",
-            );
+        if let Some(aside) = &votes {
+            terminal.warn(votes_aside(aside));
         }
     }
+    let votes = votes.map(|path| path.display().to_string());
     let copies = if plan.cuts.is_empty() { String::new() } else { copies.display().to_string() };
-    let repaired = Repaired { keeps: plan.keep, dropped_bytes: plan.bytes(), files, copies };
+    let repaired = Repaired { keeps: plan.keep, dropped_bytes: plan.bytes(), files, copies, votes };
     terminal.emit("sealpost/check-repair/1", &repaired);
     Ok(())
+}
+
+/// What a validator has to know whose log of votes was put away.
+pub(super) fn votes_aside(aside: &Path) -> String {
+    format!(
+        "this validator may have voted beyond the last block that is here, so its log of votes was put away as {}. \
+         Start it with `sealpost-node run --rejoin`: it follows until the network has gone on without its vote, \
+         and only then votes again",
+        aside.display()
+    )
 }
 
 fn tell(report: &CheckReport, terminal: &Terminal) {

@@ -1,5 +1,6 @@
 //! `snapshot`: a ledger as a directory that another machine can start from.
 
+use super::check::votes_aside;
 use super::home;
 use crate::home::Home;
 use crate::store::StoreOptions;
@@ -55,6 +56,13 @@ struct Said {
 }
 
 #[derive(serde::Serialize)]
+struct Restored {
+    #[serde(flatten)]
+    checked: Checked,
+    votes: Option<String>,
+}
+
+#[derive(serde::Serialize)]
 struct Checked {
     #[serde(flatten)]
     said: Said,
@@ -103,29 +111,37 @@ fn verify(args: &VerifyArgs, terminal: &Terminal) -> Result<(), Failure> {
 fn restore(args: &VerifyArgs, terminal: &Terminal) -> Result<(), Failure> {
     let home = home(terminal)?;
     let genesis = home_for(&home, args.genesis.as_deref())?;
-    let segment_bytes = StoreOptions::default().segment_bytes;
+    // Before the data is there: a snapshot holds no log of votes, and the one in this home is of other data.
+    let votes = home.set_votes_aside()?;
     let report = snapshot::restore(
         &args.dir,
         &home.data(),
         &genesis,
         args.checkpoint,
-        segment_bytes,
+        StoreOptions::default().segment_bytes,
         progress(terminal, "checked"),
-    )?;
+    );
+    if let (Err(_), Some(aside)) = (&report, &votes)
+        && !home.data().join("FORMAT").exists()
+    {
+        home.put_votes_back(aside)?;
+    }
+    let report = report?;
     if !home.exists() {
         home.create(&genesis, None)?;
     }
     let checked = checked(&args.dir, &report);
     tell(&checked, args.checkpoint, terminal);
     terminal.say(format_args!("restored   {}", home.data().display()));
-    if home.validator()?.is_some() {
-        terminal.warn(
-            "a snapshot holds no log of votes: this validator may have voted beyond its last block. Start it \
-             without its key until it has caught up with the network",
-        );
+    match &votes {
+        Some(aside) => {
+            terminal.warn(votes_aside(aside));
+            terminal.say("next       sealpost-node run --rejoin");
+        }
+        None => terminal.say("next       sealpost-node run"),
     }
-    terminal.say("next       sealpost-node run");
-    terminal.emit("sealpost/snapshot-restore/1", &checked);
+    let votes = votes.map(|path| path.display().to_string());
+    terminal.emit("sealpost/snapshot-restore/1", &Restored { checked, votes });
     Ok(())
 }
 
