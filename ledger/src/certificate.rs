@@ -5,7 +5,7 @@
 //! has to sign exactly these.
 
 use crate::codec::{Decode, DecodeError, Encode, decode, encode};
-use crate::hash::{BlockHash, ChainId, Tag, tagged};
+use crate::hash::{BlockHash, ChainId, Tag, ValidatorsHash, tagged};
 use crate::height::BlockHeight;
 use crate::signature::Signature;
 use crate::validator::{QuorumError, ValidatorSet};
@@ -119,6 +119,16 @@ pub enum CertificateError {
         /// Its position.
         position: u16,
     },
+    /// It was verified, but for another network or under other validators.
+    #[error("the certificate was verified on chain {chain} under validators {found}, not under {expected}")]
+    Elsewhere {
+        /// The network it was verified for.
+        chain: ChainId,
+        /// The validators it was verified under.
+        found: ValidatorsHash,
+        /// Those that decide the block.
+        expected: ValidatorsHash,
+    },
 }
 
 impl From<QuorumError> for CertificateError {
@@ -164,6 +174,54 @@ impl CommitCertificate {
         let digest = vote_digest(chain, VoteKind::Precommit, height, self.round, Some(block));
         let signatures = self.signatures.iter().map(|commit| (commit.validator, commit.signature));
         Ok(set.verify_quorum(digest, signatures)?)
+    }
+}
+
+/// A certificate whose signatures hold under a set of validators. Whether that set decides the block it names
+/// is compared when it makes the block final: so signatures can be checked before anything else is known.
+/// Only [`CommitCertificate::verify_for`] makes one.
+#[derive(Debug, Clone)]
+pub struct VerifiedCertificate {
+    certificate: CommitCertificate,
+    chain: ChainId,
+    set: ValidatorsHash,
+}
+
+impl CommitCertificate {
+    /// Checks the signatures, for the block that the certificate names itself.
+    pub fn verify_for(
+        self,
+        chain: &ChainId,
+        set: &ValidatorSet,
+    ) -> Result<VerifiedCertificate, CertificateError> {
+        self.verify(chain, self.height, &self.block, set)?;
+        Ok(VerifiedCertificate { certificate: self, chain: *chain, set: set.hash() })
+    }
+}
+
+impl VerifiedCertificate {
+    /// The certificate, if it makes that block final under that set.
+    pub fn check(
+        self,
+        chain: &ChainId,
+        height: BlockHeight,
+        block: &BlockHash,
+        set: &ValidatorSet,
+    ) -> Result<CommitCertificate, CertificateError> {
+        let Self { certificate, chain: verified_on, set: found } = self;
+        if certificate.block != *block || certificate.height != height {
+            return Err(CertificateError::OtherBlock {
+                found: certificate.block,
+                found_height: certificate.height,
+                expected: *block,
+                expected_height: height,
+            });
+        }
+        let expected = set.hash();
+        if verified_on != *chain || found != expected {
+            return Err(CertificateError::Elsewhere { chain: verified_on, found, expected });
+        }
+        Ok(certificate)
     }
 }
 

@@ -3,7 +3,7 @@
 //! the block; the clock is an argument.
 
 use crate::block::{BLOCK_VERSION, Block, Header, history_leaf, transaction_root};
-use crate::certificate::{CertificateError, CommitCertificate};
+use crate::certificate::{CertificateError, CommitCertificate, VerifiedCertificate};
 use crate::codec::{Decode, Encode};
 use crate::execution::{Executed, Execution, Refusal, Rejection};
 use crate::genesis::Genesis;
@@ -16,7 +16,7 @@ use crate::signature::PublicKey;
 use crate::state::{
     LedgerView, MemberRecord, MemoryState, StateKey, StateRecord, StateUpdate, ViewError, update,
 };
-use crate::transaction::{TransactionError, VerifiedTransaction, verify_all};
+use crate::transaction::{TransactionError, VerifiedTransaction};
 use crate::validator::{ScheduledValidators, Validator, ValidatorSet, ValidatorSetError};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -282,15 +282,9 @@ pub fn verify_block<V: LedgerView>(
     block: Block,
     now_ms: Option<u64>,
 ) -> Result<VerifiedBlock, VerifyError> {
+    // The cheap checks first: a block that follows something else is not worth its signatures.
     check_header(tip, &block, now_ms)?;
-    let messages = block.transactions().iter().filter(|t| t.message().is_some()).count();
-    if messages != block.bodies().len() {
-        return Err(BlockError::Bodies { messages, bodies: block.bodies().len() }.into());
-    }
-    let candidates = block.with_bodies().map(|(t, body)| (t.clone(), body.cloned())).collect();
-    let verified = verify_all(candidates, &tip.genesis)
-        .map_err(|(index, source)| BlockError::Transaction { index, source })?;
-    execute(tip, view, block, &verified)
+    AuthenticBlock::verify(block, &tip.genesis)?.run(tip, view)
 }
 
 /// Runs a block's transactions and compares the state they make with the one its header names.
@@ -439,6 +433,16 @@ impl VerifiedBlock {
         certificate.verify(&header.chain, header.height, &self.block.hash(), &self.deciding)?;
         Ok(CommittedBlock { verified: self, certificate })
     }
+    /// As [`commit`](Self::commit), with a certificate whose signatures were checked before.
+    pub fn commit_verified(
+        self,
+        certificate: VerifiedCertificate,
+    ) -> Result<CommittedBlock, CertificateError> {
+        let header = self.block.header();
+        let certificate =
+            certificate.check(&header.chain, header.height, &self.block.hash(), &self.deciding)?;
+        Ok(CommittedBlock { verified: self, certificate })
+    }
 }
 
 impl CommittedBlock {
@@ -460,7 +464,9 @@ impl CommittedBlock {
     }
 }
 
+mod authentic;
 mod replay;
+pub use authentic::{AuthenticBlock, BareBlock};
 pub use replay::{ReplayError, replay_block};
 
 #[cfg(test)]

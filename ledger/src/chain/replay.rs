@@ -2,11 +2,10 @@
 //! validators saw the bodies before they signed, and the message headers commit to them; everything else is
 //! checked as when the block was new.
 
-use super::{BlockError, CommittedBlock, Tip, VerifyError, check_header, execute};
+use super::{BareBlock, CommittedBlock, Tip, VerifyError, check_header};
 use crate::block::Block;
 use crate::certificate::{CertificateError, CommitCertificate};
 use crate::state::LedgerView;
-use crate::transaction::verify_headers;
 use thiserror::Error;
 
 /// Why a final block could not be run again.
@@ -30,14 +29,8 @@ pub fn replay_block<V: LedgerView>(
     certificate: CommitCertificate,
 ) -> Result<CommittedBlock, ReplayError> {
     check_header(tip, &block, None).map_err(VerifyError::from)?;
-    if !block.bodies().is_empty() {
-        let messages = block.transactions().iter().filter(|t| t.message().is_some()).count();
-        return Err(VerifyError::from(BlockError::Bodies { messages, bodies: block.bodies().len() }).into());
-    }
-    let verified = verify_headers(block.transactions().to_vec(), &tip.genesis);
-    let verified =
-        verified.map_err(|(index, source)| VerifyError::from(BlockError::Transaction { index, source }))?;
-    Ok(execute(tip, view, block, &verified)?.commit(certificate)?)
+    let bare = BareBlock::verify(block, &tip.genesis).map_err(VerifyError::from)?;
+    Ok(bare.run(tip, view)?.commit(certificate)?)
 }
 
 #[cfg(test)]

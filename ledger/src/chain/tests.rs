@@ -5,6 +5,7 @@ use super::*;
 use crate::hash::{ChainId, TransactionRoot, ValidatorsHash};
 use crate::message::Body;
 use crate::testing::{ALICE, BOB, Chain, VALIDATORS, certify, key, story, validators};
+use crate::transaction::verify_all;
 use proptest::prelude::*;
 
 /// What a voter says to a block.

@@ -122,6 +122,7 @@ impl EvidenceRefusal {
                 CertificateError::Repeated { .. } => "evidence.certificate_repeated",
                 CertificateError::TooFew { .. } => "evidence.certificate_too_few",
                 CertificateError::Signature { .. } => "evidence.certificate_signature",
+                CertificateError::Elsewhere { .. } => "evidence.certificate_foreign",
             },
             EvidenceRefusal::OtherValidators { .. } => "evidence.other_validators",
             EvidenceRefusal::OtherChange { .. } => "evidence.other_change",

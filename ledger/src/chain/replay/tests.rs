@@ -3,10 +3,11 @@
 
 use super::*;
 use crate::block::Header;
-use crate::chain::verify_block;
+use crate::chain::{BlockError, verify_block};
 use crate::hash::StateRoot;
 use crate::state::MemoryState;
 use crate::testing::{VALIDATORS, certify, story};
+use crate::transaction::verify_headers;
 
 /// A block without its bodies, under another header if need be.
 fn bare(block: &Block, change: impl FnOnce(&mut Header)) -> Block {

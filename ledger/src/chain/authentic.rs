@@ -1,0 +1,108 @@
+//! The part of a block's checks that needs no state: structure, bodies and signatures of its transactions.
+//! Whoever catches up makes it for many blocks at once, on all cores, before they are run one after another.
+//! The types carry what was checked: [`AuthenticBlock`] has its bodies, [`BareBlock`] has none, and only a
+//! verified certificate makes that one final.
+
+use super::{
+    BlockError, CommittedBlock, ReplayError, Tip, VerifiedBlock, VerifyError, check_header, execute, expect,
+};
+use crate::block::Block;
+use crate::certificate::VerifiedCertificate;
+use crate::genesis::Genesis;
+use crate::hash::ChainId;
+use crate::state::LedgerView;
+use crate::transaction::{VerifiedTransaction, verify_all, verify_headers};
+
+/// A block whose transactions are well-formed and signed, each message with its body. Nothing is known of
+/// its header, nor whether its transactions may stand in it.
+#[derive(Debug, Clone)]
+pub struct AuthenticBlock {
+    block: Block,
+    verified: Vec<VerifiedTransaction>,
+    chain: ChainId,
+}
+
+impl AuthenticBlock {
+    /// Checks the transactions of a block, their signatures in batches over all cores.
+    pub fn verify(block: Block, genesis: &Genesis) -> Result<Self, BlockError> {
+        check_bodies(&block)?;
+        let candidates = block.with_bodies().map(|(t, body)| (t.clone(), body.cloned())).collect();
+        let verified = verify_all(candidates, genesis)
+            .map_err(|(index, source)| BlockError::Transaction { index, source })?;
+        Ok(Self { block, verified, chain: genesis.chain_id() })
+    }
+    /// The block.
+    pub const fn block(&self) -> &Block {
+        &self.block
+    }
+    /// Checks everything else: what [`verify_block`](super::verify_block) checks besides.
+    pub fn follow<V: LedgerView>(
+        self,
+        tip: &Tip,
+        view: &V,
+        now_ms: Option<u64>,
+    ) -> Result<VerifiedBlock, VerifyError> {
+        check_header(tip, &self.block, now_ms)?;
+        self.run(tip, view)
+    }
+    /// The rest, for a block whose header follows the tip.
+    pub(super) fn run<V: LedgerView>(self, tip: &Tip, view: &V) -> Result<VerifiedBlock, VerifyError> {
+        // Its transactions were checked under the limits of a genesis: that of this tip.
+        expect("chain", self.chain, tip.genesis.chain_id())?;
+        execute(tip, view, self.block, &self.verified)
+    }
+}
+
+/// A final block without the bodies of its messages, whose transactions are well-formed and signed.
+#[derive(Debug, Clone)]
+pub struct BareBlock {
+    block: Block,
+    verified: Vec<VerifiedTransaction>,
+    chain: ChainId,
+}
+
+impl BareBlock {
+    /// Checks the transactions of a block. One that has bodies is refused: here nobody would look at them.
+    pub fn verify(block: Block, genesis: &Genesis) -> Result<Self, BlockError> {
+        if !block.bodies().is_empty() {
+            return Err(BlockError::Bodies { messages: messages(&block), bodies: block.bodies().len() });
+        }
+        let verified = verify_headers(block.transactions().to_vec(), genesis)
+            .map_err(|(index, source)| BlockError::Transaction { index, source })?;
+        Ok(Self { block, verified, chain: genesis.chain_id() })
+    }
+    /// The block.
+    pub const fn block(&self) -> &Block {
+        &self.block
+    }
+    /// Checks everything else: what [`replay_block`](super::replay_block) checks besides. The certificate is
+    /// asked for because it alone says that the bodies were there.
+    pub fn replay<V: LedgerView>(
+        self,
+        tip: &Tip,
+        view: &V,
+        certificate: VerifiedCertificate,
+    ) -> Result<CommittedBlock, ReplayError> {
+        check_header(tip, &self.block, None).map_err(VerifyError::from)?;
+        Ok(self.run(tip, view)?.commit_verified(certificate)?)
+    }
+    /// Runs a block whose header follows the tip. What comes of it lacks its bodies until a certificate
+    /// vouches for them.
+    pub(super) fn run<V: LedgerView>(self, tip: &Tip, view: &V) -> Result<VerifiedBlock, VerifyError> {
+        expect("chain", self.chain, tip.genesis.chain_id())?;
+        execute(tip, view, self.block, &self.verified)
+    }
+}
+
+fn messages(block: &Block) -> usize {
+    block.transactions().iter().filter(|t| t.message().is_some()).count()
+}
+
+/// A body for each message; whose, and whether it is the right one, is the transaction's question.
+fn check_bodies(block: &Block) -> Result<(), BlockError> {
+    let (messages, bodies) = (messages(block), block.bodies().len());
+    if messages != bodies { Err(BlockError::Bodies { messages, bodies }) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests;
