@@ -35,6 +35,8 @@ const KINDS: &[&str] = &[
 /// Names of files, settings and metrics that look like codes.
 const NO_CODES: &[&str] = &[
     "consensus.wal",
+    "consensus.peers",
+    "node.toml",
     "validator.key",
     "network.key",
     "rpc.subscriptions",

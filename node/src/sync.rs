@@ -15,6 +15,8 @@ mod finality;
 mod follow;
 mod planner;
 
+pub use apply::{Applied, Refused, apply};
+
 use crate::store::{Store, StoreError};
 use crate::wire::{Ask, Fault, News, Peer};
 use sealpost_ledger::chain::CommittedBlock;

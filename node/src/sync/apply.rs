@@ -3,57 +3,49 @@
 
 use crate::store::{Ahead, Store, StoreError};
 use crate::wire::{EncodedBlock, Fault};
+use rayon::prelude::*;
 use sealpost_ledger::block::Block;
-use sealpost_ledger::chain::{self, CommittedBlock, ReplayError, VerifyError};
+use sealpost_ledger::certificate::{CommitCertificate, VerifiedCertificate};
+use sealpost_ledger::chain::{AuthenticBlock, BareBlock, CommittedBlock, ReplayError, Tip, VerifyError};
+use sealpost_ledger::hash::ValidatorsHash;
 use sealpost_ledger::height::BlockHeight;
 use std::sync::Arc;
 
 /// How far a run held.
 #[derive(Debug)]
-pub(super) struct Applied {
+pub struct Applied {
     /// The blocks that hold; they are on disk.
-    pub(super) committed: Vec<Arc<CommittedBlock>>,
+    pub committed: Vec<Arc<CommittedBlock>>,
     /// Why the next one does not, if so.
-    pub(super) refused: Option<Refused>,
+    pub refused: Option<Refused>,
 }
 
 /// Why a block was not taken.
 #[derive(Debug)]
-pub(super) struct Refused {
-    pub(super) reason: String,
+pub struct Refused {
+    /// In words.
+    pub reason: String,
     /// What whoever brought it did wrong.
-    pub(super) fault: Fault,
+    pub fault: Fault,
 }
 
 /// Verifies and appends a run that follows the store's tip. `proven` is certainly final: blocks out of the
 /// network's retention below it may come without the bodies of their messages, and no others, so that nobody
 /// can make a node miss bodies it should have.
-pub(super) fn apply(
-    store: &Store,
-    blocks: &[EncodedBlock],
-    proven: BlockHeight,
-) -> Result<Applied, StoreError> {
-    let bodiless = store.bodiless_up_to(proven);
-    let mut ahead = Ahead::new(store.clone());
+///
+/// What needs no state (reading, bodies, signatures of transactions and certificates) is done for all blocks
+/// of the run at once on all cores, and takes most of the time; the rest is done block after block.
+pub fn apply(store: &Store, blocks: &[EncodedBlock], proven: BlockHeight) -> Result<Applied, StoreError> {
     let mut tip = store.tip();
+    let bodiless = store.bodiless_up_to(proven);
+    let deciding = tip.validators().hash();
+    let prepare = |encoded| prepare(encoded, &tip, deciding, bodiless);
+    let prepared: Vec<_> = blocks.par_iter().map(prepare).collect();
+    let mut ahead = Ahead::new(store.clone());
     let mut committed = Vec::with_capacity(blocks.len());
     let mut refused = None;
-    for encoded in blocks {
-        let verified = encoded.read().map_err(|e| Stop::Refused(false_block(e)));
-        let verified = verified.and_then(|block| {
-            // A clock decides nothing about the past.
-            if !lacks_bodies(&block) {
-                let verified = chain::verify_block(&tip, &ahead, block, None)?;
-                return verified.commit(encoded.certificate.clone()).map_err(|e| false_block(e).into());
-            }
-            if block.height() > bodiless {
-                let reason = format!("block {} comes without the bodies of its messages", block.height());
-                // Whoever has dropped them since it was asked is no liar.
-                return Err(Stop::Refused(Refused { reason, fault: Fault::NoAnswer }));
-            }
-            Ok(chain::replay_block(&tip, &ahead, block, encoded.certificate.clone())?)
-        });
-        match verified {
+    for block in prepared {
+        match block.map_err(Stop::Refused).and_then(|block| block.follow(&tip, &ahead)) {
             Ok(block) => {
                 ahead.add(block.verified());
                 tip = block.tip().clone();
@@ -70,6 +62,69 @@ pub(super) fn apply(
         ahead.append(&committed, proven)?;
     }
     Ok(Applied { committed, refused })
+}
+
+/// A block of which everything was checked that needs no state.
+struct Prepared {
+    block: Content,
+    certificate: Certificate,
+}
+
+enum Content {
+    Whole(AuthenticBlock),
+    Bare(BareBlock),
+}
+
+enum Certificate {
+    Verified(VerifiedCertificate),
+    /// Of validators that a block of the same run brings: verified when its turn comes.
+    Open(CommitCertificate),
+}
+
+fn prepare(
+    encoded: &EncodedBlock,
+    tip: &Tip,
+    deciding: ValidatorsHash,
+    bodiless: BlockHeight,
+) -> Result<Prepared, Refused> {
+    let genesis = tip.genesis_file();
+    let block = encoded.read().map_err(false_block)?;
+    if lacks_bodies(&block) && block.height() > bodiless {
+        let reason = format!("block {} comes without the bodies of its messages", block.height());
+        // Whoever has dropped them since it was asked is no liar.
+        return Err(Refused { reason, fault: Fault::NoAnswer });
+    }
+    let certificate = encoded.certificate.clone();
+    // The header may lie about its validators; then it doesn't follow.
+    let certificate = if block.header().validators_hash == deciding {
+        let verified = certificate.verify_for(&genesis.chain_id(), tip.validators());
+        Certificate::Verified(verified.map_err(false_block)?)
+    } else {
+        Certificate::Open(certificate)
+    };
+    let block = match lacks_bodies(&block) {
+        true => Content::Bare(BareBlock::verify(block, genesis).map_err(false_block)?),
+        false => Content::Whole(AuthenticBlock::verify(block, genesis).map_err(false_block)?),
+    };
+    Ok(Prepared { block, certificate })
+}
+
+impl Prepared {
+    fn follow(self, tip: &Tip, view: &Ahead) -> Result<CommittedBlock, Stop> {
+        let certificate = match self.certificate {
+            Certificate::Verified(verified) => verified,
+            Certificate::Open(open) => {
+                open.verify_for(&tip.genesis_file().chain_id(), tip.validators()).map_err(false_block)?
+            }
+        };
+        match self.block {
+            // A clock decides nothing about the past.
+            Content::Whole(block) => {
+                block.follow(tip, view, None)?.commit_verified(certificate).map_err(|e| false_block(e).into())
+            }
+            Content::Bare(block) => Ok(block.replay(tip, view, certificate)?),
+        }
+    }
 }
 
 /// Why a run ends before its end.
