@@ -120,10 +120,8 @@ pub enum CertificateError {
         position: u16,
     },
     /// It was verified, but for another network or under other validators.
-    #[error("the certificate was verified on chain {chain} under validators {found}, not under {expected}")]
+    #[error("the certificate was verified for another network, or under validators {found}, not {expected}")]
     Elsewhere {
-        /// The network it was verified for.
-        chain: ChainId,
         /// The validators it was verified under.
         found: ValidatorsHash,
         /// Those that decide the block.
@@ -219,7 +217,7 @@ impl VerifiedCertificate {
         }
         let expected = set.hash();
         if verified_on != *chain || found != expected {
-            return Err(CertificateError::Elsewhere { chain: verified_on, found, expected });
+            return Err(CertificateError::Elsewhere { found, expected });
         }
         Ok(certificate)
     }

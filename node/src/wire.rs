@@ -136,6 +136,17 @@ pub struct AnnouncedSet {
     pub validators: Vec<Validator>,
 }
 
+/// What shows that a block is final to somebody who knows the validators up to some change.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[bincode(crate = "sealpost_ledger::codec")]
+pub struct Proof {
+    /// The changes after the one that is known, [`MAX_CHANGES`] at most. If that many are given there may be
+    /// more, to be asked for anew.
+    pub changes: Vec<AnnouncedSet>,
+    /// The block.
+    pub head: Announcement,
+}
+
 /// A question to one node.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[bincode(crate = "sealpost_ledger::codec")]
@@ -191,13 +202,7 @@ pub enum Response {
     /// The node has too much to do; ask another, or later.
     Busy,
     /// To [`Request::Proof`].
-    Proof {
-        /// The changes after the one that is known, [`MAX_CHANGES`] at most. If that many are given there may
-        /// be more, to be asked for anew.
-        changes: Vec<AnnouncedSet>,
-        /// The last block.
-        head: Announcement,
-    },
+    Proof(Box<Proof>),
 }
 
 /// A final block on its way.

@@ -3,7 +3,7 @@
 use crate::store::{Store, StoreError};
 use crate::wire::{
     AnnouncedSet, Announcement, EncodedBlock, MAX_BLOCKS, MAX_BLOCKS_BYTES, MAX_CHANGES, MAX_IDS, PoolWish,
-    Request, Response,
+    Proof, Request, Response,
 };
 use sealpost_ledger::height::BlockHeight;
 use std::collections::HashMap;
@@ -84,7 +84,7 @@ fn proof(store: &Store, after: BlockHeight) -> Result<Option<Response>, StoreErr
         let Some(at) = announcement(height)? else { break };
         changes.push(AnnouncedSet { at, validators: set.validators().to_vec() });
     }
-    Ok(announcement(head)?.map(|head| Response::Proof { changes, head }))
+    Ok(announcement(head)?.map(|head| Response::Proof(Box::new(Proof { changes, head }))))
 }
 
 /// Asks the mempool; nothing if it is too busy.

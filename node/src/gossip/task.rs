@@ -215,12 +215,12 @@ impl Task {
             BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
                 self.on_identified(peer_id, info);
             }
-            BehaviourEvent::Ping(ping::Event { peer, connection, result: Err(error) }) => {
-                // A peer that does not answer keeps a place that another could have.
-                if !matches!(error, ping::Failure::Unsupported) {
-                    tracing::debug!(%peer, %error, "peer does not answer pings");
-                    self.swarm.close_connection(connection);
-                }
+            // A peer that does not answer keeps a place that another could have.
+            BehaviourEvent::Ping(ping::Event { peer, connection, result: Err(error) })
+                if !matches!(error, ping::Failure::Unsupported) =>
+            {
+                tracing::debug!(%peer, %error, "peer does not answer pings");
+                self.swarm.close_connection(connection);
             }
             BehaviourEvent::Kad(kad::Event::RoutablePeer { peer, address }) => {
                 let Some(remote) = self.connected.values().map(|c| c.address.clone()).next() else { return };

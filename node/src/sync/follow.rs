@@ -6,7 +6,7 @@ use super::finality::Finality;
 use super::planner::{Planner, Question, Run};
 use super::{Mode, Progress, SyncError, Wiring};
 use crate::store::{Store, StoreError};
-use crate::wire::{Ask, Fault, MAX_CHANGES, News, Peer, Request, Response, Verdict};
+use crate::wire::{Ask, Fault, MAX_CHANGES, News, Peer, Proof, Request, Response, Verdict};
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
@@ -253,8 +253,8 @@ impl Follower {
         }
     }
     fn on_proof(&mut self, peer: &Peer, response: Option<Response>) {
-        let (changes, head) = match response {
-            Some(Response::Proof { changes, head }) if changes.len() <= MAX_CHANGES => (changes, head),
+        let Proof { changes, head } = match response {
+            Some(Response::Proof(proof)) if proof.changes.len() <= MAX_CHANGES => *proof,
             Some(Response::Busy) | None => return,
             Some(_) => return self.blame(peer, Fault::Malformed),
         };

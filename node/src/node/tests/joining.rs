@@ -131,10 +131,12 @@ async fn a_forged_proof_is_blamed_and_nothing_is_taken_without_bodies() {
     let dir = TempDir::new().unwrap();
     let store = open(&dir, &chain, false);
     let forge = |_: &Peer, _: &Request, response| match response {
-        Response::Proof { mut changes, head } => {
+        Response::Proof(mut proof) => {
             // The forger hands over its own set under the signatures of another one.
-            changes[0].validators[0].power = 1_000;
-            Response::Proof { changes, head }
+            for validator in proof.changes.iter_mut().flat_map(|change| &mut change.validators) {
+                validator.power = 1_000;
+            }
+            Response::Proof(proof)
         }
         response => response,
     };
