@@ -95,8 +95,7 @@ impl Server {
     /// Starts the node of a home, on free ports.
     pub fn node(home: &Path) -> Self {
         let mesh = "/ip4/127.0.0.1/tcp/0";
-        let args =
-            ["run", "--rpc", "127.0.0.1:0", "--metrics", "off", "--p2p", "off", "--consensus", mesh];
+        let args = ["run", "--rpc", "127.0.0.1:0", "--metrics", "off", "--p2p", "off", "--consensus", mesh];
         Self::start("sealpost-node", home, &args, &home.join("node.log"))
     }
     /// A field of what it said.

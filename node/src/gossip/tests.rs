@@ -177,7 +177,9 @@ async fn what_was_missed_while_away_is_asked_for_on_connecting() {
     let mut late = Swarm::start(2, ANY, &[&holder.listen]).await;
     let missed = message(5);
     let id = missed.transaction.id();
-    let PoolWish::Ids(reply) = within(holder.pool.recv()).await.unwrap() else { panic!("ids are wanted first") };
+    let PoolWish::Ids(reply) = within(holder.pool.recv()).await.unwrap() else {
+        panic!("ids are wanted first")
+    };
     reply.send(vec![id]).unwrap();
     loop {
         match within(late.pool.recv()).await.unwrap() {
@@ -309,8 +311,11 @@ async fn two_nodes_behind_routers_talk_through_one_that_relays() {
     .await;
     let hidden = Swarm::start_with(2, ANY, &[&relay.listen], |c| c.nat = true).await;
     relay.until_peers(1).await;
-    let through: Multiaddr =
-        relay.listen.clone().with(Protocol::P2pCircuit).with(Protocol::P2p(identity(2).public().to_peer_id()));
+    let through: Multiaddr = relay
+        .listen
+        .clone()
+        .with(Protocol::P2pCircuit)
+        .with(Protocol::P2p(identity(2).public().to_peer_id()));
     let mut caller = Swarm::start_with(3, ANY, &[&through], |c| {
         c.nat = true;
         c.limits.outgoing = 0;
