@@ -5,6 +5,7 @@ mod demo;
 mod errors;
 mod faults;
 mod interop;
+mod lab;
 mod main_job;
 mod merkle;
 mod schemas;
