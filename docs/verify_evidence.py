@@ -483,8 +483,12 @@ def main():
     if len(sys.argv) != 3:
         print(__doc__)
         return 2
-    with open(sys.argv[1], "rb") as file:
-        genesis = read_genesis(file.read())
+    try:
+        with open(sys.argv[1], "rb") as file:
+            genesis = read_genesis(file.read())
+    except (KeyError, TypeError, ValueError) as error:
+        print(f"{sys.argv[1]}: not a genesis file ({error!r}); it is the first argument")
+        return 2
     with open(sys.argv[2], "rb") as file:
         data = file.read()
     try:

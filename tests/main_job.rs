@@ -152,6 +152,9 @@ fn look_at(world: &World, id: &str) {
         assert!(page.contains(words), "{words} is missing in {page}");
     }
     assert!(!page.contains("http://") && !page.contains("https://"), "the page names another place: {page}");
+    let (_, page) = get(&format!("{url}/validators"));
+    assert!(page.contains("1 in office, with power 1 together"), "{page}");
+    assert!(page.contains("This node has recorded none"), "{page}");
     let (head, _) = get(&format!("{url}/search?q={id}"));
     assert!(head.contains(&format!("location: /tx/{id}")), "{head}");
     let (_, home) = get(&format!("{url}/"));

@@ -5,8 +5,9 @@ use jsonrpsee::core::ClientError;
 use jsonrpsee::http_client::{HttpClient, HttpClientBuilder};
 use sealpost_api::verify::{self, VerifyError};
 use sealpost_api::{
-    ApiError, BlockId, BlockPage, BundleHistory, Category, CertificateView, FinalTransaction, MailboxQuery,
-    MailboxSide, NodeStatus, Order, SealedHeader, SealpostRpcClient,
+    ApiError, BlockId, BlockPage, BundleHistory, Category, CertificateView, EquivocationView,
+    FinalTransaction, MailboxQuery, MailboxSide, NodeStatus, Order, SealedHeader, SealpostRpcClient,
+    Validators,
 };
 use sealpost_ledger::address::Address;
 use sealpost_ledger::block::Header;
@@ -14,6 +15,7 @@ use sealpost_ledger::genesis::Genesis;
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::transaction::SignedTransaction;
+use sealpost_ledger::validator::{Validator, ValidatorSet};
 use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
@@ -51,6 +53,24 @@ pub(crate) struct Proven {
     pub(crate) found: FinalTransaction,
     pub(crate) transaction: SignedTransaction,
     pub(crate) header: Header,
+}
+
+/// An equivocation, and whether both signatures were checked.
+pub(crate) struct Witnessed {
+    pub(crate) view: EquivocationView,
+    pub(crate) proven: bool,
+}
+
+/// A page of equivocations.
+pub(crate) struct Equivocations {
+    pub(crate) entries: Vec<Witnessed>,
+    pub(crate) next: Option<u64>,
+}
+
+/// The validators told, if they form a set.
+fn set_of(told: &Validators) -> Option<ValidatorSet> {
+    let validators = told.validators.iter().map(|v| Validator { key: v.public_key, power: v.power });
+    ValidatorSet::new(validators.collect()).ok()
 }
 
 impl Reader {
@@ -93,6 +113,46 @@ impl Reader {
     }
     pub(crate) async fn certificate(&self, block: BlockId) -> Result<CertificateView, ReadError> {
         self.ask(self.client.chain_certificate(block)).await
+    }
+    /// The validators that decide the next block, as the last verified header names them.
+    pub(crate) async fn validators(&self) -> Result<Validators, ReadError> {
+        let height = self.status().await?.height;
+        let told = self.ask(self.client.chain_validators(Some(height.saturating_add(1)))).await?;
+        let expected = match height {
+            BlockHeight::GENESIS => self.genesis().await?.validators().hash(),
+            height => {
+                let sealed = self.ask(self.client.chain_header(BlockId::Height(height))).await?;
+                self.verify_header(&sealed).await?.next_validators_hash
+            }
+        };
+        match set_of(&told) {
+            Some(set) if set.hash() == expected => Ok(told),
+            _ => {
+                let what = format!("the validators of block {}", told.height);
+                Err(ReadError::Untrusted { what, source: VerifyError::OtherEntry })
+            }
+        }
+    }
+    /// A page of equivocations, those of validators in office verified.
+    pub(crate) async fn equivocations(
+        &self,
+        after: Option<u64>,
+        in_office: &Validators,
+    ) -> Result<Equivocations, ReadError> {
+        let page = self.ask(self.client.chain_equivocations(after, None)).await?;
+        let (genesis, set) = (self.genesis().await?, set_of(in_office));
+        let mut entries = Vec::with_capacity(page.entries.len());
+        for view in page.entries {
+            let known = set.as_ref().filter(|set| set.find(&view.validator).is_some());
+            if let Some(set) = known {
+                verify::verify_equivocation(&view, &genesis, set).map_err(|source| ReadError::Untrusted {
+                    what: format!("equivocation {}", view.number),
+                    source,
+                })?;
+            }
+            entries.push(Witnessed { proven: known.is_some(), view });
+        }
+        Ok(Equivocations { entries, next: page.next.filter(|_| page.more) })
     }
     pub(crate) async fn transaction(&self, id: &TransactionId) -> Result<Proven, ReadError> {
         let found = self.ask(self.client.tx_get(*id)).await?;

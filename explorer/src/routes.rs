@@ -6,6 +6,7 @@ mod home;
 mod message;
 mod plain;
 mod search;
+mod validators;
 
 use crate::reader::Reader;
 use crate::{PATIENCE, assets, headers};
@@ -24,6 +25,7 @@ pub(crate) fn router(reader: Reader) -> Router {
         .route("/message/{id}/evidence", get(message::evidence))
         .route("/tx/{id}", get(message::transaction))
         .route("/address/{address}", get(address::address))
+        .route("/validators", get(validators::validators))
         .route("/search", get(search::search))
         .route("/glossary", get(plain::glossary))
         .route("/about", get(plain::about))

@@ -21,6 +21,8 @@ async fn every_answer_is_strict_and_an_absent_node_is_said_plainly() {
         ("/", 503),
         ("/blocks", 503),
         ("/block/1", 503),
+        ("/validators", 503),
+        ("/validators?after=x", 400),
         ("/block/nonsense", 400),
         ("/message/nonsense", 400),
         ("/tx/%3Cscript%3E", 400),

@@ -2,7 +2,9 @@
 //! bodies of its messages. A block that was read from outside is only well-formed: its links, roots and
 //! signatures are checked by [`chain`](crate::chain).
 
-use crate::codec::{Decode, DecodeError, Encode, MAX_BYTES, de, decode, enc, encode, error};
+use crate::codec::{
+    Decode, DecodeError, Encode, MAX_BYTES, de, decode, enc, encode, error, impl_borrow_decode,
+};
 use crate::hash::{BlockHash, ChainId, HistoryRoot, StateRoot, Tag, TransactionRoot, ValidatorsHash, tagged};
 use crate::height::BlockHeight;
 use crate::merkle::{self, Node, leaf_hash};
@@ -141,6 +143,8 @@ impl<C> Decode<C> for Body {
         Vec::<u8>::decode(decoder).map(Body::new)
     }
 }
+
+impl_borrow_decode!(Body);
 
 impl Encode for Block {
     fn encode<E: enc::Encoder>(&self, encoder: &mut E) -> Result<(), error::EncodeError> {

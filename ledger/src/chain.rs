@@ -265,9 +265,23 @@ pub fn verify_block<V: LedgerView>(
     now_ms: Option<u64>,
 ) -> Result<VerifiedBlock, VerifyError> {
     check_header(tip, &block, now_ms)?;
+    let messages = block.transactions().iter().filter(|t| t.message().is_some()).count();
+    if messages != block.bodies().len() {
+        return Err(BlockError::Bodies { messages, bodies: block.bodies().len() }.into());
+    }
     let candidates = block.with_bodies().map(|(t, body)| (t.clone(), body.cloned())).collect();
     let verified = verify_all(candidates, &tip.genesis)
         .map_err(|(index, source)| BlockError::Transaction { index, source })?;
+    execute(tip, view, block, &verified)
+}
+
+/// Runs a block's transactions and compares the state they make with the one its header names.
+fn execute<V: LedgerView>(
+    tip: &Tip,
+    view: &V,
+    block: Block,
+    verified: &[VerifiedTransaction],
+) -> Result<VerifiedBlock, VerifyError> {
     let mut execution = Execution::new(tip, view);
     for (index, transaction) in verified.iter().enumerate() {
         execution.add(transaction).map_err(|rejection| match rejection {
@@ -310,10 +324,6 @@ fn check_header(tip: &Tip, block: &Block, now_ms: Option<u64>) -> Result<(), Blo
     }
     let count = u32::try_from(block.transactions().len()).unwrap_or(u32::MAX);
     expect("transaction_count", header.transaction_count, count)?;
-    let messages = block.transactions().iter().filter(|t| t.message().is_some()).count();
-    if messages != block.bodies().len() {
-        return Err(BlockError::Bodies { messages, bodies: block.bodies().len() });
-    }
     expect("tx_root", header.tx_root, transaction_root(&block.leaves()))?;
     expect("history_root", header.history_root, HistoryRoot::from_bytes(tip.history.root()))?;
     expect("validators_hash", header.validators_hash, tip.validators.hash())?;
@@ -417,6 +427,9 @@ impl CommittedBlock {
         &self.verified.tip
     }
 }
+
+mod replay;
+pub use replay::{ReplayError, replay_block};
 
 #[cfg(test)]
 mod tests;

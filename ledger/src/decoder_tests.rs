@@ -5,9 +5,11 @@
 
 use crate::address::Address;
 use crate::block::{Block, Header};
-use crate::certificate::CommitCertificate;
+use crate::certificate::{CommitCertificate, VoteKind};
 use crate::chain::TipRecord;
 use crate::codec::{Decode, Encode, MAX_BYTES, decode, encode};
+use crate::equivocation::{Equivocation, SignedProposal, SignedVote};
+use crate::hash::BlockHash;
 use crate::height::BlockHeight;
 use crate::key_bundle::{KeyBundle, Revoke};
 use crate::membership::{Designate, MemberChange, MemberStatus, ValidatorsChange};
@@ -75,6 +77,18 @@ fn transactions() -> Vec<SignedTransaction> {
     payloads.into_iter().map(|payload| chain.sign(ALICE, payload)).collect()
 }
 
+fn equivocations() -> [Equivocation; 2] {
+    let (validator, signature) = (*address(ALICE).key(), Signature::from_bytes([3; 64]));
+    let [one, two] = [1, 2].map(|n| BlockHash::from_bytes([n; 32]));
+    let votes = [None, Some(one)].map(|block| SignedVote { block, signature });
+    let proposal = |block, valid_round| SignedProposal { block, valid_round, signature };
+    let proposals = [proposal(one, None), proposal(two, Some(0))];
+    [
+        Equivocation::votes(validator, BlockHeight::FIRST, 1, VoteKind::Precommit, votes),
+        Equivocation::proposals(validator, BlockHeight::FIRST, 0, proposals),
+    ]
+}
+
 static KINDS: LazyLock<Vec<Kind>> = LazyLock::new(|| {
     let (chain, evidence) = story();
     let blocks: Vec<_> = chain.blocks.iter().map(|block| block.block().as_ref().clone()).collect();
@@ -95,6 +109,7 @@ static KINDS: LazyLock<Vec<Kind>> = LazyLock::new(|| {
         kind::<Header>("header", &headers),
         kind::<Block>("block", &blocks),
         kind::<CommitCertificate>("certificate", &certificates),
+        kind::<Equivocation>("equivocation", &equivocations()),
         kind::<StateKey>("state key", &keys),
         kind::<StateRecord>("state record", &records),
         kind::<BundleRecord>("bundle record", &bundles),

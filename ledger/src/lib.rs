@@ -31,6 +31,7 @@ pub mod chain;
 pub mod codec;
 #[cfg(test)]
 mod decoder_tests;
+pub mod equivocation;
 pub mod evidence;
 pub mod execution;
 pub mod genesis;

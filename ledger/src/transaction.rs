@@ -3,7 +3,7 @@
 //! Whether it may enter a given block is the chain's question: expiry, postage, repetition, receipts.
 
 use crate::address::Address;
-use crate::codec::{Decode, DecodeError, Encode, de, decode, enc, encode, error};
+use crate::codec::{Decode, DecodeError, Encode, de, decode, enc, encode, error, impl_borrow_decode};
 use crate::genesis::Genesis;
 use crate::hash::{ChainId, Tag, TransactionId, tagged};
 use crate::height::BlockHeight;
@@ -129,6 +129,8 @@ impl<C> Decode<C> for SignedTransaction {
     }
 }
 
+impl_borrow_decode!(SignedTransaction);
+
 impl SignedTransaction {
     /// Joins a transaction with a signature made elsewhere.
     pub fn new(transaction: Transaction, signature: Signature) -> Self {
@@ -191,6 +193,19 @@ impl SignedTransaction {
     }
     /// Everything [`verify`](Self::verify) checks but the signature. Returns the bytes it is charged for.
     fn check(&self, body: Option<&Body>, genesis: &Genesis) -> Result<usize, TransactionError> {
+        let bytes = self.check_header(genesis)?;
+        match self.message() {
+            Some(message) => check_body(message, body)?,
+            None if body.is_some() => {
+                return Err(TransactionError::UnexpectedBody { kind: self.payload().kind() });
+            }
+            None => {}
+        }
+        Ok(bytes)
+    }
+    /// Everything but signature and body. Returns the bytes it is charged for: a message's header says how
+    /// long its body is.
+    fn check_header(&self, genesis: &Genesis) -> Result<usize, TransactionError> {
         let Transaction { version, chain, payload, .. } = &self.transaction;
         if *version != TRANSACTION_VERSION {
             return Err(TransactionError::Version { version: *version });
@@ -199,25 +214,24 @@ impl SignedTransaction {
             return Err(TransactionError::OtherChain { found: *chain, expected: genesis.chain_id() });
         }
         match payload {
-            Payload::Message(message) => check_message(message, body, genesis)?,
+            Payload::Message(message) => check_message(message, genesis)?,
             Payload::KeyBundle(bundle) => check_bundle(bundle)?,
             Payload::Receipt(_) => {}
             Payload::Revoke(_) | Payload::Designate(_) | Payload::Validators(_) | Payload::Member(_) => {
                 return Err(TransactionError::NotActive { kind: payload.kind() });
             }
         }
-        if self.message().is_none() && body.is_some() {
-            return Err(TransactionError::UnexpectedBody { kind: payload.kind() });
-        }
         let header = encode(self).len();
         if header > MAX_TRANSACTION_BYTES {
             return Err(TransactionError::TooLong { length: header });
         }
-        Ok(header.saturating_add(body.map_or(0, |b| b.as_bytes().len())))
+        let body =
+            self.message().map_or(0, |message| usize::try_from(message.body_length).unwrap_or(usize::MAX));
+        Ok(header.saturating_add(body))
     }
 }
 
-fn check_message(message: &Message, body: Option<&Body>, genesis: &Genesis) -> Result<(), TransactionError> {
+fn check_message(message: &Message, genesis: &Genesis) -> Result<(), TransactionError> {
     let limits = genesis.limits();
     let slots = message.slots.len();
     if slots == 0 || slots > usize::from(limits.slots) {
@@ -245,11 +259,16 @@ fn check_message(message: &Message, body: Option<&Body>, genesis: &Genesis) -> R
             return Err(TransactionError::RepeatedRecipient { slot: number });
         }
     }
-    let body = body.ok_or(TransactionError::BodyMissing)?;
-    let length = body.as_bytes().len();
-    if length > usize::try_from(limits.body_bytes).unwrap_or(usize::MAX) {
+    if message.body_length > limits.body_bytes {
+        let length = usize::try_from(message.body_length).unwrap_or(usize::MAX);
         return Err(TransactionError::BodyTooLong { length, limit: limits.body_bytes });
     }
+    Ok(())
+}
+
+fn check_body(message: &Message, body: Option<&Body>) -> Result<(), TransactionError> {
+    let body = body.ok_or(TransactionError::BodyMissing)?;
+    let length = body.as_bytes().len();
     if u64::from(message.body_length) != length as u64 || body.hash() != message.body_hash {
         return Err(TransactionError::OtherBody);
     }
@@ -318,7 +337,26 @@ pub fn verify_all(
             Ok(VerifiedTransaction { transaction, body, bytes })
         })
         .collect();
-    let checked: Vec<VerifiedTransaction> = checked.into_iter().collect::<Result<_, _>>()?;
+    verify_signatures(checked.into_iter().collect::<Result<_, _>>()?)
+}
+
+/// Verifies the transactions of a final block whose bodies are not kept any more: its certificate vouches
+/// for those. For the chain's own use: anywhere else a verified message has its body.
+pub(crate) fn verify_headers(
+    transactions: Vec<SignedTransaction>,
+    genesis: &Genesis,
+) -> Result<Vec<VerifiedTransaction>, (usize, TransactionError)> {
+    let checked = transactions.into_iter().enumerate().map(|(index, transaction)| {
+        let bytes = transaction.check_header(genesis).map_err(|e| (index, e))?;
+        Ok(VerifiedTransaction { transaction, body: None, bytes })
+    });
+    verify_signatures(checked.collect::<Result<_, _>>()?)
+}
+
+fn verify_signatures(
+    checked: Vec<VerifiedTransaction>,
+) -> Result<Vec<VerifiedTransaction>, (usize, TransactionError)> {
+    use rayon::prelude::*;
     let bad = checked.par_chunks(BATCH).enumerate().find_map_first(|(chunk, members)| {
         let batch: Vec<Signed> = members.iter().map(|t| t.transaction.signed()).collect();
         let BadBatch { index } = verify_batch(&batch).err()?;

@@ -22,6 +22,9 @@ pub struct NodeSettings {
     /// Multiaddresses of the other validators.
     #[config(default = [])]
     pub peers: Vec<String>,
+    /// Keeps the bodies of all messages, also those older than the network's retention.
+    #[config(env = "SEALPOST_ARCHIVE", default = false)]
+    pub archive: bool,
     /// Bounds of what waits for a block.
     #[config(nested)]
     pub mempool: MempoolSettings,

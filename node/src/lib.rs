@@ -3,6 +3,7 @@
 pub mod cli;
 pub mod config;
 pub mod consensus;
+pub mod gossip;
 pub mod home;
 pub mod identity;
 pub mod mempool;
@@ -10,3 +11,5 @@ pub mod metrics;
 pub mod node;
 pub mod rpc;
 pub mod store;
+pub mod sync;
+pub mod wire;

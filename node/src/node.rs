@@ -16,7 +16,7 @@ use crate::consensus::{self, ConsensusError, ConsensusHandle};
 use crate::mempool::{Mempool, MempoolLimits};
 use crate::metrics::{self, MetricsError};
 use crate::rpc::{self, PoolSizes, RpcError, RpcHandle};
-use crate::store::{Recovery, Store, StoreError};
+use crate::store::{Recovery, Store, StoreError, StoreOptions};
 use sealpost_ledger::genesis::Genesis;
 use sealpost_ledger::signature::SigningKey;
 use std::future::Future;
@@ -40,6 +40,8 @@ pub struct Config {
     pub genesis: Arc<Genesis>,
     /// Folder of the store.
     pub data: PathBuf,
+    /// Whether all bodies are kept, whatever the genesis says of retention.
+    pub archive: bool,
     /// File of the engine's log of votes.
     pub wal: PathBuf,
     /// The node's name among its peers' logs.
@@ -103,7 +105,8 @@ impl Node {
             return Err(NodeError::NotAValidator);
         }
         let (genesis, data) = (genesis.clone(), data.clone());
-        let opened = tokio::task::spawn_blocking(move || Store::open(&data, genesis)).await;
+        let options = StoreOptions { archive: config.archive, ..StoreOptions::default() };
+        let opened = tokio::task::spawn_blocking(move || Store::open(&data, genesis, options)).await;
         let (store, recovery) = opened.map_err(|error| NodeError::Task(error.to_string()))??;
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();

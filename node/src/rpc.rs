@@ -3,6 +3,7 @@
 
 mod chain;
 mod directory;
+mod equivocation;
 mod evidence;
 mod metering;
 mod methods;

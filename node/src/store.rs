@@ -5,14 +5,21 @@
 //! process holds the directory. After an error of the disk the store refuses to go on: what the disk kept
 //! is known only after opening it again.
 
+mod ahead;
+#[cfg(test)]
+mod batch_tests;
 mod check;
 #[cfg(test)]
 mod crash_tests;
 mod directory;
+mod equivocations;
 mod frame;
 mod index;
 mod journal;
 mod proposals;
+mod pruning;
+#[cfg(test)]
+mod pruning_tests;
 mod record;
 mod recovery;
 mod stream;
@@ -22,12 +29,16 @@ mod testing;
 mod tests;
 mod view;
 
+pub use ahead::Ahead;
 pub use check::{CheckError, CheckReport, check};
 pub use directory::FORMAT;
+pub use equivocations::{MAX_EQUIVOCATIONS, Recorded};
 pub use index::{Cursor, Entry, Order};
 pub use recovery::{RebuildReason, Recovery};
 
+use bytes::Bytes;
 use directory::Directory;
+use equivocations::Equivocations;
 use index::{Index, Mailbox};
 use journal::Journal;
 use proposals::Proposals;
@@ -35,6 +46,7 @@ use sealpost_ledger::address::Address;
 use sealpost_ledger::block::{Block, Header};
 use sealpost_ledger::certificate::CommitCertificate;
 use sealpost_ledger::chain::{CommittedBlock, Tip};
+use sealpost_ledger::equivocation::Equivocation;
 use sealpost_ledger::genesis::Genesis;
 use sealpost_ledger::hash::{BlockHash, ChainId, TransactionId};
 use sealpost_ledger::height::BlockHeight;
@@ -114,6 +126,12 @@ pub enum StoreError {
         /// Height of the tip.
         tip: BlockHeight,
     },
+    /// A block that was run again without its bodies is nothing to append.
+    #[error("block {height} comes without the bodies of its messages")]
+    Bodiless {
+        /// Height of the block.
+        height: BlockHeight,
+    },
     /// Too long for a record.
     #[error("a record of {length} bytes, the limit is {limit}")]
     TooLong {
@@ -153,6 +171,45 @@ pub struct Located {
     pub transaction: SignedTransaction,
 }
 
+/// How a store is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoreOptions {
+    /// Keeps all bodies, whatever the genesis says of retention.
+    pub archive: bool,
+    /// A file of the journal that has grown beyond this is followed by a new one.
+    pub segment_bytes: u64,
+}
+
+/// A file of the journal that has grown beyond this is followed by a new one, unless told otherwise.
+const SEGMENT_BYTES: u64 = 256 * 1024 * 1024;
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self { archive: false, segment_bytes: SEGMENT_BYTES }
+    }
+}
+
+/// The body of a message, or why there is none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FoundBody {
+    /// Here it is.
+    Kept(Body),
+    /// The message is final, and its body is older than this node keeps bodies.
+    Pruned,
+    /// No final message has that id.
+    Unknown,
+}
+
+impl FoundBody {
+    /// The body, if it is kept.
+    pub fn kept(self) -> Option<Body> {
+        match self {
+            FoundBody::Kept(body) => Some(body),
+            FoundBody::Pruned | FoundBody::Unknown => None,
+        }
+    }
+}
+
 /// How much the store holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sizes {
@@ -171,23 +228,35 @@ struct Inner {
     tip: RwLock<Tip>,
     journal: RwLock<Journal>,
     proposals: Mutex<Proposals>,
+    equivocations: Mutex<Equivocations>,
     failure: Mutex<Option<String>>,
+    /// Blocks whose bodies are kept; all if there is no number.
+    retention: Option<u64>,
     index: Index,
     _directory: Directory,
 }
 
 impl Store {
     /// Opens the data directory, making it if need be, and brings it into order.
-    pub fn open(dir: &Path, genesis: Arc<Genesis>) -> Result<(Self, Recovery), StoreError> {
+    pub fn open(
+        dir: &Path,
+        genesis: Arc<Genesis>,
+        options: StoreOptions,
+    ) -> Result<(Self, Recovery), StoreError> {
         let directory = Directory::open(dir, genesis.chain_id())?;
-        let journal = Journal::open(&directory.journal(), stream::TornEnd::Cut)?;
+        directory.upgrade(genesis.chain_id())?;
+        let retention = Some(genesis.retention_blocks()).filter(|blocks| *blocks > 0 && !options.archive);
+        let journal = Journal::open(&directory.journal(), options.segment_bytes, stream::TornEnd::Cut)?;
         let (index, tip, recovery) = recovery::open_index(&directory.index(), &journal, &genesis)?;
         let proposals = Proposals::open(&directory.journal(), tip.height())?;
+        let equivocations = Equivocations::open(&directory.journal(), stream::TornEnd::Cut)?;
         let inner = Inner {
             tip: RwLock::new(tip),
             journal: RwLock::new(journal),
             proposals: Mutex::new(proposals),
+            equivocations: Mutex::new(equivocations),
             failure: Mutex::new(None),
+            retention,
             index,
             _directory: directory,
         };
@@ -198,9 +267,16 @@ impl Store {
     /// # Errors
     /// After [`StoreError::Io`] or [`StoreError::Fatal`] the store refuses everything: stop the node.
     pub fn append(&self, block: &CommittedBlock) -> Result<(), StoreError> {
-        self.check_alive()?;
-        let result = self.append_unguarded(block);
-        self.note_failure(result)
+        self.append_all(&[block])
+    }
+    /// Takes in a run of final blocks, each the child of the one before, with one sync for all: for
+    /// catching up. They are durable when this returns; after a crash in between, a beginning of the run
+    /// is there. [`Ahead`] is the view to verify the later ones of a run on.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append). A run that does not follow the tip is refused as a whole.
+    pub fn append_many(&self, blocks: &[Arc<CommittedBlock>]) -> Result<(), StoreError> {
+        self.append_all(&blocks.iter().map(Arc::as_ref).collect::<Vec<_>>())
     }
     /// Keeps a proposed block. It is durable when this returns; a vote for it may leave only then.
     pub fn put_proposal(&self, block: &Block) -> Result<(), StoreError> {
@@ -219,6 +295,20 @@ impl Store {
     pub fn proposals_at(&self, height: BlockHeight) -> Vec<Block> {
         self.pending().at(height)
     }
+    /// Keeps an equivocation that was verified. It is durable when this returns.
+    pub fn put_equivocation(&self, equivocation: &Equivocation) -> Result<Recorded, StoreError> {
+        self.check_alive()?;
+        let result = self.recorded().put(equivocation);
+        self.note_failure(result)
+    }
+    /// Recorded equivocations after a number, each with its own; the first has number 1.
+    pub fn equivocations(&self, after: u64, limit: usize) -> Vec<(u64, Equivocation)> {
+        self.recorded().after(after, limit)
+    }
+    /// How many equivocations are recorded.
+    pub fn equivocation_count(&self) -> usize {
+        self.recorded().count()
+    }
     /// The end of the chain.
     pub fn tip(&self) -> Tip {
         self.0.tip.read().unwrap_or_else(PoisonError::into_inner).clone()
@@ -228,16 +318,39 @@ impl Store {
         let record = self.journal().record(height)?;
         Ok(record.map(|record| (record.header, record.certificate)))
     }
-    /// A block with its bodies.
+    /// A block with its bodies; nothing if they are not kept any more.
     pub fn block(&self, height: BlockHeight) -> Result<Option<Block>, StoreError> {
         Ok(self.journal().block(height)?.map(|(block, _)| block))
     }
-    /// A block with its bodies and its certificate, as another node needs it to catch up.
+    /// A block with its bodies and its certificate, as another node needs it to catch up;
+    /// nothing if its bodies are not kept any more.
     pub fn certified_block(
         &self,
         height: BlockHeight,
     ) -> Result<Option<(Block, CommitCertificate)>, StoreError> {
         self.journal().block(height)
+    }
+    /// Encoded blocks with their certificates from a height on, for a peer that catches up: at most
+    /// `max_blocks`, and no more once they reach `max_bytes` together. The first is given whatever its size.
+    pub fn blocks(
+        &self,
+        from: BlockHeight,
+        max_blocks: usize,
+        max_bytes: usize,
+    ) -> Result<Vec<(Bytes, CommitCertificate)>, StoreError> {
+        let (mut found, mut bytes, mut height) = (Vec::new(), 0_usize, from);
+        while found.len() < max_blocks {
+            // The lock is taken for each block anew: a long answer must not hold up the next block.
+            let Some((block, certificate)) = self.certified_block(height)? else { break };
+            let encoded = Bytes::from(block.to_bytes());
+            bytes = bytes.saturating_add(encoded.len());
+            if bytes > max_bytes && !found.is_empty() {
+                break;
+            }
+            found.push((encoded, certificate));
+            height = height.saturating_add(1);
+        }
+        Ok(found)
     }
     /// Height of a final block.
     pub fn height_of(&self, block: &BlockHash) -> Result<Option<BlockHeight>, StoreError> {
@@ -257,16 +370,26 @@ impl Store {
         }
     }
     /// The body of a final message.
-    pub fn body(&self, id: &TransactionId) -> Result<Option<Body>, StoreError> {
-        let Some(place) = self.index().transaction(id)? else { return Ok(None) };
-        let Some(part) = place.body else { return Ok(None) };
-        let Some(located) = self.transaction(id)? else { return Ok(None) };
+    pub fn body(&self, id: &TransactionId) -> Result<FoundBody, StoreError> {
+        let Some(place) = self.index().transaction(id)? else { return Ok(FoundBody::Unknown) };
+        let Some(part) = place.body else { return Ok(FoundBody::Unknown) };
+        let Some(located) = self.transaction(id)? else { return Ok(FoundBody::Unknown) };
         let journal = self.journal();
-        let Some(body) = journal.body(place.height, part)? else { return Ok(None) };
+        let Some(body) = journal.body(place.height, part)? else { return Ok(FoundBody::Pruned) };
         if located.transaction.message().is_none_or(|message| message.body_hash != body.hash()) {
             return Err(journal.damaged(place.height, format!("the body of message {id}")));
         }
-        Ok(Some(body))
+        Ok(FoundBody::Kept(body))
+    }
+    /// The lowest height from which on all bodies are kept.
+    pub fn oldest_body_height(&self) -> BlockHeight {
+        self.journal().dropped().saturating_add(1)
+    }
+    /// Drops the bodies that are out of retention now, as far as whole files are. Returns whether any went.
+    pub fn prune(&self) -> Result<bool, StoreError> {
+        self.check_alive()?;
+        let Some(retention) = self.0.retention else { return Ok(false) };
+        self.0.journal.write().unwrap_or_else(PoisonError::into_inner).drop_old_bodies(retention)
     }
     /// The transactions of a block.
     pub fn transactions(&self, height: BlockHeight) -> Result<Option<Vec<SignedTransaction>>, StoreError> {
@@ -333,18 +456,39 @@ impl Store {
         Sizes { headers_bytes, bodies_bytes }
     }
 
-    fn append_unguarded(&self, block: &CommittedBlock) -> Result<(), StoreError> {
+    fn append_all(&self, blocks: &[&CommittedBlock]) -> Result<(), StoreError> {
+        self.check_alive()?;
+        let result = self.append_unguarded(blocks);
+        self.note_failure(result)
+    }
+    fn append_unguarded(&self, blocks: &[&CommittedBlock]) -> Result<(), StoreError> {
         let mut journal = self.0.journal.write().unwrap_or_else(PoisonError::into_inner);
-        let tip = self.tip();
-        let (found, parent) = (block.block().height(), block.block().header().parent);
-        if found != tip.next_height() || parent != tip.block() {
-            return Err(StoreError::NotNext { found, tip: tip.height() });
+        let mut tip = &self.tip();
+        for block in blocks {
+            let (found, parent) = (block.block().height(), block.block().header().parent);
+            if found != tip.next_height() || parent != tip.block() {
+                return Err(StoreError::NotNext { found, tip: tip.height() });
+            }
+            let messages = block.block().transactions().iter().filter(|t| t.message().is_some()).count();
+            if messages != block.block().bodies().len() {
+                return Err(StoreError::Bodiless { height: found });
+            }
+            tip = block.tip();
         }
-        let written = journal.append(block.block(), block.certificate())?;
-        self.index().commit(block, &written).map_err(StoreError::fatal)?;
-        *self.0.tip.write().unwrap_or_else(PoisonError::into_inner) = block.tip().clone();
+        let parts = blocks.iter().map(|block| (block.block().as_ref(), block.certificate()));
+        let written = journal.append(parts)?;
+        for (block, written) in blocks.iter().zip(&written) {
+            self.index().commit(block, written).map_err(StoreError::fatal)?;
+            *self.0.tip.write().unwrap_or_else(PoisonError::into_inner) = block.tip().clone();
+        }
+        if let Some(retention) = self.0.retention
+            && let Err(error) = journal.drop_old_bodies(retention)
+        {
+            // The blocks are safe. What could not be deleted is tried again on the next start.
+            tracing::warn!(%error, "bodies out of retention could not be dropped");
+        }
         drop(journal);
-        self.pending().drop_decided(found)
+        self.pending().drop_decided(tip.height())
     }
     fn check_alive(&self) -> Result<(), StoreError> {
         match self.0.failure.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
@@ -353,9 +497,9 @@ impl Store {
         }
     }
     /// After a failed write or sync nobody knows what is on disk: nothing is written from then on.
-    fn note_failure(&self, result: Result<(), StoreError>) -> Result<(), StoreError> {
+    fn note_failure<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError> {
         if let Err(error) = &result
-            && !matches!(error, StoreError::NotNext { .. })
+            && !matches!(error, StoreError::NotNext { .. } | StoreError::Bodiless { .. })
         {
             *self.0.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
         }
@@ -366,6 +510,9 @@ impl Store {
     }
     fn journal(&self) -> RwLockReadGuard<'_, Journal> {
         self.0.journal.read().unwrap_or_else(PoisonError::into_inner)
+    }
+    fn recorded(&self) -> MutexGuard<'_, Equivocations> {
+        self.0.equivocations.lock().unwrap_or_else(PoisonError::into_inner)
     }
     fn pending(&self) -> MutexGuard<'_, Proposals> {
         self.0.proposals.lock().unwrap_or_else(PoisonError::into_inner)

@@ -6,6 +6,7 @@
 
 mod block;
 mod directory;
+mod equivocation;
 mod error;
 mod hex;
 mod mailbox;
@@ -20,6 +21,7 @@ pub use block::{
     TransactionSummary, Validators,
 };
 pub use directory::{BundleAnswer, BundleHistory, BundleView};
+pub use equivocation::{EquivocationPage, EquivocationView};
 pub use error::{ApiError, Category};
 pub use hex::Hex;
 pub use mailbox::{MailboxEntry, MailboxPage, MailboxQuery, MailboxSide, Order};

@@ -2,8 +2,9 @@
 
 use crate::{
     AbsenceProof, BlockId, BlockPage, BundleAnswer, BundleHistory, CertificateView, ConsistencyProof,
-    FinalTransaction, Hex, HistoryProof, InclusionProof, MailboxPage, MailboxQuery, NodeStatus, NodeVersion,
-    PostageQuote, ReceiptView, SealedHeader, Submitted, TransactionStatus, Validators, WaitFor,
+    EquivocationPage, FinalTransaction, Hex, HistoryProof, InclusionProof, MailboxPage, MailboxQuery,
+    NodeStatus, NodeVersion, PostageQuote, ReceiptView, SealedHeader, Submitted, TransactionStatus,
+    Validators, WaitFor,
 };
 use jsonrpsee::core::{RpcResult, SubscriptionResult};
 use jsonrpsee::proc_macros::rpc;
@@ -46,6 +47,14 @@ pub trait SealpostRpc {
     /// The validators that decide a height; of the next block if none is given.
     #[method(name = "chain_validators", param_kind = map)]
     async fn chain_validators(&self, height: Option<BlockHeight>) -> RpcResult<Validators>;
+
+    /// A page of the equivocations that this node has recorded, beyond number `after`.
+    #[method(name = "chain_equivocations", param_kind = map)]
+    async fn chain_equivocations(
+        &self,
+        after: Option<u64>,
+        limit: Option<u32>,
+    ) -> RpcResult<EquivocationPage>;
 
     /// Takes in a transaction, with its body if it is a message. Submitting it again does no harm.
     #[method(name = "tx_submit", param_kind = map)]

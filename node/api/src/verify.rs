@@ -1,11 +1,14 @@
 //! Checks of what a node says, against the genesis alone. Wallets and explorers use the same ones, so that
 //! "proven" means the same everywhere.
 
-use crate::{AbsenceProof, BundleAnswer, FinalTransaction, Hex, HistoryProof, SealedHeader};
+use crate::{
+    AbsenceProof, BundleAnswer, EquivocationView, FinalTransaction, Hex, HistoryProof, SealedHeader,
+};
 use sealpost_ledger::address::Address;
 use sealpost_ledger::block::{Header, history_leaf};
 use sealpost_ledger::certificate::{CertificateError, CommitCertificate};
 use sealpost_ledger::codec::{DecodeError, MAX_BYTES, decode};
+use sealpost_ledger::equivocation::{Equivocation, EquivocationError};
 use sealpost_ledger::genesis::Genesis;
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::merkle::{Node, ProofError, verify_inclusion};
@@ -14,6 +17,7 @@ use sealpost_ledger::receipt::{Answer, receipt_commit};
 use sealpost_ledger::signature::BadSignature;
 use sealpost_ledger::state::{BundleRecord, StateKey, StateProof, StateProofError, StateRecord};
 use sealpost_ledger::transaction::{Payload, SignedTransaction};
+use sealpost_ledger::validator::ValidatorSet;
 use thiserror::Error;
 
 /// Why an answer proves nothing.
@@ -26,6 +30,8 @@ pub enum VerifyError {
     OtherChain,
     #[error(transparent)]
     Certificate(#[from] CertificateError),
+    #[error(transparent)]
+    Equivocation(#[from] EquivocationError),
     #[error("the path holds something that is not 32 bytes")]
     Path,
     #[error(transparent)]
@@ -54,6 +60,23 @@ pub fn verify_header(
     }
     certificate.verify(&header.chain, header.height, &header.hash(), set)?;
     Ok((header, certificate))
+}
+
+/// That a validator of the set in office signed two conflicting statements, and that the decoded fields are
+/// those of the signed bytes.
+pub fn verify_equivocation(
+    view: &EquivocationView,
+    genesis: &Genesis,
+    set: &ValidatorSet,
+) -> Result<Equivocation, VerifyError> {
+    let found = Equivocation::from_bytes(view.equivocation.as_bytes())?;
+    let (place, blocks) = (found.place(), found.blocks());
+    let told = (view.validator, view.height, view.round, view.kind.as_str(), [view.first, view.second]);
+    if told != (place.validator, place.height, place.round, place.kind.name(), blocks) {
+        return Err(VerifyError::OtherEntry);
+    }
+    found.verify(&genesis.chain_id(), set)?;
+    Ok(found)
 }
 
 /// A transaction whose signature holds and that stands where it is said to in the block of a verified

@@ -58,7 +58,8 @@ struct Started {
 
 pub(super) fn dev(args: &DevArgs, terminal: &Terminal) -> Result<(), Failure> {
     let place = match &args.state {
-        Some(path) => Place::Kept(path.clone()),
+        // Absolute, because the lines that are printed are used from other folders.
+        Some(path) => Place::Kept(std::path::absolute(path).unwrap_or_else(|_| path.clone())),
         None => Place::temporary()?,
     };
     if args.reset {

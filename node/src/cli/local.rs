@@ -93,6 +93,7 @@ impl LocalNetwork {
         let node = Node::start(Config {
             genesis: genesis.clone(),
             data: home.data(),
+            archive: false,
             wal: home.wal(),
             moniker: "local".into(),
             identity: home.identity()?,

@@ -25,6 +25,9 @@ pub(super) struct RunArgs {
     /// Multiaddress of another validator; may be repeated
     #[arg(long = "peer", value_name = "MULTIADDR")]
     peers: Vec<String>,
+    /// Keep the bodies of all messages, also those older than the network's retention
+    #[arg(long)]
+    archive: bool,
 }
 
 impl RunArgs {
@@ -34,6 +37,7 @@ impl RunArgs {
         layer.metrics = self.metrics.clone();
         layer.consensus = self.consensus.clone();
         layer.peers = Some(self.peers.clone()).filter(|peers| !peers.is_empty());
+        layer.archive = self.archive.then_some(true);
         layer
     }
 }
@@ -47,6 +51,7 @@ pub(super) fn run(args: &RunArgs, terminal: &Terminal) -> Result<(), Failure> {
     }
     let config = Config {
         data: home.data(),
+        archive: settings.archive,
         wal: home.wal(),
         moniker: settings.name.clone(),
         identity: home.identity()?,

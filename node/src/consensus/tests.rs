@@ -94,7 +94,7 @@ impl Node {
 }
 
 fn open(home: &Path, name: &str, genesis: &Genesis) -> Store {
-    Store::open(&home.join(name), Arc::new(genesis.clone())).unwrap().0
+    Store::open(&home.join(name), Arc::new(genesis.clone()), Default::default()).unwrap().0
 }
 
 fn bundle(genesis: &Genesis, sequence: u64) -> VerifiedTransaction {

@@ -37,6 +37,7 @@ impl Running {
         let node = Node::start(Config {
             genesis: genesis.clone(),
             data: dir.join("data"),
+            archive: false,
             wal: dir.join("consensus.wal"),
             moniker: "test".into(),
             identity: libp2p::identity::Keypair::generate_ed25519(),

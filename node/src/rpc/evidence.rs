@@ -24,7 +24,7 @@ impl Reader {
             return Err(ApiError::new(Category::Input, "input.until", text).into());
         }
         let body = match with_body {
-            true => Some(self.store.body(id)?.ok_or_else(|| super::transaction::body_pruned(id))?),
+            true => Some(self.store.body(id)?.kept().ok_or_else(|| super::transaction::body_pruned(id))?),
             false => None,
         };
         let keys = self.proven_keys(&message, located.height)?;

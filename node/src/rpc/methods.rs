@@ -6,9 +6,9 @@ use jsonrpsee::core::{RpcResult, SubscriptionResult, async_trait};
 use jsonrpsee::server::PendingSubscriptionSink;
 use sealpost_api::{
     AbsenceProof, ApiError, BlockId, BlockPage, BundleAnswer, BundleHistory, Category, CertificateView,
-    ConsistencyProof, FinalTransaction, Hex, HistoryProof, InclusionProof, MailboxPage, MailboxQuery,
-    NodeStatus, NodeVersion, PROTOCOL_VERSION, PostageQuote, ReceiptView, SealedHeader, SealpostRpcServer,
-    Submitted, TransactionStatus, Validators, WaitFor,
+    ConsistencyProof, EquivocationPage, FinalTransaction, Hex, HistoryProof, InclusionProof, MailboxPage,
+    MailboxQuery, NodeStatus, NodeVersion, PROTOCOL_VERSION, PostageQuote, ReceiptView, SealedHeader,
+    SealpostRpcServer, Submitted, TransactionStatus, Validators, WaitFor,
 };
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
@@ -150,6 +150,13 @@ impl SealpostRpcServer for Methods {
     }
     async fn chain_validators(&self, height: Option<BlockHeight>) -> RpcResult<Validators> {
         self.read(move |reader| reader.validators(height)).await
+    }
+    async fn chain_equivocations(
+        &self,
+        after: Option<u64>,
+        limit: Option<u32>,
+    ) -> RpcResult<EquivocationPage> {
+        self.read(move |reader| reader.equivocations(after, limit)).await
     }
     async fn tx_submit(
         &self,

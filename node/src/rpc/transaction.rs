@@ -2,7 +2,7 @@
 
 use super::chain::page_size;
 use super::{Failure, Reader};
-use crate::store::{Cursor, Located, Order};
+use crate::store::{Cursor, FoundBody, Located, Order};
 use sealpost_api::{
     ApiError, BundleView, Category, FinalTransaction, Hex, MAX_PAGE, MailboxPage, MailboxQuery, MailboxSide,
     MessageView, PayloadView, Place, PostageQuote, ReceiptView, SlotView, TransactionView,
@@ -113,7 +113,7 @@ impl Reader {
             content_commit: message.content_commit,
             body_hash: message.body_hash,
             body_length: message.body_length,
-            body_kept: self.store.body(id)?.is_some(),
+            body_kept: matches!(self.store.body(id)?, FoundBody::Kept(_)),
         })
     }
     fn receipts_of(&self, id: &TransactionId, message: &Message) -> Result<Vec<ReceiptView>, Failure> {
@@ -132,7 +132,7 @@ impl Reader {
     }
     pub(super) fn body(&self, id: &TransactionId) -> Result<Hex, Failure> {
         self.located_message(id)?;
-        let body = self.store.body(id)?.ok_or_else(|| body_pruned(id))?;
+        let body = self.store.body(id)?.kept().ok_or_else(|| body_pruned(id))?;
         Ok(body.as_bytes().to_vec().into())
     }
     pub(super) fn mailbox(&self, query: &MailboxQuery) -> Result<MailboxPage, Failure> {

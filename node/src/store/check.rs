@@ -2,13 +2,14 @@
 //! links, roots and certificates, and the index against them. It names the first damage and its place, and
 //! changes nothing but what parity-db itself writes on opening.
 
-use super::StoreError;
 use super::directory::Directory;
 use super::index::{Cursor, Index, TransactionPlace};
 use super::journal::Journal;
+use super::recovery::run_again;
 use super::stream::TornEnd;
+use super::{SEGMENT_BYTES, StoreError};
 use sealpost_ledger::block::Block;
-use sealpost_ledger::chain::{CommittedBlock, Tip, TipRecord, verify_block};
+use sealpost_ledger::chain::{CommittedBlock, Tip, TipRecord};
 use sealpost_ledger::genesis::Genesis;
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::state::{MemoryState, ViewError};
@@ -17,14 +18,16 @@ use std::sync::Arc;
 use thiserror::Error;
 
 /// What a check of a directory without damage found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CheckReport {
     /// Blocks that hold.
     pub blocks: u64,
     /// Transactions in them.
     pub transactions: u64,
-    /// Bodies in them.
+    /// Bodies in them, as far as they are kept.
     pub bodies: u64,
+    /// Height from which on bodies are kept.
+    pub oldest_body_height: BlockHeight,
     /// Bytes at the end of the journal that were never finished; the next start cuts them off.
     pub torn_bytes: u64,
     /// Height up to which the index agrees; `None` if there is no index, and the next start makes one.
@@ -67,16 +70,22 @@ pub fn check(
         return Err(CheckError::NoData { path: dir.into() });
     }
     let directory = Directory::open(dir, genesis.chain_id())?;
-    let journal = Journal::open(&directory.journal(), TornEnd::Keep)?;
+    let journal = Journal::open(&directory.journal(), SEGMENT_BYTES, TornEnd::Keep)?;
     let index = Indexed::open(&directory.index(), genesis)?;
     let end = journal.height();
-    let mut report = CheckReport { torn_bytes: journal.cut_bytes(), ..CheckReport::default() };
-    report.indexed = index.as_ref().map(|index| index.tip.min(end));
+    let mut report = CheckReport {
+        blocks: 0,
+        transactions: 0,
+        bodies: 0,
+        oldest_body_height: journal.dropped().saturating_add(1),
+        torn_bytes: journal.cut_bytes(),
+        indexed: index.as_ref().map(|index| index.tip.min(end)),
+    };
     let (mut tip, founding) = Tip::genesis(genesis.clone())?;
     let mut state = MemoryState::default();
     state.apply(&founding.update, &founding.changes);
     while tip.height() < end {
-        let committed = check_block(&journal, &tip, &state)?;
+        let committed = run_again(&journal, &tip, &state)?;
         let block = committed.block();
         report.blocks = report.blocks.saturating_add(1);
         report.transactions = report.transactions.saturating_add(block.transactions().len() as u64);
@@ -96,15 +105,6 @@ pub fn check(
         return Err(index.damaged(what));
     }
     Ok(report)
-}
-
-fn check_block(journal: &Journal, tip: &Tip, state: &MemoryState) -> Result<CommittedBlock, CheckError> {
-    let height = tip.next_height();
-    let missing = || journal.damaged(height, "the block is missing".into());
-    let (block, certificate) = journal.block(height)?.ok_or_else(missing)?;
-    let verified =
-        verify_block(tip, state, block, None).map_err(|e| journal.damaged(height, e.to_string()))?;
-    Ok(verified.commit(certificate).map_err(|e| journal.damaged(height, e.to_string()))?)
 }
 
 /// The index of a directory, and how far it has come.

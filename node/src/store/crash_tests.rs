@@ -19,7 +19,7 @@ const ACKNOWLEDGED: &str = "acknowledged ";
 fn writer_that_is_killed() {
     let Some(dir) = std::env::var_os(DIR) else { return };
     let chain = Chain::new("one");
-    let (store, _) = Store::open(Path::new(&dir), chain.genesis.clone()).unwrap();
+    let (store, _) = Store::open(Path::new(&dir), chain.genesis.clone(), Default::default()).unwrap();
     loop {
         chain.grow(&store, 1);
         println!("{ACKNOWLEDGED}{}", store.tip().height());
@@ -48,7 +48,7 @@ fn what_a_killed_process_acknowledged_is_there() {
     let (dir, chain) = (TempDir::new().unwrap(), Chain::new("one"));
     for round in 1..=5 {
         let acknowledged = kill_after(dir.path(), 3 + round);
-        let (store, _) = Store::open(dir.path(), chain.genesis.clone()).unwrap();
+        let (store, _) = Store::open(dir.path(), chain.genesis.clone(), Default::default()).unwrap();
         let kept = store.tip().height().get();
         if cfg!(feature = "test-no-fsync") {
             assert!(kept < acknowledged, "kept {kept} of {acknowledged}: the loss was not seen");

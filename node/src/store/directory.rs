@@ -6,8 +6,11 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
-/// The format of the data directory that this program writes.
-pub const FORMAT: u32 = 1;
+/// The format of the data directory that this program writes. Format 2 knows runs of blocks and dropped
+/// bodies; what format 1 holds means the same in it.
+pub const FORMAT: u32 = 2;
+/// The oldest format that is read. It becomes the newest when the node opens it.
+const OLDEST_FORMAT: u32 = 1;
 
 /// The lock on a data directory. Gone when it is dropped, or when the process ends.
 #[derive(Debug)]
@@ -24,6 +27,15 @@ impl Directory {
         let lock = lock(path)?;
         check_format(path, chain)?;
         Ok(Self { path: path.into(), _lock: lock })
+    }
+    /// Marks the directory as one of this format.
+    pub(super) fn upgrade(&self, chain: ChainId) -> Result<(), StoreError> {
+        let path = self.path.join("FORMAT");
+        let text = fs::read_to_string(&path).map_err(|e| StoreError::io("read", &path, e))?;
+        match text.split_whitespace().next() == Some(&FORMAT.to_string()) {
+            true => Ok(()),
+            false => write_format(&self.path, &path, chain),
+        }
     }
     /// Where the journal is.
     pub(super) fn journal(&self) -> PathBuf {
@@ -66,7 +78,7 @@ fn check_format(dir: &Path, chain: ChainId) -> Result<(), StoreError> {
     let mut words = text.split_whitespace();
     let format = words.next().unwrap_or_default();
     let found = words.next().unwrap_or_default();
-    if format != FORMAT.to_string() {
+    if !format.parse().is_ok_and(|format| (OLDEST_FORMAT..=FORMAT).contains(&format)) {
         return Err(StoreError::Format { path, found: format.into(), expected: FORMAT });
     }
     if found != chain.to_string() {

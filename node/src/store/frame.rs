@@ -18,6 +18,8 @@ pub(super) enum Kind {
     Bodies,
     /// A block that is not decided yet.
     Proposal,
+    /// Two conflicting statements of a validator.
+    Equivocation,
 }
 
 impl Kind {
@@ -26,6 +28,7 @@ impl Kind {
             Kind::Block => 1,
             Kind::Bodies => 2,
             Kind::Proposal => 3,
+            Kind::Equivocation => 4,
         }
     }
     const fn of(number: u8) -> Option<Self> {
@@ -33,15 +36,22 @@ impl Kind {
             1 => Some(Kind::Block),
             2 => Some(Kind::Bodies),
             3 => Some(Kind::Proposal),
+            4 => Some(Kind::Equivocation),
             _ => None,
         }
     }
 }
 
+/// Set in the kind's byte of a joined frame.
+const JOINED: u8 = 0x80;
+
 /// The beginning of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Head {
     pub(super) kind: Kind,
+    /// Written before the frame in front of it was durable. After a crash any of the frames that were
+    /// written together may be missing, in whatever order the disk took them.
+    pub(super) joined: bool,
     pub(super) length: u32,
     pub(super) height: u64,
     checksum: u32,
@@ -49,15 +59,15 @@ pub(super) struct Head {
 
 impl Head {
     /// The head of a payload. `None` if it is too long to be one.
-    pub(super) fn of(kind: Kind, height: u64, payload: &[u8]) -> Option<Self> {
+    pub(super) fn of(kind: Kind, joined: bool, height: u64, payload: &[u8]) -> Option<Self> {
         let length = u32::try_from(payload.len()).ok().filter(|length| *length <= MAX_PAYLOAD_BYTES)?;
-        Some(Self { kind, length, height, checksum: crc32c::crc32c(payload) })
+        Some(Self { kind, joined, length, height, checksum: crc32c::crc32c(payload) })
     }
     /// Writes the head.
     pub(super) fn to_bytes(self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(HEAD_BYTES);
         bytes.extend_from_slice(&MAGIC);
-        bytes.push(self.kind.number());
+        bytes.push(self.kind.number() | if self.joined { JOINED } else { 0 });
         bytes.extend_from_slice(&self.length.to_le_bytes());
         bytes.extend_from_slice(&self.height.to_le_bytes());
         bytes.extend_from_slice(&self.checksum.to_le_bytes());
@@ -76,7 +86,8 @@ impl Head {
         let (length, rest) = rest.split_first_chunk()?;
         let (height, rest) = rest.split_first_chunk()?;
         let head = Self {
-            kind: Kind::of(*number)?,
+            kind: Kind::of(*number & !JOINED)?,
+            joined: *number & JOINED != 0,
             length: u32::from_le_bytes(*length),
             height: u64::from_le_bytes(*height),
             checksum: u32::from_le_bytes(rest.try_into().ok()?),
@@ -90,8 +101,9 @@ impl Head {
     }
 }
 
-/// Whether an undamaged head stands anywhere in these bytes: then something follows, and what stands
-/// before it is no torn end.
-pub(super) fn contains_head(bytes: &[u8]) -> bool {
-    bytes.windows(HEAD_BYTES).any(|window| window.starts_with(&MAGIC) && Head::parse(window).is_some())
+/// Whether an undamaged head that is not joined stands anywhere in these bytes: then all before it was
+/// durable once, and is no torn end.
+pub(super) fn contains_settled_head(bytes: &[u8]) -> bool {
+    let settled = |window: &[u8]| Head::parse(window).is_some_and(|head| !head.joined);
+    bytes.windows(HEAD_BYTES).any(|window| window.starts_with(&MAGIC) && settled(window))
 }

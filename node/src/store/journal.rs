@@ -2,12 +2,16 @@
 //! the data directory can be made again from it.
 //!
 //! Headers, certificates and transactions stand in one stream, bodies in another. A block's bodies are
-//! made durable first, so a block record on disk means that its bodies are there too.
+//! made durable first, so a block record on disk means that its bodies are there too. A run of blocks
+//! costs one sync of each stream: all its bodies, then all its blocks.
 
 use super::StoreError;
 use super::frame::Kind;
-use super::record::{BlockRecord, Parts, decode_block, decode_bodies, encode_block, encode_bodies};
-use super::stream::{Place, Stream, TornEnd};
+use super::pruning::{Dropped, Note, Segment, droppable};
+use super::record::{
+    BlockRecord, Parts, body_parts, decode_block, decode_bodies, encode_block, encode_bodies,
+};
+use super::stream::{Layout, Place, Stream, TornEnd};
 use sealpost_ledger::block::Block;
 use sealpost_ledger::certificate::CommitCertificate;
 use sealpost_ledger::height::BlockHeight;
@@ -35,17 +39,31 @@ pub(super) struct Journal {
     blocks: Stream,
     bodies: Stream,
     places: Vec<BlockPlace>,
+    /// The last height with a body in each segment of bodies that is there.
+    segments: Vec<Segment>,
+    dropped: Dropped,
+    note: Note,
 }
 
 impl Journal {
     /// Opens the journal, walks every frame and cuts off what was never finished (or only looks, with
     /// [`TornEnd::Keep`]).
-    pub(super) fn open(dir: &Path, torn: TornEnd) -> Result<Self, StoreError> {
+    pub(super) fn open(dir: &Path, segment_bytes: u64, torn: TornEnd) -> Result<Self, StoreError> {
+        let note = Note::new(dir);
+        let dropped = note.read()?;
+        if torn == TornEnd::Cut {
+            Stream::remove_dropped(dir, "bodies", dropped.segments)?;
+        }
         let mut bodies_at = Vec::<(u64, Place)>::new();
         // A torn end of the bodies is one only if no block needs it, which the blocks will show.
         let torn_bodies = if torn == TornEnd::Cut { TornEnd::Later } else { torn };
-        let bodies = Stream::open(dir, "bodies", torn_bodies, |found| {
-            if found.kind != Kind::Bodies || bodies_at.last().is_some_and(|(last, _)| *last >= found.height) {
+        let layout = Layout { segment_bytes, first: dropped.segments };
+        let bodies = Stream::open(dir, "bodies", layout, torn_bodies, |found| {
+            let earlier = found.height <= dropped.height.get();
+            if found.kind != Kind::Bodies
+                || earlier
+                || bodies_at.last().is_some_and(|(last, _)| *last >= found.height)
+            {
                 return Err(out_of_order(dir, "bodies", found.place, found.height));
             }
             bodies_at.push((found.height, found.place));
@@ -53,7 +71,8 @@ impl Journal {
         })?;
         let mut heights = bodies_at.iter().copied().peekable();
         let mut places = Vec::new();
-        let blocks = Stream::open(dir, "headers", torn, |found| {
+        let layout = Layout { segment_bytes, first: 0 };
+        let blocks = Stream::open(dir, "headers", layout, torn, |found| {
             let expected = (places.len() as u64).saturating_add(1);
             if found.kind != Kind::Block || found.height != expected {
                 return Err(out_of_order(dir, "headers", found.place, found.height));
@@ -62,10 +81,11 @@ impl Journal {
             places.push(BlockPlace { block: found.place, bodies });
             Ok(())
         })?;
-        let mut journal = Self { blocks, bodies, places };
+        let segments = Vec::new();
+        let mut journal = Self { blocks, bodies, places, segments, dropped, note };
         let tip = journal.height().get();
         if journal.bodies.cut_bytes() > 0 {
-            let last = bodies_at.last().map_or(0, |(height, _)| *height);
+            let last = bodies_at.last().map_or(dropped.height.get(), |(height, _)| *height);
             journal.check_no_bodies_needed(last.saturating_add(1)..=tip)?;
         }
         if torn == TornEnd::Cut {
@@ -77,7 +97,36 @@ impl Journal {
         {
             journal.bodies.cut(*place)?;
         }
+        journal.segments =
+            journal.bodies.numbers()?.into_iter().map(|number| Segment { number, last: None }).collect();
+        for (height, place) in bodies_at.into_iter().filter(|(height, _)| *height <= tip) {
+            journal.note_bodies(BlockHeight::new(height), place);
+        }
         Ok(journal)
+    }
+    fn note_bodies(&mut self, height: BlockHeight, place: Place) {
+        match self.segments.iter_mut().rev().find(|segment| segment.number == place.segment) {
+            Some(segment) => segment.last = Some(height),
+            None => self.segments.push(Segment { number: place.segment, last: Some(height) }),
+        }
+    }
+    /// Bodies up to this height are not kept any more.
+    pub(super) const fn dropped(&self) -> BlockHeight {
+        self.dropped.height
+    }
+    /// The files of bodies.
+    pub(super) fn body_segments(&self) -> &[Segment] {
+        &self.segments
+    }
+    /// Drops the segments whose bodies are all older than the last `retention` blocks. Looks at one number
+    /// when there is nothing to do. Returns whether anything went.
+    pub(super) fn drop_old_bodies(&mut self, retention: u64) -> Result<bool, StoreError> {
+        let Some(dropped) = droppable(&self.segments, self.height(), retention) else { return Ok(false) };
+        self.note.write(dropped)?;
+        self.dropped = dropped;
+        self.segments.retain(|segment| segment.number >= dropped.segments);
+        self.bodies.drop_before(dropped.segments)?;
+        Ok(true)
     }
     fn check_no_bodies_needed(&self, heights: std::ops::RangeInclusive<u64>) -> Result<(), StoreError> {
         for height in heights.map(BlockHeight::new) {
@@ -105,32 +154,46 @@ impl Journal {
         let index = usize::try_from(height.previous()?.get()).ok()?;
         self.places.get(index).copied()
     }
-    /// Writes the next block. It is durable when this returns.
-    pub(super) fn append(
+    /// Writes the next blocks. They are durable when this returns.
+    pub(super) fn append<'a>(
         &mut self,
-        block: &Block,
-        certificate: &CommitCertificate,
-    ) -> Result<Written, StoreError> {
-        let height = block.height().get();
-        let (payload, mut transactions) = encode_block(block, certificate);
-        let (mut bodies, mut body_parts) = (None, Parts::new());
-        if !block.bodies().is_empty() {
-            let (payload, parts) = encode_bodies(block.bodies());
-            bodies = Some(self.bodies.append(Kind::Bodies, height, &payload)?);
-            body_parts = parts;
+        blocks: impl IntoIterator<Item = (&'a Block, &'a CommitCertificate)>,
+    ) -> Result<Vec<Written>, StoreError> {
+        let (mut written, mut records) = (Vec::new(), Vec::new());
+        for (block, certificate) in blocks {
+            let height = block.height().get();
+            let (payload, mut transactions) = encode_block(block, certificate);
+            transactions.remove(0);
+            let (mut place, mut bodies) = (None, Parts::new());
+            if !block.bodies().is_empty() {
+                let (payload, parts) = encode_bodies(block.bodies());
+                place = Some(self.bodies.append(Kind::Bodies, height, &payload)?);
+                bodies = parts;
+            }
+            written.push(Written { transactions, bodies });
+            records.push((height, payload, place));
+        }
+        if records.iter().any(|(_, _, bodies)| bodies.is_some()) {
             self.bodies.sync()?;
         }
-        let at = self.blocks.append(Kind::Block, height, &payload)?;
+        let mut places = Vec::with_capacity(records.len());
+        for (height, payload, bodies) in records {
+            places.push(BlockPlace { block: self.blocks.append(Kind::Block, height, &payload)?, bodies });
+        }
         self.blocks.sync()?;
-        self.places.push(BlockPlace { block: at, bodies });
-        transactions.remove(0);
-        Ok(Written { transactions, bodies: body_parts })
+        for place in places {
+            self.places.push(place);
+            if let Some(bodies) = place.bodies {
+                self.note_bodies(self.height(), bodies);
+            }
+        }
+        Ok(written)
     }
-    /// The places of a block's parts, as [`append`](Self::append) gave them.
+    /// The places of a block's parts, as [`append`](Self::append) gave it.
     pub(super) fn written(block: &Block, certificate: &CommitCertificate) -> Written {
         let (_, mut transactions) = encode_block(block, certificate);
         transactions.remove(0);
-        Written { transactions, bodies: encode_bodies(block.bodies()).1 }
+        Written { transactions, bodies: body_parts(block.transactions()) }
     }
     /// A block's record.
     pub(super) fn record(&self, height: BlockHeight) -> Result<Option<BlockRecord>, StoreError> {
@@ -138,12 +201,12 @@ impl Journal {
         let payload = self.blocks.read_checked(place.block)?;
         decode_block(&payload).map(Some).map_err(|e| self.blocks.damaged(place.block, e.to_string()))
     }
-    /// A block with its bodies.
+    /// A block with its bodies; nothing if those are not kept any more.
     pub(super) fn block(
         &self,
         height: BlockHeight,
     ) -> Result<Option<(Block, CommitCertificate)>, StoreError> {
-        let Some(place) = self.place(height) else { return Ok(None) };
+        let Some(place) = self.place(height).filter(|_| height > self.dropped()) else { return Ok(None) };
         let Some(record) = self.record(height)? else { return Ok(None) };
         let bodies = match place.bodies {
             None => Vec::new(),
@@ -170,6 +233,9 @@ impl Journal {
     }
     /// One body.
     pub(super) fn body(&self, height: BlockHeight, part: (u32, u32)) -> Result<Option<Body>, StoreError> {
+        if height <= self.dropped() {
+            return Ok(None);
+        }
         let Some(place) = self.place(height).and_then(|place| place.bodies) else { return Ok(None) };
         self.bodies.read(place.part(part.0, part.1)).map(|bytes| Some(Body::new(bytes)))
     }

@@ -3,7 +3,7 @@
 
 use super::StoreError;
 use super::frame::Kind;
-use super::stream::{Stream, TornEnd};
+use super::stream::{Layout, Stream, TornEnd};
 use sealpost_ledger::block::Block;
 use sealpost_ledger::hash::BlockHash;
 use sealpost_ledger::height::BlockHeight;
@@ -20,7 +20,9 @@ impl Proposals {
     /// Opens the file and forgets what is decided by now.
     pub(super) fn open(dir: &Path, tip: BlockHeight) -> Result<Self, StoreError> {
         let mut blocks = HashMap::new();
-        let stream = Stream::open(dir, "proposals", TornEnd::Cut, |found| {
+        // One file: it is emptied again and again.
+        let layout = Layout { segment_bytes: u64::MAX, first: 0 };
+        let stream = Stream::open(dir, "proposals", layout, TornEnd::Cut, |found| {
             if found.kind == Kind::Proposal
                 && found.height > tip.get()
                 && let Ok(block) = Block::from_bytes(&found.payload)

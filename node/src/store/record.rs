@@ -25,6 +25,21 @@ pub(super) fn encode_block(block: &Block, certificate: &CommitCertificate) -> (V
     join(&parts)
 }
 
+/// Where the bodies of a block's messages lie in their record. The headers say their lengths, so nobody
+/// needs the bodies for it.
+pub(super) fn body_parts(transactions: &[SignedTransaction]) -> Parts {
+    let lengths = transactions.iter().filter_map(SignedTransaction::message).map(|m| m.body_length);
+    let lengths: Vec<_> = lengths.collect();
+    let count = u32::try_from(lengths.len()).unwrap_or(u32::MAX);
+    let mut start = count.saturating_mul(4).saturating_add(4);
+    let place = |length: &u32| {
+        let part = (start, *length);
+        start = start.saturating_add(*length);
+        part
+    };
+    lengths.iter().map(place).collect()
+}
+
 /// The payload of a bodies record.
 pub(super) fn encode_bodies(bodies: &[Body]) -> (Vec<u8>, Parts) {
     join(bodies.iter().map(|body| body.as_bytes()).collect::<Vec<_>>().as_slice())

@@ -5,9 +5,11 @@ use super::StoreError;
 use super::index::Index;
 use super::journal::Journal;
 use super::view::View;
-use sealpost_ledger::chain::{Tip, verify_block};
+use sealpost_ledger::block::Block;
+use sealpost_ledger::chain::{CommittedBlock, Tip, replay_block, verify_block};
 use sealpost_ledger::genesis::Genesis;
 use sealpost_ledger::height::BlockHeight;
+use sealpost_ledger::state::LedgerView;
 use std::fs;
 use std::panic::catch_unwind;
 use std::path::Path;
@@ -133,13 +135,27 @@ fn create(path: &Path, genesis: &Arc<Genesis>) -> Result<(Index, Tip), StoreErro
 }
 
 fn replay(index: &Index, journal: &Journal, tip: &Tip) -> Result<Tip, StoreError> {
-    let height = tip.next_height();
-    let missing = || journal.damaged(height, "the block is missing".into());
-    let (block, certificate) = journal.block(height)?.ok_or_else(missing)?;
-    let verified = verify_block(tip, &View { index, journal }, block, None)
-        .map_err(|e| journal.damaged(height, e.to_string()))?;
-    let written = Journal::written(verified.block(), &certificate);
-    let committed = verified.commit(certificate).map_err(|e| journal.damaged(height, e.to_string()))?;
-    index.commit(&committed, &written)?;
+    let committed = run_again(journal, tip, &View { index, journal })?;
+    index.commit(&committed, &Journal::written(committed.block(), committed.certificate()))?;
     Ok(committed.tip().clone())
+}
+
+/// Runs the journal's block after a tip through the checks of a new one; without its bodies if they are not
+/// kept any more.
+pub(super) fn run_again<V: LedgerView>(
+    journal: &Journal,
+    tip: &Tip,
+    view: &V,
+) -> Result<CommittedBlock, StoreError> {
+    let height = tip.next_height();
+    let wrong = |error: &dyn std::fmt::Display| journal.damaged(height, error.to_string());
+    let missing = || journal.damaged(height, "the block is missing".into());
+    if height <= journal.dropped() {
+        let record = journal.record(height)?.ok_or_else(missing)?;
+        let block = Block::new(record.header, record.transactions, Vec::new());
+        return replay_block(tip, view, block, record.certificate).map_err(|e| wrong(&e));
+    }
+    let (block, certificate) = journal.block(height)?.ok_or_else(missing)?;
+    let verified = verify_block(tip, view, block, None).map_err(|e| wrong(&e))?;
+    verified.commit(certificate).map_err(|e| wrong(&e))
 }

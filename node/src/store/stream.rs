@@ -1,22 +1,24 @@
 //! A stream of frames over numbered segment files: appended at the end, read by place, walked on opening.
 //!
 //! What was cut off in the middle of writing is dropped on opening. Anything else that does not fit is
-//! damage: it is named and nothing is dropped.
+//! damage: it is named and nothing is dropped. Frames that were made durable by one sync are marked as
+//! joined: a torn end may begin at any of them, though whole ones follow.
 //!
 //! With the feature `test-no-fsync` a stream keeps what it was given in memory and hands it to the
 //! operating system only now and then. That is what a node that acknowledges too early does, and leaving
 //! out the fsync alone would not show it: the system's page cache outlives a killed process.
 
 use super::StoreError;
-use super::frame::{HEAD_BYTES, Head, Kind, contains_head};
+use super::frame::{HEAD_BYTES, Head, Kind, contains_settled_head};
+use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io::{BufReader, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// A segment that has grown beyond this is followed by a new one.
-const SEGMENT_BYTES: u64 = 256 * 1024 * 1024;
+/// A batch that has grown beyond this is handed to the system before its sync.
+const PENDING_BYTES: usize = 8 * 1024 * 1024;
 /// With `test-no-fsync`: so many bytes are held back.
 const HELD_BACK_BYTES: usize = 256 * 1024;
 
@@ -54,41 +56,96 @@ pub(super) enum TornEnd {
     Keep,
 }
 
+/// How a stream lies on disk.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Layout {
+    /// A segment that has grown beyond this is followed by a new one.
+    pub(super) segment_bytes: u64,
+    /// Segments dropped from the front, all of them.
+    pub(super) first: u32,
+}
+
 #[derive(Debug)]
 pub(super) struct Stream {
     dir: PathBuf,
     name: &'static str,
-    segments: Vec<File>,
+    /// A segment that has grown beyond this is followed by a new one.
+    segment_bytes: u64,
+    /// Number of the first segment: those before were dropped.
+    first: u32,
+    segments: VecDeque<File>,
     written: u64,
     pending: Vec<u8>,
+    /// Whether a frame has been appended since the last sync.
+    unsynced: bool,
     cut_bytes: u64,
     torn_at: Option<u64>,
 }
 
 impl Stream {
-    /// Opens the stream and shows every whole frame in it.
+    /// Opens the stream and shows every whole frame in it. `first` segments were dropped earlier.
     pub(super) fn open(
         dir: &Path,
         name: &'static str,
+        layout: Layout,
         torn: TornEnd,
         mut visit: impl FnMut(Found) -> Result<(), StoreError>,
     ) -> Result<Self, StoreError> {
         let (segments, pending) = Default::default();
-        let mut stream =
-            Self { dir: dir.into(), name, segments, written: 0, pending, cut_bytes: 0, torn_at: None };
-        while stream.path(stream.count()).exists() {
-            let path = stream.path(stream.count());
+        let Layout { segment_bytes, first } = layout;
+        let mut stream = Self {
+            dir: dir.into(),
+            name,
+            segment_bytes,
+            first,
+            segments,
+            written: 0,
+            pending,
+            unsynced: false,
+            cut_bytes: 0,
+            torn_at: None,
+        };
+        let numbers = stream.numbers()?;
+        for (expected, number) in (first..).zip(&numbers) {
+            if *number != expected {
+                let place = Place { segment: expected, offset: 0, length: 0 };
+                return Err(stream.damaged(place, "the file is missing, a later one is there".into()));
+            }
+            let path = stream.path(*number);
             let writable = torn != TornEnd::Keep;
             let file = OpenOptions::new().read(true).append(writable).open(&path);
-            stream.segments.push(file.map_err(|e| StoreError::io("open", &path, e))?);
+            stream.segments.push_back(file.map_err(|e| StoreError::io("open", &path, e))?);
         }
-        for segment in 0..stream.count() {
+        for segment in numbers {
             stream.walk(segment, torn, &mut visit)?;
         }
         if stream.segments.is_empty() && torn != TornEnd::Keep {
             stream.add_segment()?;
         }
         Ok(stream)
+    }
+    /// Deletes the segments before `first`, as far as they are there. The last one is never among them.
+    pub(super) fn drop_before(&mut self, first: u32) -> Result<(), StoreError> {
+        let first = first.min(self.last_number());
+        while self.first < first {
+            let path = self.path(self.first);
+            self.segments.pop_front();
+            self.first = self.first.saturating_add(1);
+            std::fs::remove_file(&path).map_err(|e| StoreError::io("remove", &path, e))?;
+        }
+        self.sync_folder()
+    }
+    /// Deletes what an interrupted dropping left.
+    pub(super) fn remove_dropped(dir: &Path, name: &'static str, first: u32) -> Result<(), StoreError> {
+        for number in numbers(dir, name)?.into_iter().filter(|number| *number < first) {
+            let path = segment_path(dir, name, number);
+            std::fs::remove_file(&path).map_err(|e| StoreError::io("remove", &path, e))?;
+        }
+        Ok(())
+    }
+    /// Numbers of the segments there are.
+    pub(super) fn numbers(&self) -> Result<Vec<u32>, StoreError> {
+        Ok(numbers(&self.dir, self.name)?.into_iter().filter(|number| *number >= self.first).collect())
     }
     /// Bytes of a torn end that were cut off on opening.
     pub(super) const fn cut_bytes(&self) -> u64 {
@@ -100,7 +157,7 @@ impl Stream {
     }
     /// Path of a segment.
     pub(super) fn path(&self, segment: u32) -> PathBuf {
-        self.dir.join(format!("{}-{:06}.log", self.name, segment.saturating_add(1)))
+        segment_path(&self.dir, self.name, segment)
     }
     /// Bytes of all segments.
     pub(super) fn bytes(&self) -> u64 {
@@ -110,21 +167,27 @@ impl Stream {
     }
     /// Appends a frame. It is durable after the next [`sync`](Self::sync).
     pub(super) fn append(&mut self, kind: Kind, height: u64, payload: &[u8]) -> Result<Place, StoreError> {
-        if self.end() > SEGMENT_BYTES {
+        if self.end() > self.segment_bytes {
             self.flush()?;
             self.sync_file()?;
             self.add_segment()?;
+            self.unsynced = false;
         }
-        let head = Head::of(kind, height, payload)
+        let head = Head::of(kind, self.unsynced, height, payload)
             .ok_or(StoreError::TooLong { length: payload.len(), limit: super::frame::MAX_PAYLOAD_BYTES })?;
-        let segment = self.count().saturating_sub(1);
+        let segment = self.last_number();
         let offset = self.end().saturating_add(HEAD_BYTES as u64);
         self.pending.extend_from_slice(&head.to_bytes());
         self.pending.extend_from_slice(payload);
+        self.unsynced = true;
+        if self.pending.len() > PENDING_BYTES {
+            self.flush()?;
+        }
         Ok(Place { segment, offset, length: head.length })
     }
     /// Makes everything appended so far durable.
     pub(super) fn sync(&mut self) -> Result<(), StoreError> {
+        self.unsynced = false;
         if cfg!(feature = "test-no-fsync") {
             return if self.pending.len() > HELD_BACK_BYTES { self.flush() } else { Ok(()) };
         }
@@ -135,14 +198,16 @@ impl Stream {
     pub(super) fn read(&self, place: Place) -> Result<Vec<u8>, StoreError> {
         let path = || self.path(place.segment);
         let length = usize::try_from(place.length).unwrap_or(usize::MAX);
-        let last = place.segment == self.count().saturating_sub(1);
+        let last = place.segment == self.last_number();
         if last && place.offset >= self.written {
             let start = usize::try_from(place.offset.saturating_sub(self.written)).unwrap_or(usize::MAX);
             let bytes = self.pending.get(start..start.saturating_add(length));
             return bytes.map(<[u8]>::to_vec).ok_or_else(|| self.damaged(place, "no such place".into()));
         }
-        let index = usize::try_from(place.segment).unwrap_or(usize::MAX);
-        let file = self.segments.get(index).ok_or_else(|| self.damaged(place, "segment missing".into()))?;
+        let index = place.segment.checked_sub(self.first).and_then(|index| usize::try_from(index).ok());
+        let file = index
+            .and_then(|index| self.segments.get(index))
+            .ok_or_else(|| self.damaged(place, "segment missing".into()))?;
         let mut bytes = vec![0; length];
         file.read_exact_at(&mut bytes, place.offset).map_err(|e| StoreError::io("read", &path(), e))?;
         Ok(bytes)
@@ -160,9 +225,16 @@ impl Stream {
         }
         Ok(payload)
     }
-    /// Drops the frame at `place` and all after it in its segment, which is the last.
+    /// Drops the frame at `place` and all after it.
     pub(super) fn cut(&mut self, place: Place) -> Result<(), StoreError> {
         self.flush()?;
+        // From the back: a crash in between leaves no gap.
+        while self.segments.len() > 1 && self.last_number() > place.segment {
+            let path = self.last_path();
+            std::fs::remove_file(&path).map_err(|e| StoreError::io("remove", &path, e))?;
+            self.segments.pop_back();
+        }
+        self.sync_folder()?;
         let offset = place.offset.saturating_sub(HEAD_BYTES as u64);
         self.set_length(offset)
     }
@@ -176,27 +248,33 @@ impl Stream {
         StoreError::Damaged { segment: self.path(place.segment), offset: place.offset, height: None, what }
     }
 
-    fn count(&self) -> u32 {
-        u32::try_from(self.segments.len()).unwrap_or(u32::MAX)
+    /// Number of the segment that is being written, or will be.
+    fn last_number(&self) -> u32 {
+        let later = u32::try_from(self.segments.len()).unwrap_or(u32::MAX).saturating_sub(1);
+        self.first.saturating_add(later)
     }
     fn end(&self) -> u64 {
         self.written.saturating_add(self.pending.len() as u64)
     }
     fn last_path(&self) -> PathBuf {
-        self.path(self.count().saturating_sub(1))
+        self.path(self.last_number())
     }
     fn add_segment(&mut self) -> Result<(), StoreError> {
-        let path = self.path(self.count());
+        let next = u32::from(!self.segments.is_empty());
+        let path = self.path(self.last_number().saturating_add(next));
         let file = OpenOptions::new().read(true).append(true).create_new(true).open(&path);
-        self.segments.push(file.map_err(|e| StoreError::io("create", &path, e))?);
+        self.segments.push_back(file.map_err(|e| StoreError::io("create", &path, e))?);
         self.written = 0;
-        // A file is there after a power cut only if its folder was synced too.
+        self.sync_folder()
+    }
+    /// A file is there, or gone, after a power cut only if its folder was synced too.
+    fn sync_folder(&self) -> Result<(), StoreError> {
         let folder = File::open(&self.dir).and_then(|folder| folder.sync_all());
         folder.map_err(|e| StoreError::io("sync", &self.dir, e))
     }
     fn flush(&mut self) -> Result<(), StoreError> {
         let path = self.last_path();
-        let Some(file) = self.segments.last_mut() else { return Ok(()) };
+        let Some(file) = self.segments.back_mut() else { return Ok(()) };
         let pending = std::mem::take(&mut self.pending);
         if let Err(error) = file.write_all(&pending) {
             // Half a frame may be there (the disk is full). Nobody was told of it, and nothing may be
@@ -208,7 +286,7 @@ impl Stream {
         Ok(())
     }
     fn sync_file(&self) -> Result<(), StoreError> {
-        let Some(file) = self.segments.last() else { return Ok(()) };
+        let Some(file) = self.segments.back() else { return Ok(()) };
         let started = Instant::now();
         file.sync_data().map_err(|e| StoreError::io("sync", &self.last_path(), e))?;
         metrics::histogram!("sealpost_journal_fsync_seconds").record(started.elapsed());
@@ -216,7 +294,7 @@ impl Stream {
     }
     fn set_length(&mut self, length: u64) -> Result<(), StoreError> {
         let path = self.last_path();
-        let Some(file) = self.segments.last() else { return Ok(()) };
+        let Some(file) = self.segments.back() else { return Ok(()) };
         file.set_len(length).and_then(|()| file.sync_all()).map_err(|e| StoreError::io("cut", &path, e))?;
         self.written = length;
         Ok(())
@@ -242,7 +320,7 @@ impl Stream {
             let Some(head) = Head::parse(&head_bytes) else {
                 let mut rest = head_bytes.split_off(1.min(head_bytes.len()));
                 reader.read_to_end(&mut rest).map_err(io)?;
-                if contains_head(&rest) {
+                if contains_settled_head(&rest) {
                     return Err(self.damaged(place, "a frame's head".into()));
                 }
                 return self.end_torn(place, left, torn, "a frame's head");
@@ -254,8 +332,10 @@ impl Stream {
             let mut payload = vec![0; usize::try_from(head.length).unwrap_or(usize::MAX)];
             reader.read_exact(&mut payload).map_err(io)?;
             if !head.matches(&payload) {
-                if frame == left {
-                    return self.end_torn(place, left, torn, "the last record");
+                let mut rest = Vec::new();
+                reader.read_to_end(&mut rest).map_err(io)?;
+                if !contains_settled_head(&rest) {
+                    return self.end_torn(place, left, torn, "the last records");
                 }
                 return Err(StoreError::Damaged {
                     segment: path,
@@ -273,7 +353,7 @@ impl Stream {
     }
     /// Ends the walk at a frame that was never finished. Only the last segment can have one.
     fn end_torn(&mut self, place: Place, left: u64, torn: TornEnd, what: &str) -> Result<(), StoreError> {
-        if place.segment != self.count().saturating_sub(1) {
+        if place.segment != self.last_number() {
             return Err(self.damaged(place, what.into()));
         }
         self.cut_bytes = left;
@@ -285,6 +365,27 @@ impl Stream {
             }
         }
     }
+}
+
+fn segment_path(dir: &Path, name: &str, number: u32) -> PathBuf {
+    dir.join(format!("{name}-{:06}.log", number.saturating_add(1)))
+}
+
+/// Numbers of a stream's segments in a folder, ascending.
+fn numbers(dir: &Path, name: &str) -> Result<Vec<u32>, StoreError> {
+    let io = |e| StoreError::io("read", dir, e);
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(io)? {
+        let file = entry.map_err(io)?.file_name();
+        let number = file.to_str().and_then(|text| {
+            let digits = text.strip_prefix(name)?.strip_prefix('-')?.strip_suffix(".log")?;
+            digits.parse::<u32>().ok()?.checked_sub(1)
+        });
+        // Only what this program would have named so.
+        found.extend(number.filter(|number| segment_path(dir, name, *number).file_name() == Some(&file)));
+    }
+    found.sort_unstable();
+    Ok(found)
 }
 
 impl Drop for Stream {

@@ -2,17 +2,19 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-use super::Store;
+use super::{Ahead, Store};
 use sealpost_ledger::address::Address;
 use sealpost_ledger::certificate::{CommitCertificate, CommitSignature, VoteKind, vote_digest};
-use sealpost_ledger::chain::{CommittedBlock, propose};
+use sealpost_ledger::chain::{CommittedBlock, Tip, propose};
+use sealpost_ledger::equivocation::{Equivocation, SignedVote};
 use sealpost_ledger::genesis::Genesis;
-use sealpost_ledger::hash::{ContentCommit, KeyCommit};
+use sealpost_ledger::hash::{BlockHash, ContentCommit, KeyCommit};
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::key_bundle::KeyBundle;
 use sealpost_ledger::message::{Body, Message, Mode, Slot, SlotRecipient, Suite};
 use sealpost_ledger::receipt::receipt_commit;
 use sealpost_ledger::signature::{PublicKey, SigningKey};
+use sealpost_ledger::state::LedgerView;
 use sealpost_ledger::transaction::{Payload, Transaction, VerifiedTransaction};
 use std::sync::Arc;
 
@@ -33,8 +35,22 @@ pub(super) fn address(number: u8) -> Address {
     Address::new(key(number).public_key())
 }
 
+/// The validator's two precommits in a round of height 1: for nothing, and for a block.
+pub(super) fn equivocation(chain: &Chain, round: u32, block: u8) -> Equivocation {
+    let (id, height) = (chain.genesis.chain_id(), BlockHeight::FIRST);
+    let votes = [None, Some(BlockHash::from_bytes([block; 32]))].map(|block| {
+        let digest = vote_digest(&id, VoteKind::Precommit, height, round, block.as_ref());
+        SignedVote { block, signature: chain.validator.sign(&digest, &[0; 32]).unwrap() }
+    });
+    Equivocation::votes(chain.validator.public_key(), height, round, VoteKind::Precommit, votes)
+}
+
 impl Chain {
     pub(super) fn new(name: &str) -> Self {
+        Self::keeping(name, 0)
+    }
+    /// A network whose ordinary nodes keep bodies for that many blocks.
+    pub(super) fn keeping(name: &str, retention_blocks: u64) -> Self {
         let validator = key(1);
         let json = serde_json::json!({
             "format": "sealpost-genesis/1", "chain_name": name, "address_prefix": "t", "time_ms": 1000,
@@ -42,7 +58,7 @@ impl Chain {
             "limits": {"block_bytes": 65536, "body_bytes": 4096, "slots": 4, "expiry_window": 1000},
             "postage": {"floor": 0, "strangers_percent": 100, "member_quota_bytes": 0},
             "timing": {"block_interval_ms": 0, "heartbeat_ms": 1000, "clock_drift_ms": 1000},
-            "members": [], "retention_blocks": 0
+            "members": [], "retention_blocks": retention_blocks
         });
         let genesis = Arc::new(Genesis::parse(json.to_string().as_bytes()).unwrap());
         Self { genesis, validator }
@@ -77,9 +93,17 @@ impl Chain {
     }
     /// The next block after a store's tip, made final.
     pub(super) fn next(&self, store: &Store, transactions: Vec<VerifiedTransaction>) -> CommittedBlock {
-        let tip = store.tip();
+        self.next_on(&store.tip(), store, transactions)
+    }
+    /// The next block after a tip, made final.
+    pub(super) fn next_on<V: LedgerView>(
+        &self,
+        tip: &Tip,
+        view: &V,
+        transactions: Vec<VerifiedTransaction>,
+    ) -> CommittedBlock {
         let count = transactions.len();
-        let proposal = propose(&tip, store, transactions, 2_000, self.validator.public_key()).unwrap();
+        let proposal = propose(tip, view, transactions, 2_000, self.validator.public_key()).unwrap();
         assert_eq!(proposal.block.block().transactions().len(), count, "{:?}", proposal.refused);
         let (height, block) = (tip.next_height(), proposal.block.block().hash());
         let digest = vote_digest(&self.genesis.chain_id(), VoteKind::Precommit, height, 0, Some(&block));
@@ -90,13 +114,26 @@ impl Chain {
     /// Appends blocks: each with a message and a key bundle, every third one empty.
     pub(super) fn grow(&self, store: &Store, blocks: u64) {
         for _ in 0..blocks {
-            let height = store.tip().next_height().get();
-            let bundles = height - height / 3;
-            let transactions = match height % 3 {
-                0 => Vec::new(),
-                _ => vec![self.message(&format!("message {height}")), self.bundle(bundles)],
-            };
+            let transactions = self.transactions_of(store.tip().next_height().get());
             store.append(&self.next(store, transactions)).unwrap();
+        }
+    }
+    /// The same blocks, not appended yet.
+    pub(super) fn run(&self, store: &Store, blocks: u64) -> Vec<Arc<CommittedBlock>> {
+        let (mut tip, mut view) = (store.tip(), Ahead::new(store.clone()));
+        let mut next = || {
+            let block = self.next_on(&tip, &view, self.transactions_of(tip.next_height().get()));
+            view.add(block.verified());
+            tip = block.tip().clone();
+            Arc::new(block)
+        };
+        (0..blocks).map(|_| next()).collect()
+    }
+    fn transactions_of(&self, height: u64) -> Vec<VerifiedTransaction> {
+        let bundles = height - height / 3;
+        match height % 3 {
+            0 => Vec::new(),
+            _ => vec![self.message(&format!("message {height}")), self.bundle(bundles)],
         }
     }
     fn sign(&self, payload: Payload, body: Option<Body>) -> VerifiedTransaction {

@@ -7,11 +7,11 @@ use super::*;
 use std::fs;
 use tempfile::TempDir;
 
-fn open(dir: &Path, chain: &Chain) -> (Store, Recovery) {
-    Store::open(dir, chain.genesis.clone()).unwrap()
+pub(super) fn open(dir: &Path, chain: &Chain) -> (Store, Recovery) {
+    Store::open(dir, chain.genesis.clone(), StoreOptions::default()).unwrap()
 }
 
-fn grown(blocks: u64) -> (TempDir, Chain) {
+pub(super) fn grown(blocks: u64) -> (TempDir, Chain) {
     let (dir, chain) = (TempDir::new().unwrap(), Chain::new("one"));
     let (store, _) = open(dir.path(), &chain);
     chain.grow(&store, blocks);
@@ -38,7 +38,7 @@ fn copy(from: &Path) -> TempDir {
 }
 
 /// Everything a reader can ask, as text.
-fn answers(store: &Store) -> String {
+pub(super) fn answers(store: &Store) -> String {
     let mut text = format!("{:?}\n", store.tip().to_record());
     for height in (1..=store.tip().height().get()).map(BlockHeight::new) {
         let block = store.block(height).unwrap().unwrap();
@@ -47,7 +47,7 @@ fn answers(store: &Store) -> String {
             let located = store.transaction(&transaction.id()).unwrap().unwrap();
             assert_eq!((located.height, located.index as usize), (height, index));
             assert_eq!(located.transaction, *transaction);
-            assert_eq!(store.body(&transaction.id()).unwrap().as_ref(), body);
+            assert_eq!(store.body(&transaction.id()).unwrap().kept().as_ref(), body);
         }
         let key = StateKey::Directory(address(SENDER));
         let (record, proof) = store.prove(&key, height).unwrap().unwrap();
@@ -59,7 +59,7 @@ fn answers(store: &Store) -> String {
     text + &format!("{:?} {:?}", page(Order::OldestFirst), page(Order::NewestFirst))
 }
 
-fn journal_file(dir: &Path, name: &str) -> PathBuf {
+pub(super) fn journal_file(dir: &Path, name: &str) -> PathBuf {
     dir.join("journal").join(format!("{name}-000001.log"))
 }
 
@@ -97,7 +97,8 @@ fn a_torn_end_is_cut_off_wherever_it_was_torn() {
     let longer = fs::read(&path).unwrap();
     for length in whole.len()..longer.len() {
         fs::write(&path, &longer[..length]).unwrap();
-        let journal = Journal::open(&dir.path().join("journal"), stream::TornEnd::Cut).unwrap();
+        let journal =
+            Journal::open(&dir.path().join("journal"), SEGMENT_BYTES, stream::TornEnd::Cut).unwrap();
         assert_eq!(journal.height().get(), 4, "cut at {length}");
         assert_eq!(fs::read(&path).unwrap(), whole);
     }
@@ -129,7 +130,7 @@ fn bodies_that_a_block_needs_are_never_cut_off() {
     let whole = fs::read(&path).unwrap();
     let torn = &whole[..whole.len() - 1];
     fs::write(&path, torn).unwrap();
-    let error = Store::open(dir.path(), chain.genesis.clone()).err().unwrap();
+    let error = Store::open(dir.path(), chain.genesis.clone(), StoreOptions::default()).err().unwrap();
     assert!(matches!(error, StoreError::Damaged { height: Some(4), .. }), "{error}");
     assert_eq!(fs::read(&path).unwrap(), torn);
 }
@@ -146,7 +147,8 @@ fn a_flipped_byte_before_the_last_record_is_damage_and_drops_nothing() {
             let mut changed = whole.clone();
             changed[at] ^= 0x10;
             fs::write(&path, &changed).unwrap();
-            let error = Journal::open(&dir.path().join("journal"), stream::TornEnd::Cut).unwrap_err();
+            let error =
+                Journal::open(&dir.path().join("journal"), SEGMENT_BYTES, stream::TornEnd::Cut).unwrap_err();
             assert!(matches!(error, StoreError::Damaged { .. }), "{name} byte {at}: {error}");
             assert_eq!(fs::read(&path).unwrap(), changed, "nothing may be cut off");
         }
@@ -213,7 +215,10 @@ fn what_is_acknowledged_has_reached_the_system_unless_the_build_says_otherwise()
     let (dir, chain) = (TempDir::new().unwrap(), Chain::new("one"));
     let (store, _) = open(dir.path(), &chain);
     chain.grow(&store, 3);
-    let on_disk = Journal::open(&dir.path().join("journal"), stream::TornEnd::Keep).unwrap().height().get();
+    let on_disk = Journal::open(&dir.path().join("journal"), SEGMENT_BYTES, stream::TornEnd::Keep)
+        .unwrap()
+        .height()
+        .get();
     assert_eq!(on_disk, if cfg!(feature = "test-no-fsync") { 0 } else { 3 });
     assert_eq!(store.tip().height().get(), 3);
 }
@@ -222,7 +227,7 @@ fn what_is_acknowledged_has_reached_the_system_unless_the_build_says_otherwise()
 fn a_held_directory_is_refused_and_the_holder_named() {
     let (dir, chain) = (TempDir::new().unwrap(), Chain::new("one"));
     let (_store, _) = open(dir.path(), &chain);
-    let error = Store::open(dir.path(), chain.genesis.clone()).err().unwrap();
+    let error = Store::open(dir.path(), chain.genesis.clone(), StoreOptions::default()).err().unwrap();
     let StoreError::Locked { pid, .. } = error else { panic!("{error}") };
     assert_eq!(pid, std::process::id().to_string());
 }
@@ -230,7 +235,7 @@ fn a_held_directory_is_refused_and_the_holder_named() {
 #[test]
 fn the_data_of_another_network_is_refused() {
     let (dir, _) = grown(1);
-    let error = Store::open(dir.path(), Chain::new("two").genesis).err().unwrap();
+    let error = Store::open(dir.path(), Chain::new("two").genesis, StoreOptions::default()).err().unwrap();
     assert!(matches!(error, StoreError::OtherChain { .. }), "{error}");
 }
 
@@ -310,13 +315,18 @@ fn a_check_finds_a_block_whose_frame_is_sound_and_whose_content_is_not() {
     let (dir, chain) = grown(2);
     let journal = dir.path().join("journal");
     let (block, mut certificate) = {
-        let journal = Journal::open(&journal, stream::TornEnd::Keep).unwrap();
+        let journal = Journal::open(&journal, SEGMENT_BYTES, stream::TornEnd::Keep).unwrap();
         journal.block(BlockHeight::new(2)).unwrap().unwrap()
     };
     certificate.round = 7;
     let (payload, _) = record::encode_block(&block, &certificate);
-    let mut headers = stream::Stream::open(&journal, "headers", stream::TornEnd::Cut, |_| Ok(())).unwrap();
-    let second = Journal::open(&journal, stream::TornEnd::Keep).unwrap().place(BlockHeight::new(2)).unwrap();
+    let layout = stream::Layout { segment_bytes: SEGMENT_BYTES, first: 0 };
+    let mut headers =
+        stream::Stream::open(&journal, "headers", layout, stream::TornEnd::Cut, |_| Ok(())).unwrap();
+    let second = Journal::open(&journal, SEGMENT_BYTES, stream::TornEnd::Keep)
+        .unwrap()
+        .place(BlockHeight::new(2))
+        .unwrap();
     headers.cut(second.block).unwrap();
     headers.append(frame::Kind::Block, 2, &payload).unwrap();
     drop(headers);

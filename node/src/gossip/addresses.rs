@@ -1,0 +1,243 @@
+//! Where peers are, and when to call them: bootstrap addresses for ever, with growing pauses; peers that were
+//! found, while this node has fewer than it wants. Pure: the clock is an argument.
+
+use super::ip_limits::ip_of;
+use libp2p::multiaddr::Protocol;
+use libp2p::{Multiaddr, PeerId};
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+/// Pause after a first failed call.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// Pauses double up to this.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// Peers whose addresses are remembered.
+const MAX_KNOWN: usize = 1_024;
+/// Addresses remembered of one peer.
+const MAX_ADDRESSES: usize = 8;
+
+#[derive(Debug, Clone)]
+struct Attempts {
+    failed: u32,
+    next: Instant,
+}
+
+impl Attempts {
+    const fn new(now: Instant) -> Self {
+        Self { failed: 0, next: now }
+    }
+    fn called(&mut self, now: Instant) {
+        let pause = FIRST_PAUSE.saturating_mul(1_u32.checked_shl(self.failed).unwrap_or(u32::MAX));
+        // Two nodes that call each other at the same moment shall not do so for ever.
+        let jitter = Duration::from_millis(u64::from(getrandom::u32().unwrap_or(0) % 256));
+        self.next = now.checked_add(pause.min(LONGEST_PAUSE).saturating_add(jitter)).unwrap_or(now);
+        self.failed = self.failed.saturating_add(1).min(16);
+    }
+}
+
+/// An address to begin with, and the peer that was found there.
+#[derive(Debug)]
+struct Bootstrap {
+    address: Multiaddr,
+    peer: Option<PeerId>,
+    attempts: Attempts,
+}
+
+/// A peer that was heard of.
+#[derive(Debug)]
+struct Known {
+    addresses: Vec<Multiaddr>,
+    attempts: Attempts,
+}
+
+/// The address book.
+#[derive(Debug)]
+pub(super) struct Addresses {
+    bootstrap: Vec<Bootstrap>,
+    known: HashMap<PeerId, Known>,
+}
+
+/// A call to make.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Call {
+    pub(super) peer: Option<PeerId>,
+    pub(super) addresses: Vec<Multiaddr>,
+}
+
+impl Addresses {
+    /// Begins with these addresses.
+    pub(super) fn new(bootstrap: &[Multiaddr], now: Instant) -> Self {
+        let bootstrap = bootstrap.iter().map(|address| {
+            let (peer, attempts) = (peer_of(address), Attempts::new(now));
+            Bootstrap { address: address.clone(), peer, attempts }
+        });
+        Self { bootstrap: bootstrap.collect(), known: HashMap::new() }
+    }
+    /// Hears of a peer's address.
+    pub(super) fn learn(&mut self, peer: PeerId, address: Multiaddr, now: Instant) {
+        if !self.known.contains_key(&peer) && self.known.len() >= MAX_KNOWN {
+            let Some(worst) = self.known.iter().max_by_key(|(_, k)| k.attempts.failed).map(|(p, _)| *p)
+            else {
+                return;
+            };
+            self.known.remove(&worst);
+        }
+        let fresh = || Known { addresses: Vec::new(), attempts: Attempts::new(now) };
+        let known = self.known.entry(peer).or_insert_with(fresh);
+        if !known.addresses.contains(&address) && known.addresses.len() < MAX_ADDRESSES {
+            known.addresses.push(address);
+        }
+    }
+    /// A peer is connected; at this address, if this node called.
+    pub(super) fn connected(&mut self, peer: PeerId, called: Option<&Multiaddr>, now: Instant) {
+        if let Some(known) = self.known.get_mut(&peer) {
+            known.attempts = Attempts::new(now);
+        }
+        for entry in &mut self.bootstrap {
+            let same = called.is_some_and(|called| same_place(called, &entry.address));
+            if same || entry.peer == Some(peer) {
+                entry.peer = Some(peer);
+                entry.attempts = Attempts::new(now);
+            }
+        }
+    }
+    /// A peer is not of this network, or banned: it is not called any more.
+    pub(super) fn forget(&mut self, peer: &PeerId) {
+        self.known.remove(peer);
+    }
+    /// Whom to call now. `wanted` is how many found peers are missing; `is_out` says of a peer that it is
+    /// connected already or not to be called.
+    pub(super) fn due(&mut self, now: Instant, wanted: usize, is_out: impl Fn(&PeerId) -> bool) -> Vec<Call> {
+        let mut calls = Vec::new();
+        for entry in &mut self.bootstrap {
+            if entry.attempts.next <= now && entry.peer.is_none_or(|peer| !is_out(&peer)) {
+                entry.attempts.called(now);
+                // Another peer may answer there now: what the address says counts.
+                calls.push(Call { peer: peer_of(&entry.address), addresses: vec![entry.address.clone()] });
+            }
+        }
+        let ready = self.known.iter_mut().filter(|(peer, k)| k.attempts.next <= now && !is_out(peer));
+        for (peer, known) in ready.take(wanted) {
+            known.attempts.called(now);
+            calls.push(Call { peer: Some(*peer), addresses: known.addresses.clone() });
+        }
+        calls
+    }
+}
+
+/// The peer that an address names at its end.
+pub(super) fn peer_of(address: &Multiaddr) -> Option<PeerId> {
+    match address.iter().last()? {
+        Protocol::P2p(peer) => Some(peer),
+        _ => None,
+    }
+}
+
+fn same_place(a: &Multiaddr, b: &Multiaddr) -> bool {
+    let place = |address: &Multiaddr| -> Multiaddr {
+        address.iter().filter(|part| !matches!(part, Protocol::P2p(_))).collect()
+    };
+    place(a) == place(b)
+}
+
+/// Whether an address that a peer gave of itself is worth a call. Nobody may send this node to its own
+/// machine or its own network from afar: `remote` is where the peer really is.
+pub(super) fn is_usable(address: &Multiaddr, remote: &Multiaddr, quic: bool) -> bool {
+    let mut parts = address.iter().skip(1);
+    let transport = match parts.next() {
+        Some(Protocol::Tcp(port)) => port != 0,
+        Some(Protocol::Udp(port)) => quic && port != 0 && parts.next() == Some(Protocol::QuicV1),
+        _ => false,
+    };
+    let (Some(ip), Some(from)) = (raw_ip(address), ip_of(remote)) else { return false };
+    transport && !ip.is_unspecified() && !ip.is_multicast() && nearness(ip) >= nearness(from)
+}
+
+fn raw_ip(address: &Multiaddr) -> Option<IpAddr> {
+    match address.iter().next()? {
+        Protocol::Ip4(ip) => Some(ip.into()),
+        Protocol::Ip6(ip) => Some(ip.into()),
+        _ => None,
+    }
+}
+
+/// 0 for this machine, 1 for a private network, 2 for the internet.
+fn nearness(ip: IpAddr) -> u8 {
+    let private = match ip {
+        IpAddr::V4(ip) => ip.is_private() || ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_unique_local() || ip.is_unicast_link_local(),
+    };
+    match (ip.is_loopback(), private) {
+        (true, _) => 0,
+        (false, true) => 1,
+        (false, false) => 2,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> Multiaddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn nobody_sends_this_node_to_its_own_machine_from_afar() {
+        let (here, home, far) = ("/ip4/127.0.0.1/tcp/7", "/ip4/192.168.1.2/tcp/7", "/ip4/198.51.100.1/tcp/7");
+        let usable = |of: &str, from: &str| is_usable(&address(of), &address(from), false);
+        assert!(usable(here, here) && usable(home, here) && usable(far, here));
+        assert!(usable(home, home) && !usable(here, home));
+        assert!(usable(far, far) && !usable(home, far) && !usable(here, far));
+        assert!(!usable("/ip4/0.0.0.0/tcp/7", far) && !usable("/ip4/198.51.100.1/tcp/0", far));
+        assert!(!usable("/ip4/198.51.100.1/udp/7/quic-v1", far));
+        assert!(is_usable(&address("/ip4/198.51.100.1/udp/7/quic-v1"), &address(far), true));
+    }
+
+    #[test]
+    fn a_bootstrap_address_is_called_for_ever_with_growing_pauses() {
+        let mut now = Instant::now();
+        let mut book = Addresses::new(&[address("/ip4/10.0.0.1/tcp/1")], now);
+        let mut last = Duration::ZERO;
+        for _ in 0..12 {
+            assert_eq!(book.due(now, 0, |_| false).len(), 1);
+            assert!(book.due(now, 0, |_| false).is_empty());
+            let pause = book.bootstrap[0].attempts.next - now;
+            assert!(
+                pause + Duration::from_millis(256) >= last
+                    && pause <= LONGEST_PAUSE + Duration::from_millis(256)
+            );
+            last = pause;
+            now += pause;
+        }
+    }
+
+    #[test]
+    fn a_connected_bootstrap_peer_is_called_again_only_when_it_is_gone() {
+        let (now, peer) = (Instant::now(), PeerId::random());
+        let place = address("/ip4/10.0.0.1/tcp/1");
+        let mut book = Addresses::new(std::slice::from_ref(&place), now);
+        book.due(now, 0, |_| false);
+        book.connected(peer, Some(&place), now);
+        assert_eq!(book.bootstrap[0].peer, Some(peer));
+        assert!(book.due(now, 0, |p| *p == peer).is_empty());
+        assert_eq!(book.due(now, 0, |_| false).len(), 1);
+    }
+
+    #[test]
+    fn found_peers_are_called_as_far_as_they_are_wanted() {
+        let now = Instant::now();
+        let mut book = Addresses::new(&[], now);
+        for _ in 0..5 {
+            book.learn(PeerId::random(), address("/ip4/10.0.0.9/tcp/1"), now);
+        }
+        assert_eq!(book.due(now, 2, |_| false).len(), 2);
+        assert_eq!(book.due(now, 9, |_| false).len(), 3);
+        for _ in 0..MAX_KNOWN * 2 {
+            book.learn(PeerId::random(), address("/ip4/10.0.0.9/tcp/1"), now);
+        }
+        assert!(book.known.len() <= MAX_KNOWN);
+    }
+}

@@ -1,0 +1,249 @@
+//! What the swarm is made of, and every bound of it in one place.
+
+use super::exchange::Codec;
+use super::ip_limits::IpLimits;
+use super::{Config, GossipError};
+use crate::wire::{Announcement, TransactionMessage};
+use libp2p::gossipsub::{
+    self, IdentTopic, IdentityTransform, MessageAuthenticity, MessageId, PeerScoreParams,
+    PeerScoreThresholds, TopicHash, TopicScoreParams, ValidationMode, WhitelistSubscriptionFilter,
+};
+use libp2p::identity::Keypair;
+use libp2p::kad::{self, store::MemoryStore};
+use libp2p::request_response::{self, ProtocolSupport};
+use libp2p::swarm::NetworkBehaviour;
+use libp2p::swarm::behaviour::toggle::Toggle;
+use libp2p::{
+    PeerId, StreamProtocol, Swarm, SwarmBuilder, autonat, connection_limits, dcutr, identify,
+    memory_connection_limits, noise, ping, relay, tcp, yamux,
+};
+use sealpost_ledger::hash::{ChainId, sha256};
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+/// The program and its version, as peers see it.
+const AGENT: &str = concat!("sealpost/", env!("CARGO_PKG_VERSION"));
+/// A question not answered by then counts as lost.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(10);
+/// Questions that one connection may have open at once, in each direction.
+const MAX_OPEN_QUESTIONS: usize = 16;
+/// A peer below this score is not listened to at all. Three invalid messages are enough.
+pub(super) const GRAYLIST: f64 = -80.0;
+
+/// Names of protocols and topics. They carry the chain id, so that nodes of different networks have nothing
+/// to say to each other.
+#[derive(Debug, Clone)]
+pub(super) struct Names {
+    pub(super) protocol: String,
+    pub(super) sync: StreamProtocol,
+    pub(super) kad: StreamProtocol,
+    pub(super) transactions: IdentTopic,
+    pub(super) blocks: IdentTopic,
+}
+
+impl Names {
+    pub(super) fn new(chain: &ChainId) -> Self {
+        let name = |part: &str| format!("/sealpost/{chain}/{part}/1");
+        // The names begin with a slash, the one thing that is asked of them.
+        let stream = |part: &str| {
+            StreamProtocol::try_from_owned(name(part)).unwrap_or(StreamProtocol::new("/sealpost/none/1"))
+        };
+        Self {
+            protocol: format!("/sealpost/{chain}/1"),
+            sync: stream("sync"),
+            kad: stream("kad"),
+            transactions: IdentTopic::new(name("transactions")),
+            blocks: IdentTopic::new(name("blocks")),
+        }
+    }
+    fn topics(&self) -> HashSet<TopicHash> {
+        HashSet::from([self.transactions.hash(), self.blocks.hash()])
+    }
+}
+
+pub(super) type Gossipsub = gossipsub::Behaviour<IdentityTransform, WhitelistSubscriptionFilter>;
+pub(super) type Exchange = request_response::Behaviour<Codec>;
+
+/// The parts of the swarm. Limits come first: what they refuse the others never see.
+#[derive(NetworkBehaviour)]
+pub(super) struct Behaviour {
+    pub(super) allowed: Toggle<libp2p::allow_block_list::Behaviour<libp2p::allow_block_list::AllowedPeers>>,
+    pub(super) blocked: libp2p::allow_block_list::Behaviour<libp2p::allow_block_list::BlockedPeers>,
+    pub(super) ip_limits: IpLimits,
+    limits: connection_limits::Behaviour,
+    memory: memory_connection_limits::Behaviour,
+    ping: ping::Behaviour,
+    pub(super) identify: identify::Behaviour,
+    pub(super) gossipsub: Gossipsub,
+    pub(super) exchange: Exchange,
+    pub(super) kad: kad::Behaviour<MemoryStore>,
+    relay_client: Toggle<relay::client::Behaviour>,
+    relay_server: Toggle<relay::Behaviour>,
+    autonat: Toggle<autonat::Behaviour>,
+    dcutr: Toggle<dcutr::Behaviour>,
+}
+
+/// Puts the swarm together.
+pub(super) fn swarm(
+    config: &Config,
+    names: &Names,
+    body_limit: u32,
+) -> Result<Swarm<Behaviour>, GossipError> {
+    let failed = |error: &dyn std::fmt::Display| GossipError::Start(error.to_string());
+    let builder = SwarmBuilder::with_existing_identity(config.identity.clone())
+        .with_tokio()
+        .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, yamux::Config::default)
+        .map_err(|error| failed(&error))?
+        .with_quic()
+        .with_relay_client(noise::Config::new, yamux::Config::default)
+        .map_err(|error| failed(&error))?;
+    let built = builder.with_behaviour(|key, relay| {
+        behaviour(key, relay, config, names, body_limit).map_err(std::convert::Into::into)
+    });
+    let swarm = built.map_err(|error| failed(&error))?;
+    Ok(swarm
+        .with_swarm_config(|swarm| {
+            swarm
+                .with_idle_connection_timeout(Duration::from_secs(600))
+                .with_max_negotiating_inbound_streams(32)
+        })
+        .build())
+}
+
+fn behaviour(
+    key: &Keypair,
+    relay: relay::client::Behaviour,
+    config: &Config,
+    names: &Names,
+    body_limit: u32,
+) -> Result<Behaviour, String> {
+    let peer = key.public().to_peer_id();
+    let limits = connection_limits::ConnectionLimits::default()
+        .with_max_pending_incoming(Some(16))
+        .with_max_pending_outgoing(Some(16))
+        .with_max_established_incoming(Some(config.limits.incoming))
+        .with_max_established_outgoing(Some(config.limits.outgoing.saturating_add(16)))
+        // Two, so that a peer that dials while it is being dialled is not turned away by both.
+        .with_max_established_per_peer(Some(2));
+    let mut allowed = (!config.allow.is_empty()).then(libp2p::allow_block_list::Behaviour::default);
+    if let Some(allowed) = &mut allowed {
+        for peer in &config.allow {
+            libp2p::allow_block_list::Behaviour::allow_peer(allowed, *peer);
+        }
+    }
+    let mut blocked: libp2p::allow_block_list::Behaviour<libp2p::allow_block_list::BlockedPeers> =
+        libp2p::allow_block_list::Behaviour::default();
+    for peer in &config.block {
+        blocked.block_peer(*peer);
+    }
+    let identify = identify::Config::new(names.protocol.clone(), key.public())
+        .with_agent_version(AGENT.into())
+        .with_push_listen_addr_updates(true)
+        .with_cache_size(0);
+    let ping =
+        ping::Config::new().with_interval(Duration::from_secs(10)).with_timeout(Duration::from_secs(10));
+    Ok(Behaviour {
+        allowed: allowed.into(),
+        blocked,
+        ip_limits: IpLimits::new(config.limits.per_ip),
+        limits: connection_limits::Behaviour::new(limits),
+        memory: memory_connection_limits::Behaviour::with_max_bytes(config.limits.memory_bytes),
+        ping: ping::Behaviour::new(ping),
+        identify: identify::Behaviour::new(identify),
+        gossipsub: gossipsub_behaviour(names, body_limit)?,
+        exchange: exchange(names),
+        kad: kademlia(peer, names),
+        relay_client: config.nat.then_some(relay).into(),
+        relay_server: config.relay.then(|| relay::Behaviour::new(peer, relay::Config::default())).into(),
+        autonat: config.nat.then(|| autonat::Behaviour::new(peer, autonat::Config::default())).into(),
+        dcutr: config.nat.then(|| dcutr::Behaviour::new(peer)).into(),
+    })
+}
+
+fn exchange(names: &Names) -> Exchange {
+    let config = request_response::Config::default()
+        .with_request_timeout(ANSWER_PATIENCE)
+        .with_max_concurrent_streams(MAX_OPEN_QUESTIONS);
+    request_response::Behaviour::with_codec(Codec, [(names.sync.clone(), ProtocolSupport::Full)], config)
+}
+
+/// Only for finding peers: no records are kept for anybody.
+fn kademlia(peer: PeerId, names: &Names) -> kad::Behaviour<MemoryStore> {
+    let mut config = kad::Config::new(names.kad.clone());
+    config
+        .set_record_filtering(kad::StoreInserts::FilterBoth)
+        .set_record_ttl(None)
+        .set_kbucket_inserts(kad::BucketInserts::Manual)
+        .set_query_timeout(Duration::from_secs(10))
+        .set_periodic_bootstrap_interval(Some(Duration::from_secs(120)));
+    let mut kad = kad::Behaviour::with_config(peer, MemoryStore::new(peer), config);
+    kad.set_mode(Some(kad::Mode::Server));
+    kad
+}
+
+fn gossipsub_behaviour(names: &Names, body_limit: u32) -> Result<Gossipsub, String> {
+    let transaction_bytes = TransactionMessage::max_bytes(body_limit);
+    let config = gossipsub::ConfigBuilder::default()
+        // No author, no sequence number, no signature of the network identity: a transaction is signed by its
+        // sender, and which node brought it is nobody's business.
+        .validation_mode(ValidationMode::Anonymous)
+        .validate_messages()
+        .message_id_fn(|message| {
+            MessageId::from(sha256(&[message.topic.as_str().as_bytes(), &message.data]).to_vec())
+        })
+        .max_transmit_size(transaction_bytes.saturating_add(1024))
+        .max_transmit_size_for_topic(transaction_bytes, names.transactions.hash())
+        .max_transmit_size_for_topic(Announcement::MAX_BYTES, names.blocks.hash())
+        .heartbeat_interval(Duration::from_secs(1))
+        .heartbeat_initial_delay(Duration::from_millis(100))
+        .duplicate_cache_time(Duration::from_secs(120))
+        .max_messages_per_rpc(Some(256))
+        .max_ihave_messages(32)
+        .connection_handler_queue_len(1024)
+        .build()
+        .map_err(|error| error.to_string())?;
+    let filter = WhitelistSubscriptionFilter(names.topics());
+    let mut gossipsub =
+        Gossipsub::new_with_subscription_filter(MessageAuthenticity::Anonymous, config, filter)?;
+    let (scores, thresholds) = scores(names);
+    gossipsub.with_peer_score(scores, thresholds)?;
+    for topic in [&names.transactions, &names.blocks] {
+        gossipsub.subscribe(topic).map_err(|error| error.to_string())?;
+    }
+    Ok(gossipsub)
+}
+
+/// A peer gains a little by bringing news first and loses much by bringing what does not hold. How much a
+/// mesh member delivers is not scored: an idle network delivers nothing, and nobody is to blame.
+fn scores(names: &Names) -> (PeerScoreParams, PeerScoreThresholds) {
+    let topic = TopicScoreParams {
+        topic_weight: 1.0,
+        time_in_mesh_weight: 0.0,
+        first_message_deliveries_weight: 0.1,
+        first_message_deliveries_decay: 0.9,
+        first_message_deliveries_cap: 100.0,
+        mesh_message_deliveries_weight: 0.0,
+        mesh_failure_penalty_weight: 0.0,
+        invalid_message_deliveries_weight: -10.0,
+        invalid_message_deliveries_decay: 0.97,
+        ..TopicScoreParams::default()
+    };
+    let topics = [&names.transactions, &names.blocks].map(|name| (name.hash(), topic.clone()));
+    let scores = PeerScoreParams {
+        topics: HashMap::from(topics),
+        // Our own bound by address does that, with a ban instead of a score.
+        ip_colocation_factor_weight: 0.0,
+        behaviour_penalty_weight: -10.0,
+        behaviour_penalty_threshold: 6.0,
+        behaviour_penalty_decay: 0.9,
+        retain_score: Duration::from_secs(600),
+        ..PeerScoreParams::default()
+    };
+    let thresholds = PeerScoreThresholds {
+        gossip_threshold: -10.0,
+        publish_threshold: -40.0,
+        graylist_threshold: GRAYLIST,
+        ..PeerScoreThresholds::default()
+    };
+    (scores, thresholds)
+}

@@ -1,0 +1,195 @@
+//! Dropped bodies, tried on real directories: what is within retention stays, all else answers as before,
+//! and neither a restart nor a lost index nor a crash in the middle changes that.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use super::testing::{Chain, SENDER, address};
+use super::tests::journal_file;
+use super::*;
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use std::fs;
+use tempfile::TempDir;
+
+fn open(dir: &Path, chain: &Chain, segment_bytes: u64) -> Store {
+    Store::open(dir, chain.genesis.clone(), StoreOptions { archive: false, segment_bytes }).unwrap().0
+}
+
+/// Everything but bodies that a reader can ask, as text; and of each message whether its body is kept.
+fn answers(store: &Store) -> (String, BTreeMap<u64, bool>) {
+    let mut text = format!("{:?}\n", store.tip().to_record());
+    let mut kept = BTreeMap::new();
+    for height in (1..=store.tip().height().get()).map(BlockHeight::new) {
+        text += &format!("{:?} {:?}\n", store.header(height).unwrap(), store.transactions(height).unwrap());
+        for id in store.transaction_ids(height).unwrap().unwrap() {
+            let located = store.transaction(&id).unwrap().unwrap();
+            let Some(message) = located.transaction.message().cloned() else { continue };
+            let body = store.body(&id).unwrap();
+            assert_ne!(body, FoundBody::Unknown);
+            let body = body.kept();
+            assert!(body.as_ref().is_none_or(|body| body.hash() == message.body_hash));
+            assert_eq!(store.block(height).unwrap().is_some(), body.is_some());
+            kept.insert(height.get(), body.is_some());
+        }
+        let key = StateKey::Directory(address(SENDER));
+        let (record, proof) = store.prove(&key, height).unwrap().unwrap();
+        let root = store.header(height).unwrap().unwrap().0.state_root;
+        proof.verify_present(&root, &key, &record.unwrap()).unwrap();
+    }
+    (text + &format!("{:?}", store.sent(&address(SENDER), None, 100, Order::OldestFirst).unwrap()), kept)
+}
+
+fn body_files(dir: &Path) -> Vec<String> {
+    let entries = fs::read_dir(dir.join("journal")).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<_> = names.filter(|name| name.starts_with("bodies-0")).collect();
+    names.sort();
+    names
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    #[test]
+    fn what_is_within_retention_stays_and_all_else_answers_as_before(
+        segment_bytes in 1_u64..300, retention in 1_u64..12,
+        steps in prop::collection::vec((1_u64..5, 0_u8..4), 2..7),
+    ) {
+        let chain = Chain::keeping("one", retention);
+        let (dir, model_dir) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+        let archive = StoreOptions { archive: true, segment_bytes: 100 };
+        let (model, _) = Store::open(model_dir.path(), chain.genesis.clone(), archive).unwrap();
+        let mut store = open(dir.path(), &chain, segment_bytes);
+        for (blocks, then) in steps {
+            let run = chain.run(&model, blocks);
+            model.append_many(&run).unwrap();
+            match then {
+                0 => run.iter().for_each(|block| store.append(block).unwrap()),
+                _ => store.append_many(&run).unwrap(),
+            }
+            if then >= 2 {
+                drop(store);
+                if then == 3 {
+                    fs::remove_dir_all(dir.path().join("index")).unwrap();
+                }
+                check(dir.path(), &chain.genesis, |_, _| {}).unwrap();
+                store = open(dir.path(), &chain, segment_bytes);
+            }
+            let ((expected, all), (found, kept)) = (answers(&model), answers(&store));
+            prop_assert_eq!(found, expected);
+            prop_assert!(all.values().all(|kept| *kept));
+            let (tip, oldest) = (store.tip().height().get(), store.oldest_body_height().get());
+            for (height, kept) in kept {
+                prop_assert_eq!(kept, height >= oldest, "height {}", height);
+                prop_assert!(kept || height + retention <= tip, "height {} of {}", height, tip);
+            }
+            let first = store.blocks(BlockHeight::new(oldest), 1, usize::MAX).unwrap();
+            prop_assert_eq!(first.is_empty(), oldest > tip);
+        }
+    }
+}
+
+/// Fourteen blocks, each body in a file of its own, the last five blocks' bodies kept.
+fn pruned() -> (TempDir, Chain) {
+    let (dir, chain) = (TempDir::new().unwrap(), Chain::keeping("one", 5));
+    chain.grow(&open(dir.path(), &chain, 1), 14);
+    (dir, chain)
+}
+
+#[test]
+fn old_bodies_go_file_by_file_and_are_told_from_unknown_ones() {
+    let (dir, chain) = pruned();
+    let store = open(dir.path(), &chain, 1);
+    // Blocks 10, 11, 13 and 14 have messages.
+    assert_eq!(store.oldest_body_height().get(), 9);
+    assert_eq!(body_files(dir.path()).len(), 4);
+    let first = store.transaction_ids(BlockHeight::FIRST).unwrap().unwrap();
+    assert_eq!(store.body(&first[0]).unwrap(), FoundBody::Pruned);
+    assert_eq!(store.body(&first[1]).unwrap(), FoundBody::Unknown, "a key bundle has none");
+    let nobody = TransactionId::from_bytes([7; 32]);
+    assert_eq!(store.body(&nobody).unwrap(), FoundBody::Unknown);
+    assert!(!store.prune().unwrap());
+}
+
+#[test]
+fn an_archive_drops_nothing_until_it_is_one_no_more() {
+    let (dir, chain) = (TempDir::new().unwrap(), Chain::keeping("one", 5));
+    let archive = StoreOptions { archive: true, segment_bytes: 1 };
+    let (store, _) = Store::open(dir.path(), chain.genesis.clone(), archive).unwrap();
+    chain.grow(&store, 14);
+    assert!(!store.prune().unwrap());
+    assert_eq!((store.oldest_body_height(), body_files(dir.path()).len()), (BlockHeight::FIRST, 10));
+    drop(store);
+    let store = open(dir.path(), &chain, 1);
+    assert!(store.prune().unwrap());
+    assert_eq!((store.oldest_body_height().get(), body_files(dir.path()).len()), (9, 4));
+}
+
+#[test]
+fn a_dropping_that_was_interrupted_is_finished_on_opening() {
+    let (dir, chain) = (TempDir::new().unwrap(), Chain::keeping("one", 5));
+    let archive = StoreOptions { archive: true, segment_bytes: 1 };
+    chain.grow(&Store::open(dir.path(), chain.genesis.clone(), archive).unwrap().0, 14);
+    let names = body_files(dir.path());
+    let files: Vec<_> =
+        names.iter().map(|name| fs::read(dir.path().join("journal").join(name)).unwrap()).collect();
+    let store = open(dir.path(), &chain, 1);
+    store.prune().unwrap();
+    let before = answers(&store);
+    drop(store);
+    // The note is there, some of the files are too: any of them, whatever order the disk kept them in.
+    for leftovers in [&[0, 1, 2, 3, 4, 5][..], &[3, 4], &[0, 5]] {
+        for at in leftovers {
+            fs::write(dir.path().join("journal").join(&names[*at]), &files[*at]).unwrap();
+        }
+        check(dir.path(), &chain.genesis, |_, _| {}).unwrap();
+        let store = open(dir.path(), &chain, 1);
+        assert_eq!(answers(&store), before);
+        assert_eq!(body_files(dir.path()), names[6..]);
+    }
+}
+
+#[test]
+fn bodies_that_are_missing_though_nothing_dropped_them_are_damage() {
+    let (dir, chain) = pruned();
+    let names = body_files(dir.path());
+    let damaged = |what: &str| {
+        let options = StoreOptions { archive: false, segment_bytes: 1 };
+        let opened = Store::open(dir.path(), chain.genesis.clone(), options);
+        let error = opened.and_then(|(store, _)| store.block(BlockHeight::new(10))).err().unwrap();
+        assert!(matches!(error, StoreError::Damaged { .. }), "{what}: {error}");
+        check(dir.path(), &chain.genesis, |_, _| {}).unwrap_err();
+    };
+    for name in &names[..3] {
+        let path = dir.path().join("journal").join(name);
+        let content = fs::read(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        damaged(name);
+        fs::write(&path, content).unwrap();
+    }
+    let note = dir.path().join("journal").join("bodies-dropped");
+    fs::remove_file(note).unwrap();
+    damaged("no note");
+}
+
+#[test]
+fn a_missing_file_of_headers_is_damage() {
+    let (dir, chain) = pruned();
+    fs::remove_file(journal_file(dir.path(), "headers")).unwrap();
+    let error = Store::open(dir.path(), chain.genesis.clone(), StoreOptions::default()).err().unwrap();
+    assert!(matches!(error, StoreError::Damaged { offset: 0, .. }), "{error}");
+}
+
+#[test]
+fn a_directory_of_format_1_is_read_and_becomes_one_of_format_2() {
+    let (dir, chain) = (TempDir::new().unwrap(), Chain::keeping("one", 0));
+    chain.grow(&open(dir.path(), &chain, 1 << 20), 4);
+    let format = dir.path().join("FORMAT");
+    let text = fs::read_to_string(&format).unwrap();
+    fs::write(&format, text.replacen('2', "1", 1)).unwrap();
+    assert_eq!(open(dir.path(), &chain, 1 << 20).tip().height().get(), 4);
+    assert_eq!(fs::read_to_string(&format).unwrap(), text);
+    fs::write(&format, text.replacen('2', "3", 1)).unwrap();
+    let error = Store::open(dir.path(), chain.genesis.clone(), StoreOptions::default()).err().unwrap();
+    assert!(matches!(error, StoreError::Format { expected: 2, .. }));
+}

@@ -1,0 +1,97 @@
+//! Sync: a node that doesn't decide blocks follows those who do. It hears how far others are, fetches final
+//! blocks in ranges from several of them, verifies everything and appends them in order.
+//!
+//! ```text
+//!  news of peers ──► planner: whom to ask for which range ──► peers
+//!                       ▲                                       │ blocks, in any order
+//!                       └── tip ◄── apply: verify, append ◄─────┘
+//! ```
+//!
+//! The planner is pure and bounded. Nothing a peer says is believed: a claimed height only says whom to ask.
+//! While consensus runs on this node, sync only watches, because one writer appends at a time.
+
+mod apply;
+mod follow;
+mod planner;
+
+use crate::store::{Store, StoreError};
+use crate::wire::{Ask, Fault, News, Peer};
+use sealpost_ledger::chain::CommittedBlock;
+use sealpost_ledger::height::BlockHeight;
+use std::sync::Arc;
+use thiserror::Error;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// What sync does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// Listens to how far others are, and appends nothing.
+    #[default]
+    Watch,
+    /// Fetches and appends blocks.
+    Follow,
+}
+
+/// How far this node is, and how far others are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// What is being done. Changes after the wish, when no append is under way any more.
+    pub mode: Mode,
+    /// The last final block here.
+    pub height: BlockHeight,
+    /// The highest block that a peer in good standing has, or claims to have.
+    pub target: BlockHeight,
+    /// Whether any peer has said how far it is.
+    pub heard: bool,
+}
+
+impl Progress {
+    /// How many blocks others have that this node has not.
+    pub fn behind(&self) -> u64 {
+        self.target.get().saturating_sub(self.height.get())
+    }
+}
+
+/// What connects sync with the rest of the node.
+#[derive(Debug)]
+pub struct Wiring {
+    /// News of other nodes' chains.
+    pub news: mpsc::Receiver<News>,
+    /// Asks peers.
+    pub ask: mpsc::Sender<Ask>,
+    /// Tells what peers did wrong.
+    pub faults: mpsc::Sender<(Peer, Fault)>,
+    /// Tells of each block, once it is on disk.
+    pub committed: mpsc::Sender<Arc<CommittedBlock>>,
+    /// What is to be done.
+    pub mode: watch::Receiver<Mode>,
+    /// Tells how it goes.
+    pub progress: watch::Sender<Progress>,
+    /// Height of the last final block, whoever appended it.
+    pub head: watch::Receiver<BlockHeight>,
+    /// Cancelled to stop.
+    pub stop: CancellationToken,
+}
+
+/// Why sync stopped by itself: this node's own fault.
+#[derive(Debug, Error)]
+#[allow(missing_docs)]
+pub enum SyncError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("sync: a task of its own failed: {0}")]
+    Task(String),
+}
+
+/// Starts to watch.
+pub fn start(store: Store, wiring: Wiring) -> JoinHandle<Result<(), SyncError>> {
+    tokio::spawn(follow::Follower::new(store, wiring).run())
+}
+
+/// What progress is told before anything is heard.
+pub fn begin(store: &Store) -> Progress {
+    let height = store.tip().height();
+    Progress { mode: Mode::Watch, height, target: height, heard: false }
+}

@@ -1,0 +1,420 @@
+//! Decides which blocks to ask whom for. Pure: it is told what happens and when, and says what to ask.
+//!
+//! Blocks are fetched in ranges beyond the tip, several at once and from different peers, and given out in
+//! order. Everything is bounded: ranges, blocks in a range, questions per peer. A peer that doesn't deliver
+//! is asked later, one that lies about its height is not believed again.
+
+use crate::wire::{EncodedBlock, Fault, Peer};
+use sealpost_ledger::height::BlockHeight;
+use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant};
+
+/// Ranges that are wanted, asked for or waiting to be verified.
+const MAX_RANGES: usize = 8;
+/// Blocks in a range.
+const RANGE_BLOCKS: u64 = 64;
+/// Questions that one peer has to answer at once.
+const MAX_PER_PEER: usize = 2;
+/// Pause before a peer that had nothing is asked again; doubles each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+/// The longest such pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// What is known of a peer.
+#[derive(Debug)]
+struct Known {
+    /// What it claims to have.
+    claimed: BlockHeight,
+    /// A block that it told of and that was seen to be final. It may not have that block itself yet.
+    told: BlockHeight,
+    /// From where on it has whole blocks.
+    oldest: BlockHeight,
+    asked: usize,
+    misses: u32,
+    rest_until: Option<Instant>,
+}
+
+#[derive(Debug)]
+enum Range {
+    Wanted { count: u64 },
+    Asked { peer: Peer, count: u64 },
+    Ready { peer: Peer, blocks: Vec<EncodedBlock> },
+}
+
+impl Range {
+    fn count(&self) -> u64 {
+        match self {
+            Range::Wanted { count } | Range::Asked { count, .. } => *count,
+            Range::Ready { blocks, .. } => blocks.len() as u64,
+        }
+    }
+}
+
+/// A question to ask.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Question {
+    pub(super) peer: Peer,
+    pub(super) from: BlockHeight,
+    pub(super) count: u32,
+}
+
+/// Blocks to verify next, and who brought them.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Run {
+    pub(super) peer: Peer,
+    pub(super) blocks: Vec<EncodedBlock>,
+}
+
+/// The plan.
+#[derive(Debug)]
+pub(super) struct Planner {
+    tip: BlockHeight,
+    /// The run being verified ends here.
+    verifying: BlockHeight,
+    peers: HashMap<Peer, Known>,
+    /// By first height; without gaps from the first to the last.
+    ranges: BTreeMap<BlockHeight, Range>,
+}
+
+impl Planner {
+    pub(super) fn new(tip: BlockHeight) -> Self {
+        Self { tip, verifying: tip, peers: HashMap::new(), ranges: BTreeMap::new() }
+    }
+    /// The highest block that anybody has or claims.
+    pub(super) fn target(&self) -> BlockHeight {
+        let heights = self.peers.values().map(|peer| peer.claimed.max(peer.told));
+        heights.max().unwrap_or(self.tip).max(self.tip)
+    }
+    /// Peers that may be asked how far they are.
+    pub(super) fn peers(&self) -> impl Iterator<Item = &Peer> {
+        self.peers.keys()
+    }
+    /// Whether any peer is known.
+    pub(super) fn has_peers(&self) -> bool {
+        !self.peers.is_empty()
+    }
+    /// A peer says how far it is.
+    pub(super) fn claim(&mut self, peer: Peer, height: BlockHeight, oldest: BlockHeight) {
+        let known = self.known(peer);
+        (known.claimed, known.oldest) = (height, oldest);
+    }
+    /// A peer told of a block that is final.
+    pub(super) fn tell(&mut self, peer: Peer, height: BlockHeight) {
+        let known = self.known(peer);
+        known.told = known.told.max(height);
+    }
+    fn known(&mut self, peer: Peer) -> &mut Known {
+        self.peers.entry(peer).or_insert(Known {
+            claimed: BlockHeight::GENESIS,
+            told: BlockHeight::GENESIS,
+            oldest: BlockHeight::GENESIS,
+            asked: 0,
+            misses: 0,
+            rest_until: None,
+        })
+    }
+    /// A peer has left; what it was asked is wanted again.
+    pub(super) fn gone(&mut self, peer: &Peer) {
+        self.peers.remove(peer);
+        for range in self.ranges.values_mut() {
+            if let Range::Asked { peer: asked, count } = range
+                && asked == peer
+            {
+                *range = Range::Wanted { count: *count };
+            }
+        }
+    }
+    /// Somebody appended a block.
+    pub(super) fn moved(&mut self, tip: BlockHeight) {
+        self.tip = self.tip.max(tip);
+        self.verifying = self.verifying.max(self.tip);
+        // What begins below is of no use, even if it reaches beyond: the plan is made anew.
+        let next = self.verifying.saturating_add(1);
+        if self.ranges.first_key_value().is_some_and(|(first, _)| *first < next) {
+            self.ranges.clear();
+        }
+    }
+    /// Drops the plan: nothing is to be fetched any more.
+    pub(super) fn stop(&mut self) {
+        self.ranges.clear();
+        self.verifying = self.tip;
+    }
+
+    /// What to ask now.
+    pub(super) fn questions(&mut self, now: Instant) -> Vec<Question> {
+        self.extend();
+        let wanted = self.ranges.iter().filter_map(|(from, range)| match range {
+            Range::Wanted { count } => Some((*from, *count)),
+            _ => None,
+        });
+        let wanted: Vec<_> = wanted.collect();
+        let mut questions = Vec::new();
+        for (from, count) in wanted {
+            let Some(peer) = self.best(from, now) else { continue };
+            if let Some(known) = self.peers.get_mut(&peer) {
+                known.asked = known.asked.saturating_add(1);
+            }
+            self.ranges.insert(from, Range::Asked { peer: peer.clone(), count });
+            questions.push(Question { peer, from, count: u32::try_from(count).unwrap_or(u32::MAX) });
+        }
+        questions
+    }
+    /// Plans ranges as far as anybody has blocks.
+    fn extend(&mut self) {
+        let target = self.target();
+        while self.ranges.len() < MAX_RANGES {
+            let last = self.ranges.last_key_value();
+            let next = last
+                .map_or(self.verifying.saturating_add(1), |(from, range)| from.saturating_add(range.count()));
+            if next > target {
+                return;
+            }
+            let count = target.get().saturating_sub(next.get()).saturating_add(1).min(RANGE_BLOCKS);
+            self.ranges.insert(next, Range::Wanted { count });
+        }
+    }
+    /// The peer to ask for a block: one that has it, is not resting, and has the least to answer.
+    fn best(&self, from: BlockHeight, now: Instant) -> Option<Peer> {
+        let able = self.peers.iter().filter(|(_, known)| {
+            known.claimed.max(known.told) >= from
+                && known.oldest <= from
+                && known.asked < MAX_PER_PEER
+                && known.rest_until.is_none_or(|until| until <= now)
+        });
+        able.min_by_key(|(peer, known)| (known.asked, known.misses, known.claimed < from, (*peer).clone()))
+            .map(|(peer, _)| peer.clone())
+    }
+    /// When a peer that rests may be asked again, if that is what the plan waits for.
+    pub(super) fn wakes_at(&self) -> Option<Instant> {
+        let waits = self.ranges.values().any(|range| matches!(range, Range::Wanted { .. }));
+        waits.then(|| self.peers.values().filter_map(|known| known.rest_until).min()).flatten()
+    }
+
+    /// A peer has answered with blocks, or not at all. Says what it did wrong, if anything.
+    pub(super) fn answered(
+        &mut self,
+        question: &Question,
+        blocks: Option<Vec<EncodedBlock>>,
+        now: Instant,
+    ) -> Option<Fault> {
+        let Question { peer, from, count } = question;
+        let known = self.peers.get_mut(peer)?;
+        known.asked = known.asked.saturating_sub(1);
+        let is_ours =
+            matches!(self.ranges.get(from), Some(Range::Asked { peer: asked, .. }) if asked == peer);
+        let asked = u64::from(*count);
+        let Some(blocks) = blocks.filter(|blocks| !blocks.is_empty()) else {
+            known.misses = known.misses.saturating_add(1).min(16);
+            let pause = FIRST_PAUSE.saturating_mul(1_u32.checked_shl(known.misses).unwrap_or(u32::MAX));
+            known.rest_until = now.checked_add(pause.min(LONGEST_PAUSE));
+            let lied = known.claimed >= *from;
+            if lied {
+                known.claimed = from.get().checked_sub(1).map_or(BlockHeight::GENESIS, BlockHeight::new);
+            }
+            if is_ours {
+                self.ranges.insert(*from, Range::Wanted { count: asked });
+                self.trim();
+            }
+            // Whoever only passed on that a block is final may not have it yet.
+            return lied.then_some(Fault::NoAnswer);
+        };
+        (known.misses, known.rest_until) = (0, None);
+        let got = blocks.len() as u64;
+        if got > asked {
+            if is_ours {
+                self.ranges.insert(*from, Range::Wanted { count: asked });
+            }
+            return Some(Fault::Malformed);
+        }
+        if is_ours {
+            self.ranges.insert(*from, Range::Ready { peer: peer.clone(), blocks });
+            if got < asked {
+                let rest = Range::Wanted { count: asked.saturating_sub(got) };
+                self.ranges.insert(from.saturating_add(got), rest);
+            }
+        }
+        None
+    }
+    /// Takes away wanted ranges that nobody claims to have any more.
+    fn trim(&mut self) {
+        let target = self.target();
+        while let Some((from, Range::Wanted { .. })) = self.ranges.last_key_value() {
+            let from = *from;
+            if from <= target {
+                return;
+            }
+            self.ranges.remove(&from);
+        }
+    }
+
+    /// The next blocks to verify, if they are here.
+    pub(super) fn next_run(&mut self) -> Option<Run> {
+        let (from, range) = self.ranges.first_key_value()?;
+        if *from != self.verifying.saturating_add(1) || !matches!(range, Range::Ready { .. }) {
+            return None;
+        }
+        let (from, range) = self.ranges.pop_first()?;
+        let Range::Ready { peer, blocks } = range else { return None };
+        let last = from.saturating_add((blocks.len() as u64).saturating_sub(1));
+        self.verifying = last;
+        Some(Run { peer, blocks })
+    }
+    /// A run was verified as far as `tip`, and appended. If a block of it did not hold, everything that came
+    /// from its peer is fetched anew, from others if there are any.
+    pub(super) fn verified(&mut self, tip: BlockHeight, bad: Option<&Peer>) {
+        self.tip = self.tip.max(tip);
+        if bad.is_none() && tip >= self.verifying {
+            self.verifying = self.tip;
+            return;
+        }
+        self.verifying = self.tip;
+        self.ranges.clear();
+        if let Some(peer) = bad {
+            // It is not asked again before it claims anew, and by then it may be banned.
+            self.peers.remove(peer);
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use sealpost_ledger::certificate::CommitCertificate;
+    use sealpost_ledger::hash::BlockHash;
+
+    fn peer(name: u8) -> Peer {
+        Peer::new(name)
+    }
+    fn height(n: u64) -> BlockHeight {
+        BlockHeight::new(n)
+    }
+    /// Stand-ins that carry their height: the planner never looks inside.
+    fn blocks(from: u64, count: u64) -> Vec<EncodedBlock> {
+        let block = |n| EncodedBlock {
+            block: Vec::new(),
+            certificate: CommitCertificate {
+                height: height(n),
+                round: 0,
+                block: BlockHash::from_bytes([0; 32]),
+                signatures: Vec::new(),
+            },
+        };
+        (from..from + count).map(block).collect()
+    }
+    fn planner(peers: &[(u8, u64)]) -> Planner {
+        let mut planner = Planner::new(height(0));
+        for (name, claimed) in peers {
+            planner.claim(peer(*name), height(*claimed), height(1));
+        }
+        planner
+    }
+
+    #[test]
+    fn ranges_are_asked_from_several_peers_and_given_out_in_order() {
+        let (mut planner, now) = (planner(&[(1, 200), (2, 200)]), Instant::now());
+        let questions = planner.questions(now);
+        assert_eq!(questions.iter().map(|q| q.from.get()).collect::<Vec<_>>(), [1, 65, 129, 193]);
+        assert_eq!(questions.iter().filter(|q| q.peer == peer(1)).count(), 2);
+        for question in questions.iter().rev() {
+            assert!(planner.next_run().is_none());
+            let answer = blocks(question.from.get(), question.count.into());
+            assert_eq!(planner.answered(question, Some(answer), now), None);
+        }
+        let mut next = 1;
+        while let Some(run) = planner.next_run() {
+            assert_eq!(run.blocks.first().unwrap().certificate.height.get(), next);
+            next += run.blocks.len() as u64;
+        }
+        assert_eq!(next, 201);
+    }
+
+    #[test]
+    fn a_short_answer_is_taken_and_the_rest_asked_for_again() {
+        let (mut planner, now) = (planner(&[(1, 10)]), Instant::now());
+        let question = planner.questions(now).pop().unwrap();
+        assert_eq!(planner.answered(&question, Some(blocks(1, 4)), now), None);
+        assert_eq!(planner.next_run().unwrap().blocks.len(), 4);
+        let rest = planner.questions(now).pop().unwrap();
+        assert_eq!((rest.from, rest.count), (height(5), 6));
+    }
+
+    #[test]
+    fn a_peer_that_claims_what_it_does_not_have_is_not_believed_again() {
+        let (mut planner, now) = (planner(&[(1, u64::MAX)]), Instant::now());
+        for question in planner.questions(now) {
+            assert_eq!(planner.answered(&question, None, now), Some(Fault::NoAnswer));
+        }
+        assert_eq!(planner.target(), height(0));
+        assert!(planner.questions(now + LONGEST_PAUSE).is_empty());
+    }
+
+    #[test]
+    fn who_only_passed_on_an_announcement_is_asked_again_after_a_pause_without_fault() {
+        let (mut planner, now) = (Planner::new(height(4)), Instant::now());
+        planner.tell(peer(1), height(5));
+        let question = planner.questions(now).pop().unwrap();
+        assert_eq!(planner.answered(&question, Some(Vec::new()), now), None);
+        assert!(planner.questions(now).is_empty());
+        let wakes = planner.wakes_at().unwrap();
+        assert!(wakes > now);
+        assert_eq!(planner.questions(wakes).len(), 1);
+    }
+
+    #[test]
+    fn bad_blocks_are_fetched_anew_from_somebody_else() {
+        let (mut planner, now) = (planner(&[(1, 64)]), Instant::now());
+        let question = planner.questions(now).pop().unwrap();
+        planner.answered(&question, Some(blocks(1, 64)), now);
+        planner.claim(peer(2), height(64), height(1));
+        let run = planner.next_run().unwrap();
+        planner.verified(height(10), Some(&run.peer));
+        let again = planner.questions(now).pop().unwrap();
+        assert_eq!((again.peer, again.from), (peer(2), height(11)));
+    }
+
+    #[test]
+    fn who_has_dropped_bodies_is_asked_only_for_what_it_keeps() {
+        let (mut planner, now) = (Planner::new(height(0)), Instant::now());
+        planner.claim(peer(1), height(100), height(50));
+        assert!(planner.questions(now).iter().all(|q| q.from >= height(50)));
+        planner.claim(peer(2), height(100), height(1));
+        assert!(planner.questions(now).iter().any(|q| q.peer == peer(2) && q.from == height(1)));
+    }
+
+    proptest! {
+        /// Whatever peers claim, answer, leave out or take back: every run begins where the last one ended,
+        /// and the plan stays bounded.
+        #[test]
+        fn runs_follow_one_another_whatever_happens(steps in prop::collection::vec((0_u8..8, 0_u8..4, 0_u64..300), 1..200)) {
+            let mut planner = Planner::new(height(0));
+            let (mut now, mut open, mut tip) = (Instant::now(), Vec::<Question>::new(), 0_u64);
+            for (step, name, number) in steps {
+                now += Duration::from_millis(7);
+                match step {
+                    0 => planner.claim(peer(name), height(number), height(number / 3)),
+                    1 => planner.tell(peer(name), height(number)),
+                    2 => planner.gone(&peer(name)),
+                    3 => open.extend(planner.questions(now)),
+                    4 | 5 => if let Some(question) = open.pop() {
+                        let count = number.min(question.count.into());
+                        planner.answered(&question, Some(blocks(question.from.get(), count)), now);
+                    },
+                    6 => if let Some(question) = open.pop() {
+                        planner.answered(&question, None, now);
+                    },
+                    _ => if let Some(run) = planner.next_run() {
+                        let first = run.blocks.first().unwrap().certificate.height.get();
+                        prop_assert_eq!(first, tip + 1);
+                        let good = number.min(run.blocks.len() as u64);
+                        tip += good;
+                        let bad = (good < run.blocks.len() as u64).then_some(&run.peer);
+                        planner.verified(height(tip), bad);
+                    },
+                }
+                prop_assert!(planner.ranges.len() <= MAX_RANGES + 2);
+            }
+        }
+    }
+}
