@@ -72,6 +72,8 @@ pub struct Flood {
     pub sent: u64,
     /// When the node closed the last connection, since the flood began.
     pub thrown_out: Option<Duration>,
+    /// Why it ended early, if it did.
+    pub ended: Option<String>,
 }
 
 #[derive(NetworkBehaviour)]
@@ -114,10 +116,12 @@ impl Peer {
         }
         peer.swarm.dial(node.clone()).map_err(|error| error.to_string())?;
         let subscribed = async {
-            loop {
+            // Each topic in a message of its own.
+            let mut missing = 2;
+            while missing > 0 {
                 match peer.swarm.select_next_some().await {
                     SwarmEvent::Behaviour(BehaviourEvent::Gossip(gossipsub::Event::Subscribed { .. })) => {
-                        return Ok(());
+                        missing -= 1;
                     }
                     SwarmEvent::OutgoingConnectionError { error, .. } => return Err(error.to_string()),
                     SwarmEvent::ConnectionClosed { num_established: 0, cause, .. } => {
@@ -126,6 +130,7 @@ impl Peer {
                     _ => {}
                 }
             }
+            Ok(())
         };
         let outcome = tokio::time::timeout(within, subscribed).await;
         outcome.map_err(|_| format!("no subscription within {within:?}"))??;
@@ -142,9 +147,9 @@ impl Peer {
     /// Publishes all of it as fast as the connection takes it, the same bytes as often as they come.
     pub async fn flood(&mut self, topic: Topic, payloads: impl IntoIterator<Item = Vec<u8>>) -> Flood {
         let (since, topic) = (Instant::now(), IdentTopic::new(topic.name(self.chain)));
-        let mut sent = 0;
-        for payload in payloads {
-            loop {
+        let (mut sent, mut ended) = (0, None);
+        'all: for payload in payloads {
+            while self.is_connected() {
                 match self.swarm.behaviour_mut().gossip.publish(topic.clone(), payload.clone()) {
                     Ok(_) => {
                         sent += 1;
@@ -152,11 +157,10 @@ impl Peer {
                     }
                     // The connection takes no more at the moment.
                     Err(PublishError::AllQueuesFull(_)) => self.step().await,
-                    // The node is gone, or has left the topic.
-                    Err(_) => return Flood { sent, thrown_out: (!self.is_connected()).then(|| since.elapsed()) },
-                }
-                if !self.is_connected() {
-                    return Flood { sent, thrown_out: Some(since.elapsed()) };
+                    Err(error) => {
+                        ended = Some(error.to_string());
+                        break 'all;
+                    }
                 }
             }
             while let Some(event) = self.swarm.next().now_or_never().flatten() {
@@ -164,7 +168,7 @@ impl Peer {
             }
         }
         let thrown_out = (!self.is_connected()).then(|| since.elapsed());
-        Flood { sent, thrown_out }
+        Flood { sent, thrown_out, ended }
     }
     /// Opens a raw stream. What happens on it happens while [`remain`](Self::remain) or a flood runs.
     pub fn open(&mut self, stream: Stream, misuse: Misuse) {
