@@ -84,8 +84,7 @@ async fn what_was_reported_final_outlives_every_kill() {
         let acknowledged = traffic.acknowledged.lock().unwrap().clone();
         for id in &acknowledged {
             let status = client.tx_status(*id).await.unwrap();
-            let lost =
-                format!("{id}, reported final, is {status:?} after kill {kill} ({random:?})");
+            let lost = format!("{id}, reported final, is {status:?} after kill {kill} ({random:?})");
             assert!(matches!(status, TransactionStatus::Final(_)), "{lost}");
         }
         let now = client.node_status().await.unwrap().height;

@@ -63,7 +63,8 @@ async fn serve(mut swarm: Swarm<Behaviour>, seen: Arc<Seen>, patience: Option<u6
     loop {
         match swarm.select_next_some().await {
             SwarmEvent::Behaviour(BehaviourEvent::Gossip(gossipsub::Event::Message {
-                propagation_source, ..
+                propagation_source,
+                ..
             })) => {
                 let messages = seen.messages.fetch_add(1, Relaxed) + 1;
                 if patience.is_some_and(|patience| messages > patience) {

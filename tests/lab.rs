@@ -60,8 +60,10 @@ fn each_fault_of_the_network_does_what_it_says_and_counts_it() {
     // Nobody speaks meanwhile: as good as no fault.
     faults.part(&[0], &[1]);
     assert_eq!(faults.heal()[0].hits, 0);
-    let kinds: Vec<(FaultKind, u64)> = faults.tally().iter().map(|(kind, (times, _))| (*kind, *times)).collect();
-    let expected = [FaultKind::Loss, FaultKind::Partition, FaultKind::OneWay, FaultKind::Slow].map(|k| (k, 1));
+    let kinds: Vec<(FaultKind, u64)> =
+        faults.tally().iter().map(|(kind, (times, _))| (*kind, *times)).collect();
+    let expected =
+        [FaultKind::Loss, FaultKind::Partition, FaultKind::OneWay, FaultKind::Slow].map(|k| (k, 1));
     assert_eq!(kinds, expected);
 }
 

@@ -120,7 +120,9 @@ impl Peer {
             let mut missing = 2;
             while missing > 0 {
                 match peer.swarm.select_next_some().await {
-                    SwarmEvent::Behaviour(BehaviourEvent::Gossip(gossipsub::Event::Subscribed { .. })) => {
+                    SwarmEvent::Behaviour(BehaviourEvent::Gossip(gossipsub::Event::Subscribed {
+                        ..
+                    })) => {
                         missing -= 1;
                     }
                     SwarmEvent::OutgoingConnectionError { error, .. } => return Err(error.to_string()),
@@ -209,10 +211,10 @@ impl Peer {
     }
     fn note(&mut self, event: &SwarmEvent<BehaviourEvent>) {
         let answered = |event: &request_response::Event<Misuse, Vec<u8>>| {
-            matches!(event, request_response::Event::Message {
-                message: request_response::Message::Response { .. },
-                ..
-            })
+            matches!(
+                event,
+                request_response::Event::Message { message: request_response::Message::Response { .. }, .. }
+            )
         };
         match event {
             SwarmEvent::Behaviour(BehaviourEvent::Sync(event) | BehaviourEvent::Mesh(event))
@@ -279,7 +281,10 @@ fn swarm(key: identity::Keypair, chain: ChainId) -> Result<Swarm<Behaviour>, Str
     Ok(swarm.with_swarm_config(|config| config.with_idle_connection_timeout(HELD)).build())
 }
 
-fn behaviour(key: &identity::Keypair, chain: ChainId) -> Result<Behaviour, Box<dyn std::error::Error + Send + Sync>> {
+fn behaviour(
+    key: &identity::Keypair,
+    chain: ChainId,
+) -> Result<Behaviour, Box<dyn std::error::Error + Send + Sync>> {
     // Every message is a new one to us, so that we may repeat ourselves.
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     let config = gossipsub::ConfigBuilder::default()

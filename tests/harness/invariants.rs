@@ -77,7 +77,11 @@ impl Invariants {
     }
 
     /// Checks a network whose faults are over and whose members all run. Says what does not hold.
-    pub async fn check(&mut self, network: &mut Network, acknowledged: &[TransactionId]) -> Result<(), String> {
+    pub async fn check(
+        &mut self,
+        network: &mut Network,
+        acknowledged: &[TransactionId],
+    ) -> Result<(), String> {
         self.check_processes(network)?;
         let before = self.height();
         self.check_recovery(network).await?;
@@ -113,7 +117,8 @@ impl Invariants {
         }
         for member in network.all() {
             let output = network.check_member(member);
-            let (said, wrong) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+            let (said, wrong) =
+                (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
             let name = network.name(member);
             if !output.status.success() {
                 return Err(format!("I3: {name}: check: {}\n{said}\n{wrong}", output.status));
@@ -143,7 +148,10 @@ impl Invariants {
         for member in network.running() {
             let probed = probe(network.client(member), &self.messages, left()).await;
             probed.map_err(|error| {
-                format!("I5: a message to {} after the faults: {error} (within {within:?})", network.name(member))
+                format!(
+                    "I5: a message to {} after the faults: {error} (within {within:?})",
+                    network.name(member)
+                )
             })?;
         }
         let mut top = BlockHeight::GENESIS;
@@ -200,7 +208,10 @@ impl Invariants {
                     Ok(TransactionStatus::Final(place)) => {
                         let known = self.places.entry(id).or_insert(place.block);
                         if *known != place.block {
-                            return Err(format!("I2: {id} is in {} on {name}, in {known} elsewhere", place.block));
+                            return Err(format!(
+                                "I2: {id} is in {} on {name}, in {known} elsewhere",
+                                place.block
+                            ));
                         }
                     }
                     other => return Err(format!("I2: LOST {id}, reported final, is {other:?} on {name}")),

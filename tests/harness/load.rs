@@ -8,8 +8,10 @@ use sealpost_ledger::address::Address;
 use sealpost_ledger::genesis::Genesis;
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
+use sealpost_ledger::message::Body;
 use sealpost_ledger::signature::SigningKey;
-use sealpost_ledger::transaction::{Payload, TRANSACTION_VERSION, Transaction};
+use sealpost_ledger::transaction::{Payload, SignedTransaction, TRANSACTION_VERSION, Transaction};
+use sealpost_node::wire::TransactionMessage;
 use sealpost_wallet::envelope::{BundleSecret, Content, Recipient, SealRequest, seal};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
@@ -32,6 +34,24 @@ pub struct Message {
     pub body: Hex,
     /// The transaction's id.
     pub id: TransactionId,
+}
+
+impl Message {
+    /// As nodes tell it to one another by gossip.
+    pub fn gossiped(&self) -> Vec<u8> {
+        let transaction = SignedTransaction::from_bytes(self.transaction.as_bytes()).expect("our own");
+        let body = Some(Body::new(self.body.0.clone()));
+        TransactionMessage { transaction, body }.to_bytes()
+    }
+    /// The same message with a signature that does not hold.
+    pub fn forged(&self) -> Self {
+        let mut forged = self.clone();
+        // The signature stands last.
+        if let Some(last) = forged.transaction.0.last_mut() {
+            *last ^= 1;
+        }
+        forged
+    }
 }
 
 /// Makes messages, each signed by a key of its own.

@@ -74,7 +74,10 @@ impl Lab {
             run("ip", &["-n", &switch, "link", "set", &port, "master", "br0", "up"]);
         }
         let test = self.slot.test_link();
-        run("ip", &["-n", &switch, "link", "add", "test", "type", "veth", "peer", "name", &test, "netns", "1"]);
+        run(
+            "ip",
+            &["-n", &switch, "link", "add", "test", "type", "veth", "peer", "name", &test, "netns", "1"],
+        );
         run("ip", &["-n", &switch, "link", "set", "test", "master", "br0", "up"]);
     }
 
@@ -140,7 +143,8 @@ impl Slot {
     pub(super) fn take() -> Self {
         for number in 1..=SLOTS {
             let path = std::env::temp_dir().join(format!("sealpost-lab-{number}.lock"));
-            let file = File::options().create(true).truncate(false).write(true).open(&path).expect("a lock file");
+            let file =
+                File::options().create(true).truncate(false).write(true).open(&path).expect("a lock file");
             if file.try_lock().is_ok() {
                 return Self { number, _lock: file };
             }
@@ -203,7 +207,10 @@ fn probe() -> Result<(), String> {
         &["ip", "-n", &name, "link", "add", "br0", "type", "bridge"],
         &["ip", "-n", &name, "link", "add", "left", "type", "veth", "peer", "name", "right"],
         &["ip", "netns", "exec", &name, "nft", "add table inet probe"],
-        &["tc", "-n", &name, "qdisc", "add", "dev", "left", "root", "tbf", "rate", "1mbit", "burst", "32kbit", "latency", "400ms"],
+        &[
+            "tc", "-n", &name, "qdisc", "add", "dev", "left", "root", "tbf", "rate", "1mbit", "burst",
+            "32kbit", "latency", "400ms",
+        ],
     ];
     let outcome = steps.iter().try_for_each(|step| {
         let output = quiet(step[0], &step[1..]);

@@ -92,10 +92,17 @@ async fn run(
         say(format!("{:7.1} s  height {:5}  {fault}", since.elapsed().as_secs_f64(), seen.height()));
         fault.inflict(network).await;
         let ended = network.faults().heal();
-        let hits: Vec<String> = ended.iter().map(|fired| format!("{} hit {}", fired.what, fired.hits)).collect();
-        seen.check(network, &load.acknowledged()).await.map_err(|broken| format!("after {fault}: {broken}"))?;
+        let hits: Vec<String> =
+            ended.iter().map(|fired| format!("{} hit {}", fired.what, fired.hits)).collect();
+        seen.check(network, &load.acknowledged())
+            .await
+            .map_err(|broken| format!("after {fault}: {broken}"))?;
         let hits = hits.join(", ");
-        say(format!("{:7.1} s  height {:5}  well again  {hits}", since.elapsed().as_secs_f64(), seen.height()));
+        say(format!(
+            "{:7.1} s  height {:5}  well again  {hits}",
+            since.elapsed().as_secs_f64(),
+            seen.height()
+        ));
     }
     let report = load.stop().await;
     let verdict = seen.finish(network, &report.acknowledged).await?;

@@ -40,7 +40,8 @@ pub fn play() {
         ["answer"] => answer(),
         ["ask", target, count, within] => {
             let within = Duration::from_millis(within.parse().expect("milliseconds"));
-            let answers = ask_here(target.parse().expect("an address"), count.parse().expect("a number"), within);
+            let answers =
+                ask_here(target.parse().expect("an address"), count.parse().expect("a number"), within);
             let micros: Vec<u128> = answers.took.iter().map(Duration::as_micros).collect();
             say(&serde_json::json!({ "took": micros }));
         }
@@ -67,7 +68,7 @@ pub fn answer_at(lab: &Lab, member: usize, log: &Path) -> Starting {
 /// Asks a member, as another or as the test: small UDP packets one after another.
 pub fn ask(lab: &Lab, from: Option<usize>, to: usize, count: usize, within: Duration) -> Answers {
     let told = told(command(lab, from, &format!("ask {} {count} {}", lab.address(to), within.as_millis())));
-    let took: Vec<Duration> = told.as_array().expect("times").iter().map(|t| micros(t)).collect();
+    let took: Vec<Duration> = told.as_array().expect("times").iter().map(micros).collect();
     Answers { count: took.len(), took }
 }
 
