@@ -8,12 +8,14 @@ mod local;
 mod run;
 mod signals;
 mod status;
+mod testnet;
 
 use crate::config::NodeSettings;
 use crate::consensus::ConsensusError;
 use crate::home::{Home, HomeError};
 use crate::node::NodeError;
 use crate::store::{CheckError, StoreError};
+use crate::sync::SyncError;
 use clap::{CommandFactory, Parser, Subcommand};
 use sealpost_terminal::{
     ConfigCommand, Failure, Folder, Folders, GlobalArgs, HasGlobals, PagesCommand, Terminal, long_version,
@@ -45,6 +47,8 @@ enum Command {
     Run(run::RunArgs),
     /// Make a home folder for a node
     Init(init::InitArgs),
+    /// Make the homes of a network of several nodes, and a script that starts them
+    Testnet(testnet::TestnetArgs),
     /// Ask a running node how it is
     Status(status::StatusArgs),
     /// Walk through the data of a stopped node and name the first damage
@@ -69,6 +73,7 @@ pub fn execute(cli: Cli, terminal: &Terminal) -> Result<(), Failure> {
         Command::Dev(args) => dev::dev(&args, terminal),
         Command::Run(args) => run::run(&args, terminal),
         Command::Init(args) => init::init(&args, terminal),
+        Command::Testnet(args) => testnet::testnet(&args, terminal),
         Command::Status(args) => status::status(&args, terminal),
         Command::Check => check::check(terminal),
         Command::Config(command) => command.run::<NodeSettings>("node", terminal),
@@ -109,7 +114,9 @@ impl From<NodeError> for Failure {
             NodeError::Consensus(_) => "consensus",
             NodeError::Rpc(_) => "rpc.listen",
             NodeError::Metrics(_) => "metrics.listen",
-            NodeError::NotAValidator => "validator.unknown",
+            NodeError::Gossip(_) => "p2p.listen",
+            NodeError::Sync(SyncError::Store(error)) => store_code(error),
+            NodeError::Sync(SyncError::Task(_)) => "node.task",
             NodeError::Task(_) => "node.task",
         };
         Failure::unavailable(code, error)

@@ -1,6 +1,7 @@
 //! The node's settings: flag > environment > file > default.
 
 use confique::Config;
+use confique::env::parse::list_by_comma;
 
 /// Settings of a node.
 #[derive(Debug, Clone, Config)]
@@ -16,18 +17,76 @@ pub struct NodeSettings {
     /// Where metrics and health listen; "off" for nowhere.
     #[config(env = "SEALPOST_METRICS", default = "127.0.0.1:17328")]
     pub metrics: String,
-    /// Where other validators reach this node, as a multiaddress.
-    #[config(env = "SEALPOST_CONSENSUS", default = "/ip4/127.0.0.1/tcp/17326")]
-    pub consensus: String,
-    /// Multiaddresses of the other validators.
-    #[config(default = [])]
-    pub peers: Vec<String>,
-    /// Keeps the bodies of all messages, also those older than the network's retention.
+    /// Whether the bodies of all messages are kept, even those beyond the network's retention.
     #[config(env = "SEALPOST_ARCHIVE", default = false)]
     pub archive: bool,
+    /// The validators' mesh: used by nodes with a validator key only.
+    #[config(nested)]
+    pub consensus: ConsensusSettings,
+    /// The network of all nodes.
+    #[config(nested)]
+    pub p2p: P2pSettings,
     /// Bounds of what waits for a block.
     #[config(nested)]
     pub mempool: MempoolSettings,
+}
+
+/// The validators' mesh.
+#[derive(Debug, Clone, Config)]
+#[config(layer_attr(derive(Clone, Debug, serde::Serialize)))]
+#[config(layer_attr(serde(deny_unknown_fields)))]
+pub struct ConsensusSettings {
+    /// Where the other validators reach this one, as a multiaddress.
+    #[config(env = "SEALPOST_CONSENSUS", default = "/ip4/127.0.0.1/tcp/17326")]
+    pub listen: String,
+    /// Multiaddresses of the other validators. Nobody else is let in.
+    #[config(env = "SEALPOST_CONSENSUS_PEERS", parse_env = list_by_comma, default = [])]
+    pub peers: Vec<String>,
+}
+
+/// The network of all nodes.
+#[derive(Debug, Clone, Config)]
+#[config(layer_attr(derive(Clone, Debug, serde::Serialize)))]
+#[config(layer_attr(serde(deny_unknown_fields)))]
+pub struct P2pSettings {
+    /// Where other nodes reach this one, as multiaddresses; ["off"] to talk to nobody, [] to call others
+    /// without being called.
+    #[config(env = "SEALPOST_P2P", parse_env = list_by_comma, default = ["/ip4/0.0.0.0/tcp/17327"])]
+    pub listen: Vec<String>,
+    /// Addresses by which others reach this node although it does not see them itself: behind a router with
+    /// a forwarded port, or in a container.
+    #[config(env = "SEALPOST_P2P_EXTERNAL", parse_env = list_by_comma, default = [])]
+    pub external: Vec<String>,
+    /// Multiaddresses of nodes to begin with.
+    #[config(env = "SEALPOST_BOOTSTRAP", parse_env = list_by_comma, default = [])]
+    pub bootstrap: Vec<String>,
+    /// Whether QUIC addresses (/udp/PORT/quic-v1) are used besides TCP.
+    #[config(env = "SEALPOST_P2P_QUIC", default = false)]
+    pub quic: bool,
+    /// Whether this node, behind a home router, asks others to relay to it, and to help through the router.
+    #[config(env = "SEALPOST_P2P_NAT", default = false)]
+    pub nat: bool,
+    /// Whether this node relays to nodes behind home routers.
+    #[config(env = "SEALPOST_P2P_RELAY", default = false)]
+    pub relay: bool,
+    /// Peers that this node looks for by itself.
+    #[config(env = "SEALPOST_P2P_OUTGOING", default = 8)]
+    pub outgoing: u32,
+    /// Peers that may come by themselves.
+    #[config(env = "SEALPOST_P2P_INCOMING", default = 64)]
+    pub incoming: u32,
+    /// Connections from one IP address (an IPv6 /64).
+    #[config(env = "SEALPOST_P2P_PER_IP", default = 16)]
+    pub per_ip: u32,
+    /// Memory of the process, in MiB, beyond which no new connection is taken.
+    #[config(env = "SEALPOST_P2P_MEMORY_MIB", default = 2048)]
+    pub memory_mib: usize,
+    /// Peer ids; if there are any, only these peers are talked to.
+    #[config(env = "SEALPOST_P2P_ALLOW", parse_env = list_by_comma, default = [])]
+    pub allow: Vec<String>,
+    /// Peer ids that are never talked to.
+    #[config(env = "SEALPOST_P2P_BLOCK", parse_env = list_by_comma, default = [])]
+    pub block: Vec<String>,
 }
 
 /// Bounds of what waits for a block.

@@ -9,6 +9,7 @@
 mod application;
 mod codec;
 mod context;
+mod misbehavior;
 mod proposals;
 mod signer;
 #[cfg(test)]
@@ -25,7 +26,7 @@ use sealpost_ledger::chain::CommittedBlock;
 use sealpost_ledger::execution::Refusal;
 use sealpost_ledger::hash::{BlockHash, TransactionId};
 use sealpost_ledger::height::BlockHeight;
-use sealpost_ledger::signature::{PublicKey, SigningKey};
+use sealpost_ledger::signature::SigningKey;
 use sealpost_ledger::transaction::VerifiedTransaction;
 use signer::{VoteSigner, VoteVerifier};
 use std::path::PathBuf;
@@ -52,7 +53,6 @@ mod engine {
         HeightParams, Next, SyncedValueOutcome,
     };
     pub(super) use arc_malachitebft_app_channel::app::streaming::StreamContent;
-    pub(super) use arc_malachitebft_app_channel::app::types::PeerId;
     pub(super) use arc_malachitebft_app_channel::app::types::codec::{Codec, HasEncodedLen};
     pub(super) use arc_malachitebft_app_channel::app::types::core::{
         Address, CommitCertificate, Context, ExtendedCommitCertificate, ExtendedCommitSignature, Height,
@@ -65,6 +65,7 @@ mod engine {
     pub(super) use arc_malachitebft_app_channel::app::types::sync::{
         RawDecidedValue, Request as SyncRequest, Response as SyncResponse, Status as SyncStatus,
     };
+    pub(super) use arc_malachitebft_app_channel::app::types::{MisbehaviorEvidence, PeerId};
     pub(super) use arc_malachitebft_app_channel::{
         AppMsg, Channels, ConsensusContext, EngineHandle, NetworkContext, NetworkIdentity, NetworkMsg, Reply,
         RequestContext, Signer, SyncContext, Verifier, WalContext, start_engine,
@@ -74,14 +75,14 @@ mod engine {
 }
 
 /// How this node takes part.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Config {
     /// The node's name among its peers' logs.
     pub moniker: String,
     /// The node's network identity.
     pub identity: libp2p::identity::Keypair,
-    /// The key that votes; nothing on a node that only follows.
-    pub validator: Option<Arc<SigningKey>>,
+    /// The key that votes.
+    pub validator: Arc<SigningKey>,
     /// Where validators reach this node, such as `/ip4/127.0.0.1/tcp/26656`.
     pub listen: libp2p::Multiaddr,
     /// Where this node reaches the others.
@@ -122,13 +123,13 @@ pub struct Wiring {
 #[allow(missing_docs)]
 pub enum ConsensusError {
     #[error(
-        "the log of this validator's votes, {}, is missing, but the chain here is at height {height}. Voting \
-         without it could mean voting twice for one height, which others can prove. Safe ways out: put the \
-         log back; or run without the validator key; or, when no other copy of this key runs, wait until the \
-         network is past height {next}, start as a follower to catch up, and only then add the key again with \
-         an empty log file", wal.display()
+        "the log of this validator's votes, {}, is missing. Voting without it could mean voting twice for one \
+         height, which others can prove. Safe ways out: put the log back; or remove the validator key and run \
+         as a full node; or, if no other copy of this key runs anywhere, start once with --rejoin: the node \
+         then follows until the network has gone on without its vote, and only then begins a new log",
+        wal.display()
     )]
-    WalMissing { wal: PathBuf, height: BlockHeight, next: BlockHeight },
+    WalMissing { wal: PathBuf },
     #[error("the log of votes {}: {source}", wal.display())]
     Wal { wal: PathBuf, source: std::io::Error },
     #[error("consensus cannot listen on {listen}: {source}; choose another address, or stop what uses it")]
@@ -168,25 +169,17 @@ impl ConsensusHandle {
 /// Starts to take part at the end of the stored chain.
 pub async fn start(config: Config, store: Store, wiring: Wiring) -> Result<ConsensusHandle, ConsensusError> {
     let tip = store.tip();
-    if config.validator.is_some() {
-        check_wal(&config.wal, tip.height())?;
-    }
-    check_listen(&config.listen)?;
+    check(&config)?;
     let chain = tip.genesis_file().chain_id();
     let verifier = VoteVerifier::new(chain);
-    let signer = config.validator.clone().map(|key| VoteSigner::new(chain, key));
-    let identity = network_identity(&config, signer.as_ref()).await?;
-    let consensus = match signer.clone() {
-        Some(signer) => {
-            let address = Address(signer.public_key());
-            engine::ConsensusContext::new_validator(address, Box::new(verifier.clone()), Box::new(signer))
-        }
-        // A follower has no name; all zeros is no key on the curve, so no validator has it.
-        None => engine::ConsensusContext::new_full_node(
-            Address(PublicKey::from_bytes([0; 32])),
-            Box::new(verifier.clone()),
-        ),
-    };
+    let signer = VoteSigner::new(chain, config.validator.clone());
+    let identity = network_identity(&config, &signer).await?;
+    let address = Address(signer.public_key());
+    let consensus = engine::ConsensusContext::new_validator(
+        address,
+        Box::new(verifier.clone()),
+        Box::new(signer.clone()),
+    );
     let max_block_bytes = max_block_bytes(tip.genesis_file().limits().block_bytes);
     let (channels, engine) = engine::start_engine(
         Sealpost,
@@ -208,14 +201,27 @@ pub async fn start(config: Config, store: Store, wiring: Wiring) -> Result<Conse
     Ok(ConsensusHandle { task })
 }
 
-/// Refuses to vote at a height for which votes may have been cast and forgotten.
-fn check_wal(wal: &std::path::Path, height: BlockHeight) -> Result<(), ConsensusError> {
-    let exists = wal.try_exists().map_err(|source| ConsensusError::Wal { wal: wal.to_owned(), source })?;
-    if exists || height == BlockHeight::GENESIS {
-        return Ok(());
+/// Whether [`start`] may vote with what it is given, and listen: so that a node can say so before it begins.
+pub fn check(config: &Config) -> Result<(), ConsensusError> {
+    check_wal(&config.wal)?;
+    check_listen(&config.listen)
+}
+
+/// Begins the log of votes of a key that has never voted. Fails if there is a log already: its votes bind.
+pub fn begin_wal(wal: &std::path::Path) -> Result<(), ConsensusError> {
+    let failed = |source| ConsensusError::Wal { wal: wal.to_owned(), source };
+    let file = std::fs::File::create_new(wal).map_err(failed)?;
+    file.sync_all().map_err(failed)
+}
+
+/// Refuses to vote when votes may have been cast and forgotten. The log is begun together with the key, so
+/// that its absence always means that something is lost, at whatever height the chain here is.
+fn check_wal(wal: &std::path::Path) -> Result<(), ConsensusError> {
+    match wal.try_exists() {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(ConsensusError::WalMissing { wal: wal.to_owned() }),
+        Err(source) => Err(ConsensusError::Wal { wal: wal.to_owned(), source }),
     }
-    let next = height.saturating_add(1);
-    Err(ConsensusError::WalMissing { wal: wal.to_owned(), height, next })
 }
 
 /// Tries the address once: the engine only logs it when it can't listen, and then goes on deaf.
@@ -239,11 +245,10 @@ fn max_block_bytes(limit: u32) -> u32 {
 
 async fn network_identity(
     config: &Config,
-    signer: Option<&VoteSigner>,
+    signer: &VoteSigner,
 ) -> Result<engine::NetworkIdentity, ConsensusError> {
     use engine::{Codec, Signer};
     let (moniker, keypair) = (config.moniker.clone(), config.identity.clone());
-    let Some(signer) = signer else { return Ok(engine::NetworkIdentity::new(moniker, keypair, None)) };
     let key = signer.public_key();
     let peer = keypair.public().to_peer_id().to_bytes();
     let proof = signer.sign_validator_proof(key.as_bytes().to_vec(), peer).await;

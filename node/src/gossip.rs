@@ -22,7 +22,7 @@ mod task;
 mod tests;
 
 use crate::store::Store;
-use crate::wire::{Ask, Fault, News, Peer, PoolWish, Tell, ToldTransaction};
+use crate::wire::{Ask, Fault, News, Peer, PeerInfo, PoolWish, Tell, ToldTransaction};
 use libp2p::identity::Keypair;
 use libp2p::multiaddr::Protocol;
 use libp2p::{Multiaddr, PeerId};
@@ -96,25 +96,6 @@ pub struct Wiring {
     pub roster: mpsc::Receiver<oneshot::Sender<Vec<PeerInfo>>>,
     /// Cancelled to stop.
     pub stop: CancellationToken,
-}
-
-/// A connected peer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PeerInfo {
-    /// Its network identity.
-    pub peer: Peer,
-    /// Where it is.
-    pub address: Multiaddr,
-    /// Whether it came to us.
-    pub incoming: bool,
-    /// What program it says it is.
-    pub agent: Option<String>,
-    /// The last final block it told of.
-    pub height: Option<u64>,
-    /// Its standing, 0 for a peer without faults, 100 for one about to be banned.
-    pub faults: u32,
-    /// Seconds since it connected.
-    pub seconds: u64,
 }
 
 /// Why gossip does not start.

@@ -5,9 +5,10 @@
 //! | `genesis.json` | the network |
 //! | `network.key` | network identity; losing it costs nothing but acquaintance |
 //! | `validator.key` | the key that votes, on a validator only: 64 hexadecimal digits |
-//! | `consensus.wal` | the engine's log of votes; a validator never starts without it |
+//! | `consensus.wal` | the log of votes, begun with the validator's key; a validator never starts without it |
 //! | `data/` | blocks and index |
 
+use crate::consensus::{self, ConsensusError};
 use crate::identity::{self, IdentityError};
 use sealpost_ledger::genesis::{Genesis, GenesisError};
 use sealpost_ledger::signature::SigningKey;
@@ -41,6 +42,8 @@ pub enum HomeError {
     ValidatorKey { path: PathBuf },
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    #[error(transparent)]
+    Votes(#[from] ConsensusError),
 }
 
 impl Home {
@@ -58,6 +61,8 @@ impl Home {
         if let Some(secret) = validator {
             let text = Zeroizing::new(format!("{}\n", const_hex::encode(secret)));
             write_secret_file(&self.validator_path(), text.as_bytes()).map_err(HomeError::File)?;
+            // The key is new here and has never voted.
+            consensus::begin_wal(&self.wal())?;
         }
         identity::load_or_create(&self.identity_path())?;
         // Last, because it is what makes the folder a home.
@@ -97,7 +102,7 @@ impl Home {
     pub fn data(&self) -> PathBuf {
         self.root.join("data")
     }
-    /// The engine's log of votes.
+    /// The log of votes.
     pub fn wal(&self) -> PathBuf {
         self.root.join("consensus.wal")
     }

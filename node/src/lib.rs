@@ -4,6 +4,7 @@ pub mod cli;
 pub mod config;
 pub mod consensus;
 pub mod gossip;
+pub mod health;
 pub mod home;
 pub mod identity;
 pub mod mempool;

@@ -163,6 +163,10 @@ impl Mempool {
     pub fn contains(&self, id: &TransactionId) -> bool {
         self.waiting.contains_key(id)
     }
+    /// What waits, the longest waiting first.
+    pub fn ids(&self) -> impl Iterator<Item = TransactionId> {
+        self.arrivals.values().copied()
+    }
     /// A waiting transaction.
     pub fn get(&self, id: &TransactionId) -> Option<&VerifiedTransaction> {
         self.waiting.get(id).map(|waiting| &waiting.transaction)

@@ -1,5 +1,6 @@
 //! Metrics in Prometheus' text format, and health: `/metrics`, `/livez` and `/readyz` on a port of their own.
 
+use crate::health::HealthSource;
 use crate::store::Store;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -41,11 +42,12 @@ pub struct Served {
 }
 
 #[derive(Clone)]
-struct Health {
+struct Readiness {
     store: Store,
     recorder: PrometheusHandle,
     head: watch::Receiver<BlockHeight>,
     progress: watch::Receiver<Instant>,
+    health: HealthSource,
 }
 
 /// A named check of `/readyz`.
@@ -61,6 +63,7 @@ pub async fn serve(
     listen: SocketAddr,
     store: Store,
     head: watch::Receiver<BlockHeight>,
+    health: HealthSource,
     stop: CancellationToken,
 ) -> Result<Served, MetricsError> {
     let recorder = recorder()?;
@@ -68,12 +71,12 @@ pub async fn serve(
     let listener = tokio::net::TcpListener::bind(listen).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     let (progressed, progress) = watch::channel(Instant::now());
-    let health = Health { store, recorder, head: head.clone(), progress };
+    let readiness = Readiness { store, recorder, head: head.clone(), progress, health };
     let app = Router::new()
-        .route("/metrics", get(async |State(health): State<Health>| health.recorder.render()))
+        .route("/metrics", get(async |State(readiness): State<Readiness>| readiness.recorder.render()))
         .route("/livez", get(async || "alive\n"))
         .route("/readyz", get(ready))
-        .with_state(health);
+        .with_state(readiness);
     let task = Box::pin(async move {
         let watching = note_progress(head, progressed);
         let serving = axum::serve(listener, app).with_graceful_shutdown(stop.clone().cancelled_owned());
@@ -108,12 +111,24 @@ async fn note_progress(mut head: watch::Receiver<BlockHeight>, progressed: watch
     }
 }
 
-/// Ready to serve: the chain goes on. Not ready is answered with 503 and the check that failed.
-async fn ready(State(health): State<Health>) -> impl IntoResponse {
-    let heartbeat = Duration::from_millis(health.store.tip().genesis_file().timing().heartbeat_ms.into());
-    let (height, age) = (*health.head.borrow(), health.progress.borrow().elapsed());
+/// Ready to serve: the chain goes on, and this node with it. Not ready is answered with 503 and the check that failed.
+async fn ready(State(readiness): State<Readiness>) -> impl IntoResponse {
+    let heartbeat = Duration::from_millis(readiness.store.tip().genesis_file().timing().heartbeat_ms.into());
+    let (height, age) = (*readiness.head.borrow(), readiness.progress.borrow().elapsed());
     let (chain, limit) = (height > BlockHeight::GENESIS, heartbeat.saturating_mul(3));
+    let (health, alone) = (readiness.health.now(), readiness.store.tip().validators().count() == 1);
     let checks = [
+        Check {
+            name: "synced",
+            ok: !health.syncing,
+            detail: format!("the last final block here is {height}, others claim {}", health.target),
+        },
+        Check {
+            name: "peers",
+            // The only validator of a network decides alone.
+            ok: health.peers > 0 || !health.needs_peers || (health.deciding && alone),
+            detail: format!("{} peers are connected", health.peers),
+        },
         Check { name: "chain", ok: chain, detail: format!("the last final block is {height}") },
         Check {
             name: "progress",

@@ -1,24 +1,30 @@
-//! The composition root: the one place that knows mempool, consensus, store and RPC, and connects them by
-//! bounded channels.
+//! The composition root: the one place that knows mempool, consensus, sync, gossip, store and RPC, and
+//! connects them by bounded channels.
 //!
 //! ```text
-//!  rpc ──submission──► admission ──verified──► pool ◄──candidates── consensus ──► store
-//!   ▲                                           │ ▲                     │
-//!   └───────── answers, head ───────────────────┘ └────── committed ────┘
+//!  rpc ──submission──► admission ──verified──► pool ◄──candidates── consensus ─┐ one of them,
+//!   ▲                     ▲                    │ ▲ ▲                           ├─► store
+//!   └───── answers ───────┼────────────────────┘ │ └─────── final blocks ──────┤ as role says
+//!                         │ told                 │ told                   sync ┘
+//!                       gossip ◄─────────────────┘ ◄─── questions, answers ──┘
 //! ```
 
 mod admission;
 mod pool;
+mod role;
 #[cfg(test)]
 mod tests;
 
-use crate::consensus::{self, ConsensusError, ConsensusHandle};
+use crate::consensus::{self, ConsensusError};
+use crate::gossip::{self, GossipError};
+use crate::health::{Health, HealthSource};
 use crate::mempool::{Mempool, MempoolLimits};
 use crate::metrics::{self, MetricsError};
 use crate::rpc::{self, PoolSizes, RpcError, RpcHandle};
 use crate::store::{Recovery, Store, StoreError, StoreOptions};
+use crate::sync::{self, Mode, SyncError};
+use futures::FutureExt;
 use sealpost_ledger::genesis::Genesis;
-use sealpost_ledger::signature::SigningKey;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -32,6 +38,8 @@ use tokio_util::sync::CancellationToken;
 const SUBMISSIONS: usize = 4096;
 /// Messages that wait on the other channels.
 const QUEUE: usize = 64;
+/// Blocks that may be on their way to a node that is not behind.
+const ON_THE_WAY: u64 = 2;
 
 /// What a node is started with.
 #[derive(Debug)]
@@ -42,18 +50,12 @@ pub struct Config {
     pub data: PathBuf,
     /// Whether all bodies are kept, whatever the genesis says of retention.
     pub archive: bool,
-    /// File of the engine's log of votes.
-    pub wal: PathBuf,
-    /// The node's name among its peers' logs.
-    pub moniker: String,
-    /// The node's network identity.
-    pub identity: libp2p::identity::Keypair,
-    /// The key that votes; nothing on a node that only follows.
-    pub validator: Option<Arc<SigningKey>>,
-    /// Where other validators reach this node.
-    pub listen: libp2p::Multiaddr,
-    /// Where this node reaches the others.
-    pub peers: Vec<libp2p::Multiaddr>,
+    /// How the node decides blocks; nothing if it only follows.
+    pub consensus: Option<consensus::Config>,
+    /// Whether a validator whose log of votes is gone may begin a new one, once that is safe.
+    pub rejoin: bool,
+    /// How the node talks to others; nothing if it talks to nobody.
+    pub gossip: Option<gossip::Config>,
     /// Where the RPC listens; port 0 takes a free one.
     pub rpc: SocketAddr,
     /// Where metrics and health listen, if they do; port 0 takes a free one.
@@ -74,8 +76,10 @@ pub enum NodeError {
     Rpc(#[from] RpcError),
     #[error(transparent)]
     Metrics(#[from] MetricsError),
-    #[error("the node key is not a validator of this network; remove it to run as a full node")]
-    NotAValidator,
+    #[error(transparent)]
+    Gossip(#[from] GossipError),
+    #[error(transparent)]
+    Sync(#[from] SyncError),
     #[error("a task of the node failed: {0}")]
     Task(String),
 }
@@ -87,24 +91,24 @@ pub struct Node {
     pub rpc: SocketAddr,
     /// Where metrics and health listen.
     pub metrics: Option<SocketAddr>,
+    /// Where other nodes reach it.
+    pub p2p: Vec<libp2p::Multiaddr>,
     /// How the store was found.
     pub recovery: Recovery,
     server: RpcHandle,
-    consensus: ConsensusHandle,
-    tasks: JoinSet<()>,
+    tasks: JoinSet<Result<(), NodeError>>,
     stop: CancellationToken,
 }
 
 impl Node {
     /// Opens the store and starts every part, each before the ones that need it.
     pub async fn start(config: Config) -> Result<Self, NodeError> {
-        let Config { genesis, data, .. } = &config;
-        if let Some(key) = &config.validator
-            && genesis.validators().find(&key.public_key()).is_none()
+        if let Some(consensus) = &config.consensus
+            && !config.rejoin
         {
-            return Err(NodeError::NotAValidator);
+            consensus::check(consensus)?;
         }
-        let (genesis, data) = (genesis.clone(), data.clone());
+        let (genesis, data) = (config.genesis.clone(), config.data.clone());
         let options = StoreOptions { archive: config.archive, ..StoreOptions::default() };
         let opened = tokio::task::spawn_blocking(move || Store::open(&data, genesis, options)).await;
         let (store, recovery) = opened.map_err(|error| NodeError::Task(error.to_string()))??;
@@ -112,34 +116,83 @@ impl Node {
         let mut tasks = JoinSet::new();
 
         let (submissions, submitted) = mpsc::channel(SUBMISSIONS);
+        let (telling, told) = mpsc::channel(SUBMISSIONS);
         let (verified, admitted) = mpsc::channel(QUEUE);
         let (queries, queried) = mpsc::channel(SUBMISSIONS);
+        let (wish, wishes) = mpsc::channel(QUEUE);
         let (candidates, wanted) = mpsc::channel(QUEUE);
         let (refused, refusals) = mpsc::channel(QUEUE);
-        let (committed, blocks) = mpsc::channel(QUEUE);
+        let (committed, decided) = mpsc::channel(QUEUE);
+        let (synced_to, synced) = mpsc::channel(QUEUE);
+        let (tell, tellings) = mpsc::channel(SUBMISSIONS);
+        let (ask, questions) = mpsc::channel(QUEUE);
+        let (fault, faults) = mpsc::channel(QUEUE);
+        let (tidings, news) = mpsc::channel(SUBMISSIONS);
+        let (roster, rosters) = mpsc::channel(QUEUE);
         let (waiting, pending) = watch::channel(0);
         let (sizes, pool) = watch::channel(PoolSizes::default());
         let (height, head) = watch::channel(store.tip().height());
+        let (mode, wanted_mode) = watch::channel(Mode::Watch);
+        let (progress_of, progress) = watch::channel(sync::begin(&store));
+        let (deciding_of, deciding) = watch::channel(false);
 
-        tasks.spawn(admission::run(submitted, verified, store.clone(), stop.clone()));
+        let admission = admission::run(submitted, told, verified, store.clone(), stop.clone());
+        tasks.spawn(admission.map(Ok));
         let pool_task = pool::Pool {
             mempool: Mempool::new(config.mempool),
             admitted,
             queried,
             wanted,
             refusals,
-            blocks,
+            decided,
+            synced,
+            wishes,
+            tell: config.gossip.is_some().then_some(tell),
             waiting,
             sizes,
             height,
             store: store.clone(),
         };
-        tasks.spawn(pool_task.run(stop.clone()));
+        tasks.spawn(pool_task.run(stop.clone()).map(Ok));
+
+        let talks = config.gossip.is_some();
+        let (mut p2p, mut peers) = (Vec::new(), watch::channel(0).1);
+        if let Some(config) = config.gossip {
+            let wiring = gossip::Wiring {
+                told: telling,
+                news: tidings,
+                pool: wish,
+                tell: tellings,
+                ask: questions,
+                faults,
+                roster: rosters,
+                stop: stop.clone(),
+            };
+            let handle = gossip::start(config, store.clone(), wiring).await?;
+            (p2p, peers) = (handle.listen, handle.peers);
+            tasks.spawn(handle.task.map(joined));
+        }
+        let syncing = sync::start(
+            store.clone(),
+            sync::Wiring {
+                news,
+                ask,
+                faults: fault,
+                committed: synced_to,
+                mode: wanted_mode,
+                progress: progress_of,
+                head: head.clone(),
+                stop: stop.clone(),
+            },
+        );
+        tasks.spawn(syncing.map(|ended| Ok(joined(ended)??)));
+        let health = health(peers, progress.clone(), deciding, talks);
 
         let metrics = match config.metrics {
             Some(listen) => {
-                let served = metrics::serve(listen, store.clone(), head.clone(), stop.clone()).await?;
-                tasks.spawn(served.task);
+                let served =
+                    metrics::serve(listen, store.clone(), head.clone(), health.clone(), stop.clone()).await?;
+                tasks.spawn(served.task.map(Ok));
                 Some(served.address)
             }
             None => None,
@@ -148,47 +201,69 @@ impl Node {
             submissions,
             queries,
             pool,
-            head,
-            validator: config.validator.is_some(),
+            head: head.clone(),
+            health,
+            roster: talks.then_some(roster),
             stop: stop.clone(),
         };
         let server = rpc::start(config.rpc, store.clone(), wiring).await?;
-        let only_peers = !config.peers.is_empty();
-        let consensus = consensus::start(
-            consensus::Config {
-                moniker: config.moniker,
-                identity: config.identity,
-                validator: config.validator,
-                listen: config.listen,
-                peers: config.peers,
-                only_peers,
-                wal: config.wal,
-            },
+        let role = role::Role {
             store,
-            consensus::Wiring { candidates, refused, committed, pending, stop: stop.clone() },
-        )
-        .await?;
-        Ok(Self { rpc: server.address, metrics, recovery, server, consensus, tasks, stop })
+            consensus: config.consensus,
+            rejoin: config.rejoin,
+            mode,
+            progress,
+            head,
+            deciding: deciding_of,
+            candidates,
+            refused,
+            decided: committed,
+            pending,
+            stop: stop.clone(),
+        };
+        tasks.spawn(role.run().map(|ended| Ok(ended?)));
+        Ok(Self { rpc: server.address, metrics, p2p, recovery, server, tasks, stop })
     }
     /// Works until `shutdown` is done or a part fails, then stops the parts: who takes in first, who
     /// writes last.
     pub async fn run_until(mut self, shutdown: impl Future<Output = ()>) -> Result<(), NodeError> {
-        let ended = tokio::select! {
+        let failed = tokio::select! {
             () = shutdown => None,
-            ended = self.consensus.stopped() => Some(ended.map_err(NodeError::from)),
-            Some(task) = self.tasks.join_next() => {
-                let reason = task.err().map_or("it ended by itself".to_owned(), |error| error.to_string());
-                Some(Err(NodeError::Task(reason)))
-            }
+            Some(ended) = self.tasks.join_next() => Some(match joined(ended) {
+                Ok(Ok(())) => NodeError::Task("it ended by itself".to_owned()),
+                Ok(Err(error)) | Err(error) => error,
+            }),
         };
         tracing::info!("stopping");
         self.stop.cancel();
         self.server.stop().await;
-        let ended = match ended {
-            Some(ended) => ended,
-            None => self.consensus.stopped().await.map_err(NodeError::from),
-        };
-        while self.tasks.join_next().await.is_some() {}
-        ended
+        let mut result = failed.map_or(Ok(()), Err);
+        while let Some(ended) = self.tasks.join_next().await {
+            result = result.and(joined(ended).and_then(std::convert::identity));
+        }
+        result
     }
+}
+
+fn joined<T>(ended: Result<T, tokio::task::JoinError>) -> Result<T, NodeError> {
+    ended.map_err(|error| NodeError::Task(error.to_string()))
+}
+
+/// Puts together how the node is, from what its parts tell.
+fn health(
+    peers: watch::Receiver<usize>,
+    progress: watch::Receiver<sync::Progress>,
+    deciding: watch::Receiver<bool>,
+    needs_peers: bool,
+) -> HealthSource {
+    HealthSource::new(move || {
+        let (progress, deciding) = (*progress.borrow(), *deciding.borrow());
+        let syncing = if deciding {
+            progress.certainly_behind() > ON_THE_WAY
+        } else {
+            !progress.heard || progress.behind() > ON_THE_WAY
+        };
+        let (target, peers) = (progress.target.get(), *peers.borrow());
+        Health { deciding, syncing, target, peers, needs_peers }
+    })
 }

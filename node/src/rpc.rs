@@ -11,7 +11,9 @@ mod proof;
 mod subscriptions;
 mod transaction;
 
+use crate::health::HealthSource;
 use crate::store::{Store, StoreError};
+use crate::wire::PeerInfo;
 use jsonrpsee::core::middleware::RpcServiceBuilder;
 use jsonrpsee::server::{BatchRequestConfig, PingConfig, Server, ServerConfig, ServerHandle};
 use sealpost_api::{ApiError, Category, SealpostRpcServer, WaitFor};
@@ -122,8 +124,10 @@ pub struct Wiring {
     pub pool: watch::Receiver<PoolSizes>,
     /// Height of the last final block on disk.
     pub head: watch::Receiver<BlockHeight>,
-    /// Whether this node votes.
-    pub validator: bool,
+    /// Tells how the node is.
+    pub health: HealthSource,
+    /// Tells who is connected; nothing if this node talks to nobody.
+    pub roster: Option<mpsc::Sender<oneshot::Sender<Vec<PeerInfo>>>>,
     /// Cancelled to stop.
     pub stop: CancellationToken,
 }

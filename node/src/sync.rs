@@ -41,16 +41,22 @@ pub struct Progress {
     pub mode: Mode,
     /// The last final block here.
     pub height: BlockHeight,
-    /// The highest block that a peer in good standing has, or claims to have.
+    /// The highest block that a peer in good standing claims to have. Only says whom to ask.
     pub target: BlockHeight,
+    /// The highest block that was seen to be final, here or by its certificate.
+    pub proven: BlockHeight,
     /// Whether any peer has said how far it is.
     pub heard: bool,
 }
 
 impl Progress {
-    /// How many blocks others have that this node has not.
+    /// How many blocks others claim to have that this node has not.
     pub fn behind(&self) -> u64 {
         self.target.get().saturating_sub(self.height.get())
+    }
+    /// How many blocks are certainly final that this node has not. What depends on this no peer can feign.
+    pub fn certainly_behind(&self) -> u64 {
+        self.proven.get().saturating_sub(self.height.get())
     }
 }
 
@@ -93,5 +99,5 @@ pub fn start(store: Store, wiring: Wiring) -> JoinHandle<Result<(), SyncError>> 
 /// What progress is told before anything is heard.
 pub fn begin(store: &Store) -> Progress {
     let height = store.tip().height();
-    Progress { mode: Mode::Watch, height, target: height, heard: false }
+    Progress { mode: Mode::Watch, height, target: height, proven: height, heard: false }
 }

@@ -259,6 +259,25 @@ pub enum Tell {
     Block(Bytes),
 }
 
+/// A connected peer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerInfo {
+    /// Its network identity.
+    pub peer: Peer,
+    /// Where it is, as a multiaddress.
+    pub address: String,
+    /// Whether it came to us.
+    pub incoming: bool,
+    /// What program it says it is.
+    pub agent: Option<String>,
+    /// The last final block it told of.
+    pub height: Option<u64>,
+    /// Its standing, 0 for a peer without faults, 100 for one about to be banned.
+    pub faults: u32,
+    /// Seconds since it connected.
+    pub seconds: u64,
+}
+
 /// What a node wants of its mempool for others.
 #[derive(Debug)]
 pub enum PoolWish {

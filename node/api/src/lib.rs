@@ -27,7 +27,7 @@ pub use hex::Hex;
 pub use mailbox::{MailboxEntry, MailboxPage, MailboxQuery, MailboxSide, Order};
 pub use proof::{AbsenceProof, ConsistencyProof, HistoryProof, InclusionProof};
 pub use rpc::{SealpostRpcClient, SealpostRpcServer};
-pub use status::{NodeStatus, NodeVersion, PostageQuote};
+pub use status::{NodeStatus, NodeVersion, PeerView, PostageQuote};
 pub use transaction::{
     FinalTransaction, MessageView, PayloadView, Place, ReceiptView, SlotView, Submitted, TransactionStatus,
     TransactionView, WaitFor,

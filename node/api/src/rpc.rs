@@ -3,7 +3,7 @@
 use crate::{
     AbsenceProof, BlockId, BlockPage, BundleAnswer, BundleHistory, CertificateView, ConsistencyProof,
     EquivocationPage, FinalTransaction, Hex, HistoryProof, InclusionProof, MailboxPage, MailboxQuery,
-    NodeStatus, NodeVersion, PostageQuote, ReceiptView, SealedHeader, Submitted, TransactionStatus,
+    NodeStatus, NodeVersion, PeerView, PostageQuote, ReceiptView, SealedHeader, Submitted, TransactionStatus,
     Validators, WaitFor,
 };
 use jsonrpsee::core::{RpcResult, SubscriptionResult};
@@ -17,6 +17,9 @@ pub trait SealpostRpc {
     /// How the node is.
     #[method(name = "node_status", param_kind = map)]
     async fn node_status(&self) -> RpcResult<NodeStatus>;
+    /// The node's peers.
+    #[method(name = "node_peers", param_kind = map)]
+    async fn node_peers(&self) -> RpcResult<Vec<PeerView>>;
     /// What the node is.
     #[method(name = "node_version", param_kind = map)]
     async fn node_version(&self) -> RpcResult<NodeVersion>;

@@ -17,9 +17,13 @@ pub struct NodeStatus {
     pub block: BlockHash,
     /// Its time, milliseconds since 1970 UTC.
     pub block_time_ms: u64,
-    /// Whether the node is behind others and catching up.
+    /// Whether the node is behind others and catching up, or does not know yet.
     pub syncing: bool,
-    /// Whether the node votes.
+    /// The highest block that others claim to have.
+    pub target: BlockHeight,
+    /// Connected peers.
+    pub peers: u32,
+    /// Whether the node decides blocks with other validators now.
     pub validator: bool,
     /// Number of validators.
     pub validators: u32,
@@ -37,6 +41,25 @@ pub struct NodeStatus {
     pub uptime_seconds: u64,
     /// The node's version.
     pub version: String,
+}
+
+/// A peer of the node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerView {
+    /// Its network identity.
+    pub peer: String,
+    /// Where it is, as a multiaddress.
+    pub address: String,
+    /// Whether it came by itself.
+    pub incoming: bool,
+    /// What program it says it is.
+    pub agent: Option<String>,
+    /// The last final block it told of.
+    pub height: Option<BlockHeight>,
+    /// Its standing: 0 without faults, banned at 100.
+    pub faults: u32,
+    /// Seconds since it connected.
+    pub seconds: u64,
 }
 
 /// What the node is.

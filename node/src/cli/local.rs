@@ -2,6 +2,7 @@
 
 use super::init::new_secret;
 use super::run::mute;
+use crate::consensus;
 use crate::home::Home;
 use crate::mempool::MempoolLimits;
 use crate::node::{Config, Node};
@@ -94,13 +95,21 @@ impl LocalNetwork {
             genesis: genesis.clone(),
             data: home.data(),
             archive: false,
-            wal: home.wal(),
-            moniker: "local".into(),
-            identity: home.identity()?,
-            validator: home.validator()?,
+            consensus: match home.validator()? {
+                None => None,
+                Some(validator) => Some(consensus::Config {
+                    moniker: "local".into(),
+                    identity: home.identity()?,
+                    validator,
+                    listen: "/ip4/127.0.0.1/tcp/0".parse().map_err(Failure::bug)?,
+                    peers: Vec::new(),
+                    only_peers: false,
+                    wal: home.wal(),
+                }),
+            },
+            rejoin: false,
             // One validator talks to nobody.
-            listen: "/ip4/127.0.0.1/tcp/0".parse().map_err(Failure::bug)?,
-            peers: Vec::new(),
+            gossip: None,
             rpc: ports.rpc,
             metrics: ports.metrics,
             mempool: MempoolLimits::default(),

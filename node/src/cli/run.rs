@@ -1,43 +1,63 @@
 //! `run`: the node of a home, until it is told to stop.
 
 use super::{home, runtime, signals};
-use crate::config::NodeSettings;
-use crate::consensus::MUTED_TARGETS;
+use crate::config::{NodeSettings, P2pSettings};
+use crate::consensus::{self, MUTED_TARGETS};
+use crate::gossip;
+use crate::home::Home;
 use crate::mempool::MempoolLimits;
 use crate::node::{Config, Node};
 use clap::Args;
 use confique::Layer as _;
+use libp2p::identity::Keypair;
+use sealpost_ledger::genesis::Genesis;
 use sealpost_terminal::{Failure, Terminal, load_config};
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use tokio::sync::Notify;
 
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
+    /// Genesis of the network, for the first start in an empty home
+    #[arg(long, value_name = "FILE")]
+    genesis: Option<PathBuf>,
+    /// Multiaddress of a node to begin with; may be repeated
+    #[arg(long, value_name = "MULTIADDR")]
+    bootstrap: Vec<String>,
     /// Where the RPC listens, such as 127.0.0.1:17325; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS")]
     rpc: Option<String>,
     /// Where metrics and health listen; `off` for nowhere
     #[arg(long, value_name = "ADDRESS")]
     metrics: Option<String>,
-    /// Where other validators reach this node, as a multiaddress
+    /// Where other nodes reach this one, as a multiaddress; may be repeated; `off` to talk to nobody
+    #[arg(long, value_name = "MULTIADDR")]
+    p2p: Vec<String>,
+    /// Where other validators reach this one, as a multiaddress
     #[arg(long, value_name = "MULTIADDR")]
     consensus: Option<String>,
     /// Multiaddress of another validator; may be repeated
     #[arg(long = "peer", value_name = "MULTIADDR")]
     peers: Vec<String>,
-    /// Keep the bodies of all messages, also those older than the network's retention
+    /// Keep the bodies of all messages, even those beyond the network's retention
     #[arg(long)]
     archive: bool,
+    /// For a validator whose log of votes is gone: follow until no vote of old can matter, then vote again
+    #[arg(long)]
+    rejoin: bool,
 }
 
 impl RunArgs {
     fn layer(&self) -> <NodeSettings as confique::Config>::Layer {
+        let some = |list: &Vec<String>| Some(list.clone()).filter(|list| !list.is_empty());
         let mut layer = <NodeSettings as confique::Config>::Layer::empty();
         layer.rpc = self.rpc.clone();
         layer.metrics = self.metrics.clone();
-        layer.consensus = self.consensus.clone();
-        layer.peers = Some(self.peers.clone()).filter(|peers| !peers.is_empty());
         layer.archive = self.archive.then_some(true);
+        layer.consensus.listen = self.consensus.clone();
+        layer.consensus.peers = some(&self.peers);
+        layer.p2p.listen = some(&self.p2p);
+        layer.p2p.bootstrap = some(&self.bootstrap);
         layer
     }
 }
@@ -45,37 +65,18 @@ impl RunArgs {
 pub(super) fn run(args: &RunArgs, terminal: &Terminal) -> Result<(), Failure> {
     let settings: NodeSettings = load_config("node", terminal.globals(), args.layer())?;
     let home = home(terminal)?;
-    let genesis = home.genesis()?;
-    if genesis.validators().count() == 1 {
+    if let Some(genesis) = &args.genesis {
+        join(&home, genesis)?;
+    }
+    let config = config(&settings, &home, args.rejoin)?;
+    if config.genesis.validators().count() == 1 {
         mute(terminal)?;
     }
-    let config = Config {
-        data: home.data(),
-        archive: settings.archive,
-        wal: home.wal(),
-        moniker: settings.name.clone(),
-        identity: home.identity()?,
-        validator: home.validator()?,
-        listen: parse("consensus", &settings.consensus)?,
-        peers: settings.peers.iter().map(|peer| parse("peers", peer)).collect::<Result<_, _>>()?,
-        rpc: parse("rpc", &settings.rpc)?,
-        metrics: match settings.metrics.as_str() {
-            "off" => None,
-            address => Some(parse("metrics", address)?),
-        },
-        mempool: MempoolLimits {
-            bytes: settings.mempool.bytes,
-            count: settings.mempool.count,
-            per_sender: settings.mempool.per_sender,
-            max_age: settings.mempool.max_age,
-        },
-        genesis,
-    };
     warn_if_open(terminal, config.rpc);
     runtime()?.block_on(async {
         let stop = signals::listen(terminal);
         let (network, chain) = (config.genesis.chain_name().to_owned(), config.genesis.chain_id());
-        let validator = config.validator.is_some();
+        let validator = config.consensus.is_some();
         let node = Node::start(config).await?;
         tracing::info!(
             network,
@@ -83,12 +84,16 @@ pub(super) fn run(args: &RunArgs, terminal: &Terminal) -> Result<(), Failure> {
             validator,
             rpc = %node.rpc,
             metrics = ?node.metrics,
+            p2p = ?node.p2p,
             replayed_blocks = node.recovery.replayed_blocks,
             cut_bytes = node.recovery.cut_bytes,
             "started"
         );
-        let ready =
-            Ready { rpc: format!("http://{}", node.rpc), metrics: node.metrics.map(|a| a.to_string()) };
+        let ready = Ready {
+            rpc: format!("http://{}", node.rpc),
+            metrics: node.metrics.map(|a| a.to_string()),
+            p2p: node.p2p.first().map(ToString::to_string),
+        };
         terminal.emit("sealpost/node-ready/1", &ready);
         node.run_until(stopping(&stop, terminal)).await?;
         tracing::info!("stopped");
@@ -109,6 +114,92 @@ pub(super) async fn stopping(stop: &Notify, terminal: &Terminal) {
 struct Ready {
     rpc: String,
     metrics: Option<String>,
+    p2p: Option<String>,
+}
+
+/// Makes an empty home one of that network, and leaves one that is so already as it is.
+fn join(home: &Home, path: &Path) -> Result<(), Failure> {
+    let bytes = std::fs::read(path)
+        .map_err(|error| Failure::usage(format_args!("genesis: {}: {error}", path.display())))?;
+    let genesis = Genesis::parse(&bytes).map_err(Failure::usage)?;
+    if home.exists() && home.genesis()?.chain_id() == genesis.chain_id() {
+        return Ok(());
+    }
+    Ok(home.create(&genesis, None)?)
+}
+
+/// What the node is started with, from settings and home.
+fn config(settings: &NodeSettings, home: &Home, rejoin: bool) -> Result<Config, Failure> {
+    let (genesis, identity) = (home.genesis()?, home.identity()?);
+    let consensus = match home.validator()? {
+        None => None,
+        Some(validator) => {
+            let peers: Vec<_> = all("consensus.peers", &settings.consensus.peers)?;
+            Some(consensus::Config {
+                moniker: settings.name.clone(),
+                identity: identity.clone(),
+                validator,
+                listen: parse("consensus.listen", &settings.consensus.listen)?,
+                only_peers: !peers.is_empty(),
+                peers,
+                wal: home.wal(),
+            })
+        }
+    };
+    if rejoin && (consensus.is_none() || home.wal().exists()) {
+        return Err(Failure::usage(
+            "--rejoin is for a validator whose log of votes is gone; this node has it, or no validator key",
+        ));
+    }
+    Ok(Config {
+        data: home.data(),
+        archive: settings.archive,
+        consensus,
+        rejoin,
+        gossip: gossip(&settings.p2p, identity)?,
+        rpc: parse("rpc", &settings.rpc)?,
+        metrics: match settings.metrics.as_str() {
+            "off" => None,
+            address => Some(parse("metrics", address)?),
+        },
+        mempool: MempoolLimits {
+            bytes: settings.mempool.bytes,
+            count: settings.mempool.count,
+            per_sender: settings.mempool.per_sender,
+            max_age: settings.mempool.max_age,
+        },
+        genesis,
+    })
+}
+
+fn gossip(settings: &P2pSettings, identity: Keypair) -> Result<Option<gossip::Config>, Failure> {
+    if settings.listen.iter().any(|address| address == "off") {
+        return Ok(None);
+    }
+    Ok(Some(gossip::Config {
+        identity,
+        listen: all("p2p.listen", &settings.listen)?,
+        external: all("p2p.external", &settings.external)?,
+        bootstrap: all("p2p.bootstrap", &settings.bootstrap)?,
+        quic: settings.quic,
+        nat: settings.nat,
+        relay: settings.relay,
+        limits: gossip::Limits {
+            outgoing: settings.outgoing,
+            incoming: settings.incoming,
+            per_ip: settings.per_ip,
+            memory_bytes: settings.memory_mib.saturating_mul(1 << 20),
+        },
+        allow: all("p2p.allow", &settings.allow)?,
+        block: all("p2p.block", &settings.block)?,
+    }))
+}
+
+fn all<T: std::str::FromStr, C: FromIterator<T>>(field: &str, texts: &[String]) -> Result<C, Failure>
+where
+    T::Err: std::fmt::Display,
+{
+    texts.iter().map(|text| parse(field, text)).collect()
 }
 
 pub(super) fn mute(terminal: &Terminal) -> Result<(), Failure> {

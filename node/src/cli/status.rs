@@ -85,8 +85,11 @@ fn print(terminal: &Terminal, url: &str, status: &NodeStatus) {
         short(status.block),
         clock(status.block_time_ms)
     ));
-    let role = if status.validator { "validator" } else { "follows" };
-    terminal.say(format_args!("role       {role}, {} validators", status.validators));
+    let role = if status.validator { "decides blocks" } else { "follows" };
+    terminal.say(format_args!("role       {role}, {} validators, {} peers", status.validators, status.peers));
+    if status.syncing {
+        terminal.say(format_args!("catching up to block {}", grouped(status.target.get())));
+    }
     terminal.say(format_args!(
         "waiting    {} transactions, {}",
         grouped(status.mempool_transactions),

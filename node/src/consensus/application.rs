@@ -4,10 +4,11 @@
 use super::codec::{engine_certificate, ledger_certificate};
 use super::context::{Address, BlockValue, Height, Part, Sealpost, Validators};
 use super::engine::{
-    self, AppMsg, Channels, CommitCertificate, HeightParams, LocallyProposedValue, NetworkMsg, Next,
-    ProposedValue, RawDecidedValue, Reply, Round, StreamContent, StreamId, StreamMessage, SyncedValueOutcome,
-    Validity, VoteExtensionError,
+    self, AppMsg, Channels, CommitCertificate, HeightParams, LocallyProposedValue, MisbehaviorEvidence,
+    NetworkMsg, Next, ProposedValue, RawDecidedValue, Reply, Round, StreamContent, StreamId, StreamMessage,
+    SyncedValueOutcome, Validity, VoteExtensionError,
 };
+use super::misbehavior::equivocations;
 use super::proposals::{Assembled, Assembly, PartError, StreamKey, pieces};
 use super::signer::{VoteSigner, VoteVerifier};
 use super::{CandidatesRequest, ConsensusError, Wiring};
@@ -18,6 +19,7 @@ use sealpost_ledger::chain::{self, BlockError, Tip, VerifiedBlock, VerifyError};
 use sealpost_ledger::hash::BlockHash;
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::transaction::VerifiedTransaction;
+use sealpost_ledger::validator::ValidatorSet;
 use std::collections::HashMap;
 use std::future::Future;
 use std::ops::RangeInclusive;
@@ -38,7 +40,7 @@ pub(super) struct Application {
     store: Store,
     tip: Tip,
     validators: Validators,
-    signer: Option<VoteSigner>,
+    signer: VoteSigner,
     channels: Channels<Sealpost>,
     wiring: Wiring,
     assembly: Assembly,
@@ -53,6 +55,8 @@ pub(super) struct Application {
     /// Whether the last block came from a peer's history: then there may be more, so nothing waits.
     catching_up: bool,
     decided_at: Instant,
+    /// The validators that decided the last height.
+    decided_by: Arc<ValidatorSet>,
     streams: u32,
 }
 
@@ -66,7 +70,7 @@ struct Waiting {
 impl Application {
     pub(super) fn new(
         store: Store,
-        signer: Option<VoteSigner>,
+        signer: VoteSigner,
         verifier: VoteVerifier,
         max_block_bytes: u32,
         channels: Channels<Sealpost>,
@@ -75,6 +79,7 @@ impl Application {
         let tip = store.tip();
         Self {
             validators: Validators::new(tip.validators()),
+            decided_by: tip.validators().clone(),
             tip,
             store,
             signer,
@@ -135,7 +140,7 @@ impl Application {
                     self.stream(height, round, valid_round, &block).await;
                 }
             }
-            AppMsg::GetHistoryMinHeight { reply } => send(reply, Height(BlockHeight::FIRST)),
+            AppMsg::GetHistoryMinHeight { reply } => send(reply, Height(self.store.oldest_body_height())),
             AppMsg::ReceivedProposalPart { from, published_by, part, reply } => {
                 let key = (published_by.unwrap_or(from).to_bytes(), part.stream_id.to_bytes().to_vec());
                 send(reply, self.receive(key, part).await?);
@@ -144,7 +149,10 @@ impl Application {
                 self.commit(&certificate).await?;
                 send(reply, ());
             }
-            AppMsg::Finalized { reply, .. } => self.hold(reply),
+            AppMsg::Finalized { evidence, reply, .. } => {
+                self.record(&evidence).await?;
+                self.hold(reply);
+            }
             AppMsg::GetDecidedValues { range, reply } => send(reply, self.decided_values(range).await?),
             AppMsg::ProcessSyncedValue { height, round, proposer, value_bytes, reply } => {
                 send(reply, self.check_synced(height, round, proposer, value_bytes).await?);
@@ -187,7 +195,7 @@ impl Application {
 
     /// This node's block for the height: one per height, so that it never proposes two.
     async fn block_to_propose(&mut self, height: Height) -> Result<Option<Arc<Block>>, ConsensusError> {
-        let Some(key) = self.signer.as_ref().map(VoteSigner::public_key) else { return Ok(None) };
+        let key = self.signer.public_key();
         if height.0 != self.tip.next_height() {
             return Ok(None);
         }
@@ -240,10 +248,10 @@ impl Application {
 
     /// Sends a block to the other validators, piece by piece.
     async fn stream(&mut self, height: Height, round: Round, valid_round: Round, block: &Block) {
-        let (Some(signer), Some(number)) = (&self.signer, round.as_u32()) else { return };
+        let Some(number) = round.as_u32() else { return };
         let bytes = Bytes::from(block.to_bytes());
         let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        let init = match signer.sign_parts(height, number, valid_round.as_u32(), block.hash(), length) {
+        let init = match self.signer.sign_parts(height, number, valid_round.as_u32(), block.hash(), length) {
             Ok(init) => init,
             Err(error) => return warn!(%error, "the proposal could not be signed"),
         };
@@ -359,6 +367,7 @@ impl Application {
         .await?;
         let transactions = committed.block().transactions().len();
         debug!(height = %height, block = %hash, transactions, "block final");
+        self.decided_by = self.tip.validators().clone();
         self.tip = committed.tip().clone();
         self.validators = Validators::new(self.tip.validators());
         self.verified.clear();
@@ -372,6 +381,26 @@ impl Application {
         Ok(())
     }
 
+    /// Keeps what validators said twice; whoever reads it later can check it.
+    async fn record(&self, evidence: &MisbehaviorEvidence<Sealpost>) -> Result<(), ConsensusError> {
+        if evidence.is_empty() {
+            return Ok(());
+        }
+        let chain = self.tip.genesis_file().chain_id();
+        for equivocation in equivocations(evidence) {
+            let place = equivocation.place();
+            if let Err(error) = equivocation.verify(&chain, &self.decided_by) {
+                debug!(%error, validator = %place.validator, "an equivocation can't be shown");
+                continue;
+            }
+            warn!(validator = %place.validator, height = %place.height, round = place.round, kind = %place.kind,
+                "a validator said two different things");
+            let store = self.store.clone();
+            blocking(move || store.put_equivocation(&equivocation).map(drop).map_err(store_error)).await?;
+        }
+        Ok(())
+    }
+
     /// Keeps the engine between heights until there is something to decide.
     fn hold(&mut self, reply: Reply<Next<Sealpost>>) {
         let timing = self.tip.genesis_file().timing();
@@ -381,8 +410,7 @@ impl Application {
         };
         let (earliest, latest) = (after(timing.block_interval_ms), after(timing.heartbeat_ms));
         self.waiting = Some(Waiting { reply, earliest, latest });
-        // A follower makes no blocks, so nothing is saved by making it wait.
-        if std::mem::take(&mut self.catching_up) || self.signer.is_none() {
+        if std::mem::take(&mut self.catching_up) {
             self.start_next_height();
         }
     }

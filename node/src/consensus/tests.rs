@@ -41,12 +41,13 @@ impl Node {
         let config = Config {
             moniker: format!("node-{seed}"),
             identity: libp2p::identity::Keypair::generate_ed25519(),
-            validator: Some(Arc::new(key(seed))),
+            validator: Arc::new(key(seed)),
             listen: address(&own.first().copied().unwrap_or(0)),
             peers: others.iter().map(address).collect(),
-            only_peers: ports.is_empty(),
+            only_peers: ports.len() > 1,
             wal: home.join(format!("votes-{seed}.wal")),
         };
+        begin(&config.wal, store);
         let wiring = Wiring { candidates, refused, committed, pending, stop: stop.clone() };
         let mut pool = Mempool::new(MempoolLimits::default());
         tokio::spawn(async move {
@@ -90,6 +91,13 @@ impl Node {
     async fn stop(mut self) {
         self.stop.cancel();
         timeout(PATIENCE, self.handle.stopped()).await.unwrap().unwrap();
+    }
+}
+
+/// A key that has never voted begins its log.
+fn begin(wal: &Path, store: &Store) {
+    if store.tip().height() == BlockHeight::GENESIS && !wal.exists() {
+        begin_wal(wal).unwrap();
     }
 }
 

@@ -5,11 +5,11 @@ use super::addresses::{Addresses, Call, is_usable, peer_of};
 use super::behaviour::{Behaviour, BehaviourEvent, GRAYLIST, Names};
 use super::serve::{self, Buckets, MAX_BEING_SERVED};
 use super::standing::{BAN_AT, Consequence, Standing};
-use super::{Config, GossipError, PeerInfo, Wiring};
+use super::{Config, GossipError, Wiring};
 use crate::store::Store;
 use crate::wire::{
-    Announcement, Ask, Fault, MAX_IDS, News, Peer, PoolWish, Request, Response, Tell, ToldTransaction,
-    TransactionMessage, Verdict,
+    Announcement, Ask, Fault, MAX_IDS, News, Peer, PeerInfo, PoolWish, Request, Response, Tell,
+    ToldTransaction, TransactionMessage, Verdict,
 };
 use futures::StreamExt;
 use futures::future::BoxFuture;
@@ -603,7 +603,7 @@ impl Task {
             .iter()
             .map(|(peer, connected)| PeerInfo {
                 peer: Peer::new(peer),
-                address: connected.address.clone(),
+                address: connected.address.to_string(),
                 incoming: connected.incoming,
                 agent: connected.agent.clone(),
                 height: connected.height,

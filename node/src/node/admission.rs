@@ -1,44 +1,95 @@
-//! Admission: verifies submissions, many at a time, where blocking is allowed. What holds goes to the pool,
-//! the rest is answered here.
+//! Admission: verifies what clients submit and what peers tell, many at a time, where blocking is allowed.
+//! What holds goes to the pool, the rest is answered here.
 
 use crate::rpc::{Submission, SubmissionRefusal, Taken};
 use crate::store::Store;
+use crate::wire::{ToldTransaction, Verdict};
 use rayon::prelude::*;
 use sealpost_api::WaitFor;
 use sealpost_ledger::execution::{Refusal, Rejection};
-use sealpost_ledger::transaction::{VerifiedTransaction, verify_all};
+use sealpost_ledger::message::Body;
+use sealpost_ledger::transaction::{SignedTransaction, VerifiedTransaction, verify_all};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-/// Submissions verified together: enough for all cores to have a batch of signatures.
+/// Transactions verified together: enough for all cores to have a batch of signatures.
 const BATCH: usize = 256;
 
-/// A verified submission on its way to the pool.
+/// A verified transaction on its way to the pool.
 #[derive(Debug)]
 pub(super) struct Admitted {
     pub(super) transaction: VerifiedTransaction,
-    pub(super) wait: WaitFor,
     pub(super) reply: Reply,
     pub(super) first_seen_ms: u64,
 }
 
-pub(super) type Reply = oneshot::Sender<Result<Taken, SubmissionRefusal>>;
+/// Who waits for what becomes of a transaction.
+#[derive(Debug)]
+pub(super) enum Reply {
+    /// A client of this node.
+    Client { wait: WaitFor, answer: oneshot::Sender<Result<Taken, SubmissionRefusal>> },
+    /// Gossip, which forwards what holds.
+    Peer(oneshot::Sender<Verdict>),
+}
+
+impl Reply {
+    /// Answers; whoever has left needs no answer.
+    pub(super) fn answer(self, result: Result<Taken, SubmissionRefusal>) {
+        match self {
+            Reply::Client { answer, .. } => drop(answer.send(result)),
+            Reply::Peer(verdict) => drop(verdict.send(match result {
+                Ok(Taken::Accepted) => Verdict::Forward,
+                // What depends on the chain's state, or on this node, is no fault: states differ for a moment.
+                Ok(Taken::Final) | Err(SubmissionRefusal::Refused(_) | SubmissionRefusal::Busy { .. }) => {
+                    Verdict::Drop
+                }
+                Err(SubmissionRefusal::TimedOut | SubmissionRefusal::Internal(_)) => Verdict::Drop,
+                Err(SubmissionRefusal::Transaction(_)) => Verdict::Refuse,
+            })),
+        }
+    }
+}
+
+/// A transaction to be verified.
+struct Work {
+    transaction: SignedTransaction,
+    body: Option<Body>,
+    reply: Reply,
+}
+
+impl From<Submission> for Work {
+    fn from(submission: Submission) -> Self {
+        let Submission { transaction, body, wait, reply: answer } = submission;
+        Self { transaction, body, reply: Reply::Client { wait, answer } }
+    }
+}
+
+impl From<ToldTransaction> for Work {
+    fn from(told: ToldTransaction) -> Self {
+        let (message, verdict) = (told.message, told.verdict);
+        Self { transaction: message.transaction, body: message.body, reply: Reply::Peer(verdict) }
+    }
+}
 
 /// Verifies what comes until the node stops.
 pub(super) async fn run(
     mut submitted: mpsc::Receiver<Submission>,
+    mut told: mpsc::Receiver<ToldTransaction>,
     verified: mpsc::Sender<Vec<Admitted>>,
     store: Store,
     stop: CancellationToken,
 ) {
-    let mut batch = Vec::with_capacity(BATCH);
     loop {
+        let mut batch: Vec<Work> = Vec::with_capacity(BATCH);
         tokio::select! {
-            count = submitted.recv_many(&mut batch, BATCH) => if count == 0 { return },
             () = stop.cancelled() => return,
+            Some(submission) = submitted.recv() => batch.push(submission.into()),
+            Some(told) = told.recv() => batch.push(told.into()),
+            else => return,
         }
-        let (store, work) = (store.clone(), std::mem::take(&mut batch));
-        match tokio::task::spawn_blocking(move || admit(work, &store)).await {
+        fill(&mut batch, &mut submitted, &mut told);
+        let store = store.clone();
+        match tokio::task::spawn_blocking(move || admit(batch, &store)).await {
             Ok(admitted) if admitted.is_empty() => {}
             Ok(admitted) => {
                 if verified.send(admitted).await.is_err() {
@@ -51,12 +102,32 @@ pub(super) async fn run(
     }
 }
 
+/// Takes what waits, from both in turn: neither clients nor peers can crowd the others out.
+fn fill(
+    batch: &mut Vec<Work>,
+    submitted: &mut mpsc::Receiver<Submission>,
+    told: &mut mpsc::Receiver<ToldTransaction>,
+) {
+    let mut more = true;
+    while more && batch.len() < BATCH {
+        more = false;
+        if let Ok(submission) = submitted.try_recv() {
+            batch.push(submission.into());
+            more = true;
+        }
+        if let Ok(told) = told.try_recv() {
+            batch.push(told.into());
+            more = true;
+        }
+    }
+}
+
 /// Answers those that don't hold and returns those that do.
-fn admit(work: Vec<Submission>, store: &Store) -> Vec<Admitted> {
+fn admit(work: Vec<Work>, store: &Store) -> Vec<Admitted> {
     let first_seen_ms = super::pool::now_ms();
     let tip = store.tip();
     let mut admitted = Vec::with_capacity(work.len());
-    for (verified, wait, reply) in verify(work, store) {
+    for (verified, reply) in verify(work, store) {
         let checked = verified.and_then(|transaction| match tip.check(store, &transaction) {
             Ok(()) => Ok(Some(transaction)),
             // On the ledger already: what the submitter wants is done.
@@ -65,36 +136,29 @@ fn admit(work: Vec<Submission>, store: &Store) -> Vec<Admitted> {
             Err(Rejection::View(error)) => Err(SubmissionRefusal::Internal(error.to_string())),
         });
         match checked {
-            Ok(Some(transaction)) => admitted.push(Admitted { transaction, wait, reply, first_seen_ms }),
-            Ok(None) => answer(reply, Ok(Taken::Final)),
+            Ok(Some(transaction)) => admitted.push(Admitted { transaction, reply, first_seen_ms }),
+            Ok(None) => reply.answer(Ok(Taken::Final)),
             Err(refusal) => {
                 super::pool::count_refusal(&refusal);
-                answer(reply, Err(refusal));
+                reply.answer(Err(refusal));
             }
         }
     }
     admitted
 }
 
-type Verified = (Result<VerifiedTransaction, SubmissionRefusal>, WaitFor, Reply);
+type Verified = (Result<VerifiedTransaction, SubmissionRefusal>, Reply);
 
 /// Signatures in one batch; each by itself only if one of them is bad.
-fn verify(work: Vec<Submission>, store: &Store) -> Vec<Verified> {
+fn verify(work: Vec<Work>, store: &Store) -> Vec<Verified> {
     let tip = store.tip();
     let genesis = tip.genesis_file();
     let copies = work.iter().map(|s| (s.transaction.clone(), s.body.clone())).collect();
     if let Ok(all) = verify_all(copies, genesis) {
-        let answers = work.into_iter().map(|s| (s.wait, s.reply));
-        return all.into_iter().zip(answers).map(|(t, (wait, reply))| (Ok(t), wait, reply)).collect();
+        return all.into_iter().map(Ok).zip(work.into_iter().map(|work| work.reply)).collect();
     }
-    let each = work.into_par_iter().map(|submission| {
-        let Submission { transaction, body, wait, reply } = submission;
-        (transaction.verify(body, genesis).map_err(SubmissionRefusal::from), wait, reply)
+    let each = work.into_par_iter().map(|Work { transaction, body, reply }| {
+        (transaction.verify(body, genesis).map_err(SubmissionRefusal::from), reply)
     });
     each.collect()
-}
-
-/// Answers; a submitter who has left needs none.
-pub(super) fn answer(reply: Reply, result: Result<Taken, SubmissionRefusal>) {
-    let _ = reply.send(result);
 }

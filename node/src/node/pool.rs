@@ -1,15 +1,17 @@
 //! The pool task: owns the mempool and everybody who waits for a transaction to become final.
 
-use super::admission::{Admitted, Reply, answer};
+use super::admission::{Admitted, Reply};
 use crate::consensus::CandidatesRequest;
 use crate::mempool::{Inserted, Mempool};
 use crate::rpc::{PoolAnswer, PoolQuery, PoolSizes, SubmissionRefusal, Taken};
 use crate::store::Store;
+use crate::wire::{Announcement, MAX_IDS, PoolWish, Tell, TransactionMessage};
 use sealpost_api::WaitFor;
 use sealpost_ledger::chain::CommittedBlock;
 use sealpost_ledger::execution::Refusal;
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
+use sealpost_ledger::transaction::VerifiedTransaction;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -26,7 +28,14 @@ pub(super) struct Pool {
     pub(super) queried: mpsc::Receiver<PoolQuery>,
     pub(super) wanted: mpsc::Receiver<CandidatesRequest>,
     pub(super) refusals: mpsc::Receiver<Vec<(TransactionId, Refusal)>>,
-    pub(super) blocks: mpsc::Receiver<Arc<CommittedBlock>>,
+    /// Blocks that consensus decided here: they are told to everybody.
+    pub(super) decided: mpsc::Receiver<Arc<CommittedBlock>>,
+    /// Blocks that came from others.
+    pub(super) synced: mpsc::Receiver<Arc<CommittedBlock>>,
+    /// What other nodes want to know or have.
+    pub(super) wishes: mpsc::Receiver<PoolWish>,
+    /// What is told to everybody; nothing if this node talks to nobody.
+    pub(super) tell: Option<mpsc::Sender<Tell>>,
     pub(super) waiting: watch::Sender<usize>,
     pub(super) sizes: watch::Sender<PoolSizes>,
     pub(super) height: watch::Sender<BlockHeight>,
@@ -56,7 +65,7 @@ impl Memory {
     }
     fn finish(&mut self, id: &TransactionId, result: &Result<Taken, SubmissionRefusal>) {
         for reply in self.waiters.remove(id).unwrap_or_default() {
-            answer(reply, result.clone());
+            reply.answer(result.clone());
         }
     }
 }
@@ -69,7 +78,11 @@ impl Pool {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                Some(block) = self.blocks.recv() => self.take_out(&block, &mut memory),
+                Some(block) = self.decided.recv() => {
+                    self.take_out(&block, &mut memory);
+                    self.announce(&block);
+                }
+                Some(block) = self.synced.recv() => self.take_out(&block, &mut memory),
                 Some(refusals) = self.refusals.recv() => self.let_go(refusals, &mut memory),
                 Some(request) = self.wanted.recv() => {
                     // An engine that has gone on does not wait for the answer any more.
@@ -80,6 +93,7 @@ impl Pool {
                     let first_seen_ms = memory.seen.get(&query.id).copied();
                     let _ = query.reply.send(PoolAnswer { waiting, first_seen_ms });
                 }
+                Some(wish) = self.wishes.recv() => self.fulfil(wish),
                 Some(admitted) = self.admitted.recv() => self.put_in(admitted, &mut memory),
                 else => return,
             }
@@ -88,26 +102,70 @@ impl Pool {
 
     fn put_in(&mut self, admitted: Vec<Admitted>, memory: &mut Memory) {
         let now = *self.height.borrow();
-        for Admitted { transaction, wait, reply, first_seen_ms } in admitted {
+        for Admitted { transaction, reply, first_seen_ms } in admitted {
             let id = transaction.id();
+            // What a client submitted is told to everybody once it is in; what a peer told goes on through
+            // gossip's own verdict.
+            let telling = match (&reply, &self.tell) {
+                (Reply::Client { .. }, Some(_)) => Some(transaction.clone()),
+                _ => None,
+            };
             match self.mempool.insert(transaction, now) {
                 Ok(inserted) => {
                     if inserted == Inserted::New {
                         memory.saw(id, first_seen_ms);
+                        self.pass_on(telling);
                     }
-                    match wait {
-                        WaitFor::Accepted => answer(reply, Ok(Taken::Accepted)),
-                        WaitFor::Final => memory.waiters.entry(id).or_default().push(reply),
+                    match reply {
+                        Reply::Client { wait: WaitFor::Final, .. } => {
+                            memory.waiters.entry(id).or_default().push(reply);
+                        }
+                        reply => reply.answer(Ok(Taken::Accepted)),
                     }
                 }
                 Err(full) => {
                     let refusal = SubmissionRefusal::Busy { code: full.code(), message: full.to_string() };
                     count_refusal(&refusal);
-                    answer(reply, Err(refusal));
+                    reply.answer(Err(refusal));
                 }
             }
         }
-        self.tell();
+        self.tell_sizes();
+    }
+    /// Tells everybody of a transaction. If gossip is too busy, peers that connect later ask for it.
+    fn pass_on(&self, transaction: Option<VerifiedTransaction>) {
+        if let (Some(transaction), Some(tell)) = (transaction, &self.tell) {
+            let bytes = told(&transaction).to_bytes().into();
+            if tell.try_send(Tell::Transaction(bytes)).is_err() {
+                tracing::debug!(tx = %transaction.id(), "gossip is too busy to tell of a transaction");
+            }
+        }
+    }
+    fn announce(&self, block: &CommittedBlock) {
+        let Some(tell) = &self.tell else { return };
+        let (header, certificate) = (block.block().header().clone(), block.certificate().clone());
+        let bytes = Announcement { header, certificate }.to_bytes().into();
+        if tell.try_send(Tell::Block(bytes)).is_err() {
+            tracing::debug!(height = %block.block().height(), "gossip is too busy to tell of a block");
+        }
+    }
+    /// Answers what other nodes ask of the mempool. Whoever asked may have left.
+    fn fulfil(&self, wish: PoolWish) {
+        match wish {
+            PoolWish::Ids(reply) => drop(reply.send(self.mempool.ids().take(MAX_IDS).collect())),
+            PoolWish::Missing(mut ids, reply) => {
+                ids.retain(|id| !self.mempool.contains(id));
+                drop(reply.send(ids));
+            }
+            PoolWish::Get(ids, max_bytes, reply) => {
+                let mut left = max_bytes;
+                let found = ids.iter().filter_map(|id| self.mempool.get(id)).map_while(|transaction| {
+                    left = left.checked_sub(transaction.bytes())?;
+                    Some(told(transaction))
+                });
+                drop(reply.send(found.collect()));
+            }
+        }
     }
     /// A block is final and on disk.
     fn take_out(&mut self, committed: &CommittedBlock, memory: &mut Memory) {
@@ -128,7 +186,7 @@ impl Pool {
         for id in self.mempool.expire(height.saturating_add(1)) {
             memory.finish(&id, &Err(SubmissionRefusal::TimedOut));
         }
-        self.tell();
+        self.tell_sizes();
         self.measure(committed);
     }
     fn let_go(&mut self, refusals: Vec<(TransactionId, Refusal)>, memory: &mut Memory) {
@@ -144,10 +202,10 @@ impl Pool {
             }
             memory.finish(&id, &result);
         }
-        self.tell();
+        self.tell_sizes();
     }
     /// Tells consensus and readers how much waits.
-    fn tell(&self) {
+    fn tell_sizes(&self) {
         let sizes = PoolSizes { transactions: self.mempool.len(), bytes: self.mempool.bytes() };
         metrics::gauge!("sealpost_mempool_transactions").set(sizes.transactions as f64);
         metrics::gauge!("sealpost_mempool_bytes").set(sizes.bytes as f64);
@@ -177,6 +235,11 @@ impl Pool {
         metrics::gauge!("sealpost_journal_bytes", "segment" => "headers").set(sizes.headers_bytes as f64);
         metrics::gauge!("sealpost_journal_bytes", "segment" => "bodies").set(sizes.bodies_bytes as f64);
     }
+}
+
+/// A waiting transaction as it is told to others.
+fn told(transaction: &VerifiedTransaction) -> TransactionMessage {
+    TransactionMessage { transaction: transaction.signed().clone(), body: transaction.body().cloned() }
 }
 
 /// Counts what is refused, by its code.

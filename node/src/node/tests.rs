@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use super::{Config, Node};
+use crate::consensus;
 use crate::consensus::testing::{genesis, key, key_bundle};
 use crate::mempool::MempoolLimits;
 use jsonrpsee::ws_client::{WsClient, WsClientBuilder};
@@ -34,16 +35,25 @@ struct Running {
 impl Running {
     async fn start(dir: &Path, genesis: &Arc<Genesis>) -> Self {
         let any = "127.0.0.1:0".parse().unwrap();
+        let wal = dir.join("consensus.wal");
+        if !wal.exists() {
+            consensus::begin_wal(&wal).unwrap();
+        }
         let node = Node::start(Config {
             genesis: genesis.clone(),
             data: dir.join("data"),
             archive: false,
-            wal: dir.join("consensus.wal"),
-            moniker: "test".into(),
-            identity: libp2p::identity::Keypair::generate_ed25519(),
-            validator: Some(Arc::new(key(1))),
-            listen: "/ip4/127.0.0.1/tcp/0".parse().unwrap(),
-            peers: Vec::new(),
+            consensus: Some(consensus::Config {
+                moniker: "test".into(),
+                identity: libp2p::identity::Keypair::generate_ed25519(),
+                validator: Arc::new(key(1)),
+                listen: "/ip4/127.0.0.1/tcp/0".parse().unwrap(),
+                peers: Vec::new(),
+                only_peers: false,
+                wal,
+            }),
+            rejoin: false,
+            gossip: None,
             rpc: any,
             metrics: Some(any),
             mempool: MempoolLimits::default(),

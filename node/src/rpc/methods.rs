@@ -2,13 +2,14 @@
 
 use super::subscriptions::{follow_blocks, follow_mailbox, follow_status};
 use super::{Failure, PoolAnswer, PoolQuery, Reader, Submission, SubmissionRefusal, Taken, Wiring};
+use crate::wire::PeerInfo;
 use jsonrpsee::core::{RpcResult, SubscriptionResult, async_trait};
 use jsonrpsee::server::PendingSubscriptionSink;
 use sealpost_api::{
     AbsenceProof, ApiError, BlockId, BlockPage, BundleAnswer, BundleHistory, Category, CertificateView,
     ConsistencyProof, EquivocationPage, FinalTransaction, Hex, HistoryProof, InclusionProof, MailboxPage,
-    MailboxQuery, NodeStatus, NodeVersion, PROTOCOL_VERSION, PostageQuote, ReceiptView, SealedHeader,
-    SealpostRpcServer, Submitted, TransactionStatus, Validators, WaitFor,
+    MailboxQuery, NodeStatus, NodeVersion, PROTOCOL_VERSION, PeerView, PostageQuote, ReceiptView,
+    SealedHeader, SealpostRpcServer, Submitted, TransactionStatus, Validators, WaitFor,
 };
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
@@ -98,7 +99,7 @@ fn malformed(field: &str, error: &dyn std::fmt::Display) -> ApiError {
 impl SealpostRpcServer for Methods {
     async fn node_status(&self) -> RpcResult<NodeStatus> {
         let pool = *self.wiring.pool.borrow();
-        let (validator, uptime_seconds) = (self.wiring.validator, self.started.elapsed().as_secs());
+        let (health, uptime_seconds) = (self.wiring.health.now(), self.started.elapsed().as_secs());
         self.read(move |reader| {
             let (tip, sizes) = (reader.store.tip(), reader.store.sizes());
             Ok(NodeStatus {
@@ -107,9 +108,10 @@ impl SealpostRpcServer for Methods {
                 height: tip.height(),
                 block: tip.block(),
                 block_time_ms: tip.time_ms(),
-                // A network of one machine is never behind.
-                syncing: false,
-                validator,
+                syncing: health.syncing,
+                target: BlockHeight::new(health.target.max(tip.height().get())),
+                peers: u32::try_from(health.peers).unwrap_or(u32::MAX),
+                validator: health.deciding,
                 validators: u32::try_from(tip.validators().count()).unwrap_or(u32::MAX),
                 mempool_transactions: pool.transactions as u64,
                 mempool_bytes: pool.bytes as u64,
@@ -121,6 +123,22 @@ impl SealpostRpcServer for Methods {
             })
         })
         .await
+    }
+    async fn node_peers(&self) -> RpcResult<Vec<PeerView>> {
+        let Some(roster) = &self.wiring.roster else { return Ok(Vec::new()) };
+        let (reply, peers) = oneshot::channel();
+        roster.send(reply).await.map_err(|_| stopping())?;
+        let peers = peers.await.map_err(|_| stopping())?;
+        let view = |peer: PeerInfo| PeerView {
+            peer: peer.peer.to_string(),
+            address: peer.address,
+            incoming: peer.incoming,
+            agent: peer.agent,
+            height: peer.height.map(BlockHeight::new),
+            faults: peer.faults,
+            seconds: peer.seconds,
+        };
+        Ok(peers.into_iter().map(view).collect())
     }
     async fn node_version(&self) -> RpcResult<NodeVersion> {
         Ok(NodeVersion { version: env!("CARGO_PKG_VERSION").into(), protocol: PROTOCOL_VERSION })

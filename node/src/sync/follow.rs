@@ -119,7 +119,8 @@ impl Follower {
         // A wish to watch is fulfilled only when nothing is appended any more.
         let mode = if self.applying.is_some() { Mode::Follow } else { self.mode };
         let (height, target) = (self.tip.height(), self.planner.target());
-        let progress = Progress { mode, height, target, heard: self.planner.has_peers() };
+        let proven = self.announced.max(height);
+        let progress = Progress { mode, height, target, proven, heard: self.planner.has_peers() };
         self.wiring.progress.send_if_modified(|known| std::mem::replace(known, progress) != progress);
         metrics::gauge!("sealpost_sync_target_height").set(target.get() as f64);
         self.report(progress);
