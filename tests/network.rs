@@ -47,7 +47,8 @@ impl Trial {
     async fn holds(&mut self, after: &str) {
         let acknowledged = self.load.acknowledged();
         let held = self.seen.check(&mut self.network, &acknowledged).await;
-        held.unwrap_or_else(|broken| panic!("after {after}: {broken}"));
+        let recovery = held.unwrap_or_else(|broken| panic!("after {after}: {broken}"));
+        println!("height {:5}: well again {recovery:.1?} after {after}", self.seen.height());
     }
     /// The faults end; each has hit something.
     fn heal(&mut self) {
@@ -71,7 +72,7 @@ async fn a_validator_that_is_killed_paused_or_wiped_costs_nothing() {
     if !ready("a_validator_that_is_killed_paused_or_wiped_costs_nothing") {
         return;
     }
-    let mut trial = Trial::start("one validator");
+    let mut trial = Trial::start("one-validator");
     trial.flows("at first").await;
     trial.holds("the start").await;
 

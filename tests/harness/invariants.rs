@@ -76,15 +76,16 @@ impl Invariants {
         self.chain.keys().next_back().map_or(0, |height| height.get())
     }
 
-    /// Checks a network whose faults are over and whose members all run. Says what does not hold.
+    /// Checks a network whose faults are over and whose members all run. Says how long recovery took, or what
+    /// does not hold.
     pub async fn check(
         &mut self,
         network: &mut Network,
         acknowledged: &[TransactionId],
-    ) -> Result<(), String> {
+    ) -> Result<Duration, String> {
         self.check_processes(network)?;
         let before = self.height();
-        self.check_recovery(network).await?;
+        let recovery = self.check_recovery(network).await?;
         let from = before.saturating_sub(AGAIN) + 1;
         for member in network.running() {
             self.check_agreement(network, member, from).await?;
@@ -98,7 +99,7 @@ impl Invariants {
             return Err(format!("I9: no block since the last check, at height {before}"));
         }
         self.checks += 1;
-        Ok(())
+        Ok(recovery)
     }
 
     /// Checks everything, stops the network, and checks what lies on its disks.
@@ -142,7 +143,7 @@ impl Invariants {
     }
 
     /// I5: a message to any member is final there in time, and then all are level.
-    async fn check_recovery(&mut self, network: &Network) -> Result<(), String> {
+    async fn check_recovery(&mut self, network: &Network) -> Result<Duration, String> {
         let (since, within) = (Instant::now(), self.bounds.recovery);
         let left = || within.saturating_sub(since.elapsed());
         for member in network.running() {
@@ -165,8 +166,9 @@ impl Invariants {
                 return Err(format!("I5: {name} is at {at:?} and not at {top} {within:?} after the faults"));
             }
         }
-        self.slowest_recovery = self.slowest_recovery.max(since.elapsed());
-        Ok(())
+        let recovery = since.elapsed();
+        self.slowest_recovery = self.slowest_recovery.max(recovery);
+        Ok(recovery)
     }
 
     /// I1: a member's blocks are the ones seen on the others.

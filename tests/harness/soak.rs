@@ -94,12 +94,13 @@ async fn run(
         let ended = network.faults().heal();
         let hits: Vec<String> =
             ended.iter().map(|fired| format!("{} hit {}", fired.what, fired.hits)).collect();
-        seen.check(network, &load.acknowledged())
+        let recovery = seen
+            .check(network, &load.acknowledged())
             .await
             .map_err(|broken| format!("after {fault}: {broken}"))?;
         let hits = hits.join(", ");
         say(format!(
-            "{:7.1} s  height {:5}  well again  {hits}",
+            "{:7.1} s  height {:5}  well again after {recovery:.1?}  {hits}",
             since.elapsed().as_secs_f64(),
             seen.height()
         ));
