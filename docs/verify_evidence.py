@@ -402,7 +402,8 @@ def check(genesis, data):
         if changes and changes[0]["block"] == height:
             change = [(v["public_key"], v["power"]) for v in changes.pop(0)["validators"]]
             need(change and change == sorted(set(change)) and all(p > 0 and lift(int.from_bytes(k, "big"))
-                 for k, p in change) and len({k for k, _ in change}) == len(change), "not a set of validators")
+                 for k, p in change) and len({k for k, _ in change}) == len(change) <= 1000
+                 and sum(p for _, p in change) < 1 << 63, "not a set of validators")
             need(header["next_validators_hash"] == validators_hash(change) and change != validators,
                  "a validator change that the block does not announce")
             validators = change

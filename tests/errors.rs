@@ -20,6 +20,8 @@ const KINDS: &[&str] = &[
     "metrics",
     "explorer",
     "validator",
+    "approval",
+    "member",
     "wallet",
     "network",
     "contact",
@@ -28,6 +30,7 @@ const KINDS: &[&str] = &[
     "passphrase",
     "evidence",
     "confirm",
+    "snapshot",
 ];
 /// Names of files, settings and metrics that look like codes.
 const NO_CODES: &[&str] = &[

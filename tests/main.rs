@@ -11,4 +11,6 @@ mod main_job;
 mod merkle;
 mod network;
 mod schemas;
+mod snapshot;
+mod validators;
 mod vectors;

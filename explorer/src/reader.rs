@@ -3,20 +3,20 @@
 use crate::ExplorerError;
 use jsonrpsee::core::ClientError;
 use jsonrpsee::http_client::{HttpClient, HttpClientBuilder};
-use sealpost_api::verify::{self, VerifyError};
+use sealpost_api::verify::{self, ValidatorHistory, VerifyError};
 use sealpost_api::{
-    ApiError, BlockId, BlockPage, BundleHistory, Category, CertificateView, EquivocationView,
-    FinalTransaction, MailboxQuery, MailboxSide, NodeStatus, Order, SealedHeader, SealpostRpcClient,
-    Validators,
+    ApiError, BlockId, BlockPage, BundleHistory, Category, EquivocationView, FinalTransaction, MAX_PAGE,
+    MailboxQuery, MailboxSide, NodeStatus, Order, SealedHeader, SealpostRpcClient, Signer, Validators,
 };
 use sealpost_ledger::address::Address;
 use sealpost_ledger::block::Header;
+use sealpost_ledger::certificate::CommitCertificate;
 use sealpost_ledger::genesis::Genesis;
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::transaction::SignedTransaction;
 use sealpost_ledger::validator::{Validator, ValidatorSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::OnceCell;
@@ -32,6 +32,16 @@ pub(crate) struct Reader {
     client: HttpClient,
     url: Arc<str>,
     genesis: Arc<OnceCell<Arc<Genesis>>>,
+    /// Verified changes of the validators; nothing before the genesis is known.
+    validators: Arc<Mutex<Option<ValidatorHistory>>>,
+}
+
+/// Who made a block final, from its verified certificate.
+pub(crate) struct Commit {
+    pub(crate) round: u32,
+    pub(crate) signers: Vec<Signer>,
+    pub(crate) signed_power: u64,
+    pub(crate) total_power: u64,
 }
 
 /// Why there is no answer to show.
@@ -80,7 +90,7 @@ impl Reader {
             .max_response_size(MAX_ANSWER_BYTES)
             .build(url)
             .map_err(|error| ExplorerError::Node { url: url.into(), reason: error.to_string() })?;
-        Ok(Self { client, url: url.into(), genesis: Arc::default() })
+        Ok(Self { client, url: url.into(), genesis: Arc::default(), validators: Arc::default() })
     }
     /// The genesis as the node gave it first. From then on everything is checked against this one.
     pub(crate) async fn genesis(&self) -> Result<Arc<Genesis>, ReadError> {
@@ -111,8 +121,37 @@ impl Reader {
         self.verify_header(&page.sealed).await?;
         Ok(page)
     }
-    pub(crate) async fn certificate(&self, block: BlockId) -> Result<CertificateView, ReadError> {
-        self.ask(self.client.chain_certificate(block)).await
+    /// Who made the block of a header final.
+    pub(crate) async fn commit(&self, sealed: &SealedHeader) -> Result<Commit, ReadError> {
+        let genesis = self.genesis().await?;
+        let (header, certificate) = self.verify_sealed(sealed).await?;
+        let history = self.history(&genesis);
+        let set = history.at(header.height);
+        let signed = |position: usize| {
+            certificate.signatures.iter().any(|commit| usize::from(commit.validator) == position)
+        };
+        let signers: Vec<Signer> = (0..)
+            .zip(set.validators())
+            .map(|(position, validator)| Signer {
+                name: genesis.validator_name(&validator.key).map(Into::into),
+                public_key: validator.key,
+                power: validator.power,
+                signed: signed(position),
+            })
+            .collect();
+        let signed_power =
+            signers.iter().filter(|s| s.signed).fold(0, |sum: u64, s| sum.saturating_add(s.power));
+        let (round, total_power) = (certificate.round, set.total_power());
+        Ok(Commit { round, signers, signed_power, total_power })
+    }
+    /// Who made the block at a height final.
+    pub(crate) async fn commit_at(&self, height: BlockHeight) -> Result<Commit, ReadError> {
+        let sealed = self.ask(self.client.chain_header(BlockId::Height(height))).await?;
+        if self.verify_header(&sealed).await?.height != height {
+            let what = format!("block {height}");
+            return Err(ReadError::Untrusted { what, source: VerifyError::OtherEntry });
+        }
+        self.commit(&sealed).await
     }
     /// The validators that decide the next block, as the last verified header names them.
     pub(crate) async fn validators(&self) -> Result<Validators, ReadError> {
@@ -172,11 +211,11 @@ impl Reader {
     /// The header up to which a slot's silence is proven.
     pub(crate) async fn silence(&self, id: &TransactionId, slot: u16) -> Result<Header, ReadError> {
         let answer = self.ask(self.client.proof_absence(*id, slot, None)).await?;
-        let genesis = self.genesis().await?;
-        verify::verify_absence(&answer, id, slot, &genesis).map_err(|source| ReadError::Untrusted {
-            what: format!("the silence of slot {slot} of {id}"),
-            source,
-        })
+        let header = self.verify_header(&answer.at).await?;
+        let what = format!("the silence of slot {slot} of {id}");
+        verify::verify_absence(&answer, id, slot, &header)
+            .map_err(|source| ReadError::Untrusted { what, source })?;
+        Ok(header)
     }
     pub(crate) async fn evidence(&self, id: &TransactionId) -> Result<String, ReadError> {
         self.ask(self.client.evidence_get(*id, None, Some(true))).await
@@ -200,18 +239,51 @@ impl Reader {
         Address::parse(text, genesis.prefix()).map_err(|error| ReadError::Malformed(error.to_string()))
     }
     pub(crate) async fn verify_header(&self, sealed: &SealedHeader) -> Result<Header, ReadError> {
-        let genesis = self.genesis().await?;
-        let verified = verify::verify_header(sealed, &genesis);
-        let (header, _) = verified.map_err(|source| ReadError::Untrusted {
-            what: format!("block {}", sealed.view.height),
-            source,
-        })?;
+        let (header, _) = self.verify_sealed(sealed).await?;
         // The decoded fields are shown, so they must be those of the bytes that were signed.
         if header.hash() != sealed.view.hash || header.height != sealed.view.height {
             let what = format!("block {}", sealed.view.height);
             return Err(ReadError::Untrusted { what, source: VerifyError::OtherEntry });
         }
         Ok(header)
+    }
+    /// Header and certificate, under the validators of their height.
+    async fn verify_sealed(&self, sealed: &SealedHeader) -> Result<(Header, CommitCertificate), ReadError> {
+        let genesis = self.genesis().await?;
+        let mut verified = self.history(&genesis).verify_header(sealed);
+        if let Err(VerifyError::UnknownValidators { .. }) = verified {
+            self.follow_validators(&genesis).await?;
+            verified = self.history(&genesis).verify_header(sealed);
+        }
+        let what = || format!("block {}", sealed.view.height);
+        verified.map_err(|source| ReadError::Untrusted { what: what(), source })
+    }
+    /// Takes in every change of the validators that the node knows and this reader does not; each must be
+    /// signed by the validators before it.
+    async fn follow_validators(&self, genesis: &Arc<Genesis>) -> Result<(), ReadError> {
+        let mut history = self.history(genesis);
+        loop {
+            let call = self.client.chain_validator_changes(history.last_change(), Some(MAX_PAGE));
+            let page = self.ask(call).await?;
+            for change in &page {
+                let what = || format!("the change of validators in block {}", change.at.view.height);
+                let extended = history.extend(change);
+                extended.map_err(|source| ReadError::Untrusted { what: what(), source })?;
+            }
+            if page.len() < MAX_PAGE as usize {
+                break;
+            }
+        }
+        let mut kept = self.validators.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.as_ref().is_none_or(|kept| history.last_change() > kept.last_change()) {
+            *kept = Some(history);
+        }
+        Ok(())
+    }
+    /// The validators as far as they are known; a copy, so that nobody waits for a node while holding it.
+    fn history(&self, genesis: &Arc<Genesis>) -> ValidatorHistory {
+        let kept = self.validators.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.clone().unwrap_or_else(|| ValidatorHistory::new(genesis.clone()))
     }
     async fn ask<T>(&self, call: impl Future<Output = Result<T, ClientError>>) -> Result<T, ReadError> {
         call.await.map_err(|error| match ApiError::from_client(&error) {

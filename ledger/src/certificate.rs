@@ -7,8 +7,8 @@
 use crate::codec::{Decode, DecodeError, Encode, decode, encode};
 use crate::hash::{BlockHash, ChainId, Tag, tagged};
 use crate::height::BlockHeight;
-use crate::signature::{BadBatch, Signature, Signed, verify_batch};
-use crate::validator::ValidatorSet;
+use crate::signature::Signature;
+use crate::validator::{QuorumError, ValidatorSet};
 use thiserror::Error;
 
 /// The two rounds of voting (Tendermint, arXiv:1807.04938).
@@ -121,6 +121,17 @@ pub enum CertificateError {
     },
 }
 
+impl From<QuorumError> for CertificateError {
+    fn from(error: QuorumError) -> Self {
+        match error {
+            QuorumError::Foreign { position, count } => CertificateError::Foreign { position, count },
+            QuorumError::Repeated { position } => CertificateError::Repeated { position },
+            QuorumError::TooFew { signed, total } => CertificateError::TooFew { signed, total },
+            QuorumError::Signature { position } => CertificateError::Signature { position },
+        }
+    }
+}
+
 /// No certificate is longer than this, in bytes: room for a signature of every validator there can be.
 pub const MAX_CERTIFICATE_BYTES: usize = 128 * 1024;
 
@@ -151,26 +162,8 @@ impl CommitCertificate {
             });
         }
         let digest = vote_digest(chain, VoteKind::Precommit, height, self.round, Some(block));
-        let mut power = 0_u64;
-        let mut previous = None;
-        let mut batch = Vec::with_capacity(self.signatures.len());
-        for commit in &self.signatures {
-            let position = commit.validator;
-            let foreign = CertificateError::Foreign { position, count: set.count() };
-            let validator = set.get(position).ok_or(foreign)?;
-            if previous.is_some_and(|p| p >= position) {
-                return Err(CertificateError::Repeated { position });
-            }
-            previous = Some(position);
-            power = power.saturating_add(validator.power);
-            batch.push(Signed { key: validator.key, digest, signature: commit.signature });
-        }
-        if !set.is_quorum(power) {
-            return Err(CertificateError::TooFew { signed: power, total: set.total_power() });
-        }
-        verify_batch(&batch).map_err(|BadBatch { index }| CertificateError::Signature {
-            position: self.signatures.get(index).map_or(0, |commit| commit.validator),
-        })
+        let signatures = self.signatures.iter().map(|commit| (commit.validator, commit.signature));
+        Ok(set.verify_quorum(digest, signatures)?)
     }
 }
 

@@ -5,10 +5,11 @@
 use crate::block::{BLOCK_VERSION, Block, Header, history_leaf, transaction_root};
 use crate::certificate::{CertificateError, CommitCertificate};
 use crate::codec::{Decode, Encode};
-use crate::execution::{Execution, Refusal, Rejection};
+use crate::execution::{Executed, Execution, Refusal, Rejection};
 use crate::genesis::Genesis;
 use crate::hash::{BlockHash, HistoryRoot, StateRoot, TransactionId};
 use crate::height::BlockHeight;
+use crate::membership::MemberStatus;
 use crate::merkle::{HistoryFrontier, Subtree};
 use crate::postage::Price;
 use crate::signature::PublicKey;
@@ -16,7 +17,7 @@ use crate::state::{
     LedgerView, MemberRecord, MemoryState, StateKey, StateRecord, StateUpdate, ViewError, update,
 };
 use crate::transaction::{TransactionError, VerifiedTransaction, verify_all};
-use crate::validator::{Validator, ValidatorSet, ValidatorSetError};
+use crate::validator::{ScheduledValidators, Validator, ValidatorSet, ValidatorSetError};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use thiserror::Error;
@@ -33,6 +34,7 @@ pub struct Tip {
     state_version: u64,
     price: Price,
     validators: Arc<ValidatorSet>,
+    scheduled: Option<ScheduledValidators>,
 }
 
 /// A tip without its genesis, to be stored.
@@ -46,6 +48,7 @@ pub struct TipRecord {
     state_version: u64,
     price: Price,
     validators: Vec<Validator>,
+    scheduled: Option<(Vec<Validator>, BlockHeight)>,
 }
 
 /// The changes that make the state of the genesis, and their place in the tree.
@@ -62,8 +65,12 @@ impl Tip {
     pub fn genesis(genesis: Arc<Genesis>) -> Result<(Self, GenesisState), ViewError> {
         let mut changes = BTreeMap::from([(StateKey::Chain, StateRecord::Chain(genesis.chain_id()))]);
         for member in genesis.members() {
-            let record = StateRecord::Member(MemberRecord { since: BlockHeight::GENESIS });
-            changes.insert(StateKey::Member(*member), record);
+            let record = MemberRecord {
+                status: MemberStatus::Admitted,
+                since: BlockHeight::GENESIS,
+                last_expiry: BlockHeight::GENESIS,
+            };
+            changes.insert(StateKey::Member(*member), StateRecord::Member(record));
         }
         let update = update(&MemoryState::default(), 0, &changes)?;
         let tip = Self {
@@ -75,6 +82,7 @@ impl Tip {
             state_version: 0,
             price: genesis.postage().floor,
             validators: Arc::new(genesis.validators().clone()),
+            scheduled: None,
             genesis,
         };
         Ok((tip, GenesisState { changes, update }))
@@ -90,10 +98,15 @@ impl Tip {
             state_version: self.state_version,
             price: self.price,
             validators: self.validators.validators().to_vec(),
+            scheduled: self.scheduled.as_ref().map(|s| (s.validators.validators().to_vec(), s.effective)),
         }
     }
     /// A stored tip, with the genesis it belongs to.
     pub fn restore(genesis: Arc<Genesis>, record: TipRecord) -> Result<Self, ValidatorSetError> {
+        let scheduled = record.scheduled.map(|(validators, effective)| {
+            let validators = Arc::new(ValidatorSet::new(validators)?);
+            Ok(ScheduledValidators { validators, effective })
+        });
         Ok(Self {
             height: record.height,
             block: record.block,
@@ -103,6 +116,7 @@ impl Tip {
             state_version: record.state_version,
             price: record.price,
             validators: Arc::new(ValidatorSet::new(record.validators)?),
+            scheduled: scheduled.transpose()?,
             genesis,
         })
     }
@@ -145,6 +159,10 @@ impl Tip {
     /// The validators that decide the block to come.
     pub const fn validators(&self) -> &Arc<ValidatorSet> {
         &self.validators
+    }
+    /// The validators of a later height, if a change is agreed on and not in effect yet.
+    pub const fn scheduled(&self) -> Option<&ScheduledValidators> {
+        self.scheduled.as_ref()
     }
     /// Whether a transaction could stand in the next block, as far as is known now.
     pub fn check<V: LedgerView>(&self, view: &V, transaction: &VerifiedTransaction) -> Result<(), Rejection> {
@@ -248,7 +266,7 @@ pub fn propose<V: LedgerView>(
         history_root: HistoryRoot::from_bytes(tip.history.root()),
         state_root: outcome.state_root(tip),
         validators_hash: tip.validators.hash(),
-        next_validators_hash: tip.validators.hash(),
+        next_validators_hash: outcome.next_validators.hash(),
         postage_price: tip.price,
         proposer,
     };
@@ -291,6 +309,8 @@ fn execute<V: LedgerView>(
     }
     let outcome = Outcome::of(tip, view, execution)?;
     expect("state_root", block.header().state_root, outcome.state_root(tip))?;
+    let next = outcome.next_validators.hash();
+    expect("next_validators_hash", block.header().next_validators_hash, next)?;
     Ok(outcome.verified(tip, block))
 }
 
@@ -327,7 +347,6 @@ fn check_header(tip: &Tip, block: &Block, now_ms: Option<u64>) -> Result<(), Blo
     expect("tx_root", header.tx_root, transaction_root(&block.leaves()))?;
     expect("history_root", header.history_root, HistoryRoot::from_bytes(tip.history.root()))?;
     expect("validators_hash", header.validators_hash, tip.validators.hash())?;
-    expect("next_validators_hash", header.next_validators_hash, tip.validators.hash())?;
     expect("postage_price", header.postage_price, tip.price)?;
     if tip.validators.find(&header.proposer).is_none() {
         return Err(BlockError::Proposer(header.proposer));
@@ -340,17 +359,25 @@ struct Outcome {
     changes: BTreeMap<StateKey, StateRecord>,
     update: Option<StateUpdate>,
     next_price: Price,
+    /// Who decides the block after.
+    next_validators: Arc<ValidatorSet>,
+    scheduled: Option<ScheduledValidators>,
 }
 
 impl Outcome {
     fn of<V: LedgerView>(tip: &Tip, view: &V, execution: Execution<'_, V>) -> Result<Self, ViewError> {
-        let (changes, next_price) = execution.finish();
+        let Executed { changes, next_price, scheduled } = execution.finish();
+        let after = tip.next_height().saturating_add(1);
+        let (next_validators, scheduled) = match scheduled {
+            Some(due) if due.effective <= after => (due.validators, None),
+            later => (tip.validators.clone(), later),
+        };
         let update = if changes.is_empty() {
             None
         } else {
             Some(update(view, tip.state_version.saturating_add(1), &changes)?)
         };
-        Ok(Self { changes, update, next_price })
+        Ok(Self { changes, update, next_price, next_validators, scheduled })
     }
     fn state_root(&self, tip: &Tip) -> StateRoot {
         self.update.as_ref().map_or(tip.state_root, |update| update.root)
@@ -367,7 +394,8 @@ impl Outcome {
             state_root: block.header().state_root,
             state_version: self.update.as_ref().map_or(tip.state_version, |update| update.version),
             price: self.next_price,
-            validators: tip.validators.clone(),
+            validators: self.next_validators,
+            scheduled: self.scheduled,
         };
         VerifiedBlock {
             block: Arc::new(block),
@@ -392,6 +420,10 @@ impl VerifiedBlock {
     /// State entries it writes.
     pub const fn changes(&self) -> &BTreeMap<StateKey, StateRecord> {
         &self.changes
+    }
+    /// The validators that decide the blocks after it, if they are others than those that decide it.
+    pub fn new_validators(&self) -> Option<&Arc<ValidatorSet>> {
+        (self.tip.validators != self.deciding).then_some(&self.tip.validators)
     }
     /// What it adds to the state tree; nothing if it changes no entry.
     pub const fn update(&self) -> Option<&StateUpdate> {

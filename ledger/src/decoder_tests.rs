@@ -17,8 +17,10 @@ use crate::merkle::HistoryFrontier;
 use crate::message::{Mode, SlotRecipient, Suite};
 use crate::receipt::{Answer, Receipt, RefusalReason};
 use crate::signature::{PublicKey, Signature};
-use crate::state::{BundleRecord, StateKey, StateProof, StateRecord};
-use crate::testing::{ALICE, BOB, CAROL, address, noise, story, validators};
+use crate::state::{
+    BundleRecord, DesignationRecord, MemberRecord, StateKey, StateProof, StateRecord, ValidatorsRecord,
+};
+use crate::testing::{ALICE, BOB, CAROL, Chain, address, noise, story, validators};
 use crate::transaction::{Payload, SignedTransaction};
 use proptest::prelude::*;
 use std::fmt::Debug;
@@ -97,9 +99,27 @@ static KINDS: LazyLock<Vec<Kind>> = LazyLock::new(|| {
     let changes: Vec<_> = chain.blocks.iter().flat_map(|block| block.verified().changes()).collect();
     let mut records: Vec<_> = changes.iter().map(|(_, record)| (*record).clone()).collect();
     records.push(StateRecord::Chain(evidence.chain));
-    records.push(StateRecord::Member(crate::state::MemberRecord { since: BlockHeight::FIRST }));
+    let (height, transaction) = (BlockHeight::FIRST, evidence.message.transaction.id());
+    for status in [MemberStatus::Admitted, MemberStatus::Ended] {
+        let record = MemberRecord { status, since: height, last_expiry: BlockHeight::new(9) };
+        records.push(StateRecord::Member(record));
+    }
+    let set = validators(&[1, 2, 3]).validators().to_vec();
+    let effective = BlockHeight::new(20);
+    records.push(StateRecord::Validators(ValidatorsRecord {
+        validators: set,
+        effective,
+        transaction,
+        height,
+    }));
+    records.push(StateRecord::Designation(DesignationRecord { to: address(BOB), transaction, height }));
+    let mut changing = Chain::new();
+    let change = changing.validators_change(&[101, 102, 103, 105], 3, &[101, 102, 103]);
+    changing.add(vec![(change, None)]);
+    assert!(changing.tip.scheduled().is_some());
     let mut keys: Vec<_> = changes.iter().map(|(key, _)| (*key).clone()).collect();
-    keys.extend([StateKey::Chain, StateKey::Member(address(ALICE))]);
+    keys.extend([StateKey::Chain, StateKey::Member(address(ALICE)), StateKey::Validators]);
+    keys.push(StateKey::Designation(address(ALICE), "notices.tax".to_owned()));
     let proofs = keys.iter().map(|key| chain.state_proof(chain.tip.height(), key).1);
     let proofs: Vec<_> =
         proofs.chain(evidence.absences.iter().map(|absence| absence.proof.clone())).collect();
@@ -114,7 +134,7 @@ static KINDS: LazyLock<Vec<Kind>> = LazyLock::new(|| {
         kind::<StateRecord>("state record", &records),
         kind::<BundleRecord>("bundle record", &bundles),
         kind::<StateProof>("state proof", &proofs),
-        kind::<TipRecord>("tip record", &[chain.tip.to_record()]),
+        kind::<TipRecord>("tip record", &[chain.tip.to_record(), changing.tip.to_record()]),
         kind::<HistoryFrontier>("history frontier", &[chain.tip.history().clone()]),
         kind::<Address>("address", &[address(ALICE)]),
         kind::<PublicKey>("public key", &[*address(ALICE).key()]),

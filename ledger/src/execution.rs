@@ -1,6 +1,8 @@
 //! Execution: one transaction after another against the state, as a pure function. Says which state
 //! entries a block writes, and why a transaction can't stand in it.
 
+mod approved;
+
 use crate::address::Address;
 use crate::chain::Tip;
 use crate::hash::TransactionId;
@@ -9,8 +11,11 @@ use crate::key_bundle::KeyBundle;
 use crate::message::SlotRecipient;
 use crate::postage::{Price, next_price, work};
 use crate::receipt::{Answer, Receipt, receipt_commit};
-use crate::state::{AnswerKind, BundleRecord, LedgerView, ReceiptRecord, StateKey, StateRecord, ViewError};
+use crate::state::{
+    AnswerKind, BundleRecord, DesignationRecord, LedgerView, ReceiptRecord, StateKey, StateRecord, ViewError,
+};
 use crate::transaction::{Payload, VerifiedTransaction};
+use crate::validator::{QuorumError, ScheduledValidators};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use thiserror::Error;
 
@@ -50,8 +55,30 @@ pub enum Refusal {
     Sequence { found: u64, expected: u64 },
     #[error("key bundle: valid until height {valid_until}, which is past; the next block is {next}")]
     BundleExpired { valid_until: BlockHeight, next: BlockHeight },
-    #[error("payload {kind}: not active yet on this network")]
-    NotActive { kind: &'static str },
+    #[error("key bundle: no bundle {sequence} of this identity is on the ledger")]
+    UnknownBundle { sequence: u64 },
+    #[error("key bundle: bundle {sequence} is withdrawn from height {from} on already")]
+    AlreadyRevoked { sequence: u64, from: BlockHeight },
+    #[error("key bundle: withdrawn from height {from} on, which is past; the next block is {next}")]
+    RevokedInThePast { from: BlockHeight, next: BlockHeight },
+    #[error(
+        "validators: the change takes effect at height {effective}; on top of block {next} it must be later, \
+         and by no more than {window} blocks (genesis: limits.expiry_window)"
+    )]
+    Effective { effective: BlockHeight, next: BlockHeight, window: u64 },
+    #[error("validators: another change is scheduled for height {effective}; wait until it is in effect")]
+    ChangePending { effective: BlockHeight },
+    #[error("validators: this is the present set")]
+    SameValidators,
+    #[error("member: its status is {status} already")]
+    SameStatus { status: &'static str },
+    #[error(
+        "member: the last change expired at height {last}, this one at {expiry} and must do so later; \
+         approve it again with a later expiry"
+    )]
+    Superseded { expiry: BlockHeight, last: BlockHeight },
+    #[error("approvals: {0}")]
+    Approvals(#[from] QuorumError),
 }
 
 impl Refusal {
@@ -72,7 +99,18 @@ impl Refusal {
             Refusal::AlreadyAnswered { .. } => "receipt.already_answered",
             Refusal::Sequence { .. } => "bundle.sequence",
             Refusal::BundleExpired { .. } => "bundle.expired",
-            Refusal::NotActive { .. } => "tx.not_active",
+            Refusal::UnknownBundle { .. } => "bundle.unknown",
+            Refusal::AlreadyRevoked { .. } => "bundle.already_revoked",
+            Refusal::RevokedInThePast { .. } => "bundle.revoked_in_the_past",
+            Refusal::Effective { .. } => "validator.effective",
+            Refusal::ChangePending { .. } => "validator.change_pending",
+            Refusal::SameValidators => "validator.unchanged",
+            Refusal::SameStatus { .. } => "member.unchanged",
+            Refusal::Superseded { .. } => "member.superseded",
+            Refusal::Approvals(QuorumError::Foreign { .. }) => "approval.foreign",
+            Refusal::Approvals(QuorumError::Repeated { .. }) => "approval.repeated",
+            Refusal::Approvals(QuorumError::TooFew { .. }) => "approval.too_few",
+            Refusal::Approvals(QuorumError::Signature { .. }) => "approval.signature",
         }
     }
 }
@@ -97,23 +135,35 @@ pub(crate) struct Execution<'a, V> {
     used: u64,
     strangers: u64,
     quotas: HashMap<Address, u64>,
+    scheduled: Option<ScheduledValidators>,
+}
+
+/// What a block's transactions come to.
+pub(crate) struct Executed {
+    /// State entries written.
+    pub(crate) changes: BTreeMap<StateKey, StateRecord>,
+    /// The price that the bytes used make for the next block.
+    pub(crate) next_price: Price,
+    /// The set that does not decide this block, but a later one.
+    pub(crate) scheduled: Option<ScheduledValidators>,
 }
 
 impl<'a, V: LedgerView> Execution<'a, V> {
     pub(crate) fn new(tip: &'a Tip, view: &'a V) -> Self {
         let (changes, ids, quotas) = Default::default();
-        Self { tip, view, changes, ids, used: 0, strangers: 0, quotas }
+        let scheduled = tip.scheduled().cloned();
+        Self { tip, view, changes, ids, used: 0, strangers: 0, quotas, scheduled }
     }
 
-    /// State entries written, and the price that the bytes used make for the next block.
-    pub(crate) fn finish(self) -> (BTreeMap<StateKey, StateRecord>, Price) {
+    /// What the transactions so far come to.
+    pub(crate) fn finish(self) -> Executed {
         let genesis = self.tip.genesis_file();
         let (block_bytes, floor) = (genesis.limits().block_bytes.into(), genesis.postage().floor);
         let whole = next_price(self.tip.price(), self.used, block_bytes, floor);
         // Those who pay share a part of the block. If that part alone were not looked at, a flood that
         // fills a small part could never raise the price.
         let shared = next_price(self.tip.price(), self.strangers, self.strangers_limit(), floor);
-        (self.changes, whole.max(shared))
+        Executed { changes: self.changes, next_price: whole.max(shared), scheduled: self.scheduled }
     }
 
     /// Bytes of a block that senders who are not members may fill together.
@@ -150,10 +200,16 @@ impl<'a, V: LedgerView> Execution<'a, V> {
                 self.changes.insert(StateKey::Bundle(sender, bundle.sequence), record.clone());
                 self.changes.insert(StateKey::Directory(sender), record);
             }
-            other @ (Payload::Revoke(_)
-            | Payload::Designate(_)
-            | Payload::Validators(_)
-            | Payload::Member(_)) => return Err(Refusal::NotActive { kind: other.kind() }.into()),
+            Payload::Revoke(revoke) => self.revoke(revoke, sender, next)?,
+            Payload::Designate(designate) => {
+                let record = DesignationRecord { to: designate.to, transaction: id, height: next };
+                let key = StateKey::Designation(sender, designate.class.clone());
+                self.changes.insert(key, StateRecord::Designation(record));
+            }
+            Payload::Validators(change) => self.change_validators(change, id, next)?,
+            Payload::Member(change) => {
+                self.change_member(change, transaction.signed().transaction().expiry, next)?;
+            }
         }
         self.ids.insert(id);
         self.take_room(room, sender, transaction.bytes() as u64);
@@ -179,7 +235,7 @@ impl<'a, V: LedgerView> Execution<'a, V> {
         let bytes = transaction.bytes();
         let strangers_limit = self.strangers_limit();
         let sender = transaction.signed().sender();
-        let member = self.record(&StateKey::Member(sender))?.is_some();
+        let member = self.member(&sender)?.is_some_and(|record| record.is_member());
         let largest = if member { u64::from(limit) } else { strangers_limit };
         if bytes as u64 > largest {
             return Err(Refusal::NeverFits { bytes, limit: largest }.into());
@@ -282,5 +338,7 @@ enum Room {
     Strangers,
 }
 
+#[cfg(test)]
+mod approval_tests;
 #[cfg(test)]
 mod tests;

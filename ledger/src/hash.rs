@@ -34,6 +34,10 @@ pub enum Tag {
     Block,
     /// Validator set → its hash in the header.
     Validators,
+    /// What a validator signs to approve another set.
+    ValidatorsApproval,
+    /// What a validator signs to approve a member's coming or going.
+    MemberApproval,
     /// What a validator signs to vote.
     Vote,
     /// What a validator signs to propose.
@@ -63,6 +67,8 @@ impl Tag {
             Tag::Author => "sealpost/v1/author",
             Tag::Block => "sealpost/v1/block",
             Tag::Validators => "sealpost/v1/validators",
+            Tag::ValidatorsApproval => "sealpost/v1/validators-approval",
+            Tag::MemberApproval => "sealpost/v1/member-approval",
             Tag::Vote => "sealpost/v1/vote",
             Tag::Proposal => "sealpost/v1/proposal",
             Tag::StateKey => "sealpost/v1/state-key",

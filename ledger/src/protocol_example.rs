@@ -213,6 +213,8 @@ fn state_entries(page: &mut String, chain: &Chain, height: BlockHeight) {
             StateKey::Bundle(..) => "bundle by number",
             StateKey::Receipt(..) => "receipt",
             StateKey::Member(_) => "member",
+            StateKey::Validators => "change of validators",
+            StateKey::Designation(..) => "designation",
         };
         let value = record.to_bytes();
         assert_eq!(StateRecord::from_bytes(&value).as_ref(), Ok(record));

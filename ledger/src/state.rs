@@ -1,6 +1,6 @@
 //! The state: what the ledger's rules need to remember, and what readers want proved present or absent.
-//! The key directory, the answers to messages and the members stand here as entries of one authenticated
-//! tree, whose root each block header carries.
+//! The key directory, the answers to messages, the members, the designations and the last change of the
+//! validators stand here as entries of one authenticated tree, whose root each block header carries.
 
 mod memory;
 mod proof;
@@ -8,14 +8,16 @@ mod tree;
 
 pub use memory::MemoryState;
 pub use proof::{StateProof, StateProofError};
-pub use tree::{NodeSource, StateUpdate, prove, update};
+pub use tree::{NodeSource, StateUpdate, prove, root_of, update};
 
 use crate::address::Address;
 use crate::codec::{Decode, DecodeError, Encode, decode, encode};
 use crate::hash::{ChainId, Tag, TransactionId, tagged};
 use crate::height::BlockHeight;
 use crate::key_bundle::KeyBundle;
+use crate::membership::MemberStatus;
 use crate::message::Message;
+use crate::validator::Validator;
 use thiserror::Error;
 
 /// The name of an entry.
@@ -29,8 +31,12 @@ pub enum StateKey {
     Bundle(Address, u64),
     /// The answer to a message, by slot.
     Receipt(TransactionId, u16),
-    /// A member.
+    /// A member, also one whose membership has ended.
     Member(Address),
+    /// The last change of the validators that was agreed on; absent if there was none.
+    Validators,
+    /// Where an identity receives notices of a class.
+    Designation(Address, String),
 }
 
 impl StateKey {
@@ -51,6 +57,10 @@ pub enum StateRecord {
     Receipt(ReceiptRecord),
     /// Under [`StateKey::Member`].
     Member(MemberRecord),
+    /// Under [`StateKey::Validators`].
+    Validators(ValidatorsRecord),
+    /// Under [`StateKey::Designation`].
+    Designation(DesignationRecord),
 }
 
 /// A published key bundle.
@@ -89,8 +99,44 @@ pub enum AnswerKind {
 /// A membership.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
 pub struct MemberRecord {
-    /// Since when.
+    /// In or out.
+    pub status: MemberStatus,
+    /// The height of the block that made it so; 0 for the members of the genesis.
     pub since: BlockHeight,
+    /// The expiry of the transaction that made it so. The next one must expire later, so that no approval
+    /// is used twice.
+    pub last_expiry: BlockHeight,
+}
+
+impl MemberRecord {
+    /// Whether it is a member now.
+    pub const fn is_member(&self) -> bool {
+        matches!(self.status, MemberStatus::Admitted)
+    }
+}
+
+/// A change of the validators.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct ValidatorsRecord {
+    /// The set, ordered by key.
+    pub validators: Vec<Validator>,
+    /// The first height it decides.
+    pub effective: BlockHeight,
+    /// The transaction that changed them.
+    pub transaction: TransactionId,
+    /// The height of its block.
+    pub height: BlockHeight,
+}
+
+/// Where notices of a class are received.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct DesignationRecord {
+    /// The address; the owner's own, if it withdrew a redirection.
+    pub to: Address,
+    /// The transaction that says so.
+    pub transaction: TransactionId,
+    /// The height of its block.
+    pub height: BlockHeight,
 }
 
 impl StateRecord {

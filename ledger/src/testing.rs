@@ -16,12 +16,13 @@ use crate::genesis::{
 use crate::hash::{Tag, TransactionId, tagged};
 use crate::height::BlockHeight;
 use crate::key_bundle::KeyBundle;
+use crate::membership::{MemberChange, MemberStatus, ValidatorsChange, member_approval, validators_approval};
 use crate::merkle;
 use crate::message::{
     Body, Message, MessageContext, Mode, Slot, SlotRecipient, Suite, content_commit, key_commit,
 };
 use crate::receipt::{Answer, Receipt, receipt_commit};
-use crate::signature::{PublicKey, SigningKey};
+use crate::signature::{PublicKey, Signature, SigningKey};
 use crate::state::{MemoryState, StateKey, StateProof, StateRecord, prove};
 use crate::transaction::{Payload, SignedTransaction, TRANSACTION_VERSION, Transaction};
 use crate::validator::{Validator, ValidatorSet};
@@ -68,8 +69,8 @@ pub(crate) fn genesis_file() -> GenesisFile {
 
 /// The chain so far.
 pub(crate) struct Chain {
-    /// Who signs each block; the first proposes.
-    signers: Vec<SigningKey>,
+    /// Who signs each block, as far as they are validators at its height; the first of them proposes.
+    pub(crate) signers: Vec<SigningKey>,
     pub(crate) genesis: Arc<Genesis>,
     pub(crate) tip: Tip,
     pub(crate) state: MemoryState,
@@ -112,14 +113,16 @@ impl Chain {
         let count = transactions.len();
         let candidates = transactions.into_iter().map(|(t, body)| t.verify(body, &self.genesis).unwrap());
         let now = self.tip.time_ms() + 1000;
-        let proposer = self.signers[0].public_key();
+        let in_office = |signer: &&SigningKey| self.tip.validators().find(&signer.public_key()).is_some();
+        let signers: Vec<&SigningKey> = self.signers.iter().filter(in_office).collect();
+        let proposer = signers[0].public_key();
         let candidates: Vec<_> = candidates.collect();
         let proposal = propose(&self.tip, &self.state, candidates, now, proposer).unwrap();
         assert_eq!(proposal.refused, []);
         assert_eq!(proposal.block.block().transactions().len(), count);
         let block = proposal.block.block().as_ref().clone();
         let verified = verify_block(&self.tip, &self.state, block, Some(now)).unwrap();
-        let certificate = certify_with(verified.block().header(), &self.signers, self.tip.validators());
+        let certificate = certify_with(verified.block().header(), &signers, self.tip.validators());
         let committed = verified.commit(certificate).unwrap();
         if let Some(update) = committed.verified().update() {
             self.state.apply(update, committed.verified().changes());
@@ -128,6 +131,32 @@ impl Chain {
         self.tip = committed.tip().clone();
         self.blocks.push(committed);
         self.tip.height()
+    }
+    /// A change to validators of power 1, approved by some of the present ones.
+    pub(crate) fn validators_change(&self, to: &[u8], effective: u64, by: &[u8]) -> SignedTransaction {
+        let (set, present) = (validators(to), self.tip.validators());
+        let effective = BlockHeight::new(effective);
+        let chain = self.genesis.chain_id();
+        let digest = validators_approval(&chain, &present.hash(), effective, set.validators());
+        let approvals = approve(&digest, by, present);
+        let change = ValidatorsChange { validators: set.validators().to_vec(), effective, approvals };
+        self.sign(ALICE, Payload::Validators(change))
+    }
+    /// A change of a member by a transaction that expires then, approved by some of the validators.
+    pub(crate) fn member_change(
+        &self,
+        whom: u8,
+        status: MemberStatus,
+        expiry: u64,
+        by: &[u8],
+    ) -> SignedTransaction {
+        let (address, present) = (address(whom), self.tip.validators());
+        let expiry = BlockHeight::new(expiry);
+        let digest = member_approval(&self.genesis.chain_id(), &present.hash(), expiry, &address, status);
+        let approvals = approve(&digest, by, present);
+        let signed = self.sign(ALICE, Payload::Member(MemberChange { address, status, approvals }));
+        let transaction = Transaction { expiry, ..signed.transaction().clone() };
+        transaction.sign(&key(ALICE), &[0; 32]).unwrap()
     }
     pub(crate) fn block(&self, height: BlockHeight) -> &CommittedBlock {
         &self.blocks[usize::try_from(height.get()).unwrap() - 1]
@@ -204,12 +233,24 @@ impl Chain {
     }
 }
 
-/// A certificate by the validators with these seeds, in the order of the set.
-pub(crate) fn certify(header: &Header, seeds: &[u8], set: &ValidatorSet) -> CommitCertificate {
-    certify_with(header, &seeds.iter().copied().map(key).collect::<Vec<_>>(), set)
+/// Signatures of some validators under a digest, in the order of the set.
+pub(crate) fn approve(digest: &[u8; 32], by: &[u8], set: &ValidatorSet) -> Vec<(u16, Signature)> {
+    let sign = |seed: &u8| {
+        let position = set.find(&key(*seed).public_key()).map_or(u16::MAX, |(position, _)| position);
+        (position, key(*seed).sign(digest, &[0; 32]).unwrap())
+    };
+    let mut approvals: Vec<_> = by.iter().map(sign).collect();
+    approvals.sort_by_key(|(position, _)| *position);
+    approvals
 }
 
-fn certify_with(header: &Header, signers: &[SigningKey], set: &ValidatorSet) -> CommitCertificate {
+/// A certificate by the validators with these seeds, in the order of the set.
+pub(crate) fn certify(header: &Header, seeds: &[u8], set: &ValidatorSet) -> CommitCertificate {
+    let keys: Vec<_> = seeds.iter().copied().map(key).collect();
+    certify_with(header, &keys.iter().collect::<Vec<_>>(), set)
+}
+
+fn certify_with(header: &Header, signers: &[&SigningKey], set: &ValidatorSet) -> CommitCertificate {
     let (height, block, round) = (header.height, header.hash(), 0);
     let digest = vote_digest(&header.chain, VoteKind::Precommit, height, round, Some(&block));
     let position = |key: &PublicKey| set.find(key).map_or(u16::MAX, |(position, _)| position);

@@ -8,12 +8,13 @@ use crate::genesis::Genesis;
 use crate::hash::{ChainId, Tag, TransactionId, tagged};
 use crate::height::BlockHeight;
 use crate::key_bundle::{KeyBundle, ML_KEM_KEY_BYTES, Revoke};
-use crate::membership::{Designate, MemberChange, ValidatorsChange};
+use crate::membership::{Designate, MAX_CLASS_BYTES, MemberChange, ValidatorsChange, is_class};
 use crate::merkle::{Node, leaf_hash};
 use crate::message::{Body, ML_KEM_CIPHERTEXT_BYTES, Message, Mode, SlotRecipient, Suite};
 use crate::postage;
 use crate::receipt::Receipt;
 use crate::signature::{BadBatch, PublicKey, Signature, Signed, SigningKey, verify_batch};
+use crate::validator::{ValidatorSet, ValidatorSetError};
 use thiserror::Error;
 
 /// The transaction format of this page.
@@ -216,10 +217,9 @@ impl SignedTransaction {
         match payload {
             Payload::Message(message) => check_message(message, genesis)?,
             Payload::KeyBundle(bundle) => check_bundle(bundle)?,
-            Payload::Receipt(_) => {}
-            Payload::Revoke(_) | Payload::Designate(_) | Payload::Validators(_) | Payload::Member(_) => {
-                return Err(TransactionError::NotActive { kind: payload.kind() });
-            }
+            Payload::Designate(designate) => check_class(&designate.class)?,
+            Payload::Validators(change) => check_validators(change)?,
+            Payload::Receipt(_) | Payload::Revoke(_) | Payload::Member(_) => {}
         }
         let header = encode(self).len();
         if header > MAX_TRANSACTION_BYTES {
@@ -283,6 +283,22 @@ fn check_bundle(bundle: &KeyBundle) -> Result<(), TransactionError> {
     let x = <[u8; 32]>::try_from(x).map_err(|_| TransactionError::BundleKey { key: "ecies" })?;
     if !matches!(parity, 2 | 3) || !PublicKey::from_bytes(x).is_on_curve() {
         return Err(TransactionError::BundleKey { key: "ecies" });
+    }
+    Ok(())
+}
+
+fn check_class(class: &str) -> Result<(), TransactionError> {
+    if is_class(class) {
+        return Ok(());
+    }
+    Err(TransactionError::Class { class: class.chars().take(MAX_CLASS_BYTES).collect() })
+}
+
+/// The set is one, and stands in the one order in which it is approved and hashed.
+fn check_validators(change: &ValidatorsChange) -> Result<(), TransactionError> {
+    let set = ValidatorSet::new(change.validators.clone())?;
+    if set.validators() != change.validators {
+        return Err(TransactionError::ValidatorsOrder);
     }
     Ok(())
 }
@@ -379,8 +395,6 @@ pub enum TransactionError {
     Version { version: u16 },
     #[error("chain: the transaction is for chain {found}, this is {expected}")]
     OtherChain { found: ChainId, expected: ChainId },
-    #[error("payload {kind}: not active yet on this network")]
-    NotActive { kind: &'static str },
     #[error("slots: {slots} given, 1 to {limit} are allowed (genesis: limits.slots)")]
     Slots { slots: usize, limit: u16 },
     #[error("slot {slot}: its ML-KEM ciphertext does not fit suite {suite}")]
@@ -399,6 +413,12 @@ pub enum TransactionError {
     UnexpectedBody { kind: &'static str },
     #[error("key bundle: {key} is not a key of its kind")]
     BundleKey { key: &'static str },
+    #[error("class: {class:?} is none; 1 to {MAX_CLASS_BYTES} of a-z, 0-9, dot and hyphen are one")]
+    Class { class: String },
+    #[error(transparent)]
+    Validators(#[from] ValidatorSetError),
+    #[error("validators: they are not ordered by key")]
+    ValidatorsOrder,
     #[error("transaction: {length} bytes without body, the limit is {MAX_TRANSACTION_BYTES}")]
     TooLong { length: usize },
     #[error("signature: it does not match the sender and the transaction")]
@@ -411,7 +431,6 @@ impl TransactionError {
         match self {
             TransactionError::Version { .. } => "tx.version",
             TransactionError::OtherChain { .. } => "tx.other_chain",
-            TransactionError::NotActive { .. } => "tx.not_active",
             TransactionError::Slots { .. } => "tx.slots",
             TransactionError::SlotSuite { .. } | TransactionError::SlotMode { .. } => "tx.slot",
             TransactionError::RepeatedRecipient { .. } => "tx.repeated_recipient",
@@ -420,6 +439,8 @@ impl TransactionError {
             TransactionError::OtherBody => "tx.other_body",
             TransactionError::UnexpectedBody { .. } => "tx.unexpected_body",
             TransactionError::BundleKey { .. } => "tx.bundle_key",
+            TransactionError::Class { .. } => "tx.class",
+            TransactionError::Validators(_) | TransactionError::ValidatorsOrder => "tx.validators",
             TransactionError::TooLong { .. } => "tx.too_long",
             TransactionError::Signature => "tx.signature",
         }

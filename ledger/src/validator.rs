@@ -2,7 +2,9 @@
 
 use crate::codec::{Decode, Encode, encode};
 use crate::hash::{Tag, ValidatorsHash, tagged};
-use crate::signature::PublicKey;
+use crate::height::BlockHeight;
+use crate::signature::{BadBatch, PublicKey, Signature, Signed, verify_batch};
+use std::sync::Arc;
 use thiserror::Error;
 
 /// One validator.
@@ -19,6 +21,15 @@ pub struct Validator {
 pub struct ValidatorSet {
     validators: Vec<Validator>,
     total: u64,
+}
+
+/// A set that was agreed on and does not decide yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScheduledValidators {
+    /// The set.
+    pub validators: Arc<ValidatorSet>,
+    /// The first height it decides.
+    pub effective: BlockHeight,
 }
 
 /// Largest number of validators in a set.
@@ -56,6 +67,39 @@ pub enum ValidatorSetError {
     NotAKey {
         /// The 32 bytes.
         key: PublicKey,
+    },
+}
+
+/// Why signatures are not those of more than two thirds of a set.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum QuorumError {
+    /// A signer that is not in the set.
+    #[error("signed by validator {position}, but the set has {count}")]
+    Foreign {
+        /// Its position.
+        position: u16,
+        /// Validators in the set.
+        count: usize,
+    },
+    /// Signers repeated or out of order.
+    #[error("names validator {position} twice or out of order")]
+    Repeated {
+        /// Its position.
+        position: u16,
+    },
+    /// Not enough power.
+    #[error("validators with power {signed} of {total} signed, more than two thirds are needed")]
+    TooFew {
+        /// Power that signed.
+        signed: u64,
+        /// All power.
+        total: u64,
+    },
+    /// A signature is wrong.
+    #[error("the signature of validator {position} does not hold")]
+    Signature {
+        /// Its position.
+        position: u16,
     },
 }
 
@@ -119,6 +163,35 @@ impl ValidatorSet {
     pub const fn quorum(&self) -> u64 {
         // The total is below 2^63, so that twice it still fits.
         self.total.saturating_mul(2) / 3 + 1
+    }
+    /// Checks that more than two thirds of the power signed a digest: by position, strictly ascending, so
+    /// that nobody counts twice. Every signature must hold, even if the others would do without it.
+    pub fn verify_quorum(
+        &self,
+        digest: [u8; 32],
+        signatures: impl ExactSizeIterator<Item = (u16, Signature)>,
+    ) -> Result<(), QuorumError> {
+        let (mut power, mut previous) = (0_u64, None);
+        let mut positions = Vec::with_capacity(signatures.len().min(self.count()));
+        let mut batch = Vec::with_capacity(positions.capacity());
+        for (position, signature) in signatures {
+            let foreign = QuorumError::Foreign { position, count: self.count() };
+            let validator = self.get(position).ok_or(foreign)?;
+            if previous.is_some_and(|p| p >= position) {
+                return Err(QuorumError::Repeated { position });
+            }
+            previous = Some(position);
+            power = power.saturating_add(validator.power);
+            positions.push(position);
+            batch.push(Signed { key: validator.key, digest, signature });
+        }
+        // The cheap check first: too few signatures are not worth checking.
+        if !self.is_quorum(power) {
+            return Err(QuorumError::TooFew { signed: power, total: self.total });
+        }
+        verify_batch(&batch).map_err(|BadBatch { index }| QuorumError::Signature {
+            position: positions.get(index).copied().unwrap_or_default(),
+        })
     }
     /// The set's name in block headers.
     pub fn hash(&self) -> ValidatorsHash {

@@ -1,14 +1,21 @@
 //! The command line of `sealpost-node`.
 
+mod asking;
 mod check;
+mod db;
 mod demo;
 mod dev;
 mod init;
 mod local;
+mod member;
+mod peers;
+mod proposal;
 mod run;
 mod signals;
+mod snapshot;
 mod status;
 mod testnet;
+mod validator;
 
 use crate::config::NodeSettings;
 use crate::consensus::ConsensusError;
@@ -49,10 +56,25 @@ enum Command {
     Init(init::InitArgs),
     /// Make the homes of a network of several nodes, and a script that starts them
     Testnet(testnet::TestnetArgs),
+    /// Who a node is connected to, and by what name others know it
+    #[command(subcommand)]
+    Peers(peers::PeersCommand),
     /// Ask a running node how it is
     Status(status::StatusArgs),
+    /// The validators: who they are, and changes of the set
+    #[command(subcommand)]
+    Validator(validator::ValidatorCommand),
+    /// Members: who comes and who goes
+    #[command(subcommand)]
+    Member(member::MemberCommand),
     /// Walk through the data of a stopped node and name the first damage
-    Check,
+    Check(check::CheckArgs),
+    /// Make, check and restore snapshots of the ledger
+    #[command(subcommand)]
+    Snapshot(snapshot::SnapshotCommand),
+    /// What lies on disk
+    #[command(subcommand)]
+    Db(db::DbCommand),
     /// Settings
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -73,9 +95,14 @@ pub fn execute(cli: Cli, terminal: &Terminal) -> Result<(), Failure> {
         Command::Dev(args) => dev::dev(&args, terminal),
         Command::Run(args) => run::run(&args, terminal),
         Command::Init(args) => init::init(&args, terminal),
+        Command::Peers(command) => peers::peers(&command, terminal),
         Command::Testnet(args) => testnet::testnet(&args, terminal),
         Command::Status(args) => status::status(&args, terminal),
-        Command::Check => check::check(terminal),
+        Command::Validator(command) => validator::validator(&command, terminal),
+        Command::Member(command) => member::member(&command, terminal),
+        Command::Check(args) => check::check(&args, terminal),
+        Command::Snapshot(command) => snapshot::snapshot(&command, terminal),
+        Command::Db(command) => db::db(&command, terminal),
         Command::Config(command) => command.run::<NodeSettings>("node", terminal),
         Command::Pages(pages) => pages.run(Cli::command(), terminal),
     }
@@ -131,6 +158,15 @@ const fn store_code(error: &StoreError) -> &'static str {
         StoreError::OtherChain { .. } => "store.other_chain",
         StoreError::Damaged { .. } => "store.damaged",
         _ => "store",
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        match &error {
+            StoreError::Damaged { .. } => Failure::no("store.damaged", error),
+            _ => Failure::unavailable(store_code(&error), error),
+        }
     }
 }
 

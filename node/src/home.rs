@@ -112,7 +112,8 @@ impl Home {
     fn identity_path(&self) -> PathBuf {
         self.root.join("network.key")
     }
-    fn validator_path(&self) -> PathBuf {
+    /// Where the key that votes is kept.
+    pub fn validator_path(&self) -> PathBuf {
         self.root.join("validator.key")
     }
 }

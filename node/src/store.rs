@@ -13,6 +13,7 @@ mod check;
 mod crash_tests;
 mod directory;
 mod equivocations;
+mod error;
 mod frame;
 mod index;
 mod journal;
@@ -22,19 +23,28 @@ mod pruning;
 mod pruning_tests;
 mod record;
 mod recovery;
+mod repair;
+mod shared;
+pub mod snapshot;
+mod stats;
 mod stream;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod validator_tests;
 mod view;
 
 pub use ahead::Ahead;
 pub use check::{CheckError, CheckReport, check};
 pub use directory::FORMAT;
 pub use equivocations::{MAX_EQUIVOCATIONS, Recorded};
+pub use error::StoreError;
 pub use index::{Cursor, Entry, Order};
 pub use recovery::{RebuildReason, Recovery};
+pub use repair::{FileCut, RepairPlan, plan_repair, repair};
+pub use stats::{StoreStats, stats};
 
 use bytes::Bytes;
 use directory::Directory;
@@ -48,117 +58,15 @@ use sealpost_ledger::certificate::CommitCertificate;
 use sealpost_ledger::chain::{CommittedBlock, Tip};
 use sealpost_ledger::equivocation::Equivocation;
 use sealpost_ledger::genesis::Genesis;
-use sealpost_ledger::hash::{BlockHash, ChainId, TransactionId};
+use sealpost_ledger::hash::{BlockHash, TransactionId};
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::merkle::Node;
 use sealpost_ledger::message::Body;
-use sealpost_ledger::state::{ReceiptRecord, StateKey, StateProof, StateRecord, ViewError, prove};
+use sealpost_ledger::state::{ReceiptRecord, StateKey, StateProof, StateRecord, prove};
 use sealpost_ledger::transaction::SignedTransaction;
-use std::path::{Path, PathBuf};
+use sealpost_ledger::validator::ValidatorSet;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
-use thiserror::Error;
-
-/// Why the store can't do what it was asked.
-#[derive(Debug, Error)]
-pub enum StoreError {
-    /// The disk refused.
-    #[error("{action} {path}: {source}")]
-    Io {
-        /// What was tried.
-        action: &'static str,
-        /// With which file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// Another process holds the directory.
-    #[error("{path} is held by process {pid}; stop that node first, or choose another --home", path = .path.display())]
-    Locked {
-        /// The lock file.
-        path: PathBuf,
-        /// The process it names.
-        pid: String,
-    },
-    /// Written by another version of this program.
-    #[error("{path}: data format {found:?}, this program reads format {expected}")]
-    Format {
-        /// The file that says so.
-        path: PathBuf,
-        /// Its format.
-        found: String,
-        /// Ours.
-        expected: u32,
-    },
-    /// The data of another network.
-    #[error(
-        "{path}: the data is of chain {found}, the genesis is of chain {expected}; choose another --home"
-    )]
-    OtherChain {
-        /// The file that says so.
-        path: PathBuf,
-        /// Its chain.
-        found: String,
-        /// The genesis' chain.
-        expected: ChainId,
-    },
-    /// The journal is not as it was written.
-    #[error(
-        "the journal is damaged: {segment} at byte {offset}{at}: {what}; see `sealpost-node check --home DIR`, \
-         then join the network again with an empty --home",
-        segment = segment.display(),
-        at = height.map_or(String::new(), |h| format!(", height {h}")),
-    )]
-    Damaged {
-        /// The file.
-        segment: PathBuf,
-        /// The place in it.
-        offset: u64,
-        /// The block there, if it is known.
-        height: Option<u64>,
-        /// What is wrong.
-        what: String,
-    },
-    /// A block that does not follow the tip.
-    #[error("block {found} does not follow the tip at height {tip}")]
-    NotNext {
-        /// Height of the block.
-        found: BlockHeight,
-        /// Height of the tip.
-        tip: BlockHeight,
-    },
-    /// A block that was run again without its bodies is nothing to append.
-    #[error("block {height} comes without the bodies of its messages")]
-    Bodiless {
-        /// Height of the block.
-        height: BlockHeight,
-    },
-    /// Too long for a record.
-    #[error("a record of {length} bytes, the limit is {limit}")]
-    TooLong {
-        /// Bytes.
-        length: usize,
-        /// Bytes allowed.
-        limit: u32,
-    },
-    /// The store has failed and writes nothing any more; the node must stop.
-    #[error("the store has failed and needs a restart: {reason}")]
-    Fatal {
-        /// Why.
-        reason: String,
-    },
-    /// Reading the index failed.
-    #[error(transparent)]
-    View(#[from] ViewError),
-}
-
-impl StoreError {
-    fn io(action: &'static str, path: &Path, source: std::io::Error) -> Self {
-        StoreError::Io { action, path: path.into(), source }
-    }
-    fn fatal(reason: impl std::fmt::Display) -> Self {
-        StoreError::Fatal { reason: reason.to_string() }
-    }
-}
 
 /// A final transaction and its place.
 #[derive(Debug, Clone)]
@@ -445,6 +353,22 @@ impl Store {
     /// The state tree's version after a height.
     pub fn state_version(&self, height: BlockHeight) -> Result<Option<u64>, StoreError> {
         Ok(self.index().state_version(height)?)
+    }
+    /// The validators that decide a height, if it is not beyond the next one.
+    pub fn validators(&self, height: BlockHeight) -> Result<ValidatorSet, StoreError> {
+        let changed = self.index().validators(height)?;
+        Ok(changed.map_or_else(|| self.tip().genesis_file().validators().clone(), |(_, set)| set))
+    }
+    /// Changes of the validators that blocks after a height announce, the earliest first: that block's
+    /// height, and the set that decides from the next one on.
+    pub fn validator_changes(
+        &self,
+        after: BlockHeight,
+        limit: usize,
+    ) -> Result<Vec<(BlockHeight, ValidatorSet)>, StoreError> {
+        let sets = self.index().validators_from(after.saturating_add(2), limit)?;
+        let announced = |effective: BlockHeight| effective.previous().unwrap_or(BlockHeight::GENESIS);
+        Ok(sets.into_iter().map(|(effective, set)| (announced(effective), set)).collect())
     }
     /// A full subtree of the tree over all block hashes.
     pub fn subtree(&self, level: u8, index: u64) -> Result<Option<Node>, StoreError> {

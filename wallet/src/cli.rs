@@ -4,6 +4,7 @@
 mod address;
 mod answer;
 mod contact;
+mod designate;
 mod evidence;
 mod inbox;
 mod keys;
@@ -86,6 +87,8 @@ enum Command {
     /// The contact book
     #[command(subcommand)]
     Contact(contact::ContactCommand),
+    /// Say on the ledger where notices of a class are received
+    Designate(designate::DesignateArgs),
     /// Send a message
     Send(send::SendArgs),
     /// List messages that came
@@ -165,6 +168,7 @@ pub fn execute(cli: Cli, terminal: &Terminal) -> Result<(), Failure> {
         Command::Address(args) => address::address(&args, &session),
         Command::Keys(command) => keys::keys(&command, &session),
         Command::Contact(command) => contact::contact(&command, &session),
+        Command::Designate(args) => designate::designate(&args, &session),
         Command::Send(args) => send::send(&args, &session),
         Command::Inbox(args) => inbox::inbox(&args, &session),
         Command::Read(args) => read::read(&args, &session),

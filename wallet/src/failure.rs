@@ -47,6 +47,8 @@ pub fn failure(error: impl Into<WalletError>) -> Failure {
             }
             WalletError::NoKeys { .. } => plain(Exit::No, "recipient.no_keys")
                 .help("ask the recipient to run `sealpost keys publish`"),
+            WalletError::KeysRevoked { .. } => plain(Exit::No, "recipient.keys_revoked")
+                .help("nothing is encrypted to withdrawn keys; ask the recipient to run `sealpost keys publish`"),
             WalletError::KeysExpired { .. } => plain(Exit::No, "recipient.keys_expired")
                 .help("ask the recipient to run `sealpost keys publish`"),
             WalletError::Unknown { .. } => plain(Exit::No, "tx.unknown"),

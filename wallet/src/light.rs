@@ -1,11 +1,12 @@
 //! The light client: asks a node and believes nothing. It knows the genesis and what it has verified;
-//! every header must carry a certificate of the validators, every transaction its inclusion path, every
+//! every header must carry a certificate of the validators of its height, every transaction its inclusion path, every
 //! directory entry its state proof. What can't be proven (that a list is complete) is not claimed.
 
 mod follow;
 mod head;
 #[cfg(test)]
 mod tests;
+mod validators;
 
 pub use follow::Following;
 pub use head::HeadFile;
@@ -14,7 +15,8 @@ use jsonrpsee::core::ClientError;
 use jsonrpsee::http_client::{HttpClient, HttpClientBuilder};
 use sealpost_api::{
     ApiError, BlockId, FinalTransaction, Hex, MailboxQuery, MailboxSide, Order, PostageQuote, SealedHeader,
-    SealpostRpcClient, Submitted, WaitFor, verify,
+    SealpostRpcClient, Submitted, WaitFor,
+    verify::{self, ValidatorHistory},
 };
 use sealpost_ledger::address::Address;
 use sealpost_ledger::block::Header;
@@ -24,7 +26,7 @@ use sealpost_ledger::hash::{ChainId, TransactionId};
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::message::{Body, Message, SlotRecipient};
 use sealpost_ledger::receipt::Answer;
-use sealpost_ledger::state::BundleRecord;
+use sealpost_ledger::state::{BundleRecord, DesignationRecord, MemberRecord};
 use sealpost_ledger::transaction::SignedTransaction;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -109,6 +111,7 @@ pub struct Light {
     client: HttpClient,
     genesis: Arc<Genesis>,
     headers: Mutex<HashMap<BlockHeight, Header>>,
+    validators: Mutex<ValidatorHistory>,
     head: HeadFile,
 }
 
@@ -122,7 +125,10 @@ impl Light {
             .max_response_size(MAX_ANSWER_BYTES)
             .build(url)
             .map_err(|error| unreachable(error.to_string()))?;
-        let light = Self { url: url.into(), client, genesis, headers: Mutex::default(), head };
+        let mut validators = ValidatorHistory::new(genesis.clone());
+        validators.restore(head.known_sets()).map_err(|error| LightError::Head(error.to_string()))?;
+        let (headers, validators) = (Mutex::default(), Mutex::new(validators));
+        let light = Self { url: url.into(), client, genesis, headers, validators, head };
         let status = light.ask(light.client.node_status()).await?;
         let expected = light.genesis.chain_id();
         if status.chain != expected {
@@ -142,7 +148,10 @@ impl Light {
     /// The newest header, verified; nothing before the first block.
     pub async fn head(&self) -> Result<Option<Header>, LightError> {
         let head = self.ask(self.client.chain_head()).await?;
-        head.map(|sealed| self.verify_header(&sealed)).transpose()
+        match head {
+            Some(sealed) => self.verify_header(&sealed).await.map(Some),
+            None => Ok(None),
+        }
     }
     /// Height of the block to come, as far as is known.
     pub async fn next_height(&self) -> Result<BlockHeight, LightError> {
@@ -170,14 +179,47 @@ impl Light {
             Err(LightError::Node(error)) if error.code == "block.none" => return Ok(None),
             answer => answer?,
         };
-        let verified = verify::verify_bundle(&answer, address, &self.genesis);
-        let (header, record) = verified.map_err(|error| self.untrusted(&what, error))?;
-        if header.height < self.head.height() {
-            let reason =
-                format!("it is of block {}, but block {} is final", header.height, self.head.height());
+        let header = self.recent_header(&answer.at, &what).await?;
+        verify::verify_bundle(&answer, address, &header).map_err(|error| self.untrusted(what, error))
+    }
+    /// Where an identity receives notices of a class, proven under a head not older than any verified
+    /// before; nothing if it never said so.
+    pub async fn designation(
+        &self,
+        address: &Address,
+        class: &str,
+    ) -> Result<Option<DesignationRecord>, LightError> {
+        let text = address.to_text(self.genesis.prefix());
+        let what = format!("where {text} receives {class:?}");
+        let answer = match self.ask(self.client.directory_designation(text, class.into(), None)).await {
+            Err(LightError::Node(error)) if error.code == "block.none" => return Ok(None),
+            answer => answer?,
+        };
+        let header = self.recent_header(&answer.at, &what).await?;
+        verify::verify_designation(&answer, address, class, &header)
+            .map_err(|error| self.untrusted(what, error))
+    }
+    /// Whether an identity is a member, proven under a head not older than any verified before; nothing
+    /// if it never was one.
+    pub async fn member(&self, address: &Address) -> Result<Option<MemberRecord>, LightError> {
+        let text = address.to_text(self.genesis.prefix());
+        let what = format!("the membership of {text}");
+        let answer = match self.ask(self.client.member_status(text, None)).await {
+            Err(LightError::Node(error)) if error.code == "block.none" => return Ok(None),
+            answer => answer?,
+        };
+        let header = self.recent_header(&answer.at, &what).await?;
+        verify::verify_member(&answer, address, &header).map_err(|error| self.untrusted(what, error))
+    }
+    /// The header an answer about the present rests on.
+    async fn recent_header(&self, sealed: &SealedHeader, what: &str) -> Result<Header, LightError> {
+        let header = self.verify_header(sealed).await?;
+        let known = self.head.height();
+        if header.height < known {
+            let reason = format!("it is of block {}, but block {known} is final", header.height);
             return Err(self.untrusted(what, reason));
         }
-        Ok(record)
+        Ok(header)
     }
     /// The encrypted body of a message, checked against its header.
     pub async fn body(&self, message: &Proven) -> Result<Body, LightError> {
@@ -215,8 +257,9 @@ impl Light {
         let id = message.id();
         let what = format!("the silence of slot {slot} of {id}");
         let answer = self.ask(self.client.proof_absence(id, slot, None)).await?;
-        let header = verify::verify_absence(&answer, &id, slot, &self.genesis);
-        let header = header.map_err(|error| self.untrusted(&what, error))?;
+        let header = self.verify_header(&answer.at).await?;
+        let absent = verify::verify_absence(&answer, &id, slot, &header);
+        absent.map_err(|error| self.untrusted(&what, error))?;
         Ok(SlotAnswer::Silent { until: Box::new(header) })
     }
     /// A page of an address's transactions. That a node names all of them can't be proven.
@@ -268,21 +311,13 @@ impl Light {
         Ok(evidence)
     }
 
-    /// Verifies a header's certificate.
-    pub(crate) fn verify_header(&self, sealed: &SealedHeader) -> Result<Header, LightError> {
-        let verified = verify::verify_header(sealed, &self.genesis);
-        let (header, _) =
-            verified.map_err(|error| self.untrusted(format!("block {}", sealed.view.height), error))?;
-        self.headers().insert(header.height, header.clone());
-        Ok(header)
-    }
     async fn header_at(&self, height: BlockHeight) -> Result<Header, LightError> {
         let known = self.headers().get(&height).cloned();
         if let Some(header) = known {
             return Ok(header);
         }
         let sealed = self.ask(self.client.chain_header(BlockId::Height(height))).await?;
-        let header = self.verify_header(&sealed)?;
+        let header = self.verify_header(&sealed).await?;
         if header.height != height {
             return Err(self.untrusted(format!("block {height}"), "it is another block"));
         }

@@ -66,7 +66,9 @@ pub enum WalletError {
     Missing { name: String, network: String },
     #[error("{address} has published no encryption keys, so nothing can be encrypted to it")]
     NoKeys { address: String },
-    #[error("the keys of {address} were withdrawn or are past their last height {valid_until}")]
+    #[error("the keys of {address}, bundle #{sequence}, are withdrawn from height {from} on")]
+    KeysRevoked { address: String, sequence: u64, from: u64 },
+    #[error("the keys of {address} are past their last height {valid_until}")]
     KeysExpired { address: String, valid_until: u64 },
     #[error("no final message {id} is known to the node")]
     Unknown { id: TransactionId },

@@ -85,7 +85,14 @@ fn entry(found: &FinalTransaction, time_ms: u64) -> Entry {
         PayloadView::KeyBundle(bundle) => {
             ("key bundle", Id::new(&found.view.sender), format!("number {}", bundle.sequence))
         }
-        PayloadView::Other { .. } => ("other", Id::new(&found.view.sender), String::new()),
+        PayloadView::Revoke { sequence, from } => {
+            ("revoke", Id::new(&found.view.sender), format!("number {sequence} from height {from} on"))
+        }
+        PayloadView::Designate { class, to } => ("designate", Id::new(to), class.clone()),
+        PayloadView::Validators { effective, .. } => {
+            ("validators", Id::new(&found.view.sender), format!("from height {effective} on"))
+        }
+        PayloadView::Member { address, status, .. } => ("member", Id::new(address), status.clone()),
     };
     Entry {
         id: Id::new(found.view.id),

@@ -64,7 +64,7 @@ pub(super) async fn block(
 ) -> Result<Response, PageError> {
     let block = block_id(&block)?;
     let page = reader.block(block, from).await?;
-    let certificate = reader.certificate(block).await?;
+    let commit = reader.commit(&page.sealed).await?;
     let view = &page.sealed.view;
     let field =
         |name, value: &dyn std::fmt::Display, meaning| Field { name, value: value.to_string(), meaning };
@@ -88,10 +88,10 @@ pub(super) async fn block(
         previous: height.checked_sub(1).filter(|height| *height > 0),
         next: height.saturating_add(1),
         fields,
-        signers: certificate.validators,
-        signed_power: certificate.signed_power,
-        total_power: certificate.total_power,
-        round: certificate.round,
+        signers: commit.signers,
+        signed_power: commit.signed_power,
+        total_power: commit.total_power,
+        round: commit.round,
         count: view.transaction_count,
         transactions,
         more: page.next,

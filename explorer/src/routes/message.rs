@@ -7,7 +7,7 @@ use askama::Template;
 use axum::extract::{Path, State};
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Redirect, Response};
-use sealpost_api::{BlockId, MessageView, PayloadView, SlotView};
+use sealpost_api::{MessageView, PayloadView, SlotView};
 use sealpost_ledger::hash::TransactionId;
 
 struct Step {
@@ -94,7 +94,26 @@ pub(super) async fn transaction(
             let kem = if bundle.ml_kem.is_some() { "published" } else { "none" };
             facts.push(("ML-KEM-768 key", kem.into()));
         }
-        PayloadView::Other { .. } => {}
+        PayloadView::Revoke { sequence, from } => {
+            facts.push(("withdrawn bundle", sequence.to_string()));
+            facts.push(("from height", from.to_string()));
+        }
+        PayloadView::Designate { class, to } => {
+            facts.push(("class of notices", class.clone()));
+            facts.push(("received by", to.clone()));
+        }
+        PayloadView::Validators { validators, effective, approvals } => {
+            facts.push(("decide from height", effective.to_string()));
+            facts.push(("approved by", format!("{approvals} validators")));
+            for validator in validators {
+                facts.push(("validator", format!("{}, power {}", validator.public_key, validator.power)));
+            }
+        }
+        PayloadView::Member { address, status, approvals } => {
+            facts.push(("address", address.clone()));
+            facts.push(("membership", status.clone()));
+            facts.push(("approved by", format!("{approvals} validators")));
+        }
     }
     Ok(render(&Transaction {
         id: Id::new(id),
@@ -149,9 +168,9 @@ pub(super) async fn message(
 
 async fn steps(reader: &Reader, proven: &Proven, view: &MessageView) -> Result<Vec<Step>, PageError> {
     let height = proven.header.height;
-    let certificate = reader.certificate(BlockId::Height(height)).await?;
-    let signed: Vec<&str> = certificate
-        .validators
+    let commit = reader.commit_at(height).await?;
+    let signed: Vec<&str> = commit
+        .signers
         .iter()
         .filter(|validator| validator.signed)
         .map(|validator| validator.name.as_deref().unwrap_or("unnamed"))
@@ -202,7 +221,7 @@ async fn steps(reader: &Reader, proven: &Proven, view: &MessageView) -> Result<V
             detail: format!(
                 "Committed by {} of {} validators: {}.",
                 signed.len(),
-                certificate.validators.len(),
+                commit.signers.len(),
                 signed.join(", ")
             ),
             limit: "It rests on two thirds of the validators being honest, as the genesis names them.",

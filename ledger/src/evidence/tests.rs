@@ -8,7 +8,9 @@ use crate::certificate::CertificateError;
 use crate::genesis::Genesis;
 use crate::hash::TransactionId;
 use crate::receipt::{Answer, Receipt, RefusalReason};
-use crate::testing::{ALICE, BOB, CAROL, Chain, VALIDATORS, certify, genesis_file, noise, story, validators};
+use crate::testing::{
+    ALICE, BOB, CAROL, Chain, VALIDATORS, certify, genesis_file, key, noise, story, validators,
+};
 use crate::transaction::Payload;
 use proptest::prelude::*;
 use rayon::prelude::*;
@@ -460,6 +462,54 @@ fn a_proven_change_of_validators_is_followed() {
         _ => None,
     });
     assert_eq!(opened, Some(3));
+}
+
+/// A chain whose validators change twice, and the evidence of a message sent after that.
+pub(super) fn twice_changed() -> Evidence {
+    let mut chain = Chain::new();
+    chain.signers.extend([105, 106].map(key));
+    for (to, by) in [(&[102, 103, 105][..], &[101, 102, 103][..]), (&[103, 105, 106], &[102, 103, 105])] {
+        let effective = chain.tip.next_height().get() + 2;
+        let change = chain.validators_change(to, effective, by);
+        chain.add(vec![(change, None)]);
+        chain.add(Vec::new());
+        chain.add(Vec::new());
+    }
+    let (message, body) = chain.message(&[BOB]);
+    let id = message.id();
+    let sent = chain.add(vec![(message, Some(body))]);
+    let changes: Vec<_> = chain
+        .blocks
+        .iter()
+        .filter_map(|block| Some((block.block().height(), block.verified().new_validators()?)))
+        .map(|(block, set)| ProvenValidators { block, validators: set.as_ref().clone() })
+        .collect();
+    assert_eq!(changes.len(), 2);
+    let heights = changes.iter().map(|change| change.block).chain([sent]);
+    Evidence {
+        chain: chain.genesis.chain_id(),
+        blocks: heights.map(|height| chain.certified(height)).collect(),
+        validator_changes: changes,
+        message: chain.proven(id),
+        receipts: Vec::new(),
+        keys: Vec::new(),
+        absences: vec![chain.absence(id, 0, sent)],
+        body: None,
+        disclosure: None,
+    }
+}
+
+#[test]
+fn changes_that_really_happened_are_followed_and_none_can_be_left_out() {
+    let evidence = twice_changed();
+    judge(evidence.to_json().as_bytes()).unwrap();
+    for change in 0..2 {
+        let mut untold = evidence.clone();
+        let block = untold.validator_changes.remove(change).block;
+        assert_eq!(refused(&untold).code(), "evidence.other_validators");
+        untold.blocks.retain(|other| other.header.height != block);
+        assert_eq!(refused(&untold).code(), "evidence.other_validators");
+    }
 }
 
 #[test]

@@ -215,9 +215,9 @@ fn a_refused_transaction_leaves_no_trace() {
     let mut execution = Execution::new(&chain.tip, &chain.state);
     let wrong = receipt(&chain, CAROL, id, 0, Answer::Refused { reason: RefusalReason::Unwanted });
     assert!(execution.add(&wrong.verify(None, &chain.genesis).unwrap()).is_err());
-    let (changes, price) = execution.finish();
-    assert!(changes.is_empty());
-    assert_eq!(price, chain.tip.price());
+    let executed = execution.finish();
+    assert!(executed.changes.is_empty());
+    assert_eq!(executed.next_price, chain.tip.price());
 }
 
 #[test]

@@ -82,6 +82,20 @@ pub fn update<S: NodeSource + ?Sized>(
     Ok(StateUpdate { version, root: StateRoot::from_bytes(root.0), nodes, values })
 }
 
+/// The root of a tree that holds exactly these entries: hash of the key and bytes of the value, ascending
+/// by hash. The root says nothing of the order in which they came to be.
+pub fn root_of(entries: Vec<([u8; 32], Vec<u8>)>) -> Result<StateRoot, ViewError> {
+    if !entries.is_sorted_by(|(a, _), (b, _)| a < b) {
+        return Err(ViewError::new("the entries are out of order"));
+    }
+    let empty = super::MemoryState::default();
+    let reader = Reader(&empty);
+    let tree = JellyfishMerkleTree::<_, Hasher>::new(&reader);
+    let set = entries.into_iter().map(|(key, value)| (KeyHash(key), Some(value)));
+    let (root, _) = tree.put_value_set(set, 0).map_err(ViewError::new)?;
+    Ok(StateRoot::from_bytes(root.0))
+}
+
 /// The value of an entry at a version, with the proof of its presence or absence under that version's root.
 pub fn prove<S: NodeSource + ?Sized>(
     source: &S,

@@ -4,7 +4,8 @@
 use super::*;
 use crate::message::Slot;
 use crate::receipt::Answer;
-use crate::testing::{ALICE, BOB, CAROL, Chain, genesis_file, key};
+use crate::testing::{ALICE, BOB, CAROL, Chain, address, genesis_file, key, validators};
+use crate::validator::Validator;
 use std::sync::LazyLock;
 
 static CHAIN: LazyLock<Chain> = LazyLock::new(Chain::new);
@@ -141,10 +142,35 @@ fn key_bundles_hold_keys_of_their_kind() {
 }
 
 #[test]
-fn payloads_without_rules_are_refused_as_not_active() {
-    let revoke = Payload::Revoke(Revoke { sequence: 1, from: BlockHeight::FIRST });
-    let refused = CHAIN.sign(BOB, revoke).verify(None, &CHAIN.genesis).unwrap_err();
-    assert_eq!(refused, TransactionError::NotActive { kind: "revoke" });
+fn a_class_of_notices_is_a_short_plain_word() {
+    let judge = |class: &str| {
+        let designate = Designate { class: class.to_owned(), to: address(CAROL) };
+        CHAIN.sign(BOB, Payload::Designate(designate)).verify(None, &CHAIN.genesis).map(|_| ())
+    };
+    assert_eq!(judge("tax-2026.first-notice"), Ok(()));
+    assert_eq!(judge(&"a".repeat(MAX_CLASS_BYTES)), Ok(()));
+    for wrong in ["", "Tax", "tax notice", "tax_notice", "steuer/ä", &"a".repeat(MAX_CLASS_BYTES + 1)] {
+        let refused = judge(wrong).unwrap_err();
+        assert_eq!(refused.code(), "tx.class", "{wrong}");
+    }
+}
+
+#[test]
+fn a_validators_change_names_a_set_in_its_one_order() {
+    let judge = |change: fn(&mut Vec<Validator>)| {
+        let mut set = validators(&[1, 2, 3]).validators().to_vec();
+        change(&mut set);
+        let effective = BlockHeight::new(9);
+        let change = ValidatorsChange { validators: set, effective, approvals: Vec::new() };
+        CHAIN.sign(BOB, Payload::Validators(change)).verify(None, &CHAIN.genesis).map(|_| ())
+    };
+    assert_eq!(judge(|_| {}), Ok(()));
+    assert_eq!(judge(|set| set.reverse()), Err(TransactionError::ValidatorsOrder));
+    assert!(matches!(judge(Vec::clear), Err(TransactionError::Validators(ValidatorSetError::Empty))));
+    let repeated = judge(|set| set[1] = set[0]);
+    assert!(matches!(repeated, Err(TransactionError::Validators(ValidatorSetError::Repeated { .. }))));
+    let powerless = judge(|set| set[0].power = 0);
+    assert!(matches!(powerless, Err(TransactionError::Validators(ValidatorSetError::Powerless { .. }))));
 }
 
 #[test]

@@ -103,6 +103,29 @@ pub struct Validators {
     pub hash: ValidatorsHash,
     /// The validators, ordered by key.
     pub validators: Vec<NamedValidator>,
+    /// The set that is to follow the one in office, if a change is agreed on. Told for the next block only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduled: Option<Scheduled>,
+}
+
+/// A set that is agreed on and does not decide yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scheduled {
+    /// The first height it decides.
+    pub effective: BlockHeight,
+    /// Its hash.
+    pub hash: ValidatorsHash,
+    /// The validators, ordered by key.
+    pub validators: Vec<NamedValidator>,
+}
+
+/// A change of the validators, as the block before it announces it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ValidatorsChanged {
+    /// The block whose header names the set as the next one; the set decides from the block after it on.
+    pub at: SealedHeader,
+    /// The set, ordered by key.
+    pub validators: Vec<NamedValidator>,
 }
 
 /// A validator.

@@ -17,10 +17,12 @@ mod transaction;
 pub mod verify;
 
 pub use block::{
-    BlockId, BlockPage, CertificateView, HeaderView, NamedValidator, SealedHeader, Signer,
-    TransactionSummary, Validators,
+    BlockId, BlockPage, CertificateView, HeaderView, NamedValidator, Scheduled, SealedHeader, Signer,
+    TransactionSummary, Validators, ValidatorsChanged,
 };
-pub use directory::{BundleAnswer, BundleHistory, BundleView};
+pub use directory::{
+    BundleAnswer, BundleHistory, BundleView, DesignationAnswer, DesignationView, MemberAnswer, MemberView,
+};
 pub use equivocation::{EquivocationPage, EquivocationView};
 pub use error::{ApiError, Category};
 pub use hex::Hex;

@@ -2,9 +2,9 @@
 
 use crate::{
     AbsenceProof, BlockId, BlockPage, BundleAnswer, BundleHistory, CertificateView, ConsistencyProof,
-    EquivocationPage, FinalTransaction, Hex, HistoryProof, InclusionProof, MailboxPage, MailboxQuery,
-    NodeStatus, NodeVersion, PeerView, PostageQuote, ReceiptView, SealedHeader, Submitted, TransactionStatus,
-    Validators, WaitFor,
+    DesignationAnswer, EquivocationPage, FinalTransaction, Hex, HistoryProof, InclusionProof, MailboxPage,
+    MailboxQuery, MemberAnswer, NodeStatus, NodeVersion, PeerView, PostageQuote, ReceiptView, SealedHeader,
+    Submitted, TransactionStatus, Validators, ValidatorsChanged, WaitFor,
 };
 use jsonrpsee::core::{RpcResult, SubscriptionResult};
 use jsonrpsee::proc_macros::rpc;
@@ -47,7 +47,7 @@ pub trait SealpostRpc {
     /// Who signed a block.
     #[method(name = "chain_certificate", param_kind = map)]
     async fn chain_certificate(&self, block: BlockId) -> RpcResult<CertificateView>;
-    /// The validators that decide a height; of the next block if none is given.
+    /// The validators that decide a height up to the next one, which is meant if none is given.
     #[method(name = "chain_validators", param_kind = map)]
     async fn chain_validators(&self, height: Option<BlockHeight>) -> RpcResult<Validators>;
 
@@ -58,6 +58,14 @@ pub trait SealpostRpc {
         after: Option<u64>,
         limit: Option<u32>,
     ) -> RpcResult<EquivocationPage>;
+    /// Changes of the validators in blocks after a height, the oldest first,
+    /// [`MAX_PAGE`](crate::MAX_PAGE) at most.
+    #[method(name = "chain_validatorChanges", param_kind = map)]
+    async fn chain_validator_changes(
+        &self,
+        after: BlockHeight,
+        limit: Option<u32>,
+    ) -> RpcResult<Vec<ValidatorsChanged>>;
 
     /// Takes in a transaction, with its body if it is a message. Submitting it again does no harm.
     #[method(name = "tx_submit", param_kind = map)]
@@ -94,6 +102,19 @@ pub trait SealpostRpc {
     /// The key bundles of an identity, the newest first, from sequence number `before` downwards.
     #[method(name = "directory_history", param_kind = map)]
     async fn directory_history(&self, address: String, before: Option<u64>) -> RpcResult<BundleHistory>;
+
+    /// Where an identity receives notices of a class at a height (now, if none is given), proven.
+    #[method(name = "directory_designation", param_kind = map)]
+    async fn directory_designation(
+        &self,
+        address: String,
+        class: String,
+        at_height: Option<BlockHeight>,
+    ) -> RpcResult<DesignationAnswer>;
+    /// Whether an identity is a member at a height (now, if none is given), proven.
+    #[method(name = "member_status", param_kind = map)]
+    async fn member_status(&self, address: String, at_height: Option<BlockHeight>)
+    -> RpcResult<MemberAnswer>;
 
     /// A page of the transactions of an address.
     #[method(name = "mailbox_list", param_kind = map)]

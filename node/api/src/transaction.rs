@@ -1,6 +1,6 @@
 //! Transactions as the RPC tells them.
 
-use crate::{BundleView, Hex};
+use crate::{BundleView, Hex, NamedValidator};
 use sealpost_ledger::hash::{BlockHash, BodyHash, ContentCommit, KeyCommit, TransactionId};
 use sealpost_ledger::height::BlockHeight;
 use serde::{Deserialize, Serialize};
@@ -97,10 +97,37 @@ pub enum PayloadView {
     Receipt(ReceiptView),
     /// Publishes encryption keys.
     KeyBundle(BundleView),
-    /// Something that is not active on this network.
-    Other {
-        /// Its name.
-        name: String,
+    /// Withdraws encryption keys.
+    Revoke {
+        /// Which bundle of the sender.
+        sequence: u64,
+        /// From which height on.
+        from: BlockHeight,
+    },
+    /// Says where notices of a class are received.
+    Designate {
+        /// The class.
+        class: String,
+        /// Address of who receives them.
+        to: String,
+    },
+    /// Changes the validators.
+    Validators {
+        /// The new set, ordered by key.
+        validators: Vec<NamedValidator>,
+        /// The first height it decides.
+        effective: BlockHeight,
+        /// How many of the present validators approve it.
+        approvals: u32,
+    },
+    /// Admits a member or ends a membership.
+    Member {
+        /// Whom.
+        address: String,
+        /// `admitted` or `ended`.
+        status: String,
+        /// How many of the present validators approve it.
+        approvals: u32,
     },
 }
 

@@ -1,24 +1,33 @@
-//! Checks of what a node says, against the genesis alone. Wallets and explorers use the same ones, so that
+//! Checks of what a node says, against the genesis alone. Headers are verified by a [`ValidatorHistory`];
+//! everything else is verified under a header that is verified already. Wallets and explorers use the same ones, so that
 //! "proven" means the same everywhere.
 
 use crate::{
-    AbsenceProof, BundleAnswer, EquivocationView, FinalTransaction, Hex, HistoryProof, SealedHeader,
+    AbsenceProof, BundleAnswer, DesignationAnswer, EquivocationView, FinalTransaction, Hex, HistoryProof,
+    MemberAnswer,
 };
 use sealpost_ledger::address::Address;
 use sealpost_ledger::block::{Header, history_leaf};
-use sealpost_ledger::certificate::{CertificateError, CommitCertificate};
-use sealpost_ledger::codec::{DecodeError, MAX_BYTES, decode};
+use sealpost_ledger::certificate::CertificateError;
+use sealpost_ledger::codec::DecodeError;
 use sealpost_ledger::equivocation::{Equivocation, EquivocationError};
 use sealpost_ledger::genesis::Genesis;
-use sealpost_ledger::hash::TransactionId;
+use sealpost_ledger::hash::{TransactionId, ValidatorsHash};
+use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::merkle::{Node, ProofError, verify_inclusion};
 use sealpost_ledger::message::{Slot, SlotRecipient};
 use sealpost_ledger::receipt::{Answer, receipt_commit};
 use sealpost_ledger::signature::BadSignature;
-use sealpost_ledger::state::{BundleRecord, StateKey, StateProof, StateProofError, StateRecord};
+use sealpost_ledger::state::{
+    BundleRecord, DesignationRecord, MemberRecord, StateKey, StateProof, StateProofError, StateRecord,
+};
 use sealpost_ledger::transaction::{Payload, SignedTransaction};
-use sealpost_ledger::validator::ValidatorSet;
+use sealpost_ledger::validator::{ValidatorSet, ValidatorSetError};
 use thiserror::Error;
+
+mod history;
+
+pub use history::{KnownSet, ValidatorHistory};
 
 /// Why an answer proves nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -26,8 +35,16 @@ use thiserror::Error;
 pub enum VerifyError {
     #[error(transparent)]
     Decode(#[from] DecodeError),
-    #[error("the header is of another chain, or names validators that are not those of the genesis")]
+    #[error("the header is of another chain")]
     OtherChain,
+    #[error("block {height} names validators {found}, which no verified change leads to")]
+    UnknownValidators { height: BlockHeight, found: ValidatorsHash },
+    #[error("the change of validators is not later than the one before")]
+    ChangeOrder,
+    #[error("the change of validators is not the one its block announces")]
+    OtherChange,
+    #[error("the validators are no set: {0}")]
+    NotASet(#[from] ValidatorSetError),
     #[error(transparent)]
     Certificate(#[from] CertificateError),
     #[error(transparent)]
@@ -44,22 +61,6 @@ pub enum VerifyError {
     OtherEntry,
     #[error("the receipt does not answer this slot")]
     OtherReceipt,
-}
-
-/// A header that more than two thirds of the genesis' validators made final. (No transaction can change
-/// the validators yet.)
-pub fn verify_header(
-    sealed: &SealedHeader,
-    genesis: &Genesis,
-) -> Result<(Header, CommitCertificate), VerifyError> {
-    let header = Header::from_bytes(sealed.header.as_bytes())?;
-    let certificate: CommitCertificate = decode("certificate", sealed.certificate.as_bytes(), MAX_BYTES)?;
-    let set = genesis.validators();
-    if header.chain != genesis.chain_id() || header.validators_hash != set.hash() {
-        return Err(VerifyError::OtherChain);
-    }
-    certificate.verify(&header.chain, header.height, &header.hash(), set)?;
-    Ok((header, certificate))
 }
 
 /// That a validator of the set in office signed two conflicting statements, and that the decoded fields are
@@ -93,38 +94,73 @@ pub fn verify_transaction(
     Ok(transaction)
 }
 
-/// The newest key bundle of an identity, or its proven absence, and the verified header it stands under.
+/// The newest key bundle of an identity, or its proven absence, under a verified header.
 pub fn verify_bundle(
     answer: &BundleAnswer,
     address: &Address,
-    genesis: &Genesis,
-) -> Result<(Header, Option<BundleRecord>), VerifyError> {
-    let (header, _) = verify_header(&answer.at, genesis)?;
-    let (root, key) = (&header.state_root, StateKey::Directory(*address));
-    let proof = StateProof::from_bytes(answer.proof.as_bytes())?;
-    let Some(record) = &answer.record else {
-        proof.verify_absent(root, &key)?;
-        return Ok((header, None));
-    };
-    let record = StateRecord::from_bytes(record.as_bytes())?;
-    proof.verify_present(root, &key, &record)?;
-    match record {
-        StateRecord::Bundle(record) => Ok((header, Some(record))),
-        _ => Err(VerifyError::OtherEntry),
+    header: &Header,
+) -> Result<Option<BundleRecord>, VerifyError> {
+    let key = StateKey::Directory(*address);
+    match verify_entry(answer.record.as_ref(), &answer.proof, &key, header)? {
+        None => Ok(None),
+        Some(StateRecord::Bundle(record)) => Ok(Some(record)),
+        Some(_) => Err(VerifyError::OtherEntry),
     }
 }
 
-/// That a slot had no answer after a block; returns its verified header.
+/// Where an identity receives notices of a class, or that it never said so, under a verified header.
+pub fn verify_designation(
+    answer: &DesignationAnswer,
+    address: &Address,
+    class: &str,
+    header: &Header,
+) -> Result<Option<DesignationRecord>, VerifyError> {
+    let key = StateKey::Designation(*address, class.to_owned());
+    match verify_entry(answer.record.as_ref(), &answer.proof, &key, header)? {
+        None => Ok(None),
+        Some(StateRecord::Designation(record)) => Ok(Some(record)),
+        Some(_) => Err(VerifyError::OtherEntry),
+    }
+}
+
+/// What the state holds about a member, or that it holds nothing, under a verified header.
+pub fn verify_member(
+    answer: &MemberAnswer,
+    address: &Address,
+    header: &Header,
+) -> Result<Option<MemberRecord>, VerifyError> {
+    match verify_entry(answer.record.as_ref(), &answer.proof, &StateKey::Member(*address), header)? {
+        None => Ok(None),
+        Some(StateRecord::Member(record)) => Ok(Some(record)),
+        Some(_) => Err(VerifyError::OtherEntry),
+    }
+}
+
+fn verify_entry(
+    record: Option<&Hex>,
+    proof: &Hex,
+    key: &StateKey,
+    header: &Header,
+) -> Result<Option<StateRecord>, VerifyError> {
+    let proof = StateProof::from_bytes(proof.as_bytes())?;
+    let Some(record) = record else {
+        proof.verify_absent(&header.state_root, key)?;
+        return Ok(None);
+    };
+    let record = StateRecord::from_bytes(record.as_bytes())?;
+    proof.verify_present(&header.state_root, key, &record)?;
+    Ok(Some(record))
+}
+
+/// That a slot had no answer after the block of a verified header.
 pub fn verify_absence(
     answer: &AbsenceProof,
     message: &TransactionId,
     slot: u16,
-    genesis: &Genesis,
-) -> Result<Header, VerifyError> {
-    let (header, _) = verify_header(&answer.at, genesis)?;
+    header: &Header,
+) -> Result<(), VerifyError> {
     let proof = StateProof::from_bytes(answer.proof.as_bytes())?;
-    proof.verify_absent(&header.state_root, &StateKey::Receipt(*message, slot))?;
-    Ok(header)
+    Ok(proof.verify_absent(&header.state_root, &StateKey::Receipt(*message, slot))?)
 }
 
 /// That a receipt answers a slot of a message: signed by its recipient, with the secret it commits to.
@@ -151,7 +187,7 @@ pub fn verify_receipt(
 pub fn verify_history(
     proof: &HistoryProof,
     block: &sealpost_ledger::hash::BlockHash,
-    height: sealpost_ledger::height::BlockHeight,
+    height: BlockHeight,
     head: &Header,
 ) -> Result<(), VerifyError> {
     let index = height.get().saturating_sub(1);

@@ -1,9 +1,13 @@
-//! `check`: walks through the data of a stopped node.
+//! `check`: walks through the data of a stopped node, and cuts off damage if it is told to.
 
 use super::home;
-use crate::store;
+use crate::home::Home;
+use crate::store::{self, CheckError, CheckReport, StoreError};
+use clap::Args;
+use sealpost_ledger::genesis::Genesis;
 use sealpost_ledger::height::BlockHeight;
 use sealpost_terminal::{Failure, Terminal, bytes, grouped, style};
+use std::sync::Arc;
 
 /// Blocks between two lines of progress.
 const STEP: u64 = 10_000;
@@ -13,24 +17,116 @@ struct Report {
     blocks: u64,
     transactions: u64,
     bodies: u64,
+    oldest_body_height: BlockHeight,
     torn_bytes: u64,
     indexed: Option<BlockHeight>,
 }
 
-pub(super) fn check(terminal: &Terminal) -> Result<(), Failure> {
+#[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    /// Cut the journal at the first damage, so that the node fetches the rest from its peers again; what is
+    /// cut is kept in a folder beside it
+    #[arg(long)]
+    repair: bool,
+}
+
+#[derive(serde::Serialize)]
+struct Repaired {
+    keeps: BlockHeight,
+    dropped_bytes: u64,
+    files: Vec<String>,
+    copies: String,
+}
+
+pub(super) fn check(args: &CheckArgs, terminal: &Terminal) -> Result<(), Failure> {
     let home = home(terminal)?;
     let genesis = home.genesis()?;
-    let report = store::check(&home.data(), &genesis, |height, last| {
+    let checked = store::check(&home.data(), &genesis, |height, last| {
         if height.get() % STEP == 0 {
             terminal.note(format_args!("checked {} of {}", grouped(height.get()), grouped(last.get())));
         }
-    })?;
+    });
+    match checked {
+        Ok(report) => tell(&report, terminal),
+        Err(error) if !is_damage(&error) => return Err(error.into()),
+        Err(error) if args.repair => return repair(&home, &genesis, &error, terminal),
+        Err(error) => return Err(refuse(&home, &genesis, error)),
+    }
+    Ok(())
+}
+
+/// Whether something on disk is not as it was written, rather than out of reach.
+const fn is_damage(error: &CheckError) -> bool {
+    matches!(error, CheckError::Index { .. } | CheckError::Store(StoreError::Damaged { .. }))
+}
+
+/// Damage, and what a repair would do; nothing is cut without being asked for.
+fn refuse(home: &Home, genesis: &Arc<Genesis>, error: CheckError) -> Failure {
+    let plan = store::plan_repair(&home.data(), genesis);
+    let failure = Failure::from(error);
+    match plan {
+        Ok(plan) if !plan.cuts.is_empty() => failure.help(format!(
+            "the blocks up to {} hold. `check --repair` drops what comes after, {} in {} files, and keeps a copy \
+             of it; the node fetches it from its peers again",
+            grouped(plan.keep.get()),
+            bytes(plan.bytes()),
+            plan.cuts.len()
+        )),
+        _ => failure,
+    }
+}
+
+fn repair(
+    home: &Home,
+    genesis: &Arc<Genesis>,
+    error: &CheckError,
+    terminal: &Terminal,
+) -> Result<(), Failure> {
+    terminal.say(style::not_held(error));
+    let (plan, copies) = store::repair(&home.data(), genesis)?;
+    let files: Vec<_> = plan.cuts.iter().map(|cut| cut.path.display().to_string()).collect();
+    // A function of the journal; after a cut it is one of another journal.
+    let index = home.data().join("index");
+    if index.exists() {
+        std::fs::remove_dir_all(&index)
+            .map_err(|e| Failure::unavailable("store.io", format_args!("{}: {e}", index.display())))?;
+    }
+    if plan.cuts.is_empty() {
+        terminal.say("the journal is whole; the index was deleted, and the next start makes it anew");
+    } else {
+        for cut in &plan.cuts {
+            let (path, from) = (cut.path.display(), cut.from);
+            terminal.say(format_args!("cut        {path} at byte {from}, {}", bytes(cut.bytes)));
+        }
+        terminal.say(format_args!("kept       a copy in {}", copies.display()));
+        terminal.say(format_args!(
+            "the blocks up to {} hold; the node fetches the later ones from its peers",
+            grouped(plan.keep.get())
+        ));
+        if home.validator()?.is_some() {
+            terminal.warn(
+                "this validator has voted beyond the last block that is left. Its log of votes was not touched; \
+                 start it without its key until it has caught up with the network",
+            );
+        }
+    }
+    let copies = if plan.cuts.is_empty() { String::new() } else { copies.display().to_string() };
+    let repaired = Repaired { keeps: plan.keep, dropped_bytes: plan.bytes(), files, copies };
+    terminal.emit("sealpost/check-repair/1", &repaired);
+    Ok(())
+}
+
+fn tell(report: &CheckReport, terminal: &Terminal) {
     terminal.say(style::held(format_args!(
         "{} blocks, {} transactions, {} bodies: links, roots, signatures and certificates hold",
         grouped(report.blocks),
         grouped(report.transactions),
         grouped(report.bodies)
     )));
+    if report.oldest_body_height > BlockHeight::FIRST {
+        let oldest = grouped(report.oldest_body_height.get());
+        terminal.say(format_args!("bodies are kept from block {oldest} on"));
+    }
     match report.indexed {
         Some(height) => terminal.say(style::held(format_args!("the index agrees up to block {height}"))),
         None => terminal.say("there is no index; the next start makes it"),
@@ -45,9 +141,9 @@ pub(super) fn check(terminal: &Terminal) -> Result<(), Failure> {
             blocks: report.blocks,
             transactions: report.transactions,
             bodies: report.bodies,
+            oldest_body_height: report.oldest_body_height,
             torn_bytes: report.torn_bytes,
             indexed: report.indexed,
         },
     );
-    Ok(())
 }

@@ -79,7 +79,7 @@ pub(super) fn init(args: &InitArgs, terminal: &Terminal) -> Result<(), Failure> 
     if let Some(key) = public
         && genesis.validators().find(&key).is_none()
     {
-        terminal.warn("the genesis does not name this validator key; the node starts once it does");
+        terminal.warn("the genesis does not name this validator key; the node follows the chain until a change of validators does");
     }
     terminal.say("next       sealpost-node run");
     terminal.emit("sealpost/init/1", &made);

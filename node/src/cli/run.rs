@@ -9,7 +9,9 @@ use crate::mempool::MempoolLimits;
 use crate::node::{Config, Node};
 use clap::Args;
 use confique::Layer as _;
+use libp2p::Multiaddr;
 use libp2p::identity::Keypair;
+use libp2p::multiaddr::Protocol;
 use sealpost_ledger::genesis::Genesis;
 use sealpost_terminal::{Failure, Terminal, load_config};
 use std::net::SocketAddr;
@@ -71,6 +73,10 @@ pub(super) fn run(args: &RunArgs, terminal: &Terminal) -> Result<(), Failure> {
     let config = config(&settings, &home, args.rejoin)?;
     if config.genesis.validators().count() == 1 {
         mute(terminal)?;
+    }
+    // They warn of what is normal here: a block that another validator told first, and nobody known yet.
+    for target in ["libp2p_gossipsub::behaviour", "libp2p_kad::behaviour"] {
+        terminal.logging().mute(target)?;
     }
     warn_if_open(terminal, config.rpc);
     runtime()?.block_on(async {
@@ -134,7 +140,15 @@ fn config(settings: &NodeSettings, home: &Home, rejoin: bool) -> Result<Config, 
     let consensus = match home.validator()? {
         None => None,
         Some(validator) => {
-            let peers: Vec<_> = all("consensus.peers", &settings.consensus.peers)?;
+            let peers: Vec<Multiaddr> = all("consensus.peers", &settings.consensus.peers)?;
+            if let Some(nameless) =
+                peers.iter().find(|peer| !matches!(peer.iter().last(), Some(Protocol::P2p(_))))
+            {
+                return Err(Failure::usage(format_args!(
+                    "consensus.peers: {nameless} does not end in /p2p/PEER_ID; `sealpost-node peers id` on that \
+                     machine prints it"
+                )));
+            }
             Some(consensus::Config {
                 moniker: settings.name.clone(),
                 identity: identity.clone(),

@@ -1,12 +1,11 @@
 //! `status`: asks a running node how it is. Exit 0 only if it is in step with its network.
 
+use super::asking::{Asked, NodeArgs};
 use super::runtime;
-use crate::config::NodeSettings;
 use clap::{Args, ValueEnum};
-use confique::Layer as _;
-use jsonrpsee::http_client::{HttpClient, HttpClientBuilder};
+use jsonrpsee::http_client::HttpClient;
 use sealpost_api::{NodeStatus, SealpostRpcClient};
-use sealpost_terminal::{Failure, Terminal, bytes, clock, grouped, load_config, short};
+use sealpost_terminal::{Failure, Terminal, bytes, clock, grouped, short};
 use std::time::{Duration, Instant};
 
 /// Pause between two questions while waiting.
@@ -14,9 +13,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 #[derive(Debug, Args)]
 pub(super) struct StatusArgs {
-    /// The node to ask; without it the one that the settings name
-    #[arg(long, value_name = "URL", env = "SEALPOST_NODE")]
-    node: Option<String>,
+    #[command(flatten)]
+    node: NodeArgs,
     /// Wait until the node answers, or until it has a final block
     #[arg(long, value_enum, value_name = "FOR")]
     wait: Option<WaitUntil>,
@@ -34,17 +32,7 @@ enum WaitUntil {
 }
 
 pub(super) fn status(args: &StatusArgs, terminal: &Terminal) -> Result<(), Failure> {
-    let url = match &args.node {
-        Some(url) => url.clone(),
-        None => {
-            let none = <NodeSettings as confique::Config>::Layer::empty();
-            let settings: NodeSettings = load_config("node", terminal.globals(), none)?;
-            format!("http://{}", settings.rpc)
-        }
-    };
-    let client = HttpClientBuilder::default()
-        .build(&url)
-        .map_err(|error| Failure::usage(format_args!("node: {url:?}: {error}")))?;
+    let Asked { url, client } = args.node.connect(terminal)?;
     let status = runtime()?.block_on(ask(&client, &url, args))?;
     print(terminal, &url, &status);
     if status.syncing {

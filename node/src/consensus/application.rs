@@ -410,9 +410,15 @@ impl Application {
         };
         let (earliest, latest) = (after(timing.block_interval_ms), after(timing.heartbeat_ms));
         self.waiting = Some(Waiting { reply, earliest, latest });
-        if std::mem::take(&mut self.catching_up) {
+        // A key that has just left office decides nothing any more, so nothing is saved by waiting.
+        if std::mem::take(&mut self.catching_up) || !self.decides() {
             self.start_next_height();
         }
+    }
+
+    /// Whether this node's key is among those that decide the next height.
+    fn decides(&self) -> bool {
+        self.tip.validators().find(&self.signer.public_key()).is_some()
     }
 
     fn start_next_height(&mut self) {
@@ -427,12 +433,14 @@ impl Application {
         range: RangeInclusive<Height>,
     ) -> Result<Vec<RawDecidedValue<Sealpost>>, ConsensusError> {
         let (first, last) = (range.start().0.get(), range.end().0.get().min(self.tip.height().get()));
-        let (store, validators) = (self.store.clone(), self.tip.validators().clone());
+        let store = self.store.clone();
         blocking(move || {
             let mut values = Vec::new();
             for height in first..=last {
                 let decided = store.certified_block(BlockHeight::new(height)).map_err(store_error)?;
                 let Some((block, certificate)) = decided else { break };
+                // Positions in a certificate are those of the set that decided its height.
+                let validators = store.validators(block.height()).map_err(store_error)?;
                 let certificate = engine_certificate(&certificate, &validators);
                 values.push(RawDecidedValue::new(block.to_bytes().into(), certificate));
             }

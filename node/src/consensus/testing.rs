@@ -7,8 +7,10 @@ use sealpost_ledger::genesis::{
 };
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::key_bundle::KeyBundle;
+use sealpost_ledger::membership::{ValidatorsChange, validators_approval};
 use sealpost_ledger::signature::SigningKey;
 use sealpost_ledger::transaction::{Payload, TRANSACTION_VERSION, Transaction, VerifiedTransaction};
+use sealpost_ledger::validator::{Validator, ValidatorSet};
 
 pub(crate) fn key(seed: u8) -> SigningKey {
     SigningKey::from_bytes(&[seed; 32]).unwrap()
@@ -36,6 +38,50 @@ pub(crate) fn genesis(validators: &[SigningKey]) -> Genesis {
     .unwrap()
 }
 
+/// Validators of these seeds and powers.
+pub(crate) fn validator_set(validators: &[(u8, u64)]) -> ValidatorSet {
+    let validator = |(seed, power): &(u8, u64)| Validator { key: key(*seed).public_key(), power: *power };
+    ValidatorSet::new(validators.iter().map(validator).collect()).unwrap()
+}
+
+/// A transaction: a change from one set to another, approved by these seeds.
+pub(crate) fn validators_change(
+    genesis: &Genesis,
+    present: &ValidatorSet,
+    to: &ValidatorSet,
+    effective: u64,
+    by: &[u8],
+) -> VerifiedTransaction {
+    let effective = BlockHeight::new(effective);
+    let digest = validators_approval(&genesis.chain_id(), &present.hash(), effective, to.validators());
+    let approve = |seed: &u8| {
+        let position = present.find(&key(*seed).public_key()).map_or(u16::MAX, |(position, _)| position);
+        (position, key(*seed).sign(&digest, &[0; 32]).unwrap())
+    };
+    let mut approvals: Vec<_> = by.iter().map(approve).collect();
+    approvals.sort_by_key(|(position, _)| *position);
+    let change = ValidatorsChange { validators: to.validators().to_vec(), effective, approvals };
+    sign(genesis, &key(200), BlockHeight::new(500), Payload::Validators(change))
+}
+
+/// Signs a payload.
+pub(crate) fn sign(
+    genesis: &Genesis,
+    sender: &SigningKey,
+    expiry: BlockHeight,
+    payload: Payload,
+) -> VerifiedTransaction {
+    let transaction = Transaction {
+        version: TRANSACTION_VERSION,
+        chain: genesis.chain_id(),
+        sender: Address::new(sender.public_key()),
+        expiry,
+        payload,
+        nonce: 0,
+    };
+    transaction.sign(sender, &[7; 32]).unwrap().verify(None, genesis).unwrap()
+}
+
 /// A transaction: the `sequence`th key bundle of an identity.
 pub(crate) fn key_bundle(
     genesis: &Genesis,
@@ -46,13 +92,10 @@ pub(crate) fn key_bundle(
     let mut ecies = [2_u8; 33];
     ecies.split_at_mut(1).1.copy_from_slice(sender.public_key().as_bytes());
     let valid_until = BlockHeight::new(1_000_000);
-    let transaction = Transaction {
-        version: TRANSACTION_VERSION,
-        chain: genesis.chain_id(),
-        sender: Address::new(sender.public_key()),
+    sign(
+        genesis,
+        sender,
         expiry,
-        payload: Payload::KeyBundle(KeyBundle { sequence, ecies, ml_kem: None, valid_until }),
-        nonce: 0,
-    };
-    transaction.sign(sender, &[7; 32]).unwrap().verify(None, genesis).unwrap()
+        Payload::KeyBundle(KeyBundle { sequence, ecies, ml_kem: None, valid_until }),
+    )
 }

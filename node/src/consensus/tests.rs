@@ -1,7 +1,7 @@
 //! Networks that really run, with the engine, its log and its network on loopback.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
-use super::testing::{genesis, key, key_bundle};
+use super::testing::{genesis, key, key_bundle, validator_set, validators_change};
 use super::*;
 use crate::mempool::{Mempool, MempoolLimits};
 use sealpost_ledger::genesis::Genesis;
@@ -28,22 +28,19 @@ impl Node {
         let (publish, blocks) = mpsc::channel(1_000);
         let (count, pending) = watch::channel(0);
         let stop = CancellationToken::new();
-        let address = |port: &u16| format!("/ip4/127.0.0.1/tcp/{port}").parse().unwrap();
-        let (own, others): (Vec<u16>, Vec<u16>) =
-            ports.iter().enumerate().fold((vec![], vec![]), |(mut own, mut others), (n, port)| {
-                if n + 1 == usize::from(seed) {
-                    own.push(*port)
-                } else {
-                    others.push(*port)
-                }
-                (own, others)
-            });
+        let address = |seed: usize, port: u16| -> libp2p::Multiaddr {
+            let peer = identity(u8::try_from(seed).unwrap()).public().to_peer_id();
+            format!("/ip4/127.0.0.1/tcp/{port}/p2p/{peer}").parse().unwrap()
+        };
+        let own = ports.get(usize::from(seed) - 1).copied().unwrap_or(0);
+        let others =
+            ports.iter().enumerate().map(|(n, port)| (n + 1, *port)).filter(|(n, _)| *n != usize::from(seed));
         let config = Config {
             moniker: format!("node-{seed}"),
-            identity: libp2p::identity::Keypair::generate_ed25519(),
+            identity: identity(seed),
             validator: Arc::new(key(seed)),
-            listen: address(&own.first().copied().unwrap_or(0)),
-            peers: others.iter().map(address).collect(),
+            listen: format!("/ip4/127.0.0.1/tcp/{own}").parse().unwrap(),
+            peers: others.map(|(n, port)| address(n, port)).collect(),
             only_peers: ports.len() > 1,
             wal: home.join(format!("votes-{seed}.wal")),
         };
@@ -92,6 +89,11 @@ impl Node {
         self.stop.cancel();
         timeout(PATIENCE, self.handle.stopped()).await.unwrap().unwrap();
     }
+}
+
+/// A node's network identity: validators let in only those that they know by it.
+fn identity(seed: u8) -> libp2p::identity::Keypair {
+    libp2p::identity::Keypair::ed25519_from_bytes([seed; 32]).unwrap()
 }
 
 /// A key that has never voted begins its log.
@@ -173,6 +175,55 @@ async fn three_of_four_validators_agree_and_the_fourth_catches_up() {
     }
     let height = stores[0].tip().height();
     let mut late = Node::start(&stores[3], home.path(), 4, &ports).await.unwrap();
+    let caught_up = loop {
+        let block = late.next_block().await;
+        if block.block().height() == height {
+            break block.block().hash();
+        }
+    };
+    assert_eq!(caught_up, stores[0].block(height).unwrap().unwrap().hash());
+    for node in nodes.into_iter().chain([late]) {
+        node.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_validator_becomes_four_and_a_late_node_catches_up_through_the_change() {
+    let home = tempfile::tempdir().unwrap();
+    let genesis = genesis(&[key(1)]);
+    let bound: Vec<_> = (0..5).map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    let ports: Vec<u16> = bound.iter().map(|l| l.local_addr().unwrap().port()).collect();
+    drop(bound);
+    let stores: Vec<_> = (1..=5).map(|n| open(home.path(), &format!("store-{n}"), &genesis)).collect();
+    let mut nodes = Vec::new();
+    for (store, seed) in stores.iter().zip(1..=4) {
+        nodes.push(Node::start(store, home.path(), seed, &ports).await.unwrap());
+    }
+    let four = validator_set(&[(1, 1), (2, 1), (3, 1), (4, 1)]);
+    let change = validators_change(&genesis, &validator_set(&[(1, 1)]), &four, 4, &[1]);
+    nodes[0].submit.send(change.clone()).await.unwrap();
+    for node in &mut nodes {
+        node.block_with(&change).await;
+    }
+    // From height 4 on three of four are needed; each of these transactions is known to all of them.
+    for sequence in 1..=6 {
+        let transaction = bundle(&genesis, sequence);
+        for node in &nodes {
+            node.submit.send(transaction.clone()).await.unwrap();
+        }
+        for node in &mut nodes {
+            node.block_with(&transaction).await;
+        }
+    }
+    let height = stores[0].tip().height();
+    for height in (1..=height.get()).map(BlockHeight::new) {
+        let (header, certificate) = stores[0].header(height).unwrap().unwrap();
+        let after = height >= BlockHeight::new(4);
+        assert_eq!(header.validators_hash == four.hash(), after, "at height {height}");
+        assert_eq!(certificate.signatures.len() >= 3, after, "at height {height}");
+    }
+    // Whoever comes later gets blocks of both sets, each with the certificate of its own.
+    let mut late = Node::start(&stores[4], home.path(), 5, &ports).await.unwrap();
     let caught_up = loop {
         let block = late.next_block().await;
         if block.block().height() == height {

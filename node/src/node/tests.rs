@@ -1,21 +1,26 @@
 //! A whole node in one process, asked through its RPC.
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod validators;
 
 use super::{Config, Node};
 use crate::consensus;
 use crate::consensus::testing::{genesis, key, key_bundle};
 use crate::mempool::MempoolLimits;
+use crate::store::{Store, StoreOptions};
 use jsonrpsee::ws_client::{WsClient, WsClientBuilder};
+use sealpost_api::verify::verify_equivocation;
 use sealpost_api::{
-    ApiError, BlockId, Hex, MailboxQuery, MailboxSide, Order, PayloadView, SealpostRpcClient, Submitted,
-    TransactionStatus, WaitFor,
+    ApiError, BlockId, EquivocationView, Hex, MailboxQuery, MailboxSide, Order, PayloadView,
+    SealpostRpcClient, Submitted, TransactionStatus, WaitFor,
 };
 use sealpost_ledger::address::Address;
 use sealpost_ledger::block::Header;
-use sealpost_ledger::certificate::CommitCertificate;
+use sealpost_ledger::certificate::{CommitCertificate, VoteKind, vote_digest};
 use sealpost_ledger::codec::decode;
+use sealpost_ledger::equivocation::{Equivocation, SignedVote};
 use sealpost_ledger::genesis::Genesis;
-use sealpost_ledger::hash::StateRoot;
+use sealpost_ledger::hash::{BlockHash, StateRoot};
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::merkle::verify_inclusion;
 use sealpost_ledger::state::{StateKey, StateProof, StateRecord};
@@ -27,6 +32,7 @@ use tokio::task::JoinHandle;
 
 struct Running {
     client: WsClient,
+    url: String,
     metrics: std::net::SocketAddr,
     stop: oneshot::Sender<()>,
     task: JoinHandle<Result<(), super::NodeError>>,
@@ -61,12 +67,13 @@ impl Running {
         .await
         .unwrap();
         let client = WsClientBuilder::default().build(format!("ws://{}", node.rpc)).await.unwrap();
+        let url = format!("http://{}", node.rpc);
         let (stop, stopped) = oneshot::channel();
         let metrics = node.metrics.unwrap();
         let task = tokio::spawn(node.run_until(async {
             let _ = stopped.await;
         }));
-        Self { client, metrics, stop, task }
+        Self { client, url, metrics, stop, task }
     }
     async fn submit(&self, transaction: &VerifiedTransaction, wait: WaitFor) -> Result<Submitted, ApiError> {
         let bytes = Hex(transaction.signed().to_bytes());
@@ -230,6 +237,61 @@ async fn what_an_address_sent_is_listed_in_pages() {
     }
     assert_eq!(sequences, [3, 2, 1]);
     node.stop().await;
+}
+
+/// A validator's two prevotes in a round: for nothing, and for a block.
+fn equivocation(genesis: &Genesis, round: u32) -> Equivocation {
+    let (chain, height, kind) = (genesis.chain_id(), BlockHeight::FIRST, VoteKind::Prevote);
+    let votes = [None, Some(BlockHash::from_bytes([7; 32]))].map(|block| {
+        let digest = vote_digest(&chain, kind, height, round, block.as_ref());
+        SignedVote { block, signature: key(1).sign(&digest, &[0; 32]).unwrap() }
+    });
+    Equivocation::votes(key(1).public_key(), height, round, kind, votes)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn recorded_equivocations_are_told_in_pages_and_shown_as_proven() {
+    let (dir, genesis) = network();
+    let (store, _) = Store::open(&dir.path().join("data"), genesis.clone(), StoreOptions::default()).unwrap();
+    for round in 0..3 {
+        store.put_equivocation(&equivocation(&genesis, round)).unwrap();
+    }
+    drop(store);
+    let node = Running::start(dir.path(), &genesis).await;
+    let first = node.client.chain_equivocations(None, Some(2)).await.unwrap();
+    let rest = node.client.chain_equivocations(first.next, Some(2)).await.unwrap();
+    let none = node.client.chain_equivocations(rest.next, None).await.unwrap();
+    assert_eq!((first.more, rest.more, none.more), (true, false, false));
+    assert_eq!(none.entries, []);
+    let all: Vec<_> = first.entries.into_iter().chain(rest.entries).collect();
+    assert_eq!(
+        all.iter().map(|view| (view.number, view.round)).collect::<Vec<_>>(),
+        [(1, 0), (2, 1), (3, 2)]
+    );
+    for view in &all {
+        verify_equivocation(view, &genesis, genesis.validators()).unwrap();
+    }
+    // Decoded fields that are not those of the signed bytes are not believed.
+    let told = EquivocationView { round: 9, ..all[0].clone() };
+    verify_equivocation(&told, &genesis, genesis.validators()).unwrap_err();
+    let page = explored(&node, "/validators").await;
+    assert!(page.contains("validator-0") && page.contains("with power 1 together"), "{page}");
+    assert_eq!(page.matches("both signatures hold").count(), 3, "{page}");
+    node.stop().await;
+}
+
+/// A page of an explorer of that node.
+async fn explored(node: &Running, path: &str) -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let (listen, node) = ("127.0.0.1:0".parse().unwrap(), node.url.clone());
+    let explorer = sealpost_explorer::start(sealpost_explorer::Settings { listen, node }).await.unwrap();
+    let mut stream = tokio::net::TcpStream::connect(explorer.address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    explorer.stop().await;
+    answer
 }
 
 #[tokio::test(flavor = "multi_thread")]

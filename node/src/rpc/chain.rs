@@ -3,13 +3,14 @@
 use super::{Failure, Reader};
 use sealpost_api::{
     ApiError, BlockId, BlockPage, Category, CertificateView, DEFAULT_PAGE, HeaderView, MAX_HEADERS, MAX_PAGE,
-    NamedValidator, SealedHeader, Signer, TransactionSummary, Validators,
+    NamedValidator, Scheduled, SealedHeader, Signer, TransactionSummary, Validators, ValidatorsChanged,
 };
 use sealpost_ledger::block::Header;
 use sealpost_ledger::certificate::CommitCertificate;
 use sealpost_ledger::codec::encode;
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::transaction::SignedTransaction;
+use sealpost_ledger::validator::Validator;
 
 pub(super) fn seal(header: &Header, certificate: &CommitCertificate) -> SealedHeader {
     SealedHeader {
@@ -117,10 +118,9 @@ impl Reader {
         }
     }
     pub(super) fn certificate(&self, block: BlockId) -> Result<CertificateView, Failure> {
-        let (_, certificate) = self.raw_header(self.height(block)?)?;
-        // The set is the same at every height as long as no transaction can change it.
-        let tip = self.store.tip();
-        let set = tip.validators();
+        let height = self.height(block)?;
+        let (_, certificate) = self.raw_header(height)?;
+        let set = self.store.validators(height)?;
         let signed = |position: usize| {
             certificate.signatures.iter().any(|signature| usize::from(signature.validator) == position)
         };
@@ -151,12 +151,33 @@ impl Reader {
             Some(height) if height == tip.next_height() => height,
             Some(height) => self.height(BlockId::Height(height))?,
         };
-        let set = tip.validators();
-        let validators = set.validators().iter().map(|validator| NamedValidator {
+        let set = self.store.validators(height)?;
+        let scheduled = tip.scheduled().filter(|_| height == tip.next_height()).map(|scheduled| Scheduled {
+            effective: scheduled.effective,
+            hash: scheduled.validators.hash(),
+            validators: self.named(scheduled.validators.validators()),
+        });
+        Ok(Validators { height, hash: set.hash(), validators: self.named(set.validators()), scheduled })
+    }
+    pub(super) fn validator_changes(
+        &self,
+        after: BlockHeight,
+        limit: Option<u32>,
+    ) -> Result<Vec<ValidatorsChanged>, Failure> {
+        let limit = page_size(limit, MAX_PAGE)? as usize;
+        let changes = self.store.validator_changes(after, limit)?.into_iter().map(|(height, set)| {
+            let at = self.header(BlockId::Height(height))?;
+            Ok(ValidatorsChanged { at, validators: self.named(set.validators()) })
+        });
+        changes.collect()
+    }
+    /// Validators, with the names that the genesis gives them.
+    pub(super) fn named(&self, validators: &[Validator]) -> Vec<NamedValidator> {
+        let named = validators.iter().map(|validator| NamedValidator {
             name: self.genesis.validator_name(&validator.key).map(Into::into),
             public_key: validator.key,
             power: validator.power,
         });
-        Ok(Validators { height, hash: set.hash(), validators: validators.collect() })
+        named.collect()
     }
 }

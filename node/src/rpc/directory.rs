@@ -1,11 +1,15 @@
-//! The key directory.
+//! The key directory, designations and members.
 
 use super::chain::seal;
 use super::transaction::bundle_record_view;
 use super::{Failure, Reader};
 use crate::store::StoreError;
-use sealpost_api::{ApiError, BlockId, BundleAnswer, BundleHistory, Category, DEFAULT_PAGE};
+use sealpost_api::{
+    ApiError, BlockId, BundleAnswer, BundleHistory, Category, DEFAULT_PAGE, DesignationAnswer,
+    DesignationView, MemberAnswer, MemberView,
+};
 use sealpost_ledger::height::BlockHeight;
+use sealpost_ledger::membership::{MAX_CLASS_BYTES, is_class};
 use sealpost_ledger::state::{LedgerView, StateKey, StateProof, StateRecord};
 
 impl Reader {
@@ -40,6 +44,54 @@ impl Reader {
         };
         let record = record.map(|record| record.to_bytes().into());
         Ok(BundleAnswer { at: seal(&header, &certificate), record, proof: proof.to_bytes().into(), view })
+    }
+    pub(super) fn designation(
+        &self,
+        address: &str,
+        class: String,
+        at: Option<BlockHeight>,
+    ) -> Result<DesignationAnswer, Failure> {
+        let address = self.address(address)?;
+        if !is_class(&class) {
+            let shown: String = class.chars().take(MAX_CLASS_BYTES).collect();
+            let text =
+                format!("class: {shown:?}; 1 to {MAX_CLASS_BYTES} of a-z, 0-9, dot and hyphen are one");
+            return Err(ApiError::new(Category::Input, "input.class", text).into());
+        }
+        let at = self.proof_height(at)?;
+        let (record, proof) = self.prove(&StateKey::Designation(address, class), at)?;
+        let (header, certificate) = self.raw_header(at)?;
+        let view = match &record {
+            Some(StateRecord::Designation(record)) => Some(DesignationView {
+                to: self.text(&record.to),
+                transaction: record.transaction,
+                height: record.height,
+            }),
+            _ => None,
+        };
+        let record = record.map(|record| record.to_bytes().into());
+        Ok(DesignationAnswer {
+            at: seal(&header, &certificate),
+            record,
+            proof: proof.to_bytes().into(),
+            view,
+        })
+    }
+    pub(super) fn member(&self, address: &str, at: Option<BlockHeight>) -> Result<MemberAnswer, Failure> {
+        let address = self.address(address)?;
+        let at = self.proof_height(at)?;
+        let (record, proof) = self.prove(&StateKey::Member(address), at)?;
+        let (header, certificate) = self.raw_header(at)?;
+        let view = match &record {
+            Some(StateRecord::Member(record)) => Some(MemberView {
+                status: record.status.name().into(),
+                since: record.since,
+                last_expiry: record.last_expiry,
+            }),
+            _ => None,
+        };
+        let record = record.map(|record| record.to_bytes().into());
+        Ok(MemberAnswer { at: seal(&header, &certificate), record, proof: proof.to_bytes().into(), view })
     }
     fn record(&self, key: &StateKey) -> Result<Option<StateRecord>, Failure> {
         Ok(self.store.record(key).map_err(StoreError::from)?)

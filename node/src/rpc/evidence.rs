@@ -1,8 +1,10 @@
 //! Evidence files, put together from the store. Whoever receives one checks it without trusting this node.
 
 use super::{Failure, Reader};
-use sealpost_api::{ApiError, Category};
-use sealpost_ledger::evidence::{CertifiedHeader, Evidence, ProvenAbsence, ProvenBundle, ProvenTransaction};
+use sealpost_api::{ApiError, Category, MAX_PAGE};
+use sealpost_ledger::evidence::{
+    CertifiedHeader, Evidence, ProvenAbsence, ProvenBundle, ProvenTransaction, ProvenValidators,
+};
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::message::{Message, SlotRecipient};
@@ -33,6 +35,8 @@ impl Reader {
         let mut heights = BTreeSet::from([message.block]);
         heights.extend(receipts.iter().map(|receipt| receipt.block));
         heights.extend(absences.iter().map(|absence| absence.block));
+        let validator_changes = self.changes_before(heights.last().copied().unwrap_or_default())?;
+        heights.extend(validator_changes.iter().map(|change| change.block));
         let blocks = heights.into_iter().map(|height| {
             let (header, certificate) = self.raw_header(height)?;
             Ok(CertifiedHeader { header, certificate })
@@ -40,8 +44,7 @@ impl Reader {
         let evidence = Evidence {
             chain: self.genesis.chain_id(),
             blocks: blocks.collect::<Result<_, Failure>>()?,
-            // No transaction can change the validators yet.
-            validator_changes: Vec::new(),
+            validator_changes,
             message,
             receipts,
             keys,
@@ -50,6 +53,22 @@ impl Reader {
             disclosure: None,
         };
         Ok(evidence.to_json())
+    }
+    /// Every change of the validators that a block before this one announces: with them a stranger comes
+    /// from the genesis' validators to those of the last block.
+    fn changes_before(&self, last: BlockHeight) -> Result<Vec<ProvenValidators>, Failure> {
+        let (mut changes, mut after) = (Vec::new(), BlockHeight::GENESIS);
+        loop {
+            let page = self.store.validator_changes(after, MAX_PAGE as usize)?;
+            for (block, validators) in &page {
+                if *block >= last {
+                    return Ok(changes);
+                }
+                changes.push(ProvenValidators { block: *block, validators: validators.clone() });
+            }
+            let Some((block, _)) = page.last() else { return Ok(changes) };
+            after = *block;
+        }
     }
     fn proven(&self, id: &TransactionId) -> Result<ProvenTransaction, Failure> {
         let located = self.located(id)?;

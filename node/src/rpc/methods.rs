@@ -7,9 +7,10 @@ use jsonrpsee::core::{RpcResult, SubscriptionResult, async_trait};
 use jsonrpsee::server::PendingSubscriptionSink;
 use sealpost_api::{
     AbsenceProof, ApiError, BlockId, BlockPage, BundleAnswer, BundleHistory, Category, CertificateView,
-    ConsistencyProof, EquivocationPage, FinalTransaction, Hex, HistoryProof, InclusionProof, MailboxPage,
-    MailboxQuery, NodeStatus, NodeVersion, PROTOCOL_VERSION, PeerView, PostageQuote, ReceiptView,
-    SealedHeader, SealpostRpcServer, Submitted, TransactionStatus, Validators, WaitFor,
+    ConsistencyProof, DesignationAnswer, EquivocationPage, FinalTransaction, Hex, HistoryProof,
+    InclusionProof, MailboxPage, MailboxQuery, MemberAnswer, NodeStatus, NodeVersion, PROTOCOL_VERSION,
+    PeerView, PostageQuote, ReceiptView, SealedHeader, SealpostRpcServer, Submitted, TransactionStatus,
+    Validators, ValidatorsChanged, WaitFor,
 };
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
@@ -176,6 +177,13 @@ impl SealpostRpcServer for Methods {
     ) -> RpcResult<EquivocationPage> {
         self.read(move |reader| reader.equivocations(after, limit)).await
     }
+    async fn chain_validator_changes(
+        &self,
+        after: BlockHeight,
+        limit: Option<u32>,
+    ) -> RpcResult<Vec<ValidatorsChanged>> {
+        self.read(move |reader| reader.validator_changes(after, limit)).await
+    }
     async fn tx_submit(
         &self,
         transaction: Hex,
@@ -218,6 +226,21 @@ impl SealpostRpcServer for Methods {
     }
     async fn directory_history(&self, address: String, before: Option<u64>) -> RpcResult<BundleHistory> {
         self.read(move |reader| reader.bundles(&address, before)).await
+    }
+    async fn directory_designation(
+        &self,
+        address: String,
+        class: String,
+        at_height: Option<BlockHeight>,
+    ) -> RpcResult<DesignationAnswer> {
+        self.read(move |reader| reader.designation(&address, class, at_height)).await
+    }
+    async fn member_status(
+        &self,
+        address: String,
+        at_height: Option<BlockHeight>,
+    ) -> RpcResult<MemberAnswer> {
+        self.read(move |reader| reader.member(&address, at_height)).await
     }
     async fn mailbox_list(&self, query: MailboxQuery) -> RpcResult<MailboxPage> {
         self.read(move |reader| reader.mailbox(&query)).await

@@ -84,7 +84,20 @@ impl Reader {
             Payload::Message(message) => PayloadView::Message(self.message_view(&transaction.id(), message)?),
             Payload::Receipt(receipt) => PayloadView::Receipt(receipt_view(transaction.id(), receipt, None)),
             Payload::KeyBundle(bundle) => PayloadView::KeyBundle(bundle_view(bundle)),
-            other => PayloadView::Other { name: other.kind().into() },
+            Payload::Revoke(revoke) => PayloadView::Revoke { sequence: revoke.sequence, from: revoke.from },
+            Payload::Designate(designate) => {
+                PayloadView::Designate { class: designate.class.clone(), to: self.text(&designate.to) }
+            }
+            Payload::Validators(change) => PayloadView::Validators {
+                validators: self.named(&change.validators),
+                effective: change.effective,
+                approvals: count(change.approvals.len()),
+            },
+            Payload::Member(change) => PayloadView::Member {
+                address: self.text(&change.address),
+                status: change.status.name().into(),
+                approvals: count(change.approvals.len()),
+            },
         };
         Ok(TransactionView {
             id: transaction.id(),
@@ -169,6 +182,10 @@ impl Reader {
             height: tip.next_height(),
         }
     }
+}
+
+fn count(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
 }
 
 fn receipt_view(id: TransactionId, receipt: &Receipt, place: Option<Place>) -> ReceiptView {

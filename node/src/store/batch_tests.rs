@@ -8,10 +8,14 @@ use super::tests::{answers, grown, journal_file, open};
 use super::*;
 use proptest::prelude::*;
 use std::fs;
+use std::path::PathBuf;
 use tempfile::TempDir;
 
+/// A file, its length before the run, and its content after it.
+type JournalFile = (PathBuf, usize, Vec<u8>);
+
 /// A store of three blocks, and the journal's files after a run of five more.
-fn with_run() -> (TempDir, Chain, [(PathBuf, usize, Vec<u8>); 2]) {
+fn with_run() -> (TempDir, Chain, [JournalFile; 2]) {
     let (dir, chain) = grown(3);
     let names = ["headers", "bodies"].map(|name| journal_file(dir.path(), name));
     let before = names.each_ref().map(|path| fs::read(path).unwrap().len());
@@ -136,5 +140,43 @@ fn ranges_for_peers_are_bounded_and_join() {
     for (height, (bytes, certificate)) in (1..).map(BlockHeight::new).zip(&all) {
         let expected = store.certified_block(height).unwrap().unwrap();
         assert_eq!((Block::from_bytes(bytes).unwrap(), certificate.clone()), expected);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// A run over several files: the crash comes in any of them, after the bodies and before the blocks.
+    #[test]
+    fn a_run_over_several_files_torn_in_any_of_them_leaves_a_beginning_of_itself(
+        segment_bytes in 1_u64..1500, lost in 0_usize..9, at in any::<prop::sample::Index>(),
+    ) {
+        let (dir, chain) = (TempDir::new().unwrap(), Chain::new("one"));
+        let options = StoreOptions { archive: false, segment_bytes };
+        let open = || Store::open(dir.path(), chain.genesis.clone(), options).unwrap().0;
+        let headers = || {
+            let paths = (1..).map(|n| dir.path().join("journal").join(format!("headers-{n:06}.log")));
+            paths.take_while(|path| path.exists()).collect::<Vec<_>>()
+        };
+        let store = open();
+        chain.grow(&store, 3);
+        let (files, length) = (headers().len(), fs::metadata(headers().last().unwrap()).unwrap().len());
+        store.append_many(&chain.run(&store, 7)).unwrap();
+        drop(store);
+        // Files are made one after another: the last ones were not there yet, and one was being written.
+        let all = headers();
+        let last = all.len().saturating_sub(lost).max(files);
+        all[last..].iter().for_each(|path| fs::remove_file(path).unwrap());
+        let bytes = fs::read(&all[last - 1]).unwrap();
+        let least = if last == files { usize::try_from(length).unwrap() } else { 0 };
+        fs::write(&all[last - 1], &bytes[..least + at.index(bytes.len() - least + 1)]).unwrap();
+        let store = open();
+        let kept = store.tip().height().get();
+        prop_assert!((3..=10).contains(&kept));
+        prop_assert!(last == all.len() || kept < 10);
+        chain.grow(&store, 4);
+        answers(&store);
+        drop(store);
+        prop_assert_eq!(check(dir.path(), &chain.genesis, |_, _| {}).unwrap().blocks, kept + 4);
     }
 }

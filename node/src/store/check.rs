@@ -3,6 +3,7 @@
 //! changes nothing but what parity-db itself writes on opening.
 
 use super::directory::Directory;
+use super::equivocations::Equivocations;
 use super::index::{Cursor, Index, TransactionPlace};
 use super::journal::Journal;
 use super::recovery::run_again;
@@ -72,6 +73,7 @@ pub fn check(
     let directory = Directory::open(dir, genesis.chain_id())?;
     let journal = Journal::open(&directory.journal(), SEGMENT_BYTES, TornEnd::Keep)?;
     let index = Indexed::open(&directory.index(), genesis)?;
+    Equivocations::open(&directory.journal(), TornEnd::Keep)?;
     let end = journal.height();
     let mut report = CheckReport {
         blocks: 0,
@@ -137,6 +139,15 @@ impl Indexed {
         }
         if self.index.state_version(height).map_err(read)? != Some(committed.tip().state_version()) {
             return Err(self.damaged(format!("the state version at height {height}")));
+        }
+        let after = height.saturating_add(1);
+        let deciding = self.index.validators(after).map_err(read)?;
+        let found = deciding.as_ref().map_or(committed.tip().genesis_file().validators(), |(_, set)| set);
+        let announced = deciding.as_ref().is_some_and(|(effective, _)| *effective == after);
+        if *found != **committed.tip().validators()
+            || announced != committed.verified().new_validators().is_some()
+        {
+            return Err(self.damaged(format!("the validators after height {height}")));
         }
         if height == self.tip && self.record != committed.tip().to_record() {
             return Err(self.damaged(format!("the tip at height {height}")));

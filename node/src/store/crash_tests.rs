@@ -21,7 +21,11 @@ fn writer_that_is_killed() {
     let chain = Chain::new("one");
     let (store, _) = Store::open(Path::new(&dir), chain.genesis.clone(), Default::default()).unwrap();
     loop {
-        chain.grow(&store, 1);
+        // By turns one block, and a run with one sync.
+        match store.tip().height().get() % 2 {
+            0 => chain.grow(&store, 1),
+            _ => store.append_many(&chain.run(&store, 3)).unwrap(),
+        }
         println!("{ACKNOWLEDGED}{}", store.tip().height());
         std::io::stdout().flush().unwrap();
     }

@@ -28,6 +28,10 @@ impl Directory {
         check_format(path, chain)?;
         Ok(Self { path: path.into(), _lock: lock })
     }
+    /// Checks that a directory is of this format and network, without its lock.
+    pub(super) fn check(path: &Path, chain: ChainId) -> Result<(), StoreError> {
+        check_format(path, chain)
+    }
     /// Marks the directory as one of this format.
     pub(super) fn upgrade(&self, chain: ChainId) -> Result<(), StoreError> {
         let path = self.path.join("FORMAT");

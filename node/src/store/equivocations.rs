@@ -114,8 +114,10 @@ mod tests {
         let (dir, chain) = (tempfile::tempdir().unwrap(), Chain::new("one"));
         let store = open(dir.path(), &chain);
         store.put_equivocation(&equivocation(&chain, 0, 1)).unwrap();
+        drop(store);
         let path = dir.path().join("journal").join("equivocations-000001.log");
         let one = fs::read(&path).unwrap().len();
+        let store = open(dir.path(), &chain);
         store.put_equivocation(&equivocation(&chain, 1, 1)).unwrap();
         drop(store);
         let whole = fs::read(&path).unwrap();

@@ -20,6 +20,8 @@ pub(super) enum Kind {
     Proposal,
     /// Two conflicting statements of a validator.
     Equivocation,
+    /// An entry of the state, in a snapshot.
+    Entry,
 }
 
 impl Kind {
@@ -29,6 +31,7 @@ impl Kind {
             Kind::Bodies => 2,
             Kind::Proposal => 3,
             Kind::Equivocation => 4,
+            Kind::Entry => 5,
         }
     }
     const fn of(number: u8) -> Option<Self> {
@@ -37,6 +40,7 @@ impl Kind {
             2 => Some(Kind::Bodies),
             3 => Some(Kind::Proposal),
             4 => Some(Kind::Equivocation),
+            5 => Some(Kind::Entry),
             _ => None,
         }
     }

@@ -4,6 +4,7 @@
 //! the journal, never ahead, and is rolled forward from it. A queued commit is served from memory, so what
 //! was committed can be read at once.
 
+use super::StoreError;
 use super::journal::Written;
 use parity_db::{ColumnOptions, Db, Options};
 use sealpost_ledger::address::Address;
@@ -15,6 +16,7 @@ use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::merkle::Node;
 use sealpost_ledger::state::{StateKey, StateRecord, StateUpdate, ViewError};
 use sealpost_ledger::transaction::SignedTransaction;
+use sealpost_ledger::validator::{Validator, ValidatorSet};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -28,7 +30,9 @@ const RECEIVED: u8 = 6;
 const SENT: u8 = 7;
 const HISTORY: u8 = 8;
 const VERSIONS: u8 = 9;
-const COLUMNS: u8 = 10;
+/// Sets of validators after the genesis' own, by the first height that each decides.
+const VALIDATORS: u8 = 10;
+const COLUMNS: u8 = 11;
 
 const TIP: &[u8] = b"tip";
 
@@ -92,7 +96,7 @@ impl Index {
         let mut options = Options::with_columns(path, COLUMNS);
         options.stats = false;
         let ordered = ColumnOptions { btree_index: true, ..ColumnOptions::default() };
-        for column in [VALUES, RECEIVED, SENT] {
+        for column in [VALUES, RECEIVED, SENT, VALIDATORS] {
             if let Some(place) = options.columns.get_mut(usize::from(column)) {
                 *place = ordered.clone();
             }
@@ -120,6 +124,10 @@ impl Index {
         changes.push((VERSIONS, height.to_vec(), Some(tip.state_version().to_be_bytes().to_vec())));
         put_transactions(&mut changes, block, written);
         put_state(&mut changes, verified.update(), verified.changes());
+        if let Some(set) = verified.new_validators() {
+            let effective = block.height().saturating_add(1).get().to_be_bytes();
+            changes.push((VALIDATORS, effective.to_vec(), Some(encode(&set.validators()))));
+        }
         for subtree in verified.subtrees() {
             changes.push((HISTORY, subtree_key(subtree.level, subtree.index), Some(subtree.hash.to_vec())));
         }
@@ -134,6 +142,36 @@ impl Index {
     }
     pub(super) fn state_version(&self, height: BlockHeight) -> Result<Option<u64>, ViewError> {
         self.number(VERSIONS, &height.get().to_be_bytes())
+    }
+    /// The set that decides a height and the first height it does; `None` if that is the genesis' own.
+    pub(super) fn validators(
+        &self,
+        height: BlockHeight,
+    ) -> Result<Option<(BlockHeight, ValidatorSet)>, ViewError> {
+        let mut iterator = self.db.iter(VALIDATORS).map_err(ViewError::new)?;
+        iterator.seek(&height.get().to_be_bytes()).map_err(ViewError::new)?;
+        iterator.prev().map_err(ViewError::new)?.map(read_validators).transpose()
+    }
+    /// Damages the index, for a test of those who must notice.
+    #[cfg(test)]
+    pub(super) fn forget_validators(&self, effective: BlockHeight) -> Result<(), ViewError> {
+        let key = effective.get().to_be_bytes().to_vec();
+        self.db.commit(vec![(VALIDATORS, key, None::<Vec<u8>>)]).map_err(ViewError::new)
+    }
+    /// The sets that decide from a height on or later ones, the earliest first.
+    pub(super) fn validators_from(
+        &self,
+        first: BlockHeight,
+        limit: usize,
+    ) -> Result<Vec<(BlockHeight, ValidatorSet)>, ViewError> {
+        let mut iterator = self.db.iter(VALIDATORS).map_err(ViewError::new)?;
+        iterator.seek(&first.get().to_be_bytes()).map_err(ViewError::new)?;
+        let mut sets = Vec::new();
+        while sets.len() < limit {
+            let Some(entry) = iterator.next().map_err(ViewError::new)? else { break };
+            sets.push(read_validators(entry)?);
+        }
+        Ok(sets)
     }
     pub(super) fn node(&self, key: &[u8]) -> Result<Option<Vec<u8>>, ViewError> {
         self.get(NODES, key)
@@ -189,6 +227,26 @@ impl Index {
         Ok(entries)
     }
 
+    /// Shows the newest value of every entry of the state, ascending by the hash of its key.
+    pub(super) fn for_each_entry<E: From<StoreError>>(
+        &self,
+        mut visit: impl FnMut(&[u8; 32], &[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let failed = |error: parity_db::Error| E::from(ViewError::new(error).into());
+        let mut iterator = self.db.iter(VALUES).map_err(failed)?;
+        iterator.seek_to_first().map_err(failed)?;
+        let mut previous = None;
+        while let Some((key, value)) = iterator.next().map_err(failed)? {
+            let (hash, _) =
+                key.split_first_chunk::<32>().ok_or_else(|| E::from(wrong_length("value key").into()))?;
+            // Newer versions sort first.
+            if previous != Some(*hash) {
+                visit(hash, &value)?;
+                previous = Some(*hash);
+            }
+        }
+        Ok(())
+    }
     /// Whether the lists of its sender and its recipients name a transaction at its place.
     pub(super) fn is_listed(&self, transaction: &SignedTransaction, at: Cursor) -> Result<bool, ViewError> {
         for (column, key) in listings(transaction, at) {
@@ -255,6 +313,13 @@ fn cursor_of(place: &[u8]) -> Option<Cursor> {
     let (height, index) = place.split_first_chunk()?;
     let height = BlockHeight::new(u64::from_be_bytes(*height));
     Some(Cursor { height, index: u32::from_be_bytes(index.try_into().ok()?) })
+}
+
+fn read_validators((key, value): (Vec<u8>, Vec<u8>)) -> Result<(BlockHeight, ValidatorSet), ViewError> {
+    let effective = key.try_into().map_err(|_| wrong_length("height of validators"))?;
+    let validators: Vec<Validator> = decode("validators", &value, MAX_BYTES).map_err(ViewError::new)?;
+    let set = ValidatorSet::new(validators).map_err(ViewError::new)?;
+    Ok((BlockHeight::new(u64::from_be_bytes(effective)), set))
 }
 
 fn subtree_key(level: u8, index: u64) -> Vec<u8> {

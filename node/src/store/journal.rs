@@ -16,7 +16,7 @@ use sealpost_ledger::block::Block;
 use sealpost_ledger::certificate::CommitCertificate;
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::message::Body;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Where a block's records lie.
 #[derive(Debug, Clone, Copy)]
@@ -84,7 +84,7 @@ impl Journal {
         let segments = Vec::new();
         let mut journal = Self { blocks, bodies, places, segments, dropped, note };
         let tip = journal.height().get();
-        if journal.bodies.cut_bytes() > 0 {
+        if journal.bodies.cut_bytes() > 0 && torn != TornEnd::Salvage {
             let last = bodies_at.last().map_or(dropped.height.get(), |(height, _)| *height);
             journal.check_no_bodies_needed(last.saturating_add(1)..=tip)?;
         }
@@ -114,9 +114,22 @@ impl Journal {
     pub(super) const fn dropped(&self) -> BlockHeight {
         self.dropped.height
     }
-    /// The files of bodies.
-    pub(super) fn body_segments(&self) -> &[Segment] {
-        &self.segments
+    /// Where the records of blocks end at a height: segment, and byte in it.
+    pub(super) fn blocks_end(&self, height: BlockHeight) -> (u32, u64) {
+        self.place(height).map_or((0, 0), |place| place.block.end())
+    }
+    /// Where the records of bodies end at a height.
+    pub(super) fn bodies_end(&self, height: BlockHeight) -> (u32, u64) {
+        let count = usize::try_from(height.get()).unwrap_or(usize::MAX);
+        let last = self.places.iter().take(count).rev().find_map(|place| place.bodies);
+        last.map_or((self.dropped.segments, 0), Place::end)
+    }
+    /// The files there are, each with its number: of blocks, and of bodies.
+    pub(super) fn files(&self) -> Result<[Vec<(u32, PathBuf)>; 2], StoreError> {
+        let files = |stream: &Stream| -> Result<Vec<_>, StoreError> {
+            Ok(stream.numbers()?.into_iter().map(|number| (number, stream.path(number))).collect())
+        };
+        Ok([files(&self.blocks)?, files(&self.bodies)?])
     }
     /// Drops the segments whose bodies are all older than the last `retention` blocks. Looks at one number
     /// when there is nothing to do. Returns whether anything went.

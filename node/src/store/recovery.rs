@@ -123,7 +123,8 @@ fn is_of_the_system(error: &std::io::Error) -> bool {
         || error.raw_os_error().is_some_and(|number| OPEN_FILES.contains(&number))
 }
 
-fn create(path: &Path, genesis: &Arc<Genesis>) -> Result<(Index, Tip), StoreError> {
+/// An index with the state of the genesis, in place of whatever is there.
+pub(super) fn create(path: &Path, genesis: &Arc<Genesis>) -> Result<(Index, Tip), StoreError> {
     if path.exists() {
         let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
         removed.map_err(|e| StoreError::io("remove", path, e))?;
@@ -134,7 +135,8 @@ fn create(path: &Path, genesis: &Arc<Genesis>) -> Result<(Index, Tip), StoreErro
     Ok((index, tip))
 }
 
-fn replay(index: &Index, journal: &Journal, tip: &Tip) -> Result<Tip, StoreError> {
+/// Takes the journal's next block into the index.
+pub(super) fn replay(index: &Index, journal: &Journal, tip: &Tip) -> Result<Tip, StoreError> {
     let committed = run_again(journal, tip, &View { index, journal })?;
     index.commit(&committed, &Journal::written(committed.block(), committed.certificate()))?;
     Ok(committed.tip().clone())

@@ -31,6 +31,10 @@ pub(super) struct Place {
 }
 
 impl Place {
+    /// The segment, and the byte in it after the payload.
+    pub(super) fn end(self) -> (u32, u64) {
+        (self.segment, self.offset.saturating_add(self.length.into()))
+    }
     /// A part of the payload.
     pub(super) fn part(self, start: u32, length: u32) -> Self {
         Self { offset: self.offset.saturating_add(start.into()), length, ..self }
@@ -54,6 +58,14 @@ pub(super) enum TornEnd {
     Later,
     /// Leave the file as it is and only stop there.
     Keep,
+    /// As [`Keep`](Self::Keep), and stop at any damage: what stands before it is wanted.
+    Salvage,
+}
+
+impl TornEnd {
+    const fn writes(self) -> bool {
+        matches!(self, TornEnd::Cut | TornEnd::Later)
+    }
 }
 
 /// How a stream lies on disk.
@@ -108,18 +120,23 @@ impl Stream {
         let numbers = stream.numbers()?;
         for (expected, number) in (first..).zip(&numbers) {
             if *number != expected {
+                if torn == TornEnd::Salvage {
+                    break;
+                }
                 let place = Place { segment: expected, offset: 0, length: 0 };
                 return Err(stream.damaged(place, "the file is missing, a later one is there".into()));
             }
             let path = stream.path(*number);
-            let writable = torn != TornEnd::Keep;
-            let file = OpenOptions::new().read(true).append(writable).open(&path);
+            let file = OpenOptions::new().read(true).append(torn.writes()).open(&path);
             stream.segments.push_back(file.map_err(|e| StoreError::io("open", &path, e))?);
         }
-        for segment in numbers {
-            stream.walk(segment, torn, &mut visit)?;
+        for (segment, _) in (first..).zip(0..stream.segments.len()) {
+            match stream.walk(segment, torn, &mut visit) {
+                Err(StoreError::Damaged { .. }) if torn == TornEnd::Salvage => break,
+                walked => walked?,
+            }
         }
-        if stream.segments.is_empty() && torn != TornEnd::Keep {
+        if stream.segments.is_empty() && torn.writes() {
             stream.add_segment()?;
         }
         Ok(stream)
@@ -359,7 +376,7 @@ impl Stream {
         self.cut_bytes = left;
         match torn {
             TornEnd::Cut => self.set_length(place.offset),
-            TornEnd::Later | TornEnd::Keep => {
+            TornEnd::Later | TornEnd::Keep | TornEnd::Salvage => {
                 self.torn_at = Some(place.offset);
                 Ok(())
             }

@@ -11,11 +11,13 @@ use sealpost_ledger::genesis::Genesis;
 use sealpost_ledger::hash::{BlockHash, ContentCommit, KeyCommit};
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::key_bundle::KeyBundle;
+use sealpost_ledger::membership::{ValidatorsChange, validators_approval};
 use sealpost_ledger::message::{Body, Message, Mode, Slot, SlotRecipient, Suite};
 use sealpost_ledger::receipt::receipt_commit;
 use sealpost_ledger::signature::{PublicKey, SigningKey};
 use sealpost_ledger::state::LedgerView;
 use sealpost_ledger::transaction::{Payload, Transaction, VerifiedTransaction};
+use sealpost_ledger::validator::Validator;
 use std::sync::Arc;
 
 pub(super) const SENDER: u8 = 2;
@@ -90,6 +92,14 @@ impl Chain {
         ecies[1..].copy_from_slice(PublicKey::as_bytes(&key(SENDER).public_key()));
         let valid_until = BlockHeight::new(1_000_000);
         self.sign(Payload::KeyBundle(KeyBundle { sequence, ecies, ml_kem: None, valid_until }), None)
+    }
+    /// A change of the one validator's power, approved by itself.
+    pub(super) fn power(&self, store: &Store, power: u64, effective: BlockHeight) -> VerifiedTransaction {
+        let validators = vec![Validator { key: self.validator.public_key(), power }];
+        let present = store.tip().validators().hash();
+        let digest = validators_approval(&self.genesis.chain_id(), &present, effective, &validators);
+        let approvals = vec![(0, self.validator.sign(&digest, &[0; 32]).unwrap())];
+        self.sign(Payload::Validators(ValidatorsChange { validators, effective, approvals }), None)
     }
     /// The next block after a store's tip, made final.
     pub(super) fn next(&self, store: &Store, transactions: Vec<VerifiedTransaction>) -> CommittedBlock {

@@ -5,6 +5,7 @@
 use super::testing::{Chain, RECIPIENT, SENDER, address};
 use super::*;
 use std::fs;
+use std::path::PathBuf;
 use tempfile::TempDir;
 
 pub(super) fn open(dir: &Path, chain: &Chain) -> (Store, Recovery) {

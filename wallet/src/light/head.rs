@@ -1,8 +1,9 @@
-//! The head that was verified last, kept on disk. A node that later shows a history without it is lying,
+//! The head that was verified last, kept on disk together with the changes of the validators up to it. A node that later shows a history without it is lying,
 //! or was, and the two signed headers prove it.
 
 use super::{Light, LightError};
-use sealpost_api::{BlockId, SealpostRpcClient, verify};
+use sealpost_api::verify::{self, KnownSet};
+use sealpost_api::{BlockId, SealpostRpcClient};
 use sealpost_ledger::block::Header;
 use sealpost_ledger::hash::BlockHash;
 use sealpost_ledger::height::BlockHeight;
@@ -16,19 +17,30 @@ use std::sync::{Mutex, PoisonError};
 pub struct HeadFile {
     path: Option<PathBuf>,
     known: Mutex<Option<Head>>,
+    /// The changes of the validators that were in the file.
+    sets: Vec<KnownSet>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Head {
     height: BlockHeight,
     block: BlockHash,
 }
 
+/// The file: the head, and who decided which height up to it.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Kept {
+    height: BlockHeight,
+    block: BlockHash,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    validators: Vec<KnownSet>,
+}
+
 impl HeadFile {
     /// Reads the head kept in a file; one that does not exist yet knows nothing.
     pub fn load(path: PathBuf) -> Result<Self, LightError> {
-        let known = match std::fs::read(&path) {
+        let kept: Option<Kept> = match std::fs::read(&path) {
             Ok(bytes) => Some(serde_json::from_slice(&bytes).map_err(|error| {
                 LightError::Head(format!(
                     "{}: {error}; delete it to begin anew from the genesis",
@@ -38,11 +50,16 @@ impl HeadFile {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
             Err(error) => return Err(LightError::Head(format!("{}: {error}", path.display()))),
         };
-        Ok(Self { path: Some(path), known: Mutex::new(known) })
+        let known = kept.as_ref().map(|Kept { height, block, .. }| Head { height: *height, block: *block });
+        let sets = kept.map(|kept| kept.validators).unwrap_or_default();
+        Ok(Self { path: Some(path), known: Mutex::new(known), sets })
     }
     /// Remembers only as long as the program runs.
     pub fn in_memory() -> Self {
         Self::default()
+    }
+    pub(super) fn known_sets(&self) -> &[KnownSet] {
+        &self.sets
     }
     pub(super) fn height(&self) -> BlockHeight {
         self.get().map_or(BlockHeight::GENESIS, |head| head.height)
@@ -50,9 +67,10 @@ impl HeadFile {
     fn get(&self) -> Option<Head> {
         *self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
-    fn set(&self, head: Head) -> Result<(), LightError> {
+    fn set(&self, head: Head, validators: Vec<KnownSet>) -> Result<(), LightError> {
         if let Some(path) = &self.path {
-            let json = serde_json::to_vec(&head).map_err(|error| LightError::Head(error.to_string()))?;
+            let kept = Kept { height: head.height, block: head.block, validators };
+            let json = serde_json::to_vec(&kept).map_err(|error| LightError::Head(error.to_string()))?;
             write_atomically(path, &json).map_err(|error| LightError::Head(error.message))?;
         }
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(head);
@@ -79,9 +97,9 @@ impl Light {
             Some(known) if known.height > head.height => return Err(self.behind(known)),
             Some(known) => {
                 self.check_history(&known, &header).await?;
-                self.head.set(head)?;
+                self.head.set(head, self.validators().known())?;
             }
-            None => self.head.set(head)?,
+            None => self.head.set(head, self.validators().known())?,
         }
         Ok(Some(header))
     }

@@ -19,3 +19,13 @@ fn a_head_file_that_is_none_is_named() {
     assert!(HeadFile::load(path).unwrap_err().to_string().contains("head.json"));
     assert!(HeadFile::load(dir.path().join("absent.json")).is_ok());
 }
+
+#[test]
+fn a_head_file_from_before_validators_changed_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("head.json");
+    std::fs::write(&path, format!("{{\"height\":3,\"block\":\"{}\"}}", "ab".repeat(32))).unwrap();
+    let head = HeadFile::load(path).unwrap();
+    assert_eq!(head.height(), BlockHeight::new(3));
+    assert!(head.known_sets().is_empty());
+}

@@ -1,4 +1,4 @@
-//! Sending: publish keys, seal and sign a message, answer one. Everything signed is in the outbox before
+//! Sending: publish and withdraw keys, designate, seal and sign a message, answer one. Everything signed is in the outbox before
 //! it leaves.
 
 use super::{Wallet, WalletError, now_ms};
@@ -10,6 +10,8 @@ use sealpost_api::{TransactionStatus, WaitFor};
 use sealpost_ledger::address::Address;
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
+use sealpost_ledger::key_bundle::Revoke;
+use sealpost_ledger::membership::Designate;
 use sealpost_ledger::message::{Body, Suite};
 use sealpost_ledger::receipt::{Answer, Receipt};
 use sealpost_ledger::transaction::{Payload, SignedTransaction, TRANSACTION_VERSION, Transaction};
@@ -21,6 +23,9 @@ pub type PostageProgress<'a> = &'a (dyn Fn(u64, u64) -> bool + Sync);
 const EXPIRY_BLOCKS: u64 = 10_000;
 /// Blocks for which a key bundle is to be used.
 const BUNDLE_BLOCKS: u64 = 1_000_000;
+
+/// A withdrawal must stand in a block before it begins: room for a few blocks that others fill first.
+const REVOKE_MARGIN_BLOCKS: u64 = 3;
 
 /// What is to be sent.
 #[derive(Debug, Clone)]
@@ -147,6 +152,39 @@ impl Wallet {
         progress: PostageProgress<'_>,
     ) -> Result<Sent, WalletError> {
         let payload = Payload::Receipt(Receipt { message, slot, answer });
+        self.send_plain(light, payload, progress).await
+    }
+    /// Withdraws an own key bundle from a height on; soon, if none is given. Returns that height.
+    pub async fn revoke_keys(
+        &self,
+        light: &Light,
+        sequence: u64,
+        from: Option<BlockHeight>,
+        progress: PostageProgress<'_>,
+    ) -> Result<(BlockHeight, Sent), WalletError> {
+        let soon = light.next_height().await?.saturating_add(REVOKE_MARGIN_BLOCKS);
+        let from = from.unwrap_or(soon);
+        let payload = Payload::Revoke(Revoke { sequence, from });
+        Ok((from, self.send_plain(light, payload, progress).await?))
+    }
+    /// Says where notices of a class reach this wallet's identity. Final when this returns.
+    pub async fn designate(
+        &self,
+        light: &Light,
+        class: &str,
+        to: Address,
+        progress: PostageProgress<'_>,
+    ) -> Result<Sent, WalletError> {
+        let payload = Payload::Designate(Designate { class: class.to_owned(), to });
+        self.send_plain(light, payload, progress).await
+    }
+    /// Sends something without a body, and waits until it is final.
+    async fn send_plain(
+        &self,
+        light: &Light,
+        payload: Payload,
+        progress: PostageProgress<'_>,
+    ) -> Result<Sent, WalletError> {
         let prepared = self.prepare(light, payload, None, self.expiry(light).await?, progress).await?;
         self.send_prepared(light, &prepared, Vec::new(), None, WaitFor::Final).await
     }
@@ -188,9 +226,12 @@ impl Wallet {
         let record = light.bundle(address).await?;
         let record = record.ok_or_else(|| WalletError::NoKeys { address: self.text(address) })?;
         let next = light.next_height().await?;
-        let revoked = record.revoked_from.is_some_and(|from| next >= from);
-        if revoked || record.bundle.valid_until < next {
-            let valid_until = record.revoked_from.unwrap_or(record.bundle.valid_until).get();
+        if let Some(from) = record.revoked_from.filter(|from| *from <= next) {
+            let (sequence, from) = (record.bundle.sequence, from.get());
+            return Err(WalletError::KeysRevoked { address: self.text(address), sequence, from });
+        }
+        if record.bundle.valid_until < next {
+            let valid_until = record.bundle.valid_until.get();
             return Err(WalletError::KeysExpired { address: self.text(address), valid_until });
         }
         Ok(Recipient { address: *address, bundle: record.bundle })

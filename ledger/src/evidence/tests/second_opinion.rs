@@ -28,6 +28,12 @@ fn a_second_implementation_agrees() {
     };
     add("story", evidence());
     add("change", with_change());
+    add("two changes", twice_changed());
+    add("a change untold", {
+        let mut untold = twice_changed();
+        untold.validator_changes.remove(0);
+        untold
+    });
     add("other message", {
         let block = STORY.0.block(STORY.1.receipts[0].block).block();
         let mut evidence = evidence();

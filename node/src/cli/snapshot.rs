@@ -1,0 +1,220 @@
+//! `snapshot`: a ledger as a directory that another machine can start from.
+
+use super::home;
+use crate::home::Home;
+use crate::store::StoreOptions;
+use crate::store::snapshot::{self, Checkpoint, SnapshotError, SnapshotReport};
+use clap::{Args, Subcommand};
+use sealpost_ledger::genesis::Genesis;
+use sealpost_ledger::height::BlockHeight;
+use sealpost_terminal::{Failure, Terminal, bytes, grouped, style};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Blocks between two lines of progress.
+const STEP: u64 = 10_000;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum SnapshotCommand {
+    /// Make a snapshot of this home's ledger; the node may be running
+    Create(CreateArgs),
+    /// Check a snapshot against the genesis
+    Verify(VerifyArgs),
+    /// Start an empty home from a snapshot: checked first, and every block run again
+    Restore(VerifyArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CreateArgs {
+    /// Folder to make; it must not exist, or be empty
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct VerifyArgs {
+    /// Folder of the snapshot
+    #[arg(value_name = "DIR")]
+    dir: PathBuf,
+    /// Genesis of the network; without it, that of the home
+    #[arg(long, value_name = "FILE")]
+    genesis: Option<PathBuf>,
+    /// A block that you know: a snapshot with another one at that height is refused
+    #[arg(long, value_name = "HEIGHT:HASH")]
+    checkpoint: Option<Checkpoint>,
+}
+
+#[derive(serde::Serialize)]
+struct Said {
+    snapshot: String,
+    chain: String,
+    height: BlockHeight,
+    block: String,
+    oldest_body_height: BlockHeight,
+    bytes: u64,
+}
+
+#[derive(serde::Serialize)]
+struct Checked {
+    #[serde(flatten)]
+    said: Said,
+    transactions: u64,
+    bodies: u64,
+    state_entries: u64,
+}
+
+pub(super) fn snapshot(command: &SnapshotCommand, terminal: &Terminal) -> Result<(), Failure> {
+    match command {
+        SnapshotCommand::Create(args) => create(args, terminal),
+        SnapshotCommand::Verify(args) => verify(args, terminal),
+        SnapshotCommand::Restore(args) => restore(args, terminal),
+    }
+}
+
+fn create(args: &CreateArgs, terminal: &Terminal) -> Result<(), Failure> {
+    let home = home(terminal)?;
+    let genesis = home.genesis()?;
+    let manifest = snapshot::create(&home.data(), &genesis, &args.out, progress(terminal, "copied"))?;
+    let said = said(&args.out, &manifest);
+    terminal.say(style::held(format_args!(
+        "{} holds the ledger up to block {}, {}",
+        said.snapshot,
+        grouped(said.height.get()),
+        bytes(said.bytes)
+    )));
+    terminal.say(format_args!("block      {}", said.block));
+    terminal.say("no key and no log of votes is in it; whoever restores it checks it against the genesis");
+    terminal.emit("sealpost/snapshot-create/1", &said);
+    Ok(())
+}
+
+fn verify(args: &VerifyArgs, terminal: &Terminal) -> Result<(), Failure> {
+    let genesis = match &args.genesis {
+        Some(path) => read_genesis(path)?,
+        None => home(terminal)?.genesis()?,
+    };
+    let report = snapshot::verify(&args.dir, &genesis, args.checkpoint, progress(terminal, "checked"))?;
+    let checked = checked(&args.dir, &report);
+    tell(&checked, args.checkpoint, terminal);
+    terminal.emit("sealpost/snapshot-verify/1", &checked);
+    Ok(())
+}
+
+fn restore(args: &VerifyArgs, terminal: &Terminal) -> Result<(), Failure> {
+    let home = home(terminal)?;
+    let genesis = home_for(&home, args.genesis.as_deref())?;
+    let segment_bytes = StoreOptions::default().segment_bytes;
+    let report = snapshot::restore(
+        &args.dir,
+        &home.data(),
+        &genesis,
+        args.checkpoint,
+        segment_bytes,
+        progress(terminal, "checked"),
+    )?;
+    if !home.exists() {
+        home.create(&genesis, None)?;
+    }
+    let checked = checked(&args.dir, &report);
+    tell(&checked, args.checkpoint, terminal);
+    terminal.say(format_args!("restored   {}", home.data().display()));
+    if home.validator()?.is_some() {
+        terminal.warn(
+            "a snapshot holds no log of votes: this validator may have voted beyond its last block. Start it \
+             without its key until it has caught up with the network",
+        );
+    }
+    terminal.say("next       sealpost-node run");
+    terminal.emit("sealpost/snapshot-restore/1", &checked);
+    Ok(())
+}
+
+/// The genesis to restore under. A home that has one keeps it, and none other is taken for it.
+fn home_for(home: &Home, given: Option<&Path>) -> Result<Arc<Genesis>, Failure> {
+    let given = given.map(read_genesis).transpose()?;
+    match given {
+        Some(given) if home.exists() => {
+            let own = home.genesis()?;
+            if own.chain_id() != given.chain_id() {
+                let what = format!("{}: this home is of another network", home.root().display());
+                return Err(Failure::usage(what).help("name another folder with --home"));
+            }
+            Ok(own)
+        }
+        Some(given) => Ok(given),
+        None => Ok(home.genesis()?),
+    }
+}
+
+fn read_genesis(path: &Path) -> Result<Arc<Genesis>, Failure> {
+    let text = std::fs::read(path)
+        .map_err(|error| Failure::usage(format_args!("genesis: {}: {error}", path.display())))?;
+    Genesis::parse(&text).map(Arc::new).map_err(Failure::usage)
+}
+
+fn said(dir: &Path, manifest: &snapshot::Manifest) -> Said {
+    Said {
+        snapshot: dir.display().to_string(),
+        chain: manifest.chain.to_string(),
+        height: manifest.height,
+        block: manifest.block.to_string(),
+        oldest_body_height: manifest.oldest_body_height,
+        bytes: manifest.files.iter().fold(0, |sum, file| sum.saturating_add(file.bytes)),
+    }
+}
+
+fn checked(dir: &Path, report: &SnapshotReport) -> Checked {
+    Checked {
+        said: said(dir, &report.manifest),
+        transactions: report.transactions,
+        bodies: report.bodies,
+        state_entries: report.state_entries,
+    }
+}
+
+fn tell(checked: &Checked, checkpoint: Option<Checkpoint>, terminal: &Terminal) {
+    terminal.say(style::held(format_args!(
+        "{} blocks, {} transactions, {} bodies, {} entries of the state: links, roots and certificates hold",
+        grouped(checked.said.height.get()),
+        grouped(checked.transactions),
+        grouped(checked.bodies),
+        grouped(checked.state_entries)
+    )));
+    terminal.say(format_args!("block      {}", checked.said.block));
+    if checked.said.oldest_body_height > BlockHeight::FIRST {
+        let oldest = grouped(checked.said.oldest_body_height.get());
+        terminal.say(format_args!("bodies are there from block {oldest} on"));
+    }
+    if let Some(point) = checkpoint {
+        terminal.say(style::held(format_args!("block {} is the one you know", point.height)));
+    }
+}
+
+fn progress(terminal: &Terminal, what: &'static str) -> impl FnMut(BlockHeight, BlockHeight) {
+    move |height, last| {
+        if height.get() % STEP == 0 {
+            terminal.note(format_args!("{what} {} of {}", grouped(height.get()), grouped(last.get())));
+        }
+    }
+}
+
+impl From<SnapshotError> for Failure {
+    fn from(error: SnapshotError) -> Self {
+        match error {
+            SnapshotError::Store(error) => error.into(),
+            SnapshotError::Check(error) => error.into(),
+            error @ SnapshotError::Io { .. } => Failure::unavailable("store.io", error),
+            error @ SnapshotError::NoSnapshot { .. } => Failure::no("snapshot.malformed", error),
+            error @ SnapshotError::OtherChain { .. } => Failure::no("snapshot.other_chain", error),
+            error @ SnapshotError::Damaged { .. } => {
+                Failure::no("snapshot.damaged", error).help("copy or make it again; nothing was changed here")
+            }
+            error @ SnapshotError::Checkpoint { .. } => Failure::no("snapshot.checkpoint", error)
+                .help("one of the two is of another history: ask where each came from"),
+            error @ SnapshotError::Empty => Failure::no("snapshot.empty", error),
+            error @ SnapshotError::Taken { .. } => {
+                Failure::usage(error).help("name a folder that is new or empty, or move this one away")
+            }
+        }
+    }
+}

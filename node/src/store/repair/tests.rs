@@ -1,0 +1,103 @@
+//! Damaged journals, repaired: what stays holds, what goes is kept aside, and the node can go on.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use super::super::testing::Chain;
+use super::super::{Store, StoreOptions, check};
+use super::*;
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+fn open(dir: &Path, chain: &Chain) -> Result<Store, StoreError> {
+    let options = StoreOptions { archive: false, segment_bytes: 300 };
+    Store::open(dir, chain.genesis.clone(), options).map(|(store, _)| store)
+}
+
+fn files(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let paths = fs::read_dir(dir.join("journal")).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> = paths.map(|path| (path.clone(), fs::read(path).unwrap())).collect();
+    files.sort();
+    files
+}
+
+/// A chain in several files of blocks and of bodies, and the same blocks to fetch again.
+fn grown(retention: u64) -> (TempDir, TempDir, Chain) {
+    let (dir, peer, chain) =
+        (TempDir::new().unwrap(), TempDir::new().unwrap(), Chain::keeping("one", retention));
+    let store = open(dir.path(), &chain).unwrap();
+    chain.grow(&store, 17);
+    drop(store);
+    chain.grow(&open(peer.path(), &Chain::keeping("one", retention)).unwrap(), 17);
+    (dir, peer, chain)
+}
+
+#[test]
+fn a_sound_journal_has_nothing_to_cut() {
+    let (dir, _, chain) = grown(0);
+    let before = files(dir.path());
+    let (plan, copies) = repair(dir.path(), &chain.genesis).unwrap();
+    assert_eq!((plan.keep, plan.cuts.len(), copies.exists()), (BlockHeight::new(17), 0, false));
+    assert_eq!(files(dir.path()), before);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn whatever_byte_is_damaged_the_journal_is_sound_after_a_repair_and_nothing_is_lost(
+        which in any::<prop::sample::Index>(), at in any::<prop::sample::Index>(), pruned: bool,
+    ) {
+        let (dir, peer, chain) = grown(if pruned { 6 } else { 0 });
+        let before: Vec<_> = files(dir.path())
+            .into_iter()
+            .filter(|(path, bytes)| {
+                let name = path.file_name().unwrap().to_str().unwrap();
+                !bytes.is_empty() && (name.starts_with("headers-") || name.starts_with("bodies-0"))
+            })
+            .collect();
+        let (path, bytes) = which.get(&before);
+        let mut changed = bytes.clone();
+        changed[at.index(bytes.len())] ^= 4;
+        fs::write(path, &changed).unwrap();
+        let plan = plan_repair(dir.path(), &chain.genesis).unwrap();
+        prop_assert!(!plan.cuts.is_empty());
+        prop_assert_eq!(&fs::read(path).unwrap(), &changed, "planning changes nothing");
+        let (done, copies) = repair(dir.path(), &chain.genesis).unwrap();
+        prop_assert_eq!(&done, &plan);
+        prop_assert!(plan.keep.get() < 17);
+        // What was cut is kept, byte by byte.
+        for cut in &plan.cuts {
+            let name = format!("{}.from-{}", cut.path.file_name().unwrap().to_str().unwrap(), cut.from);
+            let original = match &cut.path == path {
+                true => &changed,
+                false => &before.iter().find(|(other, _)| *other == cut.path).unwrap().1,
+            };
+            let cut_off = &original[usize::try_from(cut.from).unwrap()..];
+            prop_assert_eq!(fs::read(copies.join(name)).unwrap(), cut_off);
+        }
+        fs::remove_dir_all(dir.path().join("index")).unwrap();
+        let report = check(dir.path(), &chain.genesis, |_, _| {}).unwrap();
+        prop_assert_eq!((report.blocks, report.torn_bytes), (plan.keep.get(), 0));
+        // The rest comes from a peer, as far as it has the bodies.
+        let store = open(dir.path(), &chain).unwrap();
+        let peer = open(peer.path(), &chain).unwrap();
+        if peer.oldest_body_height() <= plan.keep.saturating_add(1) {
+            let run = chain.run(&store, 17 - plan.keep.get());
+            store.append_many(&run).unwrap();
+            prop_assert_eq!(store.tip().to_record(), peer.tip().to_record());
+        }
+    }
+}
+
+#[test]
+fn a_missing_file_in_the_middle_is_repaired_too() {
+    let (dir, _, chain) = grown(0);
+    fs::remove_file(dir.path().join("journal").join("headers-000002.log")).unwrap();
+    assert!(matches!(open(dir.path(), &chain), Err(StoreError::Damaged { .. })));
+    let (plan, copies) = repair(dir.path(), &chain.genesis).unwrap();
+    assert!(plan.keep.get() > 0 && plan.bytes() > 0);
+    assert!(copies.join("headers-000003.log.from-0").exists());
+    let store = open(dir.path(), &chain).unwrap();
+    assert_eq!(store.tip().height(), plan.keep);
+    chain.grow(&store, 3);
+}

@@ -1,0 +1,64 @@
+//! Looking at a data directory without being the node that it belongs to: of a stopped node under its lock,
+//! of a running one as it is on disk at this moment.
+
+use super::check::CheckError;
+use super::directory::Directory;
+use super::journal::Journal;
+use super::stream::TornEnd;
+use super::{SEGMENT_BYTES, StoreError};
+use sealpost_ledger::genesis::Genesis;
+use sealpost_ledger::height::BlockHeight;
+use std::path::Path;
+
+/// A running node may write or drop a file between two looks: so often it is looked at again.
+const ATTEMPTS: usize = 10;
+/// So many blocks at the end may have come between looking at bodies and at blocks.
+const MOVING_BLOCKS: u64 = 4096;
+
+/// The journal of a data directory, read only.
+pub(super) struct Shared {
+    pub(super) journal: Journal,
+    /// Whether a node runs on it.
+    pub(super) running: bool,
+    _directory: Option<Directory>,
+}
+
+impl Shared {
+    pub(super) fn open(dir: &Path, genesis: &Genesis) -> Result<Self, CheckError> {
+        // Looking must not make a new directory.
+        if !dir.join("FORMAT").exists() {
+            return Err(CheckError::NoData { path: dir.into() });
+        }
+        let directory = match Directory::open(dir, genesis.chain_id()) {
+            Ok(directory) => Some(directory),
+            Err(StoreError::Locked { .. }) => None,
+            Err(error) => return Err(error.into()),
+        };
+        let running = directory.is_none();
+        if running {
+            Directory::check(dir, genesis.chain_id())?;
+        }
+        let look = || Journal::open(&dir.join("journal"), SEGMENT_BYTES, TornEnd::Keep);
+        let mut journal = look();
+        for _ in 1..ATTEMPTS {
+            if !running || journal.is_ok() {
+                break;
+            }
+            journal = look();
+        }
+        Ok(Self { journal: journal?, running, _directory: directory })
+    }
+    /// The last height whose block is there with its bodies. On a running node some blocks may have come
+    /// after the bodies were looked at.
+    pub(super) fn whole_height(&self) -> Result<BlockHeight, StoreError> {
+        let mut height = self.journal.height();
+        let moving = if self.running { MOVING_BLOCKS } else { 0 };
+        for _ in 0..moving {
+            if height <= self.journal.dropped() || self.journal.block(height).is_ok() {
+                break;
+            }
+            height = height.previous().unwrap_or(BlockHeight::GENESIS);
+        }
+        Ok(height)
+    }
+}

@@ -1,0 +1,102 @@
+//! Making a snapshot: of a stopped node's data, or of a running one's up to the last block that is whole
+//! on disk. The data itself is only read.
+
+use super::file::Writer;
+use super::{BODIES, HEADERS, MANIFEST, Manifest, SNAPSHOT_FORMAT, STATE, SnapshotError};
+use crate::store::frame::Kind;
+use crate::store::record::{encode_block, encode_bodies};
+use crate::store::recovery::{create as new_index, replay};
+use crate::store::shared::Shared;
+use sealpost_ledger::block::Block;
+use sealpost_ledger::genesis::Genesis;
+use sealpost_ledger::height::BlockHeight;
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Makes a snapshot of a data directory in a new or empty folder. Every block is run again on the way, so
+/// that damaged data never becomes a snapshot. `progress` is told each height, and the last.
+pub fn create(
+    data: &Path,
+    genesis: &Arc<Genesis>,
+    out: &Path,
+    mut progress: impl FnMut(BlockHeight, BlockHeight),
+) -> Result<Manifest, SnapshotError> {
+    let shared = Shared::open(data, genesis)?;
+    let end = shared.whole_height()?;
+    if end == BlockHeight::GENESIS {
+        return Err(SnapshotError::Empty);
+    }
+    claim(out)?;
+    let work = out.join("index.tmp");
+    let made = write(&shared, genesis, end, out, &work, &mut progress);
+    // Only what was made here, whether it went well or not.
+    if work.exists() {
+        fs::remove_dir_all(&work).map_err(|e| SnapshotError::io("remove", &work, e))?;
+    }
+    let manifest = made?;
+    write_manifest(out, &manifest)?;
+    Ok(manifest)
+}
+
+/// Makes the folder, or takes an empty one.
+fn claim(out: &Path) -> Result<(), SnapshotError> {
+    fs::create_dir_all(out).map_err(|e| SnapshotError::io("create", out, e))?;
+    let mut entries = fs::read_dir(out).map_err(|e| SnapshotError::io("read", out, e))?;
+    match entries.next() {
+        None => Ok(()),
+        Some(_) => Err(SnapshotError::Taken { path: out.into() }),
+    }
+}
+
+fn write(
+    shared: &Shared,
+    genesis: &Arc<Genesis>,
+    end: BlockHeight,
+    out: &Path,
+    work: &Path,
+    progress: &mut impl FnMut(BlockHeight, BlockHeight),
+) -> Result<Manifest, SnapshotError> {
+    let journal = &shared.journal;
+    let (mut headers, mut bodies) = (Writer::create(out, HEADERS)?, Writer::create(out, BODIES)?);
+    // The node's own index may be in use, and may be of another height: this one is for the state alone.
+    let (index, mut tip) = new_index(work, genesis)?;
+    while tip.height() < end {
+        let height = tip.next_height();
+        tip = replay(&index, journal, &tip)?;
+        let missing = || journal.damaged(height, "the block is missing".into());
+        let record = journal.record(height)?.ok_or_else(missing)?;
+        if height > journal.dropped() {
+            let (block, _) = journal.block(height)?.ok_or_else(missing)?;
+            if !block.bodies().is_empty() {
+                bodies.append(Kind::Bodies, height.get(), &encode_bodies(block.bodies()).0)?;
+            }
+        }
+        let block = Block::new(record.header, record.transactions, Vec::new());
+        headers.append(Kind::Block, height.get(), &encode_block(&block, &record.certificate).0)?;
+        progress(height, end);
+    }
+    let mut state = Writer::create(out, STATE)?;
+    index.for_each_entry(|key, value| state.append(Kind::Entry, 0, &[key.as_slice(), value].concat()))?;
+    Ok(Manifest {
+        format: SNAPSHOT_FORMAT.into(),
+        chain: genesis.chain_id(),
+        height: tip.height(),
+        block: tip.block(),
+        oldest_body_height: journal.dropped().saturating_add(1),
+        files: vec![headers.finish()?, bodies.finish()?, state.finish()?],
+    })
+}
+
+fn write_manifest(out: &Path, manifest: &Manifest) -> Result<(), SnapshotError> {
+    let (path, draft) = (out.join(MANIFEST), out.join("manifest.new"));
+    let io = |e| SnapshotError::io("write", &path, e);
+    // Plain strings and numbers: writing them cannot fail.
+    let mut text = serde_json::to_string_pretty(manifest).unwrap_or_default();
+    text.push('\n');
+    let mut file = File::create(&draft).map_err(io)?;
+    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(io)?;
+    fs::rename(&draft, &path).map_err(io)?;
+    File::open(out).and_then(|folder| folder.sync_all()).map_err(io)
+}
