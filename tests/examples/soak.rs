@@ -14,7 +14,7 @@ use sealpost_tests::harness::soak::{SoakOptions, soak};
 use std::time::Duration;
 
 const USAGE: &str = "soak [--minutes 30] [--seconds 0] [--seed 1] [--validators 4] [--full-nodes 2] \
-                     [--per-second 20] [--memory-mib 512] [--recovery-seconds 20]";
+                     [--per-second 20] [--memory-mib 256] [--recovery-seconds 20]";
 
 /// The number after a flag.
 fn number(args: &[String], flag: &str, default: u64) -> u64 {
@@ -51,7 +51,7 @@ async fn main() {
         load: LoadOptions { per_second: number("--per-second", 20) as u32, in_flight: 64 },
         bounds: Bounds {
             recovery: Duration::from_secs(number("--recovery-seconds", 20)),
-            memory_kib: number("--memory-mib", 512) * 1024,
+            memory_kib: number("--memory-mib", 256) * 1024,
         },
     };
     match soak(&options, |line| println!("{line}")).await {
