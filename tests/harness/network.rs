@@ -284,6 +284,14 @@ impl Network {
         };
         self.members.iter_mut().filter_map(ended).collect()
     }
+    /// Processor time that a running node has used so far, in seconds.
+    pub fn cpu_seconds(&self, member: usize) -> f64 {
+        let stat = format!("/proc/{}/stat", self.server(member).id());
+        let stat = std::fs::read_to_string(stat).expect("its numbers");
+        // Fields 14 and 15, in ticks of a hundredth of a second; the name before them may hold spaces.
+        let fields = stat.rsplit(") ").next().unwrap_or_default().split(' ').skip(11).take(2);
+        fields.map(|ticks| ticks.parse::<f64>().expect("a number")).sum::<f64>() / 100.0
+    }
     /// The most memory that a member has had so far, over all its lives, in KiB.
     pub fn peak_memory_kib(&self, member: usize) -> u64 {
         let member = &self.members[member];
