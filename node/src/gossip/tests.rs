@@ -208,6 +208,34 @@ async fn what_was_missed_while_away_is_asked_for_on_connecting() {
     late.stop().await;
 }
 
+/// As validators do with each block.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_words_from_several_at_once_are_nobodys_fault() {
+    let (left, mut middle, mut right) = line().await;
+    for sequence in 1..=20 {
+        let sent = left.tell(sequence).await;
+        assert_eq!(middle.tell(sequence).await, sent);
+        assert_eq!(right.tell(sequence).await, sent);
+    }
+    // What is told last is heard last: everything before it was judged.
+    let last = left.tell(100).await;
+    loop {
+        let told = middle.hears().await;
+        let is_last = told.message == last;
+        told.verdict.send(Verdict::Forward).unwrap();
+        if is_last {
+            break;
+        }
+    }
+    while right.hears().await.message != last {}
+    for swarm in [&left, &middle, &right] {
+        assert!(swarm.roster().await.iter().all(|peer| peer.faults == 0), "{:?}", swarm.roster().await);
+    }
+    for swarm in [left, middle, right] {
+        swarm.stop().await;
+    }
+}
+
 /// Subscriptions are told once on a peer's first connection: a restarted node whose old connection seems to
 /// live at its peer would be mute.
 #[tokio::test(flavor = "multi_thread")]
