@@ -14,6 +14,8 @@ mod apply;
 mod finality;
 mod follow;
 mod planner;
+#[cfg(test)]
+mod tests;
 
 pub use apply::{Applied, Refused, apply};
 
