@@ -7,6 +7,7 @@ mod faults;
 mod interop;
 mod main_job;
 mod merkle;
+mod ops;
 mod schemas;
 mod snapshot;
 mod validators;

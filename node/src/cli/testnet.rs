@@ -181,7 +181,10 @@ fn plans(args: &TestnetArgs, out: &Path) -> Result<Vec<Plan>, Failure> {
         return Err(Failure::usage(format_args!("hosts: {hosts} addresses are given for {count} nodes")));
     }
     let last = u16::try_from(count).ok().and_then(|count| count.checked_mul(PORTS_PER_NODE));
-    if args.hosts.is_empty() && !args.compose && last.and_then(|ports| args.base_port.checked_add(ports)).is_none() {
+    if args.hosts.is_empty()
+        && !args.compose
+        && last.and_then(|ports| args.base_port.checked_add(ports)).is_none()
+    {
         return Err(Failure::usage(format_args!(
             "base-port: {count} nodes take {PORTS_PER_NODE} ports each from {} on, and there are 65535",
             args.base_port

@@ -60,9 +60,11 @@ impl Measuring {
         for (position, validator) in (0_u16..).zip(decided_by.validators()) {
             let name = name(tip, validator);
             if signers.contains(&position) {
-                metrics::counter!("sealpost_consensus_validator_signed_total", "validator" => name).increment(1);
+                metrics::counter!("sealpost_consensus_validator_signed_total", "validator" => name)
+                    .increment(1);
             } else {
-                metrics::counter!("sealpost_consensus_validator_missed_total", "validator" => name).increment(1);
+                metrics::counter!("sealpost_consensus_validator_missed_total", "validator" => name)
+                    .increment(1);
             }
         }
         if decided_by.hash() != self.deciding.hash() {

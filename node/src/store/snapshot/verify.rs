@@ -14,7 +14,7 @@ use sealpost_ledger::hash::{BlockHash, HistoryRoot, StateRoot};
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::merkle::HistoryFrontier;
 use sealpost_ledger::state::root_of;
-use sealpost_ledger::transaction::SignedTransaction;
+use sealpost_ledger::transaction::{Payload, SignedTransaction};
 use sealpost_ledger::validator::ValidatorSet;
 use std::fs;
 use std::path::Path;
@@ -187,6 +187,8 @@ struct Chain<'a> {
     history: HistoryFrontier,
     state_root: StateRoot,
     in_office: ValidatorSet,
+    /// The set that a transaction has scheduled, and the first height it decides. Only one waits at a time.
+    scheduled: Option<(ValidatorSet, BlockHeight)>,
 }
 
 impl<'a> Chain<'a> {
@@ -199,6 +201,7 @@ impl<'a> Chain<'a> {
             history: HistoryFrontier::default(),
             state_root: StateRoot::from_bytes([0; 32]),
             in_office: genesis.validators().clone(),
+            scheduled: None,
         }
     }
     /// Checks a block's links, roots and certificate, and goes on to it. The error says what is wrong.
@@ -224,21 +227,29 @@ impl<'a> Chain<'a> {
         certificate
             .verify(&header.chain, header.height, &hash, &self.in_office)
             .map_err(|e| format!("the block's certificate: {e}"))?;
-        if let Some(next) = next_in_office(&self.in_office, record)? {
-            self.in_office = next;
-        }
+        self.change_validators(record)?;
         self.history.append(history_leaf(&hash));
         (self.height, self.block, self.time_ms) = (header.height, hash, header.time_ms);
         self.state_root = header.state_root;
         Ok(())
     }
-}
-
-/// The validators in office after a block, if it changes them. No transaction can yet: a header that
-/// announces another set is refused.
-fn next_in_office(in_office: &ValidatorSet, record: &BlockRecord) -> Result<Option<ValidatorSet>, String> {
-    match record.header.next_validators_hash == in_office.hash() {
-        true => Ok(None),
-        false => Err("the block announces validators that no transaction of it can have set".into()),
+    /// Schedules what the block's transactions schedule, and lets a set that is due take office. Approvals are
+    /// checked when the block is run again; here the header, which the set before has signed, vouches for it.
+    fn change_validators(&mut self, record: &BlockRecord) -> Result<(), String> {
+        for transaction in &record.transactions {
+            if let Payload::Validators(change) = transaction.payload() {
+                let set = ValidatorSet::new(change.validators.clone());
+                let set = set.map_err(|e| format!("the validators that the block schedules: {e}"))?;
+                self.scheduled = Some((set, change.effective));
+            }
+        }
+        let after = record.header.height.saturating_add(1);
+        if let Some((set, _)) = self.scheduled.take_if(|(_, effective)| *effective <= after) {
+            self.in_office = set;
+        }
+        match record.header.next_validators_hash == self.in_office.hash() {
+            true => Ok(()),
+            false => Err("the block announces other validators than its transactions have set".into()),
+        }
     }
 }
