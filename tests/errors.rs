@@ -31,10 +31,17 @@ const KINDS: &[&str] = &[
     "evidence",
     "confirm",
     "snapshot",
+    "p2p",
 ];
 /// Names of files, settings and metrics that look like codes.
 const NO_CODES: &[&str] = &[
     "consensus.wal",
+    "consensus.peers",
+    "node.toml",
+    "p2p.allow",
+    "p2p.block",
+    "p2p.bootstrap",
+    "p2p.external",
     "validator.key",
     "network.key",
     "rpc.subscriptions",

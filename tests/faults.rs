@@ -5,16 +5,13 @@
 //! built with `--features test-no-fsync` the first test has to fail (`docs/testing.md`).
 
 use jsonrpsee::http_client::{HttpClient, HttpClientBuilder};
-use sealpost_api::{Hex, SealpostRpcClient, TransactionStatus, WaitFor};
-use sealpost_ledger::address::Address;
+use sealpost_api::{SealpostRpcClient, TransactionStatus, WaitFor};
 use sealpost_ledger::genesis::Genesis;
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
-use sealpost_ledger::signature::SigningKey;
-use sealpost_ledger::transaction::{Payload, TRANSACTION_VERSION, Transaction};
+use sealpost_tests::harness::load::{Message, Messages};
+use sealpost_tests::harness::random::Random;
 use sealpost_tests::{Server, json, run};
-use sealpost_wallet::envelope::{BundleSecret, Content, Recipient, SealRequest, seal};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -28,51 +25,13 @@ fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
-/// A small generator of numbers that a seed repeats (splitmix64).
-fn next_random(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut z = *state;
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
-}
-
-/// A fresh message, signed and sealed for real.
-fn message(
-    genesis: &Genesis,
-    recipient: &Recipient,
-    number: u64,
-    expiry: BlockHeight,
-) -> (Hex, Hex, TransactionId) {
-    let mut secret = [9; 32];
-    secret[..8].copy_from_slice(&number.to_le_bytes());
-    let key = SigningKey::from_bytes(&secret).unwrap();
-    let (chain, sender) = (genesis.chain_id(), Address::new(key.public_key()));
-    let content = Content { text: format!("message {number}"), ..Content::default() };
-    let recipients = std::slice::from_ref(recipient);
-    let body_limit = genesis.limits().body_bytes;
-    let sealed =
-        seal(&SealRequest { chain, sender, expiry, recipients, content: &content, body_limit }).unwrap();
-    let payload = Payload::Message(sealed.message);
-    let transaction = Transaction { version: TRANSACTION_VERSION, chain, sender, expiry, payload, nonce: 0 };
-    let signed = transaction.sign(&key, &[1; 32]).unwrap();
-    (Hex(signed.to_bytes()), Hex(sealed.body.as_bytes().to_vec()), signed.id())
-}
-
-fn recipient() -> Recipient {
-    let address = Address::new(SigningKey::from_bytes(&[5; 32]).unwrap().public_key());
-    Recipient { address, bundle: BundleSecret::generate(1).unwrap().bundle(BlockHeight::new(1_000_000)) }
-}
-
 fn client(node: &Server) -> HttpClient {
     HttpClientBuilder::default().build(node.said("rpc")).unwrap()
 }
 
 /// What the senders share.
 struct Traffic {
-    genesis: Genesis,
-    recipient: Recipient,
-    number: AtomicU64,
+    messages: Messages,
     acknowledged: Mutex<Vec<TransactionId>>,
     first: Notify,
 }
@@ -80,8 +39,7 @@ struct Traffic {
 /// Sends one message after another until the node is gone.
 async fn send_on(traffic: Arc<Traffic>, client: HttpClient, expiry: BlockHeight) {
     loop {
-        let number = traffic.number.fetch_add(1, Ordering::Relaxed);
-        let (transaction, body, id) = message(&traffic.genesis, &traffic.recipient, number, expiry);
+        let Message { transaction, body, id } = traffic.messages.make(expiry);
         match client.tx_submit(transaction, Some(body), Some(WaitFor::Final)).await {
             Ok(submitted) => {
                 assert!(matches!(submitted.status, TransactionStatus::Final(_)));
@@ -95,15 +53,13 @@ async fn send_on(traffic: Arc<Traffic>, client: HttpClient, expiry: BlockHeight)
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_reported_final_outlives_every_kill() {
-    let (kills, mut random) = (setting("SEALPOST_KILLS", 8), setting("SEALPOST_SEED", 1));
+    let (kills, mut random) = (setting("SEALPOST_KILLS", 8), Random::new(setting("SEALPOST_SEED", 1)));
     let dir = tempfile::tempdir().unwrap();
     let home = dir.path();
     json("sealpost-node", home, &["init", "--new-network", "faults"]);
     let genesis = Genesis::parse(&std::fs::read(home.join("node/genesis.json")).unwrap()).unwrap();
     let traffic = Arc::new(Traffic {
-        genesis,
-        recipient: recipient(),
-        number: AtomicU64::new(1),
+        messages: Messages::new(genesis),
         acknowledged: Mutex::default(),
         first: Notify::new(),
     });
@@ -117,7 +73,7 @@ async fn what_was_reported_final_outlives_every_kill() {
         traffic.first.notified().await;
         // Every other time at once, so that the last acknowledgement is as fresh as can be.
         if kill % 2 == 1 {
-            tokio::time::sleep(Duration::from_millis(next_random(&mut random) % LONGEST_MS)).await;
+            tokio::time::sleep(Duration::from_millis(random.next() % LONGEST_MS)).await;
         }
         node.kill();
         for sender in senders {
@@ -128,8 +84,7 @@ async fn what_was_reported_final_outlives_every_kill() {
         let acknowledged = traffic.acknowledged.lock().unwrap().clone();
         for id in &acknowledged {
             let status = client.tx_status(*id).await.unwrap();
-            let lost =
-                format!("{id}, reported final, is {status:?} after kill {kill} (SEALPOST_SEED={random})");
+            let lost = format!("{id}, reported final, is {status:?} after kill {kill} ({random:?})");
             assert!(matches!(status, TransactionStatus::Final(_)), "{lost}");
         }
         let now = client.node_status().await.unwrap().height;
@@ -148,10 +103,10 @@ async fn a_flipped_byte_in_the_data_is_found_and_its_place_named() {
     let dir = tempfile::tempdir().unwrap();
     json("sealpost-node", dir.path(), &["init", "--new-network", "damage"]);
     let genesis = Genesis::parse(&std::fs::read(dir.path().join("node/genesis.json")).unwrap()).unwrap();
-    let node = Server::node(dir.path());
+    let (node, messages) = (Server::node(dir.path()), Messages::new(genesis));
     // Several blocks, so that the first is not the last.
-    for number in 1..=3 {
-        let (transaction, body, _) = message(&genesis, &recipient(), number, BlockHeight::new(1000));
+    for _ in 1..=3 {
+        let Message { transaction, body, .. } = messages.make(BlockHeight::new(1000));
         client(&node).tx_submit(transaction, Some(body), Some(WaitFor::Final)).await.unwrap();
     }
     assert!(node.stop().success());

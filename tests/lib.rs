@@ -1,10 +1,14 @@
-//! The harness: the project's real programs as processes, on free ports of this machine.
+//! The harness: the project's real programs as processes, on free ports of this machine, or in networks of
+//! their own ([`harness`]).
+
+pub mod harness;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
-use std::sync::OnceLock;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::{OnceLock, mpsc};
+use std::time::Duration;
 
 /// A program of this project, built from the sources at hand in the profile of the running test.
 /// `SEALPOST_NODE_BIN` names another node to be tested in its place.
@@ -58,6 +62,7 @@ pub fn json(name: &str, home: &Path, args: &[&str]) -> serde_json::Value {
     serde_json::from_str(&out).unwrap_or_else(|error| panic!("{name} {args:?}: {error}: {out}"))
 }
 
+/// A program of this project as a command that belongs to a home.
 fn command(name: &str, home: &Path) -> Command {
     let mut command = Command::new(program(name));
     command.env("SEALPOST_HOME", home).env_remove("SEALPOST_NODE").env_remove("RUST_LOG");
@@ -65,60 +70,113 @@ fn command(name: &str, home: &Path) -> Command {
     command
 }
 
+/// How long a program may take until it is ready: a machine with many builds on it is slow.
+const READY_WITHIN: Duration = Duration::from_secs(120);
+
 /// A server process that says on its standard output when it is ready. It is killed when it is dropped.
+#[derive(Debug)]
 pub struct Server {
-    child: Child,
-    _out: BufReader<ChildStdout>,
+    process: Process,
     /// What it said when it was ready.
     pub ready: serde_json::Value,
 }
 
+/// A server process that has not said yet that it is ready. It is killed when it is dropped.
+#[derive(Debug)]
+pub struct Starting {
+    process: Process,
+    what: String,
+    log: PathBuf,
+    first_line: mpsc::Receiver<String>,
+}
+
+/// A child process; nothing of it is left when this is dropped.
+#[derive(Debug)]
+struct Process(Child);
+
 impl Server {
     /// Starts a program and waits until it is ready. Its log goes to `log`.
     pub fn start(name: &str, home: &Path, args: &[&str], log: &Path) -> Self {
+        let mut command = command(name, home);
+        command.args(args).arg("--json");
+        Self::launch(command, log).ready()
+    }
+    /// Starts a command without waiting. Its log goes to `log`.
+    pub fn launch(mut command: Command, log: &Path) -> Starting {
         let log_file = std::fs::OpenOptions::new().create(true).append(true).open(log).expect("a log file");
-        let mut child = command(name, home)
-            .args(args)
-            .arg("--json")
-            .stderr(log_file)
-            .spawn()
-            .expect("the program starts");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log_file);
+        let mut child = command.spawn().expect("the program starts");
         let mut out = BufReader::new(child.stdout.take().expect("piped"));
-        let mut line = String::new();
-        out.read_line(&mut line).expect("standard output");
-        let ready = serde_json::from_str(&line).unwrap_or_else(|error| {
-            let said = std::fs::read_to_string(log).unwrap_or_default();
-            panic!("{name} {args:?} was not ready: {error}: {line:?}\n{said}")
+        let (tell, first_line) = mpsc::channel();
+        std::thread::spawn(move || {
+            let mut line = String::new();
+            // A test binary that plays a role says things of its own before.
+            while !line.starts_with('{') {
+                line.clear();
+                if out.read_line(&mut line).unwrap_or(0) == 0 {
+                    break;
+                }
+            }
+            let _ = tell.send(line);
+            // Whatever else it says is read, so that it never waits for a reader.
+            let _ = std::io::copy(&mut out, &mut std::io::sink());
         });
-        Self { child, _out: out, ready }
+        Starting { process: Process(child), what: format!("{command:?}"), log: log.to_owned(), first_line }
     }
     /// Starts the node of a home, on free ports.
     pub fn node(home: &Path) -> Self {
-        let args = ["run", "--rpc", "127.0.0.1:0", "--metrics", "off", "--consensus", "/ip4/127.0.0.1/tcp/0"];
+        let mesh = "/ip4/127.0.0.1/tcp/0";
+        let args = ["run", "--rpc", "127.0.0.1:0", "--metrics", "off", "--p2p", "off", "--consensus", mesh];
         Self::start("sealpost-node", home, &args, &home.join("node.log"))
     }
     /// A field of what it said.
     pub fn said(&self, field: &str) -> String {
         self.ready[field].as_str().expect("a text").to_owned()
     }
+    /// The process.
+    pub fn id(&self) -> u32 {
+        self.process.0.id()
+    }
+    /// How it has ended, if it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.process.0.try_wait().expect("a child of this process")
+    }
+    /// Sends a signal, such as `STOP`.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([&format!("-{name}"), &self.id().to_string()]).status();
+        assert!(sent.expect("kill runs").success());
+    }
     /// kill -9: nothing of the program runs any more when this returns.
     pub fn kill(mut self) {
-        self.child.kill().expect("killed");
-        self.child.wait().expect("waited for");
+        self.process.0.kill().expect("killed");
+        self.process.0.wait().expect("waited for");
     }
     /// SIGTERM, and waits for the end.
-    pub fn stop(mut self) -> std::process::ExitStatus {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().expect("kill runs").success());
-        self.child.wait().expect("waited for")
+    pub fn stop(mut self) -> ExitStatus {
+        self.signal("TERM");
+        self.process.0.wait().expect("waited for")
     }
 }
 
-impl Drop for Server {
+impl Starting {
+    /// Waits until it is ready.
+    pub fn ready(self) -> Server {
+        let Self { mut process, what, log, first_line } = self;
+        let line = first_line.recv_timeout(READY_WITHIN).unwrap_or_default();
+        let ready = serde_json::from_str(&line).unwrap_or_else(|error| {
+            let ended = process.0.try_wait();
+            let said = std::fs::read_to_string(&log).unwrap_or_default();
+            panic!("{what} was not ready: {error}: {line:?}, {ended:?}\n{said}")
+        });
+        Server { process, ready }
+    }
+}
+
+impl Drop for Process {
     fn drop(&mut self) {
         // Fails if it has ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

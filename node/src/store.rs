@@ -29,7 +29,7 @@ pub mod snapshot;
 mod stats;
 mod stream;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

@@ -13,6 +13,8 @@
 mod apply;
 mod follow;
 mod planner;
+#[cfg(test)]
+mod tests;
 
 use crate::store::{Store, StoreError};
 use crate::wire::{Ask, Fault, News, Peer};

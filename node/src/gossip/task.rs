@@ -28,6 +28,9 @@ use tokio::sync::{oneshot, watch};
 
 /// Pause between two looks at addresses, bans and scores.
 const TICK: Duration = Duration::from_secs(1);
+/// Pause between two questions to a peer what waits for a block there: so that a transaction whose telling
+/// was lost on a full queue or a broken connection still gets everywhere.
+const PULL: Duration = Duration::from_secs(10);
 /// Things a peer told that wait for their verdict; what it tells beyond is dropped.
 const MAX_UNJUDGED: u32 = 512;
 /// A second connection from a peer that is connected for longer than this means that it has restarted.
@@ -51,6 +54,7 @@ pub(super) struct Task {
     questions: HashMap<OutboundRequestId, Purpose>,
     serving: usize,
     relays: usize,
+    pulled: Instant,
     work: FuturesUnordered<BoxFuture<'static, Done>>,
 }
 
@@ -108,6 +112,7 @@ impl Task {
             questions: HashMap::new(),
             serving: 0,
             relays: 0,
+            pulled: Instant::now(),
             work: FuturesUnordered::new(),
         }
     }
@@ -215,12 +220,12 @@ impl Task {
             BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
                 self.on_identified(peer_id, info);
             }
-            BehaviourEvent::Ping(ping::Event { peer, connection, result: Err(error) }) => {
+            BehaviourEvent::Ping(ping::Event { peer, connection, result: Err(error) })
+                if !matches!(error, ping::Failure::Unsupported) =>
+            {
                 // A peer that does not answer keeps a place that another could have.
-                if !matches!(error, ping::Failure::Unsupported) {
-                    tracing::debug!(%peer, %error, "peer does not answer pings");
-                    self.swarm.close_connection(connection);
-                }
+                tracing::debug!(%peer, %error, "peer does not answer pings");
+                self.swarm.close_connection(connection);
             }
             BehaviourEvent::Kad(kad::Event::RoutablePeer { peer, address }) => {
                 let Some(remote) = self.connected.values().map(|c| c.address.clone()).next() else { return };
@@ -554,6 +559,14 @@ impl Task {
             }
         }
         self.buckets.tidy(now);
+        if now.saturating_duration_since(self.pulled) >= PULL {
+            self.pulled = now;
+            let turn = usize::try_from(getrandom::u32().unwrap_or(0)).unwrap_or(0);
+            let peer = turn.checked_rem(self.connected.len()).and_then(|n| self.connected.keys().nth(n));
+            if let Some(peer) = peer.copied() {
+                self.question(peer, Request::Waiting, Purpose::Waiting);
+            }
+        }
         let gossipsub = &self.swarm.behaviour().gossipsub;
         let is_unheard = |peer: &PeerId| gossipsub.peer_score(peer).is_some_and(|score| score < GRAYLIST);
         let unheard: Vec<_> = self.connected.keys().copied().filter(is_unheard).collect();

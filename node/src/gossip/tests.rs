@@ -1,1 +1,374 @@
+//! Swarms that really run, on loopback, each with a store of its own.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+use super::*;
+use crate::consensus::testing::{genesis, key, key_bundle};
+use crate::store::StoreOptions;
+use crate::wire::{Request, Response, TransactionMessage, Verdict};
+use sealpost_ledger::height::BlockHeight;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::timeout;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A swarm, and the ends of its channels.
+struct Swarm {
+    listen: Multiaddr,
+    told: mpsc::Receiver<ToldTransaction>,
+    news: mpsc::Receiver<News>,
+    pool: mpsc::Receiver<PoolWish>,
+    tell: mpsc::Sender<Tell>,
+    ask: mpsc::Sender<Ask>,
+    roster: mpsc::Sender<oneshot::Sender<Vec<PeerInfo>>>,
+    peers: watch::Receiver<usize>,
+    task: tokio::task::JoinHandle<()>,
+    stop: CancellationToken,
+    _dir: tempfile::TempDir,
+}
+
+fn identity(seed: u8) -> Keypair {
+    Keypair::ed25519_from_bytes([seed; 32]).unwrap()
+}
+
+impl Swarm {
+    async fn start(seed: u8, listen: &str, bootstrap: &[&Multiaddr]) -> Self {
+        Self::start_with(seed, listen, bootstrap, |_| {}).await
+    }
+    async fn start_with(
+        seed: u8,
+        listen: &str,
+        bootstrap: &[&Multiaddr],
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let genesis = Arc::new(genesis(&[key(1)]));
+        let (store, _) = Store::open(dir.path(), genesis, StoreOptions::default()).unwrap();
+        let (told_to, told) = mpsc::channel(64);
+        let (news_to, news) = mpsc::channel(64);
+        let (pool_of, pool) = mpsc::channel(64);
+        let (tell, tell_of) = mpsc::channel(64);
+        let (ask, ask_of) = mpsc::channel(64);
+        let (_, faults) = mpsc::channel(64);
+        let (roster, roster_of) = mpsc::channel(64);
+        let stop = CancellationToken::new();
+        let mut config = Config {
+            identity: identity(seed),
+            listen: vec![listen.parse().unwrap()],
+            external: Vec::new(),
+            bootstrap: bootstrap.iter().copied().cloned().collect(),
+            quic: false,
+            nat: false,
+            relay: false,
+            limits: Limits::default(),
+            allow: HashSet::new(),
+            block: HashSet::new(),
+        };
+        change(&mut config);
+        let wiring = Wiring {
+            told: told_to,
+            news: news_to,
+            pool: pool_of,
+            tell: tell_of,
+            ask: ask_of,
+            faults,
+            roster: roster_of,
+            stop: stop.clone(),
+        };
+        let GossipHandle { listen, peers, task } = start(config, store, wiring).await.unwrap();
+        let listen = listen[0].clone();
+        Self { listen, told, news, pool, tell, ask, roster, peers, task, stop, _dir: dir }
+    }
+    async fn until_peers(&mut self, count: usize) {
+        within(self.peers.wait_for(|peers| *peers == count)).await.unwrap();
+    }
+    /// Waits until a peer has said how far it is: from then on both know each other's subscriptions.
+    async fn until_status(&mut self) -> Peer {
+        loop {
+            if let News::Status { peer, .. } = within(self.news.recv()).await.unwrap() {
+                return peer;
+            }
+        }
+    }
+    async fn roster(&self) -> Vec<PeerInfo> {
+        let (reply, peers) = oneshot::channel();
+        self.roster.send(reply).await.unwrap();
+        within(peers).await.unwrap()
+    }
+    async fn tell(&self, sequence: u64) -> TransactionMessage {
+        let message = message(sequence);
+        self.tell.send(Tell::Transaction(message.to_bytes().into())).await.unwrap();
+        message
+    }
+    async fn hears(&mut self) -> ToldTransaction {
+        within(self.told.recv()).await.unwrap()
+    }
+    async fn stop(self) {
+        self.stop.cancel();
+        within(self.task).await.unwrap();
+    }
+}
+
+async fn within<T>(what: impl Future<Output = T>) -> T {
+    timeout(PATIENCE, what).await.expect("it does not happen")
+}
+
+fn message(sequence: u64) -> TransactionMessage {
+    let genesis = genesis(&[key(1)]);
+    let transaction = key_bundle(&genesis, &key(9), sequence, BlockHeight::new(500)).signed().clone();
+    TransactionMessage { transaction, body: None }
+}
+
+const ANY: &str = "/ip4/127.0.0.1/tcp/0";
+
+/// A line of three: the ends know only the middle one, and never find each other.
+async fn line() -> (Swarm, Swarm, Swarm) {
+    let only = |seed: u8| HashSet::from([identity(seed).public().to_peer_id()]);
+    let mut middle = Swarm::start(2, ANY, &[]).await;
+    let mut left = Swarm::start_with(1, ANY, &[&middle.listen], |c| c.allow = only(2)).await;
+    let mut right = Swarm::start_with(3, ANY, &[&middle.listen], |c| c.allow = only(2)).await;
+    middle.until_peers(2).await;
+    left.until_status().await;
+    right.until_status().await;
+    middle.until_status().await;
+    middle.until_status().await;
+    (left, middle, right)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_goes_on_only_after_it_was_verified() {
+    let (left, mut middle, mut right) = line().await;
+    let sent = left.tell(1).await;
+    let held = middle.hears().await;
+    assert_eq!(held.message, sent);
+    // Not judged yet, so not forwarded; the next one, judged first, comes through first.
+    let second = left.tell(2).await;
+    let next = middle.hears().await;
+    next.verdict.send(Verdict::Forward).unwrap();
+    assert_eq!(right.hears().await.message, second);
+    held.verdict.send(Verdict::Forward).unwrap();
+    assert_eq!(right.hears().await.message, sent);
+    for swarm in [left, middle, right] {
+        swarm.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_goes_nowhere_and_its_sender_is_banned_if_it_insists() {
+    let (mut left, mut middle, mut right) = line().await;
+    for sequence in 1..=3 {
+        left.tell(sequence).await;
+        middle.hears().await.verdict.send(Verdict::Refuse).unwrap();
+    }
+    left.until_peers(0).await;
+    middle.until_peers(1).await;
+    // The other neighbour is served as before, and heard nothing of it.
+    let sent = middle.tell(9).await;
+    assert_eq!(right.hears().await.message, sent);
+    for swarm in [left, middle, right] {
+        swarm.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_missed_while_away_is_asked_for_on_connecting() {
+    let mut holder = Swarm::start(1, ANY, &[]).await;
+    let mut late = Swarm::start(2, ANY, &[&holder.listen]).await;
+    let missed = message(5);
+    let id = missed.transaction.id();
+    let PoolWish::Ids(reply) = within(holder.pool.recv()).await.unwrap() else {
+        panic!("ids are wanted first")
+    };
+    reply.send(vec![id]).unwrap();
+    loop {
+        match within(late.pool.recv()).await.unwrap() {
+            PoolWish::Missing(ids, reply) => {
+                assert_eq!(ids, [id]);
+                reply.send(ids).unwrap();
+                break;
+            }
+            PoolWish::Ids(reply) => reply.send(Vec::new()).unwrap(),
+            PoolWish::Get(..) => panic!("nothing was offered"),
+        }
+    }
+    loop {
+        match within(holder.pool.recv()).await.unwrap() {
+            PoolWish::Get(ids, _, reply) => {
+                assert_eq!(ids, [id]);
+                reply.send(vec![missed.clone()]).unwrap();
+                break;
+            }
+            PoolWish::Missing(ids, reply) => reply.send(ids).unwrap(),
+            PoolWish::Ids(reply) => reply.send(Vec::new()).unwrap(),
+        }
+    }
+    assert_eq!(late.hears().await.message, missed);
+    holder.stop().await;
+    late.stop().await;
+}
+
+/// As validators do with each block.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_words_from_several_at_once_are_nobodys_fault() {
+    let (left, mut middle, mut right) = line().await;
+    for sequence in 1..=20 {
+        let sent = left.tell(sequence).await;
+        assert_eq!(middle.tell(sequence).await, sent);
+        assert_eq!(right.tell(sequence).await, sent);
+    }
+    // What is told last is heard last: everything before it was judged.
+    let last = left.tell(100).await;
+    loop {
+        let told = middle.hears().await;
+        let is_last = told.message == last;
+        told.verdict.send(Verdict::Forward).unwrap();
+        if is_last {
+            break;
+        }
+    }
+    while right.hears().await.message != last {}
+    for swarm in [&left, &middle, &right] {
+        assert!(swarm.roster().await.iter().all(|peer| peer.faults == 0), "{:?}", swarm.roster().await);
+    }
+    for swarm in [left, middle, right] {
+        swarm.stop().await;
+    }
+}
+
+/// Subscriptions are told once on a peer's first connection: a restarted node whose old connection seems to
+/// live at its peer would be mute.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restarted_node_with_the_same_identity_is_heard_at_once() {
+    let mut stays = Swarm::start(1, ANY, &[]).await;
+    for life in 1..=3 {
+        let mut restarted = Swarm::start(2, ANY, &[&stays.listen]).await;
+        restarted.until_status().await;
+        stays.until_status().await;
+        let sent = restarted.tell(life).await;
+        assert_eq!(stays.hears().await.message, sent);
+        let sent = stays.tell(100 + life).await;
+        assert_eq!(restarted.hears().await.message, sent);
+        // As a kill does it: nobody is told.
+        restarted.task.abort();
+        stays.until_peers(0).await;
+    }
+    stays.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn peers_find_one_another_through_one_address() {
+    let first = Swarm::start(1, ANY, &[]).await;
+    let mut others = Vec::new();
+    for seed in 2..=5 {
+        others.push(Swarm::start(seed, ANY, &[&first.listen]).await);
+    }
+    for swarm in &mut others {
+        swarm.until_peers(4).await;
+    }
+    for swarm in others.into_iter().chain([first]) {
+        swarm.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn questions_are_answered_and_too_many_of_them_cost_the_asker() {
+    let mut answers = Swarm::start(1, ANY, &[]).await;
+    let mut asks = Swarm::start(2, ANY, &[&answers.listen]).await;
+    let peer = asks.until_status().await;
+    let question = |request| {
+        let (answer, answered) = oneshot::channel();
+        (Ask { peer: peer.clone(), request, answer }, answered)
+    };
+    let (ask, answered) = question(Request::Blocks { from: BlockHeight::FIRST, count: 9 });
+    asks.ask.send(ask).await.unwrap();
+    assert_eq!(within(answered).await.unwrap(), Some(Response::Blocks(Vec::new())));
+    // One after the other, each answered at once: only their number is too much.
+    let mut busy = 0;
+    for _ in 0..5_000 {
+        let (ask, answered) = question(Request::Status);
+        asks.ask.send(ask).await.unwrap();
+        match within(answered).await.unwrap() {
+            Some(Response::Busy) => busy += 1,
+            Some(_) => {}
+            None => break,
+        }
+    }
+    assert!(busy > 0, "nobody was told to slow down");
+    asks.until_peers(0).await;
+    answers.until_peers(0).await;
+    answers.stop().await;
+    asks.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_address_gets_no_more_places_than_its_share() {
+    let mut guarded = Swarm::start_with(1, ANY, &[], |c| c.limits.per_ip = 3).await;
+    let mut crowd = Vec::new();
+    for seed in 2..=9 {
+        crowd.push(Swarm::start_with(seed, ANY, &[&guarded.listen], |c| c.limits.outgoing = 0).await);
+    }
+    guarded.until_peers(3).await;
+    // Those inside stay, and are the three that it names.
+    assert_eq!(guarded.roster().await.len(), 3);
+    assert!(guarded.roster().await.iter().all(|peer| peer.incoming));
+    for swarm in crowd.into_iter().chain([guarded]) {
+        swarm.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn quic_is_spoken_when_it_is_switched_on() {
+    let listen = "/ip4/127.0.0.1/udp/0/quic-v1";
+    let mut one = Swarm::start_with(1, listen, &[], |c| c.quic = true).await;
+    let mut other = Swarm::start_with(2, ANY, &[&one.listen], |c| c.quic = true).await;
+    other.until_status().await;
+    one.until_status().await;
+    let sent = other.tell(1).await;
+    assert_eq!(one.hears().await.message, sent);
+    one.stop().await;
+    other.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_nodes_behind_routers_talk_through_one_that_relays() {
+    let mut relay = Swarm::start_with(1, ANY, &[], |c| {
+        c.relay = true;
+        c.external = vec!["/ip4/127.0.0.1/tcp/1".parse().unwrap()];
+    })
+    .await;
+    let hidden = Swarm::start_with(2, ANY, &[&relay.listen], |c| c.nat = true).await;
+    relay.until_peers(1).await;
+    let through: Multiaddr = relay
+        .listen
+        .clone()
+        .with(Protocol::P2pCircuit)
+        .with(Protocol::P2p(identity(2).public().to_peer_id()));
+    let mut caller = Swarm::start_with(3, ANY, &[&through], |c| {
+        c.nat = true;
+        c.limits.outgoing = 0;
+    })
+    .await;
+    let peer = loop {
+        let peer = caller.until_status().await;
+        if peer.as_str() == identity(2).public().to_peer_id().to_string() {
+            break peer;
+        }
+    };
+    assert!(caller.roster().await.iter().any(|known| known.peer == peer));
+    for swarm in [caller, hidden, relay] {
+        swarm.stop().await;
+    }
+}
+
+#[test]
+fn an_address_that_nobody_can_listen_on_is_refused_with_its_form() {
+    for address in ["/ip4/127.0.0.1", "/dns4/example.org/tcp/1", "/ip4/127.0.0.1/udp/0/quic-v1"] {
+        let refused = check_listen(&address.parse().unwrap(), false).unwrap_err();
+        assert!(matches!(refused, GossipError::Address { .. }), "{refused}");
+    }
+    let used = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("/ip4/127.0.0.1/tcp/{}", used.local_addr().unwrap().port());
+    let refused = check_listen(&address.parse().unwrap(), false).unwrap_err();
+    assert!(matches!(refused, GossipError::Listen { .. }), "{refused}");
+}

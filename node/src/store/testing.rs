@@ -24,8 +24,8 @@ pub(super) const SENDER: u8 = 2;
 pub(super) const RECIPIENT: u8 = 3;
 
 /// A network of one validator, with a store's view of it.
-pub(super) struct Chain {
-    pub(super) genesis: Arc<Genesis>,
+pub(crate) struct Chain {
+    pub(crate) genesis: Arc<Genesis>,
     validator: SigningKey,
 }
 
@@ -48,11 +48,11 @@ pub(super) fn equivocation(chain: &Chain, round: u32, block: u8) -> Equivocation
 }
 
 impl Chain {
-    pub(super) fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         Self::keeping(name, 0)
     }
     /// A network whose ordinary nodes keep bodies for that many blocks.
-    pub(super) fn keeping(name: &str, retention_blocks: u64) -> Self {
+    pub(crate) fn keeping(name: &str, retention_blocks: u64) -> Self {
         let validator = key(1);
         let json = serde_json::json!({
             "format": "sealpost-genesis/1", "chain_name": name, "address_prefix": "t", "time_ms": 1000,
@@ -66,7 +66,7 @@ impl Chain {
         Self { genesis, validator }
     }
     /// A message from the sender to the recipient.
-    pub(super) fn message(&self, text: &str) -> VerifiedTransaction {
+    pub(crate) fn message(&self, text: &str) -> VerifiedTransaction {
         let body = Body::new(text.as_bytes().to_vec());
         let slot = Slot {
             recipient: SlotRecipient::Named { address: address(RECIPIENT), bundle: 1 },
@@ -87,7 +87,7 @@ impl Chain {
         self.sign(Payload::Message(message), Some(body))
     }
     /// The sender's key bundle with that number: a transaction that changes the state.
-    pub(super) fn bundle(&self, sequence: u64) -> VerifiedTransaction {
+    pub(crate) fn bundle(&self, sequence: u64) -> VerifiedTransaction {
         let mut ecies = [2; 33];
         ecies[1..].copy_from_slice(PublicKey::as_bytes(&key(SENDER).public_key()));
         let valid_until = BlockHeight::new(1_000_000);
@@ -102,7 +102,7 @@ impl Chain {
         self.sign(Payload::Validators(ValidatorsChange { validators, effective, approvals }), None)
     }
     /// The next block after a store's tip, made final.
-    pub(super) fn next(&self, store: &Store, transactions: Vec<VerifiedTransaction>) -> CommittedBlock {
+    pub(crate) fn next(&self, store: &Store, transactions: Vec<VerifiedTransaction>) -> CommittedBlock {
         self.next_on(&store.tip(), store, transactions)
     }
     /// The next block after a tip, made final.
@@ -122,14 +122,14 @@ impl Chain {
         proposal.block.commit(CommitCertificate { height, round: 0, block, signatures }).unwrap()
     }
     /// Appends blocks: each with a message and a key bundle, every third one empty.
-    pub(super) fn grow(&self, store: &Store, blocks: u64) {
+    pub(crate) fn grow(&self, store: &Store, blocks: u64) {
         for _ in 0..blocks {
             let transactions = self.transactions_of(store.tip().next_height().get());
             store.append(&self.next(store, transactions)).unwrap();
         }
     }
     /// The same blocks, not appended yet.
-    pub(super) fn run(&self, store: &Store, blocks: u64) -> Vec<Arc<CommittedBlock>> {
+    pub(crate) fn run(&self, store: &Store, blocks: u64) -> Vec<Arc<CommittedBlock>> {
         let (mut tip, mut view) = (store.tip(), Ahead::new(store.clone()));
         let mut next = || {
             let block = self.next_on(&tip, &view, self.transactions_of(tip.next_height().get()));

@@ -108,6 +108,10 @@ async fn changes_are_told_with_the_set_of_each_height_and_outlive_a_restart() {
     let sealed = node.client.chain_head().await.unwrap().unwrap();
     assert!(matches!(history.verify_header(&sealed), Err(VerifyError::UnknownValidators { .. })));
     for change in &changes {
+        // Another set than the one its block announces is not taken in, even before any header names it.
+        let mut forged = change.clone();
+        forged.validators[0].power += 1;
+        assert_eq!(history.extend(&forged), Err(VerifyError::OtherChange));
         history.extend(change).unwrap();
     }
     history.verify_header(&sealed).unwrap();

@@ -1,0 +1,271 @@
+//! Sync with a real store, while the test plays the peers: honest ones, lying ones, absent ones.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use super::*;
+use crate::store::StoreOptions;
+use crate::store::testing::Chain;
+use crate::wire::{Announcement, EncodedBlock, Request, Response, Verdict};
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A follower with an empty store, and the ends of its channels.
+struct World {
+    chain: Chain,
+    source: Store,
+    store: Store,
+    news: mpsc::Sender<News>,
+    asked: mpsc::Receiver<Ask>,
+    faults: mpsc::Receiver<(Peer, Fault)>,
+    committed: mpsc::Receiver<Arc<CommittedBlock>>,
+    mode: watch::Sender<Mode>,
+    progress: watch::Receiver<Progress>,
+    _head: watch::Sender<BlockHeight>,
+    stop: CancellationToken,
+    task: JoinHandle<Result<(), SyncError>>,
+    dirs: [TempDir; 2],
+}
+
+impl World {
+    /// The source has that many blocks.
+    fn new(blocks: u64) -> Self {
+        let dirs = [TempDir::new().unwrap(), TempDir::new().unwrap()];
+        let chain = Chain::new("sync");
+        let open = |dir: &TempDir| {
+            Store::open(dir.path(), chain.genesis.clone(), StoreOptions::default()).unwrap().0
+        };
+        let (source, store) = (open(&dirs[0]), open(&dirs[1]));
+        chain.grow(&source, blocks);
+        Self::over(chain, source, store, dirs)
+    }
+    /// A new task over these stores.
+    fn over(chain: Chain, source: Store, store: Store, dirs: [TempDir; 2]) -> Self {
+        let (news, news_of) = mpsc::channel(64);
+        let (ask, asked) = mpsc::channel(64);
+        let (fault, faults) = mpsc::channel(64);
+        let (commit, committed) = mpsc::channel(4096);
+        let (mode, mode_of) = watch::channel(Mode::Follow);
+        let (progress_of, progress) = watch::channel(begin(&store));
+        let (head, head_of) = watch::channel(store.tip().height());
+        let stop = CancellationToken::new();
+        let wiring = Wiring {
+            news: news_of,
+            ask,
+            faults: fault,
+            committed: commit,
+            mode: mode_of,
+            progress: progress_of,
+            head: head_of,
+            stop: stop.clone(),
+        };
+        let task = start(store.clone(), wiring);
+        World {
+            chain,
+            source,
+            store,
+            news,
+            asked,
+            faults,
+            committed,
+            mode,
+            progress,
+            _head: head,
+            stop,
+            task,
+            dirs,
+        }
+    }
+    async fn claims(&self, peer: &Peer, height: u64) {
+        let (height, oldest) = (BlockHeight::new(height), BlockHeight::FIRST);
+        self.news.send(News::Status { peer: peer.clone(), height, oldest }).await.unwrap();
+    }
+    /// A peer tells of a block of the source.
+    async fn announces(&self, peer: &Peer, height: u64) -> oneshot::Receiver<Verdict> {
+        let (header, certificate) = self.source.header(BlockHeight::new(height)).unwrap().unwrap();
+        self.announces_this(peer, Announcement { header, certificate }).await
+    }
+    async fn announces_this(&self, peer: &Peer, announcement: Announcement) -> oneshot::Receiver<Verdict> {
+        let (verdict, judged) = oneshot::channel();
+        let announcement = Box::new(announcement);
+        self.news.send(News::Announced { peer: peer.clone(), announcement, verdict }).await.unwrap();
+        judged
+    }
+    /// Answers questions with what `answer` makes of the honest answer, until the follower has come so far.
+    async fn serve_until(
+        &mut self,
+        height: u64,
+        mut answer: impl FnMut(&Peer, Response) -> Option<Response>,
+    ) {
+        let mut progress = self.progress.clone();
+        let reached = progress.wait_for(|progress| progress.height.get() >= height);
+        tokio::pin!(reached);
+        loop {
+            tokio::select! {
+                done = &mut reached => {
+                    done.unwrap();
+                    return;
+                }
+                ask = timeout(PATIENCE, self.asked.recv()) => {
+                    let Ask { peer, request, answer: reply } = ask.expect("nothing is asked any more").unwrap();
+                    let honest = match request {
+                        Request::Blocks { from, count } => {
+                            let blocks = self.source.blocks(from, count as usize, 1 << 20).unwrap();
+                            Response::Blocks(blocks.into_iter().map(|(block, certificate)| {
+                                EncodedBlock { block: block.into(), certificate }
+                            }).collect())
+                        }
+                        Request::Status => Response::Status {
+                            height: self.source.tip().height(),
+                            oldest: BlockHeight::FIRST,
+                        },
+                        other => panic!("{other:?} is nothing for sync"),
+                    };
+                    // It may have been banned, and its answer not be waited for.
+                    let _ = reply.send(answer(&peer, honest));
+                }
+            }
+        }
+    }
+    fn agrees_up_to(&self, height: u64) {
+        let at = |store: &Store| store.header(BlockHeight::new(height)).unwrap().unwrap().0.hash();
+        assert_eq!(at(&self.store), at(&self.source));
+    }
+    async fn stop(self) -> (Chain, Store, Store, [TempDir; 2]) {
+        self.stop.cancel();
+        timeout(PATIENCE, self.task).await.unwrap().unwrap().unwrap();
+        (self.chain, self.source, self.store, self.dirs)
+    }
+}
+
+fn peer(name: &str) -> Peer {
+    Peer::new(name)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_follower_catches_up_and_tells_of_every_block_in_order() {
+    let mut world = World::new(300);
+    world.claims(&peer("a"), 300).await;
+    world.claims(&peer("b"), 300).await;
+    world.serve_until(300, |_, honest| Some(honest)).await;
+    world.agrees_up_to(300);
+    for height in 1..=300 {
+        assert_eq!(world.committed.recv().await.unwrap().block().height().get(), height);
+    }
+    assert!(world.faults.try_recv().is_err());
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn false_blocks_are_not_stored_and_cost_whoever_brought_them() {
+    let mut world = World::new(100);
+    world.claims(&peer("liar"), 100).await;
+    world.claims(&peer("honest"), 100).await;
+    world
+        .serve_until(100, |peer, honest| match honest {
+            Response::Blocks(mut blocks) if peer.as_str() == "liar" => {
+                // The signature of another block: the certificate does not hold.
+                if let [first, .., last] = blocks.as_mut_slice() {
+                    last.certificate.signatures.clone_from(&first.certificate.signatures);
+                }
+                Some(Response::Blocks(blocks))
+            }
+            honest => Some(honest),
+        })
+        .await;
+    world.agrees_up_to(100);
+    let (blamed, fault) = world.faults.recv().await.unwrap();
+    assert_eq!((blamed.as_str(), fault), ("liar", Fault::FalseBlock));
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_claims_a_height_that_is_not_there_or_never_answers_holds_up_nobody() {
+    let mut world = World::new(70);
+    world.claims(&peer("boaster"), u64::MAX).await;
+    world.claims(&peer("mute"), 70).await;
+    world.claims(&peer("honest"), 70).await;
+    world
+        .serve_until(70, |peer, honest| match peer.as_str() {
+            "boaster" => Some(Response::Blocks(Vec::new())),
+            "mute" => None,
+            _ => Some(honest),
+        })
+        .await;
+    world.agrees_up_to(70);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_announced_block_is_forwarded_once_and_fetched() {
+    let mut world = World::new(1);
+    assert_eq!(world.announces(&peer("a"), 1).await.await.unwrap(), Verdict::Forward);
+    assert_eq!(world.announces(&peer("b"), 1).await.await.unwrap(), Verdict::Drop);
+    // The first to tell passed it on before it had the block itself.
+    let mut early = true;
+    world
+        .serve_until(1, |peer, honest| match peer.as_str() {
+            "a" if std::mem::take(&mut early) => Some(Response::Blocks(Vec::new())),
+            _ => Some(honest),
+        })
+        .await;
+    world.agrees_up_to(1);
+    assert!(world.faults.try_recv().is_err());
+    assert_eq!(world.announces(&peer("c"), 1).await.await.unwrap(), Verdict::Drop);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_false_announcement_is_refused() {
+    let world = World::new(2);
+    let (header, _) = world.source.header(BlockHeight::FIRST).unwrap().unwrap();
+    let (_, other) = world.source.header(BlockHeight::new(2)).unwrap().unwrap();
+    let forged = Announcement { header, certificate: other };
+    assert_eq!(world.announces_this(&peer("a"), forged).await.await.unwrap(), Verdict::Refuse);
+    assert_eq!(world.progress.borrow().proven, BlockHeight::GENESIS);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_it_only_watches_nothing_is_fetched_and_nothing_appended() {
+    let mut world = World::new(20);
+    world.mode.send_replace(Mode::Watch);
+    world.progress.wait_for(|progress| progress.mode == Mode::Watch).await.unwrap();
+    world.claims(&peer("a"), 20).await;
+    assert_eq!(world.announces(&peer("a"), 20).await.await.unwrap(), Verdict::Forward);
+    world.progress.wait_for(|progress| progress.proven.get() == 20).await.unwrap();
+    while let Ok(Ask { request, .. }) = world.asked.try_recv() {
+        assert_eq!(request, Request::Status);
+    }
+    assert_eq!(world.store.tip().height(), BlockHeight::GENESIS);
+    world.mode.send_replace(Mode::Follow);
+    world.serve_until(20, |_, honest| Some(honest)).await;
+    world.agrees_up_to(20);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopped_follower_goes_on_where_it_was() {
+    let mut world = World::new(200);
+    world.claims(&peer("a"), 100).await;
+    world.serve_until(100, |_, honest| Some(honest)).await;
+    let (chain, source, store, dirs) = world.stop().await;
+    let reached = store.tip().height().get();
+    assert!((100..200).contains(&reached), "{reached}");
+    let mut world = World::over(chain, source, store, dirs);
+    world.claims(&peer("a"), 200).await;
+    let mut first = None;
+    world
+        .serve_until(200, |_, honest| {
+            if let Response::Blocks(blocks) = &honest {
+                first = first.or(blocks.first().map(|block| block.certificate.height.get()));
+            }
+            Some(honest)
+        })
+        .await;
+    assert_eq!(first, Some(reached + 1));
+    world.agrees_up_to(200);
+    world.stop().await;
+}

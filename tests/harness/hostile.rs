@@ -1,0 +1,360 @@
+//! A libp2p peer that sends what it should not: garbage and duplicates at full speed, frames beyond every
+//! limit, streams that are opened and never read or never finished, connections by the hundred. It speaks the
+//! node's own protocols up to the point where it misbehaves, and says what it could send and when it was
+//! thrown out. Whether the node stays well is for the test to ask the node.
+
+use async_trait::async_trait;
+use futures::prelude::*;
+use libp2p::gossipsub::{self, IdentTopic, MessageAuthenticity, PublishError, ValidationMode};
+use libp2p::request_response::{self, ProtocolSupport};
+use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
+use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
+use libp2p::{Multiaddr, PeerId, StreamProtocol, Swarm, SwarmBuilder, identify, identity, noise, tcp, yamux};
+use sealpost_ledger::hash::ChainId;
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+use tokio::net::TcpStream;
+
+/// What we would let through: more than any honest limit.
+const OUR_LIMIT: usize = 256 << 20;
+/// How long a stream of ours stays open if nobody closes it.
+const HELD: Duration = Duration::from_secs(3600);
+/// The gossip protocol under which raw frames are sent.
+const MESH: StreamProtocol = StreamProtocol::new("/meshsub/1.1.0");
+
+/// What is gossiped about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Topic {
+    /// Transactions that wait for a block.
+    Transactions,
+    /// Final blocks.
+    Blocks,
+}
+
+impl Topic {
+    /// Its name on the wire.
+    pub fn name(self, chain: ChainId) -> String {
+        let what = match self {
+            Self::Transactions => "transactions",
+            Self::Blocks => "blocks",
+        };
+        format!("/sealpost/{chain}/{what}/1")
+    }
+}
+
+/// Which protocol a raw stream claims to speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// The node's own, for catching up.
+    Sync,
+    /// Gossipsub's.
+    Mesh,
+}
+
+/// What happens on a raw stream.
+#[derive(Debug, Clone)]
+pub enum Misuse {
+    /// Sends these bytes and ends its half, as an honest peer would.
+    Send(Vec<u8>),
+    /// Sends these bytes and then keeps silent: never ends its half, never reads.
+    SendAndStall(Vec<u8>),
+    /// Sends a byte each time, for ever: a slow loris.
+    Trickle(Duration),
+    /// Sends zeros for ever, as fast as they are taken.
+    Endless,
+}
+
+/// What became of a flood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flood {
+    /// Messages handed to the node's connection.
+    pub sent: u64,
+    /// When the node closed the last connection, since the flood began.
+    pub thrown_out: Option<Duration>,
+    /// Why it ended early, if it did.
+    pub ended: Option<String>,
+}
+
+#[derive(NetworkBehaviour)]
+struct Behaviour {
+    gossip: gossipsub::Behaviour,
+    identify: identify::Behaviour,
+    sync: request_response::Behaviour<Raw>,
+    mesh: request_response::Behaviour<Raw>,
+}
+
+/// A hostile peer, connected to one node.
+pub struct Peer {
+    swarm: Swarm<Behaviour>,
+    node: PeerId,
+    address: Multiaddr,
+    chain: ChainId,
+    answers: u64,
+}
+
+impl Peer {
+    /// Connects under a fresh identity, and waits until the node has subscribed to its topics.
+    pub async fn connect(node: &Multiaddr, chain: ChainId, within: Duration) -> Result<Self, String> {
+        Self::connect_as(identity::Keypair::generate_ed25519(), node, chain, within).await
+    }
+    /// Connects under a chosen identity: to see whether a ban holds.
+    pub async fn connect_as(
+        key: identity::Keypair,
+        node: &Multiaddr,
+        chain: ChainId,
+        within: Duration,
+    ) -> Result<Self, String> {
+        let last = node.iter().last();
+        let Some(libp2p::multiaddr::Protocol::P2p(id)) = last else {
+            return Err(format!("{node} does not end in /p2p/<id>"));
+        };
+        let mut peer = Self { swarm: swarm(key, chain)?, node: id, address: node.clone(), chain, answers: 0 };
+        for topic in [Topic::Transactions, Topic::Blocks] {
+            let topic = IdentTopic::new(topic.name(chain));
+            peer.swarm.behaviour_mut().gossip.subscribe(&topic).map_err(|error| error.to_string())?;
+        }
+        peer.swarm.dial(node.clone()).map_err(|error| error.to_string())?;
+        let subscribed = async {
+            // Each topic in a message of its own.
+            let mut missing = 2;
+            while missing > 0 {
+                match peer.swarm.select_next_some().await {
+                    SwarmEvent::Behaviour(BehaviourEvent::Gossip(gossipsub::Event::Subscribed {
+                        ..
+                    })) => {
+                        missing -= 1;
+                    }
+                    SwarmEvent::OutgoingConnectionError { error, .. } => return Err(error.to_string()),
+                    SwarmEvent::ConnectionClosed { num_established: 0, cause, .. } => {
+                        return Err(format!("closed at once: {cause:?}"));
+                    }
+                    _ => {}
+                }
+            }
+            Ok(())
+        };
+        let outcome = tokio::time::timeout(within, subscribed).await;
+        outcome.map_err(|_| format!("no subscription within {within:?}"))??;
+        Ok(peer)
+    }
+    /// Whether the node still bears with us.
+    pub fn is_connected(&self) -> bool {
+        self.swarm.is_connected(&self.node)
+    }
+    /// Answers that came on raw streams.
+    pub fn answers(&self) -> u64 {
+        self.answers
+    }
+    /// Publishes all of it as fast as the connection takes it, the same bytes as often as they come.
+    pub async fn flood(&mut self, topic: Topic, payloads: impl IntoIterator<Item = Vec<u8>>) -> Flood {
+        let (since, topic) = (Instant::now(), IdentTopic::new(topic.name(self.chain)));
+        let (mut sent, mut ended) = (0, None);
+        'all: for payload in payloads {
+            while self.is_connected() {
+                match self.swarm.behaviour_mut().gossip.publish(topic.clone(), payload.clone()) {
+                    Ok(_) => {
+                        sent += 1;
+                        break;
+                    }
+                    // The connection takes no more at the moment.
+                    Err(PublishError::AllQueuesFull(_)) => self.step().await,
+                    Err(error) => {
+                        ended = Some(error.to_string());
+                        break 'all;
+                    }
+                }
+            }
+            while let Some(event) = self.swarm.next().now_or_never().flatten() {
+                self.note(&event);
+            }
+        }
+        let thrown_out = (!self.is_connected()).then(|| since.elapsed());
+        Flood { sent, thrown_out, ended }
+    }
+    /// Opens a raw stream. What happens on it happens while [`remain`](Self::remain) or a flood runs.
+    pub fn open(&mut self, stream: Stream, misuse: Misuse) {
+        let (node, behaviour) = (self.node, self.swarm.behaviour_mut());
+        match stream {
+            Stream::Sync => behaviour.sync.send_request(&node, misuse),
+            Stream::Mesh => behaviour.mesh.send_request(&node, misuse),
+        };
+    }
+    /// Stays for a while, doing what was begun; says when it was thrown out, if it was.
+    pub async fn remain(&mut self, duration: Duration) -> Option<Duration> {
+        let since = Instant::now();
+        let until = tokio::time::Instant::now() + duration;
+        while self.is_connected() {
+            tokio::select! {
+                event = self.swarm.select_next_some() => self.note(&event),
+                () = tokio::time::sleep_until(until) => return None,
+            }
+        }
+        Some(since.elapsed())
+    }
+    /// Dials the same node again and again under the same identity; says how many connections it has at the
+    /// end.
+    pub async fn multiply(&mut self, connections: usize, within: Duration) -> usize {
+        for _ in 0..connections {
+            let again = DialOpts::peer_id(self.node).addresses(vec![self.address.clone()]);
+            // Fails only when our own swarm has too many dials under way.
+            let _ = self.swarm.dial(again.condition(PeerCondition::Always).build());
+        }
+        self.remain(within).await;
+        let counters = self.swarm.network_info().connection_counters().num_established();
+        usize::try_from(counters).unwrap_or(usize::MAX)
+    }
+
+    async fn step(&mut self) {
+        let event = self.swarm.select_next_some().await;
+        self.note(&event);
+    }
+    fn note(&mut self, event: &SwarmEvent<BehaviourEvent>) {
+        let answered = |event: &request_response::Event<Misuse, Vec<u8>>| {
+            matches!(
+                event,
+                request_response::Event::Message { message: request_response::Message::Response { .. }, .. }
+            )
+        };
+        match event {
+            SwarmEvent::Behaviour(BehaviourEvent::Sync(event) | BehaviourEvent::Mesh(event))
+                if answered(event) =>
+            {
+                self.answers += 1;
+            }
+            _ => {}
+        }
+    }
+}
+
+/// As many peers as wanted, each under an identity of its own; those that the node let in.
+pub async fn crowd(node: &Multiaddr, chain: ChainId, count: usize, within: Duration) -> Vec<Peer> {
+    let joining = (0..count).map(|_| Peer::connect(node, chain, within));
+    let joined = stream::iter(joining).buffer_unordered(64).collect::<Vec<_>>().await;
+    joined.into_iter().filter_map(Result::ok).collect()
+}
+
+/// TCP connections that say nothing; those that were accepted.
+pub async fn mute_connections(address: &str, count: usize) -> Vec<TcpStream> {
+    let opened = stream::iter((0..count).map(|_| TcpStream::connect(address)));
+    let opened = opened.buffer_unordered(64).collect::<Vec<_>>().await;
+    opened.into_iter().filter_map(Result::ok).collect()
+}
+
+/// Bytes of no meaning, different each time.
+pub fn garbage(length: usize) -> Vec<u8> {
+    static SEED: AtomicU64 = AtomicU64::new(1);
+    let mut state = SEED.fetch_add(1, Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    };
+    let mut bytes: Vec<u8> = (0..length.div_ceil(8)).flat_map(|_| next()).collect();
+    bytes.truncate(length);
+    bytes
+}
+
+/// The length prefix that libp2p's framing uses, for a frame that need not follow.
+pub fn length_prefix(mut length: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    loop {
+        let low = length.to_le_bytes()[0] & 0x7f;
+        length >>= 7;
+        if length == 0 {
+            bytes.push(low);
+            return bytes;
+        }
+        bytes.push(low | 0x80);
+    }
+}
+
+fn swarm(key: identity::Keypair, chain: ChainId) -> Result<Swarm<Behaviour>, String> {
+    let with_tcp = SwarmBuilder::with_existing_identity(key).with_tokio().with_tcp(
+        tcp::Config::default().nodelay(true),
+        noise::Config::new,
+        yamux::Config::default,
+    );
+    let swarm = with_tcp.map_err(|error| error.to_string())?.with_behaviour(|key| behaviour(key, chain));
+    let swarm = swarm.map_err(|error| error.to_string())?;
+    Ok(swarm.with_swarm_config(|config| config.with_idle_connection_timeout(HELD)).build())
+}
+
+fn behaviour(
+    key: &identity::Keypair,
+    chain: ChainId,
+) -> Result<Behaviour, Box<dyn std::error::Error + Send + Sync>> {
+    // Every message is a new one to us, so that we may repeat ourselves.
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    let config = gossipsub::ConfigBuilder::default()
+        .validation_mode(ValidationMode::Anonymous)
+        .max_transmit_size(OUR_LIMIT)
+        .flood_publish(true)
+        .message_id_fn(|_| NUMBER.fetch_add(1, Relaxed).to_be_bytes().to_vec().into())
+        .build()?;
+    let gossip = gossipsub::Behaviour::new(MessageAuthenticity::Anonymous, config)?;
+    let identify = identify::Behaviour::new(identify::Config::new("/sealpost/1".to_owned(), key.public()));
+    let raw = |protocol| {
+        let config = request_response::Config::default()
+            .with_request_timeout(HELD)
+            .with_max_concurrent_streams(100_000);
+        request_response::Behaviour::with_codec(Raw, [(protocol, ProtocolSupport::Outbound)], config)
+    };
+    let sync = StreamProtocol::try_from_owned(format!("/sealpost/{chain}/sync/1"))?;
+    Ok(Behaviour { gossip, identify, sync: raw(sync), mesh: raw(MESH) })
+}
+
+/// Writes what a [`Misuse`] says, whatever the protocol would want.
+#[derive(Debug, Clone)]
+struct Raw;
+
+#[async_trait]
+impl request_response::Codec for Raw {
+    type Protocol = StreamProtocol;
+    type Request = Misuse;
+    type Response = Vec<u8>;
+
+    async fn read_request<T>(&mut self, _: &StreamProtocol, _: &mut T) -> io::Result<Misuse>
+    where
+        T: AsyncRead + Unpin + Send,
+    {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+    async fn read_response<T>(&mut self, _: &StreamProtocol, stream: &mut T) -> io::Result<Vec<u8>>
+    where
+        T: AsyncRead + Unpin + Send,
+    {
+        let mut answer = Vec::new();
+        stream.take(OUR_LIMIT as u64).read_to_end(&mut answer).await?;
+        Ok(answer)
+    }
+    async fn write_request<T>(&mut self, _: &StreamProtocol, stream: &mut T, misuse: Misuse) -> io::Result<()>
+    where
+        T: AsyncWrite + Unpin + Send,
+    {
+        match misuse {
+            // The caller ends our half.
+            Misuse::Send(bytes) => stream.write_all(&bytes).await,
+            Misuse::SendAndStall(bytes) => {
+                stream.write_all(&bytes).await?;
+                stream.flush().await?;
+                future::pending().await
+            }
+            Misuse::Trickle(pause) => loop {
+                stream.write_all(&[0]).await?;
+                stream.flush().await?;
+                tokio::time::sleep(pause).await;
+            },
+            Misuse::Endless => loop {
+                stream.write_all(&[0; 65_536]).await?;
+            },
+        }
+    }
+    async fn write_response<T>(&mut self, _: &StreamProtocol, _: &mut T, _: Vec<u8>) -> io::Result<()>
+    where
+        T: AsyncWrite + Unpin + Send,
+    {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}

@@ -1,0 +1,369 @@
+//! A network of real nodes: each its own process, in its own network namespace or on ports of this machine.
+//! Members are named by their number: validators first, then full nodes.
+
+use super::faults::{FaultKind, Faults};
+use super::namespace::{Lab, Slot, Wire};
+use crate::{Server, Starting, json, program, run};
+use jsonrpsee::http_client::{HttpClient, HttpClientBuilder};
+use jsonrpsee::ws_client::WsClientBuilder;
+use sealpost_api::SealpostRpcClient;
+use sealpost_ledger::genesis::Genesis;
+use sealpost_ledger::height::BlockHeight;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// Longest wait for an answer of a node.
+const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+/// Ports of one network on this machine, and where the first network has its own.
+const PORTS_EACH: u16 = 160;
+const FIRST_PORT: u16 = 20_000;
+/// Lines of each log that a failed test shows.
+const TAIL: usize = 25;
+
+/// What kind of network.
+#[derive(Debug, Clone)]
+pub struct NetworkOptions {
+    /// Its name, in the genesis and in what a failed test says.
+    pub name: String,
+    /// Nodes that vote.
+    pub validators: usize,
+    /// Nodes that follow.
+    pub full_nodes: usize,
+    /// Where they run.
+    pub place: Place,
+    /// Longest time without a block; the node's own default if none is given.
+    pub heartbeat_ms: Option<u64>,
+}
+
+/// Where nodes run.
+#[derive(Debug, Clone, Copy)]
+pub enum Place {
+    /// In namespaces of their own, joined by a wire. Needs root; ask `namespace::ready` first.
+    Lab(Wire),
+    /// On ports of this machine: for measuring, without faults of the network.
+    Loopback,
+}
+
+/// A running network. All of it ends when it is dropped.
+#[derive(Debug)]
+pub struct Network {
+    // Processes before what they stand on.
+    members: Vec<Member>,
+    faults: Option<Faults>,
+    lab: Option<Arc<Lab>>,
+    genesis: Genesis,
+    name: String,
+    folder: TempDir,
+    _slot: Option<Slot>,
+}
+
+#[derive(Debug)]
+struct Member {
+    name: String,
+    home: PathBuf,
+    validator: bool,
+    log: PathBuf,
+    server: Option<Server>,
+    client: Option<HttpClient>,
+    peak_kib: u64,
+}
+
+impl Network {
+    /// Makes a network and starts all of it.
+    pub fn start(options: &NetworkOptions) -> Self {
+        let mut network = Self::create(options);
+        let all: Vec<usize> = network.all().collect();
+        network.start_members(&all);
+        network
+    }
+    /// Makes a network, and starts nothing yet.
+    pub fn create(options: &NetworkOptions) -> Self {
+        let count = options.validators + options.full_nodes;
+        let (lab, slot) = match options.place {
+            Place::Lab(wire) => (Some(Arc::new(Lab::new(count, wire))), None),
+            Place::Loopback => (None, Some(Slot::take())),
+        };
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let out = folder.path().join("testnet");
+        let mut args: Vec<String> = ["testnet", "--chain-name", &options.name].map(str::to_owned).into();
+        let mut set = |flag: &str, value: String| args.extend([flag.to_owned(), value]);
+        set("--validators", options.validators.to_string());
+        set("--full-nodes", options.full_nodes.to_string());
+        set("--out", out.display().to_string());
+        if let Some(heartbeat) = options.heartbeat_ms {
+            set("--heartbeat-ms", heartbeat.to_string());
+        }
+        match (&lab, &slot) {
+            (Some(lab), _) => {
+                let hosts: Vec<_> = (0..count).map(|member| lab.address(member).to_string()).collect();
+                set("--hosts", hosts.join(","));
+            }
+            (None, Some(slot)) => {
+                set("--base-port", (FIRST_PORT + u16::from(slot.number) * PORTS_EACH).to_string());
+            }
+            (None, None) => {}
+        }
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let made = json("sealpost-node", folder.path(), &args);
+        let members = made["nodes"].as_array().expect("a list of nodes").iter().map(|node| Member {
+            name: node["name"].as_str().expect("a name").to_owned(),
+            home: node["home"].as_str().expect("a home").into(),
+            validator: node["validator"].as_bool().expect("yes or no"),
+            log: folder.path().join(format!("{}.log", node["name"].as_str().expect("a name"))),
+            server: None,
+            client: None,
+            peak_kib: 0,
+        });
+        let members: Vec<Member> = members.collect();
+        assert_eq!(members.len(), count, "{made}");
+        let genesis = std::fs::read(out.join("genesis.json")).expect("a genesis");
+        Self {
+            members,
+            faults: lab.clone().map(Faults::new),
+            lab,
+            genesis: Genesis::parse(&genesis).expect("a sound genesis"),
+            name: options.name.clone(),
+            folder,
+            _slot: slot,
+        }
+    }
+
+    /// The genesis.
+    pub fn genesis(&self) -> &Genesis {
+        &self.genesis
+    }
+    /// The folder of everything: `testnet` made by the command, and the logs.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+    /// The lab it runs in.
+    pub fn lab(&self) -> Option<&Arc<Lab>> {
+        self.lab.as_ref()
+    }
+    /// Faults of its links.
+    pub fn faults(&mut self) -> &mut Faults {
+        self.faults.as_mut().expect("a network in a lab")
+    }
+    /// Every member.
+    pub fn all(&self) -> impl Iterator<Item = usize> + use<> {
+        0..self.members.len()
+    }
+    /// The members that vote.
+    pub fn validators(&self) -> Vec<usize> {
+        self.all().filter(|member| self.members[*member].validator).collect()
+    }
+    /// The members whose process runs, be it paused.
+    pub fn running(&self) -> Vec<usize> {
+        self.all().filter(|member| self.members[*member].server.is_some()).collect()
+    }
+    /// A member's name.
+    pub fn name(&self, member: usize) -> &str {
+        &self.members[member].name
+    }
+    /// A member's home.
+    pub fn home(&self, member: usize) -> &Path {
+        &self.members[member].home
+    }
+    /// What a member's log says.
+    pub fn log(&self, member: usize) -> String {
+        let bytes = std::fs::read(&self.members[member].log).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+    /// What a running member said when it was ready, such as `p2p`.
+    pub fn said(&self, member: usize, field: &str) -> String {
+        self.server(member).said(field)
+    }
+    /// A running member's RPC.
+    pub fn client(&self, member: usize) -> &HttpClient {
+        let member = &self.members[member];
+        member.client.as_ref().unwrap_or_else(|| panic!("{} does not run", member.name))
+    }
+
+    /// Starts a member as it is.
+    pub fn start_member(&mut self, member: usize) {
+        self.start_members(&[member]);
+    }
+    /// Starts members at once, and waits until all are ready.
+    pub fn start_members(&mut self, members: &[usize]) {
+        let starting: Vec<Starting> = members.iter().map(|member| self.launch(*member, &[])).collect();
+        for (member, starting) in members.iter().zip(starting) {
+            self.take_in(*member, starting.ready());
+        }
+    }
+    /// Starts a member with more arguments than `run`.
+    pub fn start_with(&mut self, member: usize, args: &[&str]) {
+        let server = self.launch(member, args).ready();
+        self.take_in(member, server);
+    }
+    fn launch(&self, member: usize, args: &[&str]) -> Starting {
+        assert!(self.members[member].server.is_none(), "{} runs already", self.members[member].name);
+        let program = program("sealpost-node");
+        let mut command =
+            self.lab.as_ref().map_or_else(|| Command::new(&program), |lab| lab.command(member, &program));
+        let home = &self.members[member].home;
+        command.env("SEALPOST_HOME", home).env_remove("SEALPOST_NODE").env_remove("RUST_LOG");
+        command.arg("--home").arg(home).arg("run").args(args).arg("--json");
+        Server::launch(command, &self.members[member].log)
+    }
+    fn take_in(&mut self, member: usize, server: Server) {
+        let client = HttpClientBuilder::default().request_timeout(ANSWER_WITHIN).build(server.said("rpc"));
+        self.members[member].client = Some(client.expect("a URL"));
+        self.members[member].server = Some(server);
+    }
+
+    /// Stops a member in good order: SIGTERM, exit code 0.
+    pub fn stop_member(&mut self, member: usize) {
+        let status = self.take_out(member).stop();
+        assert!(status.success(), "{} did not stop in good order: {status}", self.name(member));
+    }
+    /// kill -9.
+    pub fn kill_member(&mut self, member: usize) {
+        self.take_out(member).kill();
+        self.note(FaultKind::Kill, member);
+    }
+    /// kill -9 of several before any of them is waited for.
+    pub fn kill_members(&mut self, members: &[usize]) {
+        let servers: Vec<Server> = members.iter().map(|member| self.take_out(*member)).collect();
+        servers.iter().for_each(|server| server.signal("KILL"));
+        servers.into_iter().for_each(Server::kill);
+        if let Some(faults) = &mut self.faults {
+            faults.record(FaultKind::KillAll, format!("{members:?}"));
+        }
+    }
+    /// SIGTERM and a new start.
+    pub fn restart_member(&mut self, member: usize) {
+        self.stop_member(member);
+        self.start_member(member);
+        self.note(FaultKind::Restart, member);
+    }
+    /// Stops a member's process where it stands; returns when the kernel says so.
+    pub fn pause_member(&mut self, member: usize) {
+        let server = self.server(member);
+        server.signal("STOP");
+        let since = Instant::now();
+        while !is_stopped(server.id()) {
+            assert!(since.elapsed() < Duration::from_secs(5), "{} is not to be stopped", self.name(member));
+            std::thread::yield_now();
+        }
+        self.note(FaultKind::Pause, member);
+    }
+    /// Lets a paused member go on.
+    pub fn resume_member(&self, member: usize) {
+        let server = self.server(member);
+        assert!(is_stopped(server.id()), "{} was not paused", self.name(member));
+        server.signal("CONT");
+    }
+    /// Deletes a stopped member's data and votes; its keys stay.
+    pub fn wipe_member(&mut self, member: usize) {
+        assert!(self.members[member].server.is_none(), "{} still runs", self.name(member));
+        let node = self.home(member).join("node");
+        std::fs::remove_dir_all(node.join("data")).expect("there was data");
+        if self.members[member].validator {
+            remove(&node.join("consensus.wal"));
+        }
+        self.note(FaultKind::Wipe, member);
+    }
+    /// Starts a wiped member again: a validator votes only after it has caught up.
+    pub fn rejoin_member(&mut self, member: usize) {
+        let args: &[&str] = if self.members[member].validator { &["--rejoin"] } else { &[] };
+        self.start_with(member, args);
+    }
+    /// `sealpost-node check` of a stopped member.
+    pub fn check_member(&self, member: usize) -> Output {
+        assert!(self.members[member].server.is_none(), "{} still runs", self.name(member));
+        run("sealpost-node", self.home(member), &["check", "--json"])
+    }
+    /// The members that have ended of themselves, and how.
+    pub fn ended(&mut self) -> Vec<String> {
+        let ended = |member: &mut Member| {
+            let status = member.server.as_mut()?.ended()?;
+            Some(format!("{} has ended: {status}", member.name))
+        };
+        self.members.iter_mut().filter_map(ended).collect()
+    }
+    /// Processor time that a running node has used so far, in seconds.
+    pub fn cpu_seconds(&self, member: usize) -> f64 {
+        let stat = format!("/proc/{}/stat", self.server(member).id());
+        let stat = std::fs::read_to_string(stat).expect("its numbers");
+        // Fields 14 and 15, in ticks of a hundredth of a second; the name before them may hold spaces.
+        let fields = stat.rsplit(") ").next().unwrap_or_default().split(' ').skip(11).take(2);
+        fields.map(|ticks| ticks.parse::<f64>().expect("a number")).sum::<f64>() / 100.0
+    }
+    /// The most memory that a member has had so far, over all its lives, in KiB.
+    pub fn peak_memory_kib(&self, member: usize) -> u64 {
+        let member = &self.members[member];
+        member.server.as_ref().map_or(0, |server| peak_memory(server.id())).max(member.peak_kib)
+    }
+    /// Waits until a block is final on a member; says whether it came in time.
+    pub async fn reaches(&self, member: usize, height: BlockHeight, within: Duration) -> bool {
+        let url = self.said(member, "rpc").replacen("http", "ws", 1);
+        let wait = async {
+            let client = WsClientBuilder::default().build(&url).await.expect("a node that answers");
+            let mut blocks = client.chain_subscribe_blocks(Some(height)).await.expect("a subscription");
+            blocks.next().await.is_some_and(|block| block.is_ok())
+        };
+        tokio::time::timeout(within, wait).await.unwrap_or(false)
+    }
+    /// The last lines of every log.
+    pub fn log_tails(&self) -> String {
+        let tail = |member: usize| {
+            let log = self.log(member);
+            let lines: Vec<&str> = log.lines().collect();
+            let from = lines.len().saturating_sub(TAIL);
+            format!("--- {} ({} lines)\n{}\n", self.name(member), lines.len(), lines[from..].join("\n"))
+        };
+        self.all().map(tail).collect()
+    }
+
+    fn server(&self, member: usize) -> &Server {
+        let member = &self.members[member];
+        member.server.as_ref().unwrap_or_else(|| panic!("{} does not run", member.name))
+    }
+    fn take_out(&mut self, member: usize) -> Server {
+        let peak_kib = self.peak_memory_kib(member);
+        let member = &mut self.members[member];
+        member.peak_kib = peak_kib;
+        member.client = None;
+        member.server.take().unwrap_or_else(|| panic!("{} does not run", member.name))
+    }
+    fn note(&mut self, kind: FaultKind, member: usize) {
+        let name = self.members[member].name.clone();
+        if let Some(faults) = &mut self.faults {
+            faults.record(kind, name);
+        }
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("logs of the network {:?}:\n{}", self.name, self.log_tails());
+        }
+        // All at once: one after another each would see the others go.
+        for server in self.members.iter().filter_map(|member| member.server.as_ref()) {
+            let _ = Command::new("kill").args(["-KILL", &server.id().to_string()]).status();
+        }
+    }
+}
+
+fn remove(path: &Path) {
+    let removed = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
+    removed.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+}
+
+/// Whether a process is stopped by a signal.
+fn is_stopped(id: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+    // The name, in brackets, may hold anything.
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+}
+
+/// A process's most memory so far, in KiB.
+fn peak_memory(id: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.and_then(|line| line.split_whitespace().next()).and_then(|kib| kib.parse().ok()).unwrap_or(0)
+}

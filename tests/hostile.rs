@@ -1,0 +1,254 @@
+//! The hostile peer: what it does arrives at a libp2p node that has no defence of its own, it notices when it
+//! is thrown out, and a Sealpost node does throw it out.
+
+use async_trait::async_trait;
+use futures::prelude::*;
+use libp2p::gossipsub::{self, IdentTopic, MessageAuthenticity, ValidationMode};
+use libp2p::request_response::{self, ProtocolSupport};
+use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
+use libp2p::{Multiaddr, PeerId, StreamProtocol, Swarm, SwarmBuilder, identify, identity, noise, tcp, yamux};
+use sealpost_ledger::hash::ChainId;
+use sealpost_ledger::height::BlockHeight;
+use sealpost_tests::harness::hostile::{
+    Misuse, Peer, Stream, Topic, crowd, garbage, length_prefix, mute_connections,
+};
+use sealpost_tests::harness::load::{Messages, probe};
+use sealpost_tests::harness::network::{Network, NetworkOptions, Place};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+const SOON: Duration = Duration::from_secs(20);
+
+fn chain() -> ChainId {
+    ChainId::from_bytes([7; 32])
+}
+
+#[derive(NetworkBehaviour)]
+struct Behaviour {
+    gossip: gossipsub::Behaviour,
+    identify: identify::Behaviour,
+    sync: request_response::Behaviour<Reader>,
+}
+
+/// What the node saw.
+#[derive(Default)]
+struct Seen {
+    messages: AtomicU64,
+    connections: AtomicU64,
+    streams: AtomicU64,
+    bytes: AtomicU64,
+}
+
+/// A node that bears with everything, or throws a peer out after so many messages.
+struct Node {
+    address: Multiaddr,
+    seen: Arc<Seen>,
+}
+
+impl Node {
+    async fn start(patience: Option<u64>) -> Self {
+        let seen = Arc::new(Seen::default());
+        let mut swarm = swarm(seen.clone());
+        swarm.listen_on("/ip4/127.0.0.1/tcp/0".parse().unwrap()).unwrap();
+        let address = loop {
+            if let SwarmEvent::NewListenAddr { address, .. } = swarm.select_next_some().await {
+                break address.with_p2p(*swarm.local_peer_id()).unwrap();
+            }
+        };
+        tokio::spawn(serve(swarm, seen.clone(), patience));
+        Self { address, seen }
+    }
+}
+
+async fn serve(mut swarm: Swarm<Behaviour>, seen: Arc<Seen>, patience: Option<u64>) {
+    loop {
+        match swarm.select_next_some().await {
+            SwarmEvent::Behaviour(BehaviourEvent::Gossip(gossipsub::Event::Message {
+                propagation_source,
+                ..
+            })) => {
+                let messages = seen.messages.fetch_add(1, Relaxed) + 1;
+                if patience.is_some_and(|patience| messages > patience) {
+                    let peer: PeerId = propagation_source;
+                    let _ = swarm.disconnect_peer_id(peer);
+                }
+            }
+            SwarmEvent::ConnectionEstablished { .. } => {
+                seen.connections.fetch_add(1, Relaxed);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn swarm(seen: Arc<Seen>) -> Swarm<Behaviour> {
+    let tcp = SwarmBuilder::with_new_identity()
+        .with_tokio()
+        .with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)
+        .unwrap();
+    let made = tcp.with_behaviour(|key| {
+        let config = gossipsub::ConfigBuilder::default()
+            .validation_mode(ValidationMode::Anonymous)
+            .max_transmit_size(1 << 20)
+            // Without author and number all messages would be one.
+            .message_id_fn(|message| message.data.clone().into())
+            .build()
+            .unwrap();
+        let mut gossip: gossipsub::Behaviour =
+            gossipsub::Behaviour::new(MessageAuthenticity::Anonymous, config).unwrap();
+        for topic in [Topic::Transactions, Topic::Blocks] {
+            gossip.subscribe(&IdentTopic::new(topic.name(chain()))).unwrap();
+        }
+        let protocol = StreamProtocol::try_from_owned(format!("/sealpost/{}/sync/1", chain())).unwrap();
+        Behaviour {
+            gossip,
+            identify: identify::Behaviour::new(identify::Config::new("/test/1".into(), key.public())),
+            sync: request_response::Behaviour::with_codec(
+                Reader(seen),
+                [(protocol, ProtocolSupport::Inbound)],
+                request_response::Config::default().with_max_concurrent_streams(1000),
+            ),
+        }
+    });
+    made.unwrap().with_swarm_config(|config| config.with_idle_connection_timeout(SOON)).build()
+}
+
+/// Counts streams and their bytes.
+#[derive(Clone)]
+struct Reader(Arc<Seen>);
+
+#[async_trait]
+impl request_response::Codec for Reader {
+    type Protocol = StreamProtocol;
+    type Request = ();
+    type Response = ();
+
+    async fn read_request<T: AsyncRead + Unpin + Send>(
+        &mut self,
+        _: &StreamProtocol,
+        stream: &mut T,
+    ) -> io::Result<()> {
+        self.0.streams.fetch_add(1, Relaxed);
+        let mut buffer = [0; 4096];
+        loop {
+            match stream.read(&mut buffer).await? {
+                0 => return Ok(()),
+                length => self.0.bytes.fetch_add(length as u64, Relaxed),
+            };
+        }
+    }
+    async fn read_response<T: AsyncRead + Unpin + Send>(
+        &mut self,
+        _: &StreamProtocol,
+        _: &mut T,
+    ) -> io::Result<()> {
+        Ok(())
+    }
+    async fn write_request<T: AsyncWrite + Unpin + Send>(
+        &mut self,
+        _: &StreamProtocol,
+        _: &mut T,
+        (): (),
+    ) -> io::Result<()> {
+        Ok(())
+    }
+    async fn write_response<T: AsyncWrite + Unpin + Send>(
+        &mut self,
+        _: &StreamProtocol,
+        _: &mut T,
+        (): (),
+    ) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Lets the peer go on until the node has seen what it should.
+async fn until(peer: &mut Peer, what: &str, seen: impl Fn() -> bool) {
+    let since = std::time::Instant::now();
+    while !seen() {
+        assert!(since.elapsed() < SOON, "the node has not seen {what}");
+        peer.remain(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn garbage_duplicates_and_streams_arrive_at_a_node_without_defence() {
+    let node = Node::start(None).await;
+    let mut peer = Peer::connect(&node.address, chain(), SOON).await.unwrap();
+    let flood = peer.flood(Topic::Transactions, (0..500).map(|_| garbage(300))).await;
+    assert_eq!((flood.sent, flood.thrown_out), (500, None), "{flood:?}");
+    until(&mut peer, "the flood", || node.seen.messages.load(Relaxed) > 400).await;
+
+    // The node's own message ids hold back what repeats itself; it was sent all the same.
+    let before = node.seen.messages.load(Relaxed);
+    let same = garbage(300);
+    let flood = peer.flood(Topic::Blocks, (0..200).map(|_| same.clone())).await;
+    assert_eq!(flood.sent, 200);
+
+    for _ in 0..50 {
+        peer.open(Stream::Sync, Misuse::SendAndStall(vec![1, 2, 3]));
+    }
+    peer.open(Stream::Sync, Misuse::Endless);
+    peer.open(Stream::Sync, Misuse::Trickle(Duration::from_millis(10)));
+    until(&mut peer, "the streams", || node.seen.streams.load(Relaxed) >= 52).await;
+    until(&mut peer, "the endless stream", || node.seen.bytes.load(Relaxed) > 1_000_000).await;
+    assert!(node.seen.messages.load(Relaxed) >= before);
+    assert!(peer.is_connected());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_comes_in_crowds_and_by_many_connections() {
+    let node = Node::start(None).await;
+    let mut peers = crowd(&node.address, chain(), 30, SOON).await;
+    assert_eq!(peers.len(), 30);
+    let connections = peers[0].multiply(20, Duration::from_secs(1)).await;
+    assert!(connections > 10, "{connections} connections");
+    let host = node.address.to_string();
+    let port = host.split('/').nth(4).unwrap();
+    assert_eq!(mute_connections(&format!("127.0.0.1:{port}"), 50).await.len(), 50);
+    assert!(node.seen.connections.load(Relaxed) >= 40);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_notices_that_it_is_thrown_out() {
+    let node = Node::start(Some(100)).await;
+    let mut peer = Peer::connect(&node.address, chain(), SOON).await.unwrap();
+    let mut thrown_out = peer.flood(Topic::Transactions, (0..2000).map(|_| garbage(300))).await.thrown_out;
+    if thrown_out.is_none() {
+        thrown_out = peer.remain(SOON).await;
+    }
+    assert!(thrown_out.is_some() && !peer.is_connected());
+    // A frame that claims 64 MiB: gossipsub ends the stream by itself, whatever the node's own patience.
+    let node = Node::start(None).await;
+    let mut peer = Peer::connect(&node.address, chain(), SOON).await.unwrap();
+    peer.open(Stream::Mesh, Misuse::SendAndStall(length_prefix(64 << 20)));
+    peer.remain(Duration::from_millis(200)).await;
+    assert_eq!(peer.answers(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sealpost_node_bans_a_peer_that_floods_it_and_stays_well() {
+    let (name, place) = ("hostile".to_owned(), Place::Loopback);
+    let options = NetworkOptions { name, validators: 1, full_nodes: 1, place, heartbeat_ms: Some(1000) };
+    let network = Network::start(&options);
+    let (chain, messages) = (network.genesis().chain_id(), Messages::new(network.genesis().clone()));
+    let address: Multiaddr = network.said(0, "p2p").parse().unwrap();
+    let key = identity::Keypair::generate_ed25519();
+    let forged = || messages.make(BlockHeight::new(1000)).forged().gossiped();
+    let (mut visits, mut seen) = (0, Vec::new());
+    // It insists: comes back under the same identity until it is not let in any more.
+    while let Ok(mut peer) = Peer::connect_as(key.clone(), &address, chain, Duration::from_secs(3)).await {
+        visits += 1;
+        assert!(visits <= 20, "the node bears with {seen:?}");
+        let flood = (0..300).map(|number| if number % 2 == 0 { forged() } else { garbage(300) });
+        seen.push(peer.flood(Topic::Transactions, flood).await);
+        peer.remain(Duration::from_secs(3)).await;
+    }
+    assert!(visits > 0, "it never got in");
+    for member in network.all() {
+        probe(network.client(member), &messages, SOON).await.unwrap();
+        assert!(network.peak_memory_kib(member) < 256 * 1024);
+    }
+}

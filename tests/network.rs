@@ -1,0 +1,172 @@
+//! A network of real nodes under faults, with messages flowing to all of them: nothing that was reported
+//! final is lost, nobody forks, and it goes on when the faults are over.
+
+use sealpost_ledger::height::BlockHeight;
+use sealpost_tests::harness::faults::FaultKind;
+use sealpost_tests::harness::invariants::{Bounds, Invariants};
+use sealpost_tests::harness::load::{Load, LoadOptions, Messages, probe};
+use sealpost_tests::harness::namespace::{Wire, ready};
+use sealpost_tests::harness::network::{Network, NetworkOptions, Place};
+use sealpost_tests::harness::soak::{SoakOptions, soak};
+use std::time::Duration;
+
+/// A message to any node is final there so long after the last fault, and all are level.
+const RECOVERY: Duration = Duration::from_secs(20);
+/// The most memory of a node.
+const MEMORY_KIB: u64 = 256 * 1024;
+/// Longest wait for traffic that flows.
+const FLOWING: Duration = Duration::from_secs(30);
+/// A pause long enough for several rounds without the paused one.
+const PAUSE: Duration = Duration::from_secs(10);
+
+const LOAD: LoadOptions = LoadOptions { per_second: 20, in_flight: 64 };
+
+fn four_and_two(name: &str) -> NetworkOptions {
+    let place = Place::Lab(Wire::Bridge);
+    NetworkOptions { name: name.to_owned(), validators: 4, full_nodes: 2, place, heartbeat_ms: Some(1000) }
+}
+
+/// A network with traffic, and what was seen of it.
+struct Trial {
+    network: Network,
+    load: Load,
+    seen: Invariants,
+}
+
+impl Trial {
+    fn start(name: &str) -> Self {
+        let network = Network::start(&four_and_two(name));
+        let load = Load::start(&network, LOAD);
+        let seen = Invariants::new(&network, Bounds { recovery: RECOVERY, memory_kib: MEMORY_KIB });
+        Self { network, load, seen }
+    }
+    /// Traffic flows, though not to everybody.
+    async fn flows(&self, during: &str) {
+        assert!(self.load.flows(20, FLOWING).await, "no messages become final {during}");
+    }
+    /// Everything holds again.
+    async fn holds(&mut self, after: &str) {
+        let acknowledged = self.load.acknowledged();
+        let held = self.seen.check(&mut self.network, &acknowledged).await;
+        let recovery = held.unwrap_or_else(|broken| panic!("after {after}: {broken}"));
+        println!("height {:5}: well again {recovery:.1?} after {after}", self.seen.height());
+    }
+    /// The faults end; each has hit something.
+    fn heal(&mut self) {
+        let ended = self.network.faults().heal();
+        assert!(ended.iter().all(|fired| fired.hits > 0), "I9: a fault that hit nothing: {ended:?}");
+    }
+    /// The end: all of it once more, and the disks.
+    async fn end(mut self, kinds: &[FaultKind]) {
+        let report = self.load.stop().await;
+        let verdict = self.seen.finish(&mut self.network, &report.acknowledged).await;
+        let verdict = verdict.unwrap_or_else(|broken| panic!("at the end: {broken}"));
+        let tally = self.network.faults().tally();
+        assert!(kinds.iter().all(|kind| tally.contains_key(kind)), "I9: {tally:?}");
+        assert!(verdict.messages > 100, "I9: only {} messages were acknowledged", verdict.messages);
+        println!("{tally:?}\n{verdict:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_validator_that_is_killed_paused_or_wiped_costs_nothing() {
+    if !ready("a_validator_that_is_killed_paused_or_wiped_costs_nothing") {
+        return;
+    }
+    let mut trial = Trial::start("one-validator");
+    trial.flows("at first").await;
+    trial.holds("the start").await;
+    // A check that can't fail proves nothing.
+    let never_sent = Messages::new(trial.network.genesis().clone()).make(BlockHeight::new(1000)).id;
+    let broken = trial.seen.check(&mut trial.network, &[never_sent]).await.unwrap_err();
+    assert!(broken.contains("LOST"), "{broken}");
+
+    trial.network.kill_member(0);
+    trial.flows("while one validator of four is dead").await;
+    trial.network.start_member(0);
+    trial.holds("a kill").await;
+
+    trial.network.pause_member(1);
+    trial.flows("while one validator of four is paused").await;
+    tokio::time::sleep(PAUSE).await;
+    trial.network.resume_member(1);
+    trial.holds("a pause").await;
+
+    trial.network.kill_member(2);
+    trial.network.wipe_member(2);
+    trial.flows("while one validator of four is wiped").await;
+    trial.network.rejoin_member(2);
+    trial.holds("a validator's loss of all its data").await;
+
+    let full_node = 4;
+    trial.network.kill_member(full_node);
+    trial.network.wipe_member(full_node);
+    trial.network.rejoin_member(full_node);
+    trial.holds("a full node's loss of all its data").await;
+
+    let validators = trial.network.validators();
+    trial.network.kill_members(&validators);
+    trial.network.start_members(&validators);
+    trial.holds("all validators' death at once").await;
+
+    trial.end(&[FaultKind::Kill, FaultKind::Pause, FaultKind::Wipe, FaultKind::KillAll]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_parted_network_goes_on_with_three_halts_with_two_and_never_forks() {
+    if !ready("a_parted_network_goes_on_with_three_halts_with_two_and_never_forks") {
+        return;
+    }
+    let mut trial = Trial::start("partitions");
+    let messages = Messages::new(trial.network.genesis().clone());
+    trial.flows("at first").await;
+
+    // Three of four go on, with one full node on either side.
+    trial.network.faults().part(&[0, 1, 2, 4], &[3, 5]);
+    trial.flows("with three validators of four").await;
+    let cut_off = probe(trial.network.client(3), &messages, Duration::from_secs(3)).await;
+    assert!(cut_off.is_err(), "one validator of four made a block of its own after {cut_off:?}");
+    trial.heal();
+    trial.holds("a partition 3|1").await;
+
+    // Nobody has a quorum: everybody stands.
+    trial.network.faults().part(&[0, 1, 4], &[2, 3, 5]);
+    // What was decided before may still arrive; a message sent now must not become final.
+    for member in [0, 2] {
+        let halted = probe(trial.network.client(member), &messages, Duration::from_secs(5)).await;
+        assert!(halted.is_err(), "two validators of four made a block after {halted:?}");
+    }
+    trial.heal();
+    trial.holds("a partition 2|2").await;
+
+    // One hears nobody, and all hear it.
+    trial.network.faults().deafen(&[1], &[0, 2, 3, 4, 5]);
+    trial.flows("while one validator is deaf").await;
+    trial.heal();
+    trial.holds("one validator's deafness").await;
+
+    trial.network.faults().lose(&[0, 1, 2, 3, 4, 5], 10);
+    trial.flows("at a loss of 10 %").await;
+    trial.heal();
+    trial.holds("loss").await;
+
+    trial.end(&[FaultKind::Partition, FaultKind::OneWay, FaultKind::Loss]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_minute_of_random_faults_loses_nothing() {
+    if !ready("a_minute_of_random_faults_loses_nothing") {
+        return;
+    }
+    let options = SoakOptions {
+        duration: Duration::from_secs(60),
+        seed: 7,
+        network: NetworkOptions { place: Place::Lab(Wire::Delayed(Duration::ZERO)), ..four_and_two("soak") },
+        load: LOAD,
+        bounds: Bounds { recovery: RECOVERY, memory_kib: MEMORY_KIB },
+    };
+    let outcome = soak(&options, |line| println!("{line}")).await;
+    let verdict = outcome.unwrap_or_else(|broken| panic!("{broken}"));
+    assert!(verdict.faults() > 3, "I9: {verdict}");
+    println!("{verdict}");
+}
