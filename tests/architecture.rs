@@ -46,6 +46,9 @@ const HOMES: &[(&str, &[&str])] = &[
     // Disk and network.
     ("parity_db", &["node/src/store"]),
     ("crc32c", &["node/src/store"]),
+    ("rustix", &["node/src/disk"]),
+    ("metrics_process", &["node/src/metrics"]),
+    ("sd_notify", &["node/src/supervision"]),
     ("arc_malachitebft_app_channel", &["node/src/consensus"]),
     ("arc_malachitebft_signing", &["node/src/consensus"]),
     ("arc_malachitebft_sync", &["node/src/consensus"]),

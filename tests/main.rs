@@ -10,6 +10,7 @@ mod lab;
 mod main_job;
 mod merkle;
 mod network;
+mod ops;
 mod schemas;
 mod snapshot;
 mod validators;

@@ -4,7 +4,7 @@ use crate::{ExplorerError, Settings, start};
 use clap::{CommandFactory, Parser, Subcommand};
 use confique::{Config, Layer};
 use sealpost_terminal::{
-    ConfigCommand, Exit, Failure, GlobalArgs, HasGlobals, PagesCommand, Terminal, load_config, long_version,
+    ConfigArgs, Exit, Failure, GlobalArgs, HasGlobals, PagesCommand, Terminal, load_config, long_version,
 };
 
 /// The Sealpost explorer: audit delivery by looking
@@ -32,9 +32,8 @@ enum Command {
         #[arg(long, value_name = "ADDRESS")]
         listen: Option<String>,
     },
-    /// Settings
-    #[command(subcommand)]
-    Config(ConfigCommand),
+    /// Settings: every option with its comment and default; in force, checked, or where they are
+    Config(ConfigArgs),
     #[command(flatten)]
     Pages(PagesCommand),
 }

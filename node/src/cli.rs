@@ -25,7 +25,7 @@ use crate::store::{CheckError, StoreError};
 use crate::sync::SyncError;
 use clap::{CommandFactory, Parser, Subcommand};
 use sealpost_terminal::{
-    ConfigCommand, Failure, Folder, Folders, GlobalArgs, HasGlobals, PagesCommand, Terminal, long_version,
+    ConfigArgs, Failure, Folder, Folders, GlobalArgs, HasGlobals, PagesCommand, Terminal, long_version,
 };
 
 /// The Sealpost node: keeps the ledger, decides blocks, answers wallets and explorers
@@ -75,9 +75,8 @@ enum Command {
     /// What lies on disk
     #[command(subcommand)]
     Db(db::DbCommand),
-    /// Settings
-    #[command(subcommand)]
-    Config(ConfigCommand),
+    /// Settings: every option with its comment and default; in force, checked, or where they are
+    Config(ConfigArgs),
     #[command(flatten)]
     Pages(PagesCommand),
 }

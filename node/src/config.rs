@@ -17,6 +17,9 @@ pub struct NodeSettings {
     /// Where metrics and health listen; "off" for nowhere.
     #[config(env = "SEALPOST_METRICS", default = "127.0.0.1:17328")]
     pub metrics: String,
+    /// Free space on the disk of the data, in MiB, below which the node calls itself not ready (`/readyz`).
+    #[config(env = "SEALPOST_DISK_FLOOR_MIB", default = 512)]
+    pub disk_floor_mib: u64,
     /// Whether the bodies of all messages are kept, even those beyond the network's retention.
     #[config(env = "SEALPOST_ARCHIVE", default = false)]
     pub archive: bool,

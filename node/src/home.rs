@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `genesis.json` | the network |
 //! | `network.key` | network identity; losing it costs nothing but acquaintance |
-//! | `validator.key` | the key that votes, on a validator only: 64 hexadecimal digits |
+//! | `validator.key` | the key that votes, on a validator only: 64 hexadecimal digits. Or systemd's credential of that name |
 //! | `consensus.wal` | the log of votes, begun with the validator's key; a validator never starts without it |
 //! | `data/` | blocks and index |
 
@@ -40,6 +40,8 @@ pub enum HomeError {
     Genesis { path: PathBuf, source: GenesisError },
     #[error("{}: this is no validator key: 64 hexadecimal digits are expected", path.display())]
     ValidatorKey { path: PathBuf },
+    #[error("{}: {source}", path.display())]
+    Credential { path: PathBuf, source: std::io::Error },
     #[error(transparent)]
     Identity(#[from] IdentityError),
     #[error(transparent)]
@@ -88,11 +90,18 @@ impl Home {
     }
     /// The key that votes, if there is one.
     pub fn validator(&self) -> Result<Option<Arc<SigningKey>>, HomeError> {
-        let path = self.validator_path();
-        if !path.exists() {
+        let own = self.validator_path();
+        let (path, text) = if own.exists() {
+            let text = read_secret_file(&own).map_err(HomeError::File)?;
+            (own, text)
+        } else if let Some(path) = credential("validator.key") {
+            // systemd keeps others away from it by means that the mode does not show.
+            let read = std::fs::read(&path).map(Zeroizing::new);
+            let text = read.map_err(|source| HomeError::Credential { path: path.clone(), source })?;
+            (path, text)
+        } else {
             return Ok(None);
-        }
-        let text = read_secret_file(&path).map_err(HomeError::File)?;
+        };
         let mut secret = Zeroizing::new([0_u8; 32]);
         let malformed = || HomeError::ValidatorKey { path: path.clone() };
         const_hex::decode_to_slice(text.trim_ascii(), secret.as_mut()).map_err(|_| malformed())?;
@@ -128,6 +137,12 @@ impl Home {
     pub fn validator_path(&self) -> PathBuf {
         self.root.join("validator.key")
     }
+}
+
+/// A secret that systemd hands to this service (`LoadCredential=`).
+fn credential(name: &str) -> Option<PathBuf> {
+    let path = PathBuf::from(std::env::var_os("CREDENTIALS_DIRECTORY")?).join(name);
+    path.exists().then_some(path)
 }
 
 #[cfg(test)]

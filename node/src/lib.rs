@@ -3,6 +3,7 @@
 pub mod cli;
 pub mod config;
 pub mod consensus;
+pub mod disk;
 pub mod gossip;
 pub mod health;
 pub mod home;
@@ -12,5 +13,6 @@ pub mod metrics;
 pub mod node;
 pub mod rpc;
 pub mod store;
+pub mod supervision;
 pub mod sync;
 pub mod wire;

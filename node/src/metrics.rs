@@ -1,5 +1,7 @@
 //! Metrics in Prometheus' text format, and health: `/metrics`, `/livez` and `/readyz` on a port of their own.
+//! What can be read at any time (disk, process, health) is read when somebody asks.
 
+use crate::disk;
 use crate::health::HealthSource;
 use crate::store::Store;
 use axum::extract::State;
@@ -11,15 +13,17 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 use sealpost_ledger::height::BlockHeight;
 use serde::Serialize;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use thiserror::Error;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-/// Bounds of the histograms' buckets, in seconds.
-const SECONDS: &[f64] =
-    &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+/// Bounds of the histograms' buckets, in seconds: from an fsync to the pause of an idle network.
+const SECONDS: &[f64] = &[
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0,
+];
 
 /// Why metrics are not served.
 #[derive(Debug, Error)]
@@ -34,20 +38,33 @@ pub enum MetricsError {
 }
 
 /// The server, not yet running.
-pub struct Served {
+pub struct Server {
     /// Where it listens.
     pub address: SocketAddr,
     /// Serves until the node stops.
     pub task: futures::future::BoxFuture<'static, ()>,
 }
 
+/// What metrics and health are read from.
 #[derive(Clone)]
-struct Readiness {
-    store: Store,
+pub struct Sources {
+    /// The ledger.
+    pub store: Store,
+    /// Where it lies on disk.
+    pub data: PathBuf,
+    /// Free bytes there below which the node is not ready.
+    pub disk_floor_bytes: u64,
+    /// The last final block.
+    pub head: watch::Receiver<BlockHeight>,
+    /// How the node is.
+    pub health: HealthSource,
+}
+
+#[derive(Clone)]
+struct Served {
+    sources: Sources,
     recorder: PrometheusHandle,
-    head: watch::Receiver<BlockHeight>,
     progress: watch::Receiver<Instant>,
-    health: HealthSource,
 }
 
 /// A named check of `/readyz`.
@@ -61,22 +78,20 @@ struct Check {
 /// Prepares metrics and health on an address.
 pub async fn serve(
     listen: SocketAddr,
-    store: Store,
-    head: watch::Receiver<BlockHeight>,
-    health: HealthSource,
+    sources: Sources,
     stop: CancellationToken,
-) -> Result<Served, MetricsError> {
-    let recorder = recorder()?;
+) -> Result<Server, MetricsError> {
+    let recorder = install()?;
     let failed = |source| MetricsError::Listen { listen, source };
     let listener = tokio::net::TcpListener::bind(listen).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     let (progressed, progress) = watch::channel(Instant::now());
-    let readiness = Readiness { store, recorder, head: head.clone(), progress, health };
+    let head = sources.head.clone();
     let app = Router::new()
-        .route("/metrics", get(async |State(readiness): State<Readiness>| readiness.recorder.render()))
+        .route("/metrics", get(measured))
         .route("/livez", get(async || "alive\n"))
         .route("/readyz", get(ready))
-        .with_state(readiness);
+        .with_state(Served { sources, recorder, progress });
     let task = Box::pin(async move {
         let watching = note_progress(head, progressed);
         let serving = axum::serve(listener, app).with_graceful_shutdown(stop.clone().cancelled_owned());
@@ -87,11 +102,11 @@ pub async fn serve(
             () = watching => stop.cancelled().await,
         }
     });
-    Ok(Served { address, task })
+    Ok(Server { address, task })
 }
 
-/// One recorder for the process, however many nodes run in it.
-fn recorder() -> Result<PrometheusHandle, BuildError> {
+/// Begins to record: one recorder for the process, however many nodes run in it. What is measured before is lost.
+pub fn install() -> Result<PrometheusHandle, BuildError> {
     static RECORDER: Mutex<Option<PrometheusHandle>> = Mutex::new(None);
     let mut installed = RECORDER.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(recorder) = installed.as_ref() {
@@ -99,6 +114,8 @@ fn recorder() -> Result<PrometheusHandle, BuildError> {
     }
     let seconds = Matcher::Suffix("_seconds".into());
     let recorder = PrometheusBuilder::new().set_buckets_for_metric(seconds, SECONDS)?.install_recorder()?;
+    #[cfg(target_os = "linux")]
+    metrics_process::Collector::default().describe();
     metrics::gauge!("sealpost_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     *installed = Some(recorder.clone());
     Ok(recorder)
@@ -111,12 +128,46 @@ async fn note_progress(mut head: watch::Receiver<BlockHeight>, progressed: watch
     }
 }
 
+/// What the metrics of this moment are.
+async fn measured(State(served): State<Served>) -> String {
+    let Served { sources, recorder, progress } = served;
+    let (health, age) = (sources.health.now(), progress.borrow().elapsed());
+    let flag = |set: bool| if set { 1.0 } else { 0.0 };
+    metrics::gauge!("sealpost_node_deciding").set(flag(health.deciding));
+    metrics::gauge!("sealpost_node_syncing").set(flag(health.syncing));
+    metrics::gauge!("sealpost_consensus_height").set(sources.head.borrow().get() as f64);
+    metrics::gauge!("sealpost_consensus_block_age_seconds").set(age.as_secs_f64());
+    metrics::gauge!("sealpost_consensus_heartbeat_seconds").set(sources.heartbeat().as_secs_f64());
+    metrics::gauge!("sealpost_equivocations").set(sources.store.equivocation_count() as f64);
+    metrics::gauge!("sealpost_disk_floor_bytes").set(sources.disk_floor_bytes as f64);
+    if let Some(free) = sources.disk_free().await {
+        metrics::gauge!("sealpost_disk_free_bytes").set(free as f64);
+    }
+    #[cfg(target_os = "linux")]
+    metrics_process::Collector::default().collect();
+    recorder.render()
+}
+
+impl Sources {
+    /// The longest pause between two blocks of an idle network.
+    fn heartbeat(&self) -> Duration {
+        Duration::from_millis(self.store.tip().genesis_file().timing().heartbeat_ms.into())
+    }
+    /// Free bytes where the ledger lies; nothing if the system does not say. A disk on a network may let wait.
+    async fn disk_free(&self) -> Option<u64> {
+        let data = self.data.clone();
+        let found = tokio::task::spawn_blocking(move || disk::free_bytes(&data)).await;
+        found.ok()?.inspect_err(|error| tracing::debug!(%error, "the disk does not say how full it is")).ok()
+    }
+}
+
 /// Ready to serve: the chain goes on, and this node with it. Not ready is answered with 503 and the check that failed.
-async fn ready(State(readiness): State<Readiness>) -> impl IntoResponse {
-    let heartbeat = Duration::from_millis(readiness.store.tip().genesis_file().timing().heartbeat_ms.into());
-    let (height, age) = (*readiness.head.borrow(), readiness.progress.borrow().elapsed());
-    let (chain, limit) = (height > BlockHeight::GENESIS, heartbeat.saturating_mul(3));
-    let (health, alone) = (readiness.health.now(), readiness.store.tip().validators().count() == 1);
+async fn ready(State(served): State<Served>) -> impl IntoResponse {
+    let Served { sources, progress, .. } = served;
+    let (height, age) = (*sources.head.borrow(), progress.borrow().elapsed());
+    let (chain, limit) = (height > BlockHeight::GENESIS, sources.heartbeat().saturating_mul(3));
+    let (health, alone) = (sources.health.now(), sources.store.tip().validators().count() == 1);
+    let (free, floor) = (sources.disk_free().await, sources.disk_floor_bytes);
     let checks = [
         Check {
             name: "synced",
@@ -134,6 +185,15 @@ async fn ready(State(readiness): State<Readiness>) -> impl IntoResponse {
             name: "progress",
             ok: age <= limit,
             detail: format!("the last block came {} s ago, {} s are allowed", age.as_secs(), limit.as_secs()),
+        },
+        Check {
+            name: "disk",
+            // A disk that does not say how full it is stops nobody.
+            ok: free.is_none_or(|free| free >= floor),
+            detail: match free {
+                Some(free) => format!("{free} bytes are free, {floor} are wanted (disk_floor_mib)"),
+                None => "the system does not say how much is free".to_owned(),
+            },
         },
     ];
     let ok = checks.iter().all(|check| check.ok);

@@ -10,6 +10,7 @@
 //! ```
 
 mod admission;
+mod measuring;
 mod pool;
 mod role;
 #[cfg(test)]
@@ -24,6 +25,7 @@ use crate::rpc::{self, PoolSizes, RpcError, RpcHandle};
 use crate::store::{Closed, Recovery, Store, StoreError, StoreOptions};
 use crate::sync::{self, Mode, SyncError};
 use futures::FutureExt;
+use measuring::Measuring;
 use sealpost_ledger::genesis::Genesis;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -63,6 +65,8 @@ pub struct Config {
     pub rpc: SocketAddr,
     /// Where metrics and health listen, if they do; port 0 takes a free one.
     pub metrics: Option<SocketAddr>,
+    /// Free bytes on the disk of the store below which the node calls itself not ready.
+    pub disk_floor_bytes: u64,
     /// Bounds of the mempool.
     pub mempool: MempoolLimits,
 }
@@ -112,6 +116,10 @@ impl Node {
         {
             consensus::check(consensus)?;
         }
+        if config.metrics.is_some() {
+            // Opening the store is measured already.
+            metrics::install().map_err(MetricsError::from)?;
+        }
         let (genesis, data) = (config.genesis.clone(), config.data.clone());
         let options = StoreOptions { archive: config.archive, ..StoreOptions::default() };
         let opened = tokio::task::spawn_blocking(move || Store::open(&data, genesis, options)).await;
@@ -155,6 +163,7 @@ impl Node {
             waiting,
             sizes,
             height,
+            measuring: Measuring::new(&store, &config.mempool),
             store: store.clone(),
         };
         tasks.spawn(pool_task.run(stop.clone()).map(Ok));
@@ -194,8 +203,14 @@ impl Node {
 
         let metrics = match config.metrics {
             Some(listen) => {
-                let served =
-                    metrics::serve(listen, store.clone(), head.clone(), health.clone(), stop.clone()).await?;
+                let sources = metrics::Sources {
+                    store: store.clone(),
+                    data: config.data,
+                    disk_floor_bytes: config.disk_floor_bytes,
+                    head: head.clone(),
+                    health: health.clone(),
+                };
+                let served = metrics::serve(listen, sources, stop.clone()).await?;
                 tasks.spawn(served.task.map(Ok));
                 Some(served.address)
             }

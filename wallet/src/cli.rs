@@ -25,7 +25,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use confique::{Config, Layer};
 use sealpost_ledger::genesis::Genesis;
 use sealpost_terminal::{
-    ConfigCommand, Confirm, Failure, Folder, Folders, GlobalArgs, HasGlobals, PagesCommand, PassphraseArgs,
+    ConfigArgs, Confirm, Failure, Folder, Folders, GlobalArgs, HasGlobals, PagesCommand, PassphraseArgs,
     Terminal, load_config, long_version,
 };
 use std::path::{Path, PathBuf};
@@ -112,9 +112,8 @@ enum Command {
     /// Networks known here
     #[command(subcommand)]
     Network(network::NetworkCommand),
-    /// Settings
-    #[command(subcommand)]
-    Config(ConfigCommand),
+    /// Settings: every option with its comment and default; in force, checked, or where they are
+    Config(ConfigArgs),
     #[command(flatten)]
     Pages(PagesCommand),
 }

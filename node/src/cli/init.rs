@@ -2,11 +2,12 @@
 
 use super::home;
 use super::local::new_genesis;
+use crate::config::NodeSettings;
 use clap::Args;
 use sealpost_ledger::genesis::{DEVELOPMENT_VALIDATOR, Genesis};
 use sealpost_ledger::hash::{Tag, tagged};
 use sealpost_ledger::signature::SigningKey;
-use sealpost_terminal::{Failure, Terminal, short};
+use sealpost_terminal::{Failure, Terminal, short, write_template};
 use std::path::PathBuf;
 use zeroize::Zeroizing;
 
@@ -32,6 +33,7 @@ struct Made {
     network: String,
     chain: String,
     validator: Option<String>,
+    config: String,
 }
 
 pub(super) fn init(args: &InitArgs, terminal: &Terminal) -> Result<(), Failure> {
@@ -61,14 +63,17 @@ pub(super) fn init(args: &InitArgs, terminal: &Terminal) -> Result<(), Failure> 
         None => None,
     };
     home.create(&genesis, secret.as_deref())?;
+    let (config, _) = write_template::<NodeSettings>("node", terminal.globals())?;
     let made = Made {
         home: home.root().display().to_string(),
         network: genesis.chain_name().into(),
         chain: genesis.chain_id().to_string(),
         validator: public.map(|key| key.to_string()),
+        config: config.display().to_string(),
     };
     terminal.say(format_args!("home       {}", made.home));
     terminal.say(format_args!("network    {}  chain {}", made.network, short(&made.chain)));
+    terminal.say(format_args!("settings   {}", made.config));
     if let Some(key) = &made.validator {
         terminal.say(format_args!("validator  {key}"));
     }

@@ -112,6 +112,7 @@ impl LocalNetwork {
             gossip: None,
             rpc: ports.rpc,
             metrics: ports.metrics,
+            disk_floor_bytes: 0,
             mempool: MempoolLimits::default(),
         })
         .await?;

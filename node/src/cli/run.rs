@@ -7,6 +7,7 @@ use crate::gossip;
 use crate::home::Home;
 use crate::mempool::MempoolLimits;
 use crate::node::{Config, Node};
+use crate::supervision::Supervised;
 use clap::Args;
 use confique::Layer as _;
 use libp2p::Multiaddr;
@@ -101,6 +102,7 @@ pub(super) fn run(args: &RunArgs, terminal: &Terminal) -> Result<(), Failure> {
             p2p: node.p2p.first().map(ToString::to_string),
         };
         terminal.emit("sealpost/node-ready/1", &ready);
+        let _supervised = Supervised::ready();
         node.run_until(stopping(&stop, terminal)).await?;
         tracing::info!("stopped");
         Ok(())
@@ -176,6 +178,7 @@ fn config(settings: &NodeSettings, home: &Home, rejoin: bool) -> Result<Config, 
             "off" => None,
             address => Some(parse("metrics", address)?),
         },
+        disk_floor_bytes: settings.disk_floor_mib.saturating_mul(1 << 20),
         mempool: MempoolLimits {
             bytes: settings.mempool.bytes,
             count: settings.mempool.count,

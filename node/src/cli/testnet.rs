@@ -12,7 +12,7 @@ use sealpost_ledger::genesis::{
 use sealpost_ledger::signature::SigningKey;
 use sealpost_terminal::{Failure, Terminal, create_private_folder, write_atomically};
 use std::fmt::Write as _;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
@@ -38,6 +38,10 @@ pub(super) struct TestnetArgs {
     /// Each node has an IP address of its own, and the usual ports; validators first
     #[arg(long, value_name = "IP,IP,…", value_delimiter = ',', conflicts_with = "base_port")]
     hosts: Vec<IpAddr>,
+    /// Each node has a machine of its own that is reached by the node's name, such as validator-1, and the usual
+    /// ports: the services of ops/compose.yaml
+    #[arg(long, conflicts_with_all = ["base_port", "hosts"])]
+    compose: bool,
     /// Name of the network
     #[arg(long, value_name = "NAME", default_value = "testnet")]
     chain_name: String,
@@ -52,11 +56,20 @@ pub(super) struct TestnetArgs {
     retention_blocks: u64,
 }
 
+/// Where a node is.
+#[derive(Clone, Copy)]
+enum Place {
+    /// At an address.
+    Ip(IpAddr),
+    /// At its own name; it listens everywhere there.
+    Name,
+}
+
 /// A node to be made.
 struct Plan {
     name: String,
     home: PathBuf,
-    ip: IpAddr,
+    place: Place,
     port: u16,
     secret: Option<Zeroizing<[u8; 32]>>,
 }
@@ -81,12 +94,37 @@ struct Report {
 }
 
 impl Plan {
-    /// The node's address for a purpose: RPC, consensus, p2p and metrics follow one another.
-    fn socket(&self, offset: u16) -> SocketAddr {
-        SocketAddr::new(self.ip, self.port.saturating_add(offset))
+    /// The port for a purpose: RPC, consensus, p2p and metrics follow one another.
+    const fn port(&self, offset: u16) -> u16 {
+        self.port.saturating_add(offset)
     }
+    /// Where the node listens.
+    fn listens(&self, offset: u16) -> SocketAddr {
+        let ip = match self.place {
+            Place::Ip(ip) => ip,
+            Place::Name => Ipv4Addr::UNSPECIFIED.into(),
+        };
+        SocketAddr::new(ip, self.port(offset))
+    }
+    /// Where others reach it.
+    fn reached(&self, offset: u16) -> String {
+        match self.place {
+            Place::Ip(ip) => SocketAddr::new(ip, self.port(offset)).to_string(),
+            Place::Name => format!("{}:{}", self.name, self.port(offset)),
+        }
+    }
+    /// The same as a multiaddress.
     fn multiaddr(&self, offset: u16) -> Multiaddr {
-        Multiaddr::from(self.ip).with(Protocol::Tcp(self.socket(offset).port()))
+        let host = match self.place {
+            Place::Ip(ip) => Multiaddr::from(ip),
+            Place::Name => Multiaddr::from(Protocol::Dns4(self.name.as_str().into())),
+        };
+        host.with(Protocol::Tcp(self.port(offset)))
+    }
+    /// Where it listens, as a multiaddress.
+    fn listens_multiaddr(&self, offset: u16) -> Multiaddr {
+        let listens = self.listens(offset);
+        Multiaddr::from(listens.ip()).with(Protocol::Tcp(listens.port()))
     }
     fn node_home(&self) -> Home {
         Home::new(self.home.join("node"))
@@ -115,12 +153,18 @@ pub(super) fn testnet(args: &TestnetArgs, terminal: &Terminal) -> Result<(), Fai
         write_atomically(&plan.home.join("node.toml"), settings(position, &plans, &peers).as_bytes())?;
         nodes.push(made(plan, peers.get(position)));
     }
-    write_atomically(&out.join("start.sh"), script(&plans).as_bytes())?;
+    // Containers are started by what made them.
+    let here = !args.compose;
+    if here {
+        write_atomically(&out.join("start.sh"), script(&plans).as_bytes())?;
+    }
     terminal.say(format_args!("genesis  {}", path.display()));
     for node in &nodes {
         terminal.say(format_args!("{:<12} rpc {}  p2p {}", node.name, node.rpc, node.p2p));
     }
-    terminal.say(format_args!("\nStart them all: sh {}", out.join("start.sh").display()));
+    if here {
+        terminal.say(format_args!("\nStart them all: sh {}", out.join("start.sh").display()));
+    }
     if let Some(first) = nodes.first() {
         terminal.say("Join from elsewhere, with a copy of the genesis:");
         terminal.say(format_args!("  sealpost-node run --genesis genesis.json --bootstrap {}", first.p2p));
@@ -137,7 +181,10 @@ fn plans(args: &TestnetArgs, out: &Path) -> Result<Vec<Plan>, Failure> {
         return Err(Failure::usage(format_args!("hosts: {hosts} addresses are given for {count} nodes")));
     }
     let last = u16::try_from(count).ok().and_then(|count| count.checked_mul(PORTS_PER_NODE));
-    if args.hosts.is_empty() && last.and_then(|ports| args.base_port.checked_add(ports)).is_none() {
+    if args.hosts.is_empty()
+        && !args.compose
+        && last.and_then(|ports| args.base_port.checked_add(ports)).is_none()
+    {
         return Err(Failure::usage(format_args!(
             "base-port: {count} nodes take {PORTS_PER_NODE} ports each from {} on, and there are 65535",
             args.base_port
@@ -149,13 +196,17 @@ fn plans(args: &TestnetArgs, out: &Path) -> Result<Vec<Plan>, Failure> {
             true => format!("validator-{}", position.saturating_add(1)),
             false => format!("full-{}", position.saturating_sub(args.validators).saturating_add(1)),
         };
-        let own = args.hosts.get(usize::from(position));
         let shared = args.base_port.saturating_add(position.saturating_mul(PORTS_PER_NODE));
+        let (place, port) = match args.hosts.get(usize::from(position)) {
+            _ if args.compose => (Place::Name, OWN_PORTS),
+            Some(own) => (Place::Ip(*own), OWN_PORTS),
+            None => (Place::Ip(Ipv4Addr::LOCALHOST.into()), shared),
+        };
         Ok(Plan {
             home: out.join(&name),
             name,
-            ip: own.copied().unwrap_or(IpAddr::from([127, 0, 0, 1])),
-            port: if own.is_some() { OWN_PORTS } else { shared },
+            place,
+            port,
             secret: if is_validator { Some(new_secret()?) } else { None },
         })
     };
@@ -194,8 +245,8 @@ fn made(plan: &Plan, peer: Option<&PeerId>) -> Made {
     Made {
         name: plan.name.clone(),
         home: plan.home.display().to_string(),
-        rpc: format!("http://{}", plan.socket(0)),
-        metrics: format!("http://{}/metrics", plan.socket(3)),
+        rpc: format!("http://{}", plan.reached(0)),
+        metrics: format!("http://{}/metrics", plan.reached(3)),
         p2p: peer.map_or(p2p.clone(), |peer| p2p.with(Protocol::P2p(*peer))).to_string(),
         consensus: validator.then(|| plan.multiaddr(1).to_string()),
         validator,
@@ -208,20 +259,20 @@ fn settings(position: usize, plans: &[Plan], peers: &[PeerId]) -> String {
     let quoted = |address: Multiaddr| format!("\"{address}\"");
     let mut text = String::new();
     // Writing to a String does not fail.
-    let _ = writeln!(text, "name = \"{}\"\nrpc = \"{}\"", plan.name, plan.socket(0));
-    let _ = writeln!(text, "metrics = \"{}\"\n", plan.socket(3));
+    let _ = writeln!(text, "name = \"{}\"\nrpc = \"{}\"", plan.name, plan.listens(0));
+    let _ = writeln!(text, "metrics = \"{}\"\n", plan.listens(3));
     if plan.secret.is_some() {
         let others = plans.iter().zip(peers).filter(|(other, _)| other.name != plan.name);
         let validators = others.filter(|(other, _)| other.secret.is_some());
         let mesh: Vec<_> =
             validators.map(|(other, peer)| quoted(other.multiaddr(1).with(Protocol::P2p(*peer)))).collect();
-        let _ = writeln!(text, "[consensus]\nlisten = \"{}\"", plan.multiaddr(1));
+        let _ = writeln!(text, "[consensus]\nlisten = \"{}\"", plan.listens_multiaddr(1));
         let _ = writeln!(text, "peers = [{}]\n", mesh.join(", "));
     }
     let begin = plans.iter().zip(peers).filter(|(other, _)| other.name != plan.name).take(2);
     let begin: Vec<_> =
         begin.map(|(other, peer)| quoted(other.multiaddr(2).with(Protocol::P2p(*peer)))).collect();
-    let _ = writeln!(text, "[p2p]\nlisten = [\"{}\"]", plan.multiaddr(2));
+    let _ = writeln!(text, "[p2p]\nlisten = [\"{}\"]", plan.listens_multiaddr(2));
     let _ = writeln!(text, "bootstrap = [{}]", begin.join(", "));
     text
 }

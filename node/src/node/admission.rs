@@ -9,6 +9,7 @@ use sealpost_api::WaitFor;
 use sealpost_ledger::execution::{Refusal, Rejection};
 use sealpost_ledger::message::Body;
 use sealpost_ledger::transaction::{SignedTransaction, VerifiedTransaction, verify_all};
+use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -127,7 +128,10 @@ fn admit(work: Vec<Work>, store: &Store) -> Vec<Admitted> {
     let first_seen_ms = super::pool::now_ms();
     let tip = store.tip();
     let mut admitted = Vec::with_capacity(work.len());
-    for (verified, reply) in verify(work, store) {
+    let started = Instant::now();
+    let verified = verify(work, store);
+    metrics::histogram!("sealpost_verify_batch_seconds").record(started.elapsed());
+    for (verified, reply) in verified {
         let checked = verified.and_then(|transaction| match tip.check(store, &transaction) {
             Ok(()) => Ok(Some(transaction)),
             // On the ledger already: what the submitter wants is done.
@@ -139,7 +143,7 @@ fn admit(work: Vec<Work>, store: &Store) -> Vec<Admitted> {
             Ok(Some(transaction)) => admitted.push(Admitted { transaction, reply, first_seen_ms }),
             Ok(None) => reply.answer(Ok(Taken::Final)),
             Err(refusal) => {
-                super::pool::count_refusal(&refusal);
+                super::measuring::count_refusal(&refusal);
                 reply.answer(Err(refusal));
             }
         }

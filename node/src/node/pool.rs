@@ -1,6 +1,7 @@
 //! The pool task: owns the mempool and everybody who waits for a transaction to become final.
 
 use super::admission::{Admitted, Reply};
+use super::measuring::{Measuring, count_receipt, count_refusal};
 use crate::consensus::CandidatesRequest;
 use crate::mempool::{Inserted, Mempool};
 use crate::rpc::{PoolAnswer, PoolQuery, PoolSizes, SubmissionRefusal, Taken};
@@ -39,6 +40,7 @@ pub(super) struct Pool {
     pub(super) waiting: watch::Sender<usize>,
     pub(super) sizes: watch::Sender<PoolSizes>,
     pub(super) height: watch::Sender<BlockHeight>,
+    pub(super) measuring: Measuring,
     pub(super) store: Store,
 }
 
@@ -177,6 +179,7 @@ impl Pool {
         for transaction in block.transactions() {
             let (id, kind) = (transaction.id(), transaction.payload().kind());
             metrics::counter!("sealpost_transactions_total", "kind" => kind).increment(1);
+            count_receipt(transaction);
             if let Some(seen) = memory.seen.get(&id) {
                 let seconds = now.saturating_sub(*seen) as f64 / 1000.0;
                 metrics::histogram!("sealpost_consensus_finality_seconds").record(seconds);
@@ -187,7 +190,7 @@ impl Pool {
             memory.finish(&id, &Err(SubmissionRefusal::TimedOut));
         }
         self.tell_sizes();
-        self.measure(committed);
+        self.measuring.note(committed, &self.store);
     }
     fn let_go(&mut self, refusals: Vec<(TransactionId, Refusal)>, memory: &mut Memory) {
         self.mempool.remove_refused(refusals.iter().map(|(id, _)| id));
@@ -212,40 +215,11 @@ impl Pool {
         self.sizes.send_replace(sizes);
         self.waiting.send_replace(sizes.transactions);
     }
-    fn measure(&self, committed: &CommittedBlock) {
-        let (block, certificate) = (committed.block(), committed.certificate());
-        let header = block.header();
-        let signed = certificate.signatures.len();
-        tracing::info!(
-            height = header.height.get(),
-            hash = %block.hash(),
-            transactions = header.transaction_count,
-            round = certificate.round,
-            signed,
-            "final"
-        );
-        let sizes = self.store.sizes();
-        let validators = committed.tip().validators().count();
-        metrics::gauge!("sealpost_consensus_height").set(header.height.get() as f64);
-        metrics::gauge!("sealpost_consensus_round").set(f64::from(certificate.round));
-        metrics::gauge!("sealpost_consensus_validators").set(validators as f64);
-        metrics::gauge!("sealpost_consensus_missing_validators")
-            .set(validators.saturating_sub(signed) as f64);
-        metrics::gauge!("sealpost_postage_price").set(committed.tip().price() as f64);
-        metrics::gauge!("sealpost_journal_bytes", "segment" => "headers").set(sizes.headers_bytes as f64);
-        metrics::gauge!("sealpost_journal_bytes", "segment" => "bodies").set(sizes.bodies_bytes as f64);
-    }
 }
 
 /// A waiting transaction as it is told to others.
 fn told(transaction: &VerifiedTransaction) -> TransactionMessage {
     TransactionMessage { transaction: transaction.signed().clone(), body: transaction.body().cloned() }
-}
-
-/// Counts what is refused, by its code.
-pub(super) fn count_refusal(refusal: &SubmissionRefusal) {
-    let code = sealpost_api::ApiError::from(refusal.clone()).code;
-    metrics::counter!("sealpost_rejected_total", "code" => code).increment(1);
 }
 
 /// Milliseconds since 1970 by this machine's clock. Shown to people; decides nothing.

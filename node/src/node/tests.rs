@@ -63,6 +63,7 @@ impl Running {
             gossip: None,
             rpc: any,
             metrics: Some(any),
+            disk_floor_bytes: 0,
             mempool: MempoolLimits::default(),
         })
         .await

@@ -20,8 +20,8 @@
 //! With the second one an unknown key is an error that names the line and the keys there are: a misspelt
 //! setting must not become a silent default.
 
-use crate::{Failure, Folder, Folders, GlobalArgs, Terminal, style};
-use clap::Subcommand;
+use crate::{Failure, Folder, Folders, GlobalArgs, Terminal, create_private_folder, style, write_new_file};
+use clap::{Args, Subcommand};
 use confique::meta::{FieldKind, Meta};
 use confique::toml::FormatOptions;
 use confique::{Config, File, FileFormat, Layer};
@@ -30,9 +30,48 @@ use serde_json::Value;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+/// `config`, and what it is to do; without a word it prints the template.
+#[derive(Debug, Clone, Args)]
+pub struct ConfigArgs {
+    #[command(subcommand)]
+    command: Option<ConfigCommand>,
+}
+
+impl ConfigArgs {
+    /// Does what is asked for, for the program `name` (`node`, `wallet`, `explorer`).
+    pub fn run<C: Config>(&self, name: &str, terminal: &Terminal) -> Result<(), Failure>
+    where
+        C::Layer: Serialize,
+    {
+        self.run_with::<C>(name, terminal, C::Layer::empty())
+    }
+
+    /// The same, with what the command line says of the settings.
+    pub fn run_with<C: Config>(&self, name: &str, terminal: &Terminal, flags: C::Layer) -> Result<(), Failure>
+    where
+        C::Layer: Serialize,
+    {
+        self.command.as_ref().unwrap_or(&ConfigCommand::Template).run_with::<C>(name, terminal, flags)
+    }
+}
+
+/// The usual configuration file of the program `name`, if there is none yet: every option commented, with its
+/// default. Returns where it is, and whether it was written.
+pub fn write_template<C: Config>(name: &str, globals: &GlobalArgs) -> Result<(PathBuf, bool), Failure> {
+    let path = config_path(name, globals)?;
+    if path.exists() {
+        return Ok((path, false));
+    }
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        create_private_folder(folder)?;
+    }
+    write_new_file(&path, confique::toml::template::<C>(FormatOptions::default()).as_bytes())?;
+    Ok((path, true))
+}
+
 /// Commands about the configuration.
 #[derive(Debug, Clone, Subcommand)]
-pub enum ConfigCommand {
+enum ConfigCommand {
     /// Print the values in force
     Show {
         /// Say where each value comes from
@@ -48,16 +87,8 @@ pub enum ConfigCommand {
 }
 
 impl ConfigCommand {
-    /// Does what is asked for, for the program `name` (`node`, `wallet`, `explorer`).
-    pub fn run<C: Config>(&self, name: &str, terminal: &Terminal) -> Result<(), Failure>
-    where
-        C::Layer: Serialize,
-    {
-        self.run_with::<C>(name, terminal, C::Layer::empty())
-    }
-
-    /// The same, with what the command line says of the settings.
-    pub fn run_with<C: Config>(&self, name: &str, terminal: &Terminal, flags: C::Layer) -> Result<(), Failure>
+    /// Does what is asked for, for the program `name`, with what the command line says of the settings.
+    fn run_with<C: Config>(&self, name: &str, terminal: &Terminal, flags: C::Layer) -> Result<(), Failure>
     where
         C::Layer: Serialize,
     {

@@ -66,7 +66,7 @@
 //! | how a command ends | [`Failure`] (exit, stable code, message, help, facts) with [`Exit`]; `Ok(())` is 0 |
 //! | printing | [`Terminal`]: `say`, `emit`, `write` to standard output; `note`, `warn` to standard error; `ask`, `confirm` |
 //! | wording | [`short`], [`short_address`], [`bytes`], [`seconds`], [`clock`], [`grouped`], [`mod@style`]; [`printable`] for foreign text |
-//! | settings | [`load_config`] (flag > environment > file > default), [`ConfigCommand`] |
+//! | settings | [`load_config`] (flag > environment > file > default), [`ConfigArgs`] |
 //! | files | [`Folders`], [`write_atomically`], [`write_secret_file`], [`write_new_file`], [`read_secret_file`] |
 //! | secrets | [`PassphraseArgs`] |
 //! | log | `--log`, `RUST_LOG`, `-v`; [`Terminal::logging`] to [mute](Logging::mute) a target or change the filter |
@@ -89,7 +89,7 @@ pub mod style;
 mod wording;
 
 pub use command_pages::{PagesCommand, Shell};
-pub use configuration::{ConfigCommand, load_config, load_network_config};
+pub use configuration::{ConfigArgs, load_config, load_network_config, write_template};
 pub use exit::{Exit, Failure};
 pub use files::{
     read_secret_file, write_atomically, write_new_file, write_new_secret_file, write_secret_file,

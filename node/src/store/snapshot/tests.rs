@@ -76,6 +76,32 @@ fn a_restored_node_gives_the_answers_of_the_one_it_was_made_of() {
     checked(again.path(), &chain, None).unwrap();
 }
 
+/// Seen on a real network: the block that announces a set is not the one whose transaction scheduled it.
+#[test]
+fn a_snapshot_follows_changes_of_the_validators() {
+    let (data, out, chain) = (TempDir::new().unwrap(), TempDir::new().unwrap(), Chain::new("changing"));
+    let store = open(data.path(), &chain);
+    for height in 1..=12 {
+        let change = match height {
+            // Announced by the same block, by the next one, and much later.
+            2 => Some((5, 3)),
+            4 => Some((6, 6)),
+            7 => Some((7, 11)),
+            _ => None,
+        };
+        let change = change.map(|(power, at)| chain.power(&store, power, BlockHeight::new(at)));
+        store.append(&chain.next(&store, change.into_iter().collect())).unwrap();
+    }
+    create(data.path(), &chain.genesis, out.path(), |_, _| {}).unwrap();
+    let report = checked(out.path(), &chain, None).unwrap();
+    let home = TempDir::new().unwrap();
+    let there = home.path().join("data");
+    assert_eq!(restored(out.path(), &there, &chain, None).unwrap(), report);
+    let restored = open(&there, &chain);
+    assert_eq!(restored.tip().validators().total_power(), 7);
+    assert_eq!(answers(&restored), answers(&store));
+}
+
 #[test]
 #[cfg_attr(feature = "test-no-fsync", ignore = "a running node of that build has nothing on disk")]
 fn a_running_node_s_data_makes_a_snapshot_too() {
