@@ -16,6 +16,9 @@ mod signer;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+mod votes;
+
+pub use votes::{begin_wal, put_wal_back, set_wal_aside, voted_height};
 
 use crate::store::Store;
 use application::Application;
@@ -203,57 +206,8 @@ pub async fn start(config: Config, store: Store, wiring: Wiring) -> Result<Conse
 
 /// Whether [`start`] may vote with what it is given, and listen: so that a node can say so before it begins.
 pub fn check(config: &Config) -> Result<(), ConsensusError> {
-    check_wal(&config.wal)?;
+    votes::check_wal(&config.wal)?;
     check_listen(&config.listen)
-}
-
-/// Begins the log of votes of a key that has never voted. Fails if there is a log already: its votes bind.
-pub fn begin_wal(wal: &std::path::Path) -> Result<(), ConsensusError> {
-    let failed = |source| ConsensusError::Wal { wal: wal.to_owned(), source };
-    let file = std::fs::File::create_new(wal).map_err(failed)?;
-    file.sync_all().map_err(failed)
-}
-
-/// Puts the log of votes away, whole, when the chain on disk is about to lose blocks: a log binds the votes of
-/// the last height only, and at the heights decided before a validator that found them open would vote anew.
-/// Without a log it doesn't vote at all until it may ([`ConsensusError::WalMissing`]). Returns where the log
-/// is now; nothing if there is none, or if it is empty, for then this key has never voted.
-pub fn set_wal_aside(wal: &std::path::Path) -> Result<Option<PathBuf>, ConsensusError> {
-    let failed = |source| ConsensusError::Wal { wal: wal.to_owned(), source };
-    match std::fs::metadata(wal) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        found => {
-            if found.map_err(failed)?.len() == 0 {
-                return Ok(None);
-            }
-        }
-    }
-    let name = |number: u32| {
-        let mut name = wal.as_os_str().to_owned();
-        name.push(format!(".aside-{number}"));
-        PathBuf::from(name)
-    };
-    let taken = || std::io::Error::from(std::io::ErrorKind::AlreadyExists);
-    let aside = (1..10_000).map(name).find(|path| !path.exists()).ok_or_else(taken).map_err(failed)?;
-    std::fs::rename(wal, &aside).map_err(failed)?;
-    let folder = wal.parent().unwrap_or(std::path::Path::new("."));
-    std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
-    Ok(Some(aside))
-}
-
-/// Puts back what [`set_wal_aside`] put away, when no block was lost after all.
-pub fn put_wal_back(wal: &std::path::Path, aside: &std::path::Path) -> Result<(), ConsensusError> {
-    std::fs::rename(aside, wal).map_err(|source| ConsensusError::Wal { wal: wal.to_owned(), source })
-}
-
-/// Refuses to vote when votes may have been cast and forgotten. The log is begun together with the key, so
-/// that its absence always means that something is lost, at whatever height the chain here is.
-fn check_wal(wal: &std::path::Path) -> Result<(), ConsensusError> {
-    match wal.try_exists() {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(ConsensusError::WalMissing { wal: wal.to_owned() }),
-        Err(source) => Err(ConsensusError::Wal { wal: wal.to_owned(), source }),
-    }
 }
 
 /// Tries the address once: the engine only logs it when it can't listen, and then goes on deaf.

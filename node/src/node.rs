@@ -23,7 +23,7 @@ use crate::mempool::{Mempool, MempoolLimits};
 use crate::metrics::{self, MetricsError};
 use crate::rpc::{self, PoolSizes, RpcError, RpcHandle};
 use crate::store::{Closed, Recovery, Store, StoreError, StoreOptions};
-use crate::sync::{self, Mode, SyncError};
+use crate::sync::{self, SyncError, Wish};
 use futures::FutureExt;
 use measuring::Measuring;
 use sealpost_ledger::genesis::Genesis;
@@ -144,7 +144,7 @@ impl Node {
         let (waiting, pending) = watch::channel(0);
         let (sizes, pool) = watch::channel(PoolSizes::default());
         let (height, head) = watch::channel(store.tip().height());
-        let (mode, wanted_mode) = watch::channel(Mode::Watch);
+        let (wish_of, wish_to) = watch::channel(Wish::default());
         let (progress_of, progress) = watch::channel(sync::begin(&store));
         let (deciding_of, deciding) = watch::channel(false);
 
@@ -192,7 +192,7 @@ impl Node {
                 ask,
                 faults: fault,
                 committed: synced_to,
-                mode: wanted_mode,
+                wish: wish_to,
                 progress: progress_of,
                 head: head.clone(),
                 stop: stop.clone(),
@@ -231,7 +231,7 @@ impl Node {
             store,
             consensus: config.consensus,
             rejoin: config.rejoin,
-            mode,
+            wish: wish_of,
             progress,
             head,
             deciding: deciding_of,

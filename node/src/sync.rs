@@ -39,15 +39,27 @@ pub enum Mode {
     Follow,
 }
 
+/// What sync is to do. Wishes are numbered, so that whoever changes its mind twice does not take the fulfilment
+/// of the first wish for that of the second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Wish {
+    /// What.
+    pub mode: Mode,
+    /// One more than that of the wish before.
+    pub number: u64,
+}
+
 /// How far this node is, and how far others are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
-    /// What is being done. Changes after the wish, when no append is under way any more.
-    pub mode: Mode,
+    /// The number of the wish that is fulfilled: if it was to watch, nothing is appended any more.
+    pub fulfilled: u64,
     /// The last final block here.
     pub height: BlockHeight,
     /// The highest block that a peer in good standing claims to have. Only says whom to ask.
     pub target: BlockHeight,
+    /// The highest block that two peers claim to have, or the only one.
+    pub agreed: BlockHeight,
     /// The highest block that was seen to be final, here or by its certificate.
     pub proven: BlockHeight,
     /// Whether any peer has said how far it is.
@@ -55,9 +67,10 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// How many blocks others claim to have that this node has not.
+    /// How many blocks others claim to have that this node has not; what one of several claims alone does
+    /// not count.
     pub fn behind(&self) -> u64 {
-        self.target.get().saturating_sub(self.height.get())
+        self.agreed.get().saturating_sub(self.height.get())
     }
     /// How many blocks are certainly final that this node has not. What depends on this no peer can feign.
     pub fn certainly_behind(&self) -> u64 {
@@ -77,7 +90,7 @@ pub struct Wiring {
     /// Tells of each block, once it is on disk.
     pub committed: mpsc::Sender<Arc<CommittedBlock>>,
     /// What is to be done.
-    pub mode: watch::Receiver<Mode>,
+    pub wish: watch::Receiver<Wish>,
     /// Tells how it goes.
     pub progress: watch::Sender<Progress>,
     /// Height of the last final block, whoever appended it.
@@ -104,5 +117,5 @@ pub fn start(store: Store, wiring: Wiring) -> JoinHandle<Result<(), SyncError>> 
 /// What progress is told before anything is heard.
 pub fn begin(store: &Store) -> Progress {
     let height = store.tip().height();
-    Progress { mode: Mode::Watch, height, target: height, proven: height, heard: false }
+    Progress { fulfilled: 0, height, target: height, agreed: height, proven: height, heard: false }
 }

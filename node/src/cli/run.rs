@@ -156,7 +156,7 @@ fn config(settings: &NodeSettings, home: &Home, rejoin: bool) -> Result<Config, 
                 identity: identity.clone(),
                 validator,
                 listen: parse("consensus.listen", &settings.consensus.listen)?,
-                only_peers: !peers.is_empty(),
+                only_peers: true,
                 peers,
                 wal: home.wal(),
             })

@@ -51,6 +51,9 @@ pub(super) struct TestnetArgs {
     /// Shortest pause between two blocks, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 0)]
     block_interval_ms: u32,
+    /// How far ahead of a validator's clock a block's time may be, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 5_000)]
+    clock_drift_ms: u32,
     /// Blocks whose bodies ordinary nodes keep; 0 for ever
     #[arg(long, value_name = "BLOCKS", default_value_t = 0)]
     retention_blocks: u64,
@@ -232,7 +235,7 @@ fn genesis(args: &TestnetArgs, plans: &[Plan]) -> Result<Genesis, Failure> {
         timing: Timing {
             block_interval_ms: args.block_interval_ms,
             heartbeat_ms: args.heartbeat_ms,
-            clock_drift_ms: 30_000,
+            clock_drift_ms: args.clock_drift_ms,
         },
         members: Vec::new(),
         retention_blocks: args.retention_blocks,
@@ -282,12 +285,14 @@ fn script(plans: &[Plan]) -> String {
     let mut text = String::from(
         "#!/bin/sh\n# Starts every node of this network on this machine; Ctrl-C stops them all.\n\
          here=$(cd \"$(dirname \"$0\")\" && pwd)\nnode=${SEALPOST_NODE_PROGRAM:-sealpost-node}\n\
-         trap 'kill 0' INT TERM\n",
+         # Ctrl-C reaches the nodes by itself; whoever stops only this script means them all.\n\
+         trap 'trap \"\" TERM; kill -TERM 0' TERM\ntrap : INT\n",
     );
     for plan in plans {
         let name = &plan.name;
         let _ = writeln!(text, "\"$node\" --home \"$here/{name}\" run >>\"$here/{name}/node.log\" 2>&1 &");
     }
-    text.push_str("wait\n");
+    // Once more, because a signal ends the first wait.
+    text.push_str("wait\nwait\n");
     text
 }

@@ -108,10 +108,8 @@ impl Application {
                 () = due(self.waiting.as_ref(), &mut self.wiring.pending) => None,
             };
             match message {
-                Some(Some(message)) => match stop.run_until_cancelled(self.answer(message)).await {
-                    Some(result) => result?,
-                    None => return Ok(()),
-                },
+                // Never broken off: a block that is on its way to disk is told of as well.
+                Some(Some(message)) => self.answer(message).await?,
                 Some(None) => return Err(ConsensusError::EngineStopped),
                 None => self.start_next_height(),
             }

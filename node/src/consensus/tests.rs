@@ -138,6 +138,24 @@ async fn a_single_validator_makes_blocks_on_demand_and_goes_on_after_a_restart()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_log_says_how_far_votes_reach() {
+    let home = tempfile::tempdir().unwrap();
+    let genesis = genesis(&[key(1)]);
+    let store = open(home.path(), "store", &genesis);
+    let mut node = Node::start(&store, home.path(), 1, &[]).await.unwrap();
+    let transaction = bundle(&genesis, 1);
+    node.submit.send(transaction.clone()).await.unwrap();
+    node.block_with(&transaction).await;
+    node.stop().await;
+    let wal = home.path().join("votes-1.wal");
+    let (voted, decided) = (voted_height(&wal).unwrap().unwrap(), store.tip().height());
+    assert!(voted == decided || Some(voted) == decided.next(), "voted at {voted}, decided {decided}");
+    let fresh = home.path().join("fresh.wal");
+    begin_wal(&fresh).unwrap();
+    assert_eq!(voted_height(&fresh).unwrap(), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_validator_that_lost_its_log_of_votes_does_not_start() {
     let home = tempfile::tempdir().unwrap();
     let store = open(home.path(), "store", &genesis(&[key(1)]));

@@ -3,7 +3,7 @@
 //! key always, it follows. Only one of the two appends blocks at a time.
 //!
 //! ```text
-//!              in office, near the head (after --rejoin: once the network has gone on without it)
+//!              in office, near the head, and no vote of old can matter
 //!   follow ───────────────────────────────────────────────────────────────► consensus
 //!     ▲                                                                         │
 //!     └──────────────── out of office, or far behind the others ◄───────────────┘
@@ -11,19 +11,28 @@
 
 use crate::consensus::{self, ConsensusError};
 use crate::store::Store;
-use crate::sync::{Mode, Progress};
+use crate::sync::{Mode, Progress, Wish};
 use sealpost_ledger::chain::CommittedBlock;
 use sealpost_ledger::execution::Refusal;
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 /// A validator that is this many blocks behind catches up faster by following than within consensus.
 const FAR_BEHIND: u64 = 64;
 /// A follower is near enough to take part when it is behind by no more than this.
 const NEAR: u64 = 1;
+/// A validator that gets no block for so many heartbeats, while others claim to have more, tries to follow: the
+/// others may have changed the set, and not let it in any more.
+const SILENT_HEARTBEATS: u32 = 3;
+/// How long it tries. Others may only claim to have more, so it tries less often each time.
+const TRIAL: Duration = Duration::from_secs(10);
+/// Trials become rarer up to this many doublings.
+const MOST_DOUBLINGS: u32 = 6;
 
 /// What the role is decided and played with.
 pub(super) struct Role {
@@ -32,7 +41,7 @@ pub(super) struct Role {
     pub(super) consensus: Option<consensus::Config>,
     /// Whether the log of votes is gone, so that a new one may begin only when no old vote can matter.
     pub(super) rejoin: bool,
-    pub(super) mode: watch::Sender<Mode>,
+    pub(super) wish: watch::Sender<Wish>,
     pub(super) progress: watch::Receiver<Progress>,
     pub(super) head: watch::Receiver<BlockHeight>,
     /// Tells whether this node decides.
@@ -48,27 +57,39 @@ impl Role {
     /// Plays the roles in turn until the node stops, or one fails.
     pub(super) async fn run(mut self) -> Result<(), ConsensusError> {
         let Some(config) = self.consensus.take() else {
-            self.mode.send_replace(Mode::Follow);
+            self.wish(Mode::Follow);
             self.stop.cancelled().await;
             return Ok(());
         };
+        let stop = self.stop.clone();
         if self.rejoin {
-            let stop = self.stop.clone();
             match stop.run_until_cancelled(self.wait_until_votes_are_past()).await {
                 Some(()) => consensus::begin_wal(&config.wal)?,
                 None => return Ok(()),
             }
         }
-        let stop = self.stop.clone();
+        let mut trials = Trials::default();
         loop {
-            if stop.run_until_cancelled(self.follow_until_needed(&config)).await.is_none() {
+            let voted = consensus::voted_height(&config.wal)?;
+            let following = self.follow_until_needed(&config, voted, &mut trials);
+            if stop.run_until_cancelled(following).await.is_none() {
                 return Ok(());
             }
-            self.decide(config.clone()).await?;
+            self.decide(config.clone(), &mut trials).await?;
             if stop.is_cancelled() {
                 return Ok(());
             }
         }
+    }
+
+    /// Tells sync what to do; returns the wish's number.
+    fn wish(&self, mode: Mode) -> u64 {
+        let mut number = 0;
+        self.wish.send_modify(|wish| {
+            number = wish.number.saturating_add(u64::from(wish.mode != mode || wish.number == 0));
+            *wish = Wish { mode, number };
+        });
+        number
     }
 
     fn in_office(&self, config: &consensus::Config) -> bool {
@@ -76,51 +97,74 @@ impl Role {
     }
 
     /// What this key has voted for before its log was lost lies at most one block above the head that the
-    /// network had then. Once a block beyond that is final, without this node, its old votes bind nothing.
+    /// network had then. A block whose time is later than this start (beyond what clocks may differ) was decided
+    /// after it, without this validator: from the next height on its old votes bind nothing. Nothing that a
+    /// peer could feign decides this: the block is verified, and its time was agreed by two thirds.
     async fn wait_until_votes_are_past(&mut self) {
-        self.mode.send_replace(Mode::Follow);
+        self.wish(Mode::Follow);
+        let drift = self.store.tip().genesis_file().timing().clock_drift_ms;
+        let past = super::pool::now_ms().saturating_add(drift.into());
         tracing::warn!(
-            "the log of votes is gone: this validator follows until the network has made another block \
-             without it, and only then votes again"
+            "the log of votes is gone: this validator follows until the network has made a block without it, \
+             {} s from now or later, and only then votes again",
+            drift / 1000
         );
-        let caught_up = |progress: &Progress| progress.heard && progress.behind() == 0;
-        let Ok(reached) = self.progress.wait_for(caught_up).await.map(|progress| progress.height) else {
-            return std::future::pending().await;
-        };
-        tracing::info!(height = reached.get(), "caught up; waiting for one more block");
-        if self.progress.wait_for(|p| p.height > reached && p.behind() <= NEAR).await.is_err() {
-            return std::future::pending().await;
+        loop {
+            let _ = self.head.borrow_and_update();
+            if self.store.tip().time_ms() > past {
+                break;
+            }
+            if self.head.changed().await.is_err() {
+                std::future::pending().await
+            }
         }
         tracing::info!("the network has gone on: this validator votes again");
     }
 
     /// Follows, if there is anything to follow; returns when this node is to decide, and nothing is being
-    /// appended any more.
-    async fn follow_until_needed(&mut self, config: &consensus::Config) {
+    /// appended any more. `voted` is the height that its log of votes is about.
+    async fn follow_until_needed(
+        &mut self,
+        config: &consensus::Config,
+        voted: Option<BlockHeight>,
+        trials: &mut Trials,
+    ) {
+        let mut following = false;
+        let tries_until = trials.begun.take().map(|begun| begun.checked_add(TRIAL).unwrap_or(begun));
         loop {
             let progress = *self.progress.borrow_and_update();
             let _ = self.head.borrow_and_update();
             // Far behind when this node decided, near when it follows: so that it does not go to and fro.
-            let following = progress.mode == Mode::Follow;
             let behind = if following { NEAR } else { FAR_BEHIND };
-            if self.in_office(config) && progress.certainly_behind() <= behind {
+            let next = self.store.tip().next_height();
+            let lost = voted.filter(|voted| *voted > next);
+            let tries = tries_until.filter(|until| *until > Instant::now() && progress.behind() > 0);
+            let near = progress.certainly_behind() <= behind && lost.is_none() && tries.is_none();
+            if near && self.in_office(config) {
                 break;
             }
-            self.mode.send_replace(Mode::Follow);
+            if !std::mem::replace(&mut following, true) {
+                if let Some(voted) = lost {
+                    tracing::warn!(%voted, %next, "blocks are missing here that this validator has voted on; \
+                        it follows until it has them again");
+                }
+                self.wish(Mode::Follow);
+            }
             tokio::select! {
                 Ok(()) = self.progress.changed() => {}
                 Ok(()) = self.head.changed() => {}
+                () = sleep_until(tries.unwrap_or_else(Instant::now)), if tries.is_some() => {}
                 else => return std::future::pending().await,
             }
         }
-        self.mode.send_replace(Mode::Watch);
-        if self.progress.wait_for(|progress| progress.mode == Mode::Watch).await.is_err() {
+        let wish = self.wish(Mode::Watch);
+        if self.progress.wait_for(|progress| progress.fulfilled >= wish).await.is_err() {
             std::future::pending().await
         }
     }
 
     /// Takes part in consensus until the node stops, the key leaves office or the others are far ahead.
-    async fn decide(&mut self, config: consensus::Config) -> Result<(), ConsensusError> {
+    async fn decide(&mut self, config: consensus::Config, trials: &mut Trials) -> Result<(), ConsensusError> {
         let stop = self.stop.child_token();
         let wiring = consensus::Wiring {
             candidates: self.candidates.clone(),
@@ -134,7 +178,7 @@ impl Role {
         tracing::info!(height = self.store.tip().next_height().get(), "this node takes part in consensus");
         let ended = tokio::select! {
             ended = handle.stopped() => Some(ended),
-            () = self.no_longer_needed(&config) => None,
+            () = self.no_longer_needed(&config, trials) => None,
         };
         self.deciding.send_replace(false);
         match ended {
@@ -145,10 +189,17 @@ impl Role {
             }
         }
     }
-    async fn no_longer_needed(&mut self, config: &consensus::Config) {
+    async fn no_longer_needed(&mut self, config: &consensus::Config, trials: &mut Trials) {
+        let heartbeat = Duration::from_millis(self.store.tip().genesis_file().timing().heartbeat_ms.into());
+        let begun_at = *self.head.borrow();
+        let mut last = (begun_at, Instant::now());
         loop {
             let progress = *self.progress.borrow_and_update();
             let height = *self.head.borrow_and_update();
+            if height != last.0 {
+                last = (height, Instant::now());
+                trials.made = 0;
+            }
             if !self.in_office(config) {
                 tracing::info!(%height, "this node's key is not in office any more; it follows");
                 return;
@@ -157,11 +208,26 @@ impl Role {
                 tracing::info!(%height, target = %progress.proven, "far behind; it follows to catch up");
                 return;
             }
+            let patience = heartbeat.saturating_mul(SILENT_HEARTBEATS << trials.made.min(MOST_DOUBLINGS));
+            let silent_at = last.1.checked_add(patience).filter(|_| progress.behind() > 0);
             tokio::select! {
                 Ok(()) = self.progress.changed() => {}
                 Ok(()) = self.head.changed() => {}
+                () = sleep_until(silent_at.unwrap_or_else(Instant::now)), if silent_at.is_some() => {
+                    tracing::info!(%height, "no block for long, and others claim to have more; it tries to follow");
+                    trials.begun = Some(Instant::now());
+                    trials.made = trials.made.saturating_add(1);
+                    return;
+                }
                 else => return std::future::pending().await,
             }
         }
     }
+}
+
+/// Attempts to follow others that only claim to have more.
+#[derive(Debug, Default)]
+struct Trials {
+    made: u32,
+    begun: Option<Instant>,
 }

@@ -40,7 +40,9 @@ pub fn apply(store: &Store, blocks: &[EncodedBlock], proven: BlockHeight) -> Res
     let bodiless = store.bodiless_up_to(proven);
     let deciding = tip.validators().hash();
     let prepare = |encoded| prepare(encoded, &tip, deciding, bodiless);
-    let prepared: Vec<_> = blocks.par_iter().map(prepare).collect();
+    // Somebody else may have appended some of them meanwhile; that is nobody's fault.
+    let news = blocks.par_iter().filter(|encoded| encoded.certificate.height > tip.height());
+    let prepared: Vec<_> = news.map(prepare).collect();
     let mut ahead = Ahead::new(store.clone());
     let mut committed = Vec::with_capacity(blocks.len());
     let mut refused = None;

@@ -3,8 +3,8 @@
 
 use super::apply::{Applied, Refused, apply};
 use super::finality::Finality;
-use super::planner::{Planner, Question, Run};
-use super::{Mode, Progress, SyncError, Wiring};
+use super::planner::{Answer, Planner, Question, Run};
+use super::{Mode, Progress, SyncError, Wiring, Wish};
 use crate::store::{Store, StoreError};
 use crate::wire::{Ask, Fault, MAX_CHANGES, News, Peer, Proof, Request, Response, Verdict};
 use futures::StreamExt;
@@ -25,7 +25,7 @@ const REPORT: Duration = Duration::from_secs(5);
 /// Fewer blocks than these are not worth a line.
 const WORTH_A_LINE: u64 = 100;
 
-type Answer = (Question, Option<Response>);
+type Answered = (Question, Option<Response>);
 type Status = (Peer, Option<Response>);
 
 pub(super) struct Follower {
@@ -33,8 +33,9 @@ pub(super) struct Follower {
     tip: Tip,
     wiring: Wiring,
     planner: Planner,
-    mode: Mode,
-    answers: FuturesUnordered<BoxFuture<'static, Answer>>,
+    wish: Wish,
+    fulfilled: u64,
+    answers: FuturesUnordered<BoxFuture<'static, Answered>>,
     statuses: FuturesUnordered<BoxFuture<'static, Status>>,
     applying: Option<(Peer, JoinHandle<Result<Applied, StoreError>>)>,
     /// What is certainly final.
@@ -42,6 +43,8 @@ pub(super) struct Follower {
     /// Questions for proofs that are open, and when the next ones may be asked.
     proofs: FuturesUnordered<BoxFuture<'static, Status>>,
     prove_at: Instant,
+    /// Whose turn it is to be asked how far it is.
+    turn: usize,
     report: Report,
 }
 
@@ -61,12 +64,14 @@ impl Follower {
             tip,
             store,
             wiring,
-            mode: Mode::Watch,
+            wish: Wish::default(),
+            fulfilled: 0,
             answers: FuturesUnordered::new(),
             statuses: FuturesUnordered::new(),
             applying: None,
             proofs: FuturesUnordered::new(),
             prove_at: Instant::now(),
+            turn: 0,
             report: Report { at: Instant::now(), height },
         }
     }
@@ -76,10 +81,10 @@ impl Follower {
         let stop = self.wiring.stop.clone();
         let mut poll = tokio::time::interval(POLL);
         poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        self.mode = *self.wiring.mode.borrow_and_update();
+        self.take_wish();
         loop {
             self.go_on();
-            let wakes = self.planner.wakes_at().filter(|_| self.mode == Mode::Follow);
+            let wakes = self.planner.wakes_at(Instant::now()).filter(|_| self.wish.mode == Mode::Follow);
             tokio::select! {
                 () = stop.cancelled() => return self.finish().await,
                 Some(news) = self.wiring.news.recv() => self.hear(news),
@@ -87,7 +92,7 @@ impl Follower {
                 Some((peer, response)) = self.statuses.next() => self.on_status(peer, response),
                 Some((peer, response)) = self.proofs.next() => self.on_proof(&peer, response),
                 applied = applied(&mut self.applying) => self.on_applied(applied?).await?,
-                Ok(()) = self.wiring.mode.changed() => self.mode = *self.wiring.mode.borrow_and_update(),
+                Ok(()) = self.wiring.wish.changed() => self.take_wish(),
                 Ok(()) = self.wiring.head.changed() => self.on_moved(),
                 _ = poll.tick() => self.poll(),
                 () = wake(wakes) => {}
@@ -103,9 +108,18 @@ impl Follower {
         Ok(())
     }
 
+    /// Consensus may have appended blocks that nobody was told of yet: what follows begins at the store's end.
+    fn take_wish(&mut self) {
+        self.wish = *self.wiring.wish.borrow_and_update();
+        if self.wish.mode == Mode::Follow && self.applying.is_none() {
+            self.tip = self.store.tip();
+            self.finality.moved(&self.tip);
+            self.planner.moved(self.tip.height());
+        }
+    }
     /// Asks and applies what can be asked and applied now, and tells how it goes.
     fn go_on(&mut self) {
-        match self.mode {
+        match self.wish.mode {
             Mode::Watch => self.planner.stop(),
             Mode::Follow => {
                 self.planner.allow_bodiless(self.store.bodiless_up_to(self.finality.proven()));
@@ -126,10 +140,18 @@ impl Follower {
     }
     fn tell_progress(&mut self) {
         // A wish to watch is fulfilled only when nothing is appended any more.
-        let mode = if self.applying.is_some() { Mode::Follow } else { self.mode };
+        if self.wish.mode == Mode::Follow || self.applying.is_none() {
+            self.fulfilled = self.wish.number;
+        }
         let (height, target) = (self.tip.height(), self.planner.target());
-        let proven = self.finality.proven();
-        let progress = Progress { mode, height, target, proven, heard: self.planner.has_peers() };
+        let progress = Progress {
+            fulfilled: self.fulfilled,
+            height,
+            target,
+            agreed: self.planner.agreed(),
+            proven: self.finality.proven(),
+            heard: self.planner.has_peers(),
+        };
         self.wiring.progress.send_if_modified(|known| std::mem::replace(known, progress) != progress);
         metrics::gauge!("sealpost_sync_target_height").set(target.get() as f64);
         self.report(progress);
@@ -142,7 +164,7 @@ impl Follower {
         let blocks = progress.height.blocks_since(self.report.height);
         self.report = Report { at: Instant::now(), height: progress.height };
         let behind = progress.behind();
-        if self.mode == Mode::Follow && behind >= WORTH_A_LINE {
+        if self.wish.mode == Mode::Follow && behind >= WORTH_A_LINE {
             let per_second = blocks as f64 / passed.as_secs_f64();
             let left = if per_second > 0.0 { behind as f64 / per_second } else { f64::INFINITY };
             tracing::info!(
@@ -183,7 +205,7 @@ impl Follower {
         let Question { peer, from, count } = question.clone();
         let (answer, answered) = oneshot::channel();
         let ask = Ask { peer, request: Request::Blocks { from, count }, answer };
-        // A full queue is answered like a peer that has nothing: it is asked again after a pause.
+        // A full queue is no peer's fault: the same is asked again after a pause.
         let sent = self.wiring.ask.try_send(ask).is_ok();
         self.answers.push(Box::pin(async move {
             let response = if sent { answered.await.ok().flatten() } else { None };
@@ -191,12 +213,15 @@ impl Follower {
         }));
     }
     fn on_answer(&mut self, question: &Question, response: Option<Response>) {
-        let blocks = match response {
-            Some(Response::Blocks(blocks)) => Some(blocks),
-            Some(Response::Busy) | None => None,
-            Some(_) => return self.blame(&question.peer, Fault::Malformed),
+        let answer = match response {
+            Some(Response::Blocks(blocks)) => Answer::Blocks(blocks),
+            Some(Response::Busy) | None => Answer::NotNow,
+            Some(_) => {
+                self.blame(&question.peer, Fault::Malformed);
+                Answer::NotNow
+            }
         };
-        if let Some(fault) = self.planner.answered(question, blocks, Instant::now()) {
+        if let Some(fault) = self.planner.answered(question, answer, Instant::now()) {
             self.blame(&question.peer, fault);
         }
     }
@@ -226,8 +251,11 @@ impl Follower {
         if self.statuses.len() >= POLLED {
             return;
         }
-        let peers: Vec<Peer> = self.planner.peers().take(POLLED).cloned().collect();
-        for peer in peers {
+        // All of them in turn: a claim that is never asked for again grows stale.
+        let all: Vec<Peer> = self.planner.peers().cloned().collect();
+        let peers = all.iter().cycle().skip(self.turn).take(POLLED.min(all.len()));
+        self.turn = self.turn.saturating_add(POLLED).checked_rem(all.len()).unwrap_or(0);
+        for peer in peers.cloned() {
             let (answer, answered) = oneshot::channel();
             let ask = Ask { peer: peer.clone(), request: Request::Status, answer };
             if self.wiring.ask.try_send(ask).is_ok() {

@@ -51,6 +51,16 @@ impl Range {
     }
 }
 
+/// What became of a question.
+#[derive(Debug)]
+pub(super) enum Answer {
+    /// These blocks; none at all from a peer that has none.
+    Blocks(Vec<EncodedBlock>),
+    /// Nothing this time: the peer was busy or did not answer, or was never asked. If that is a fault, whoever
+    /// carries the questions notes it.
+    NotNow,
+}
+
 /// A question to ask.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Question {
@@ -83,6 +93,13 @@ impl Planner {
     pub(super) fn new(tip: BlockHeight) -> Self {
         let (peers, ranges) = Default::default();
         Self { tip, verifying: tip, bodiless: BlockHeight::GENESIS, peers, ranges }
+    }
+    /// The highest block that two peers have or claim, or the only one that there is: what one alone says
+    /// makes nobody believe that the network is ahead.
+    pub(super) fn agreed(&self) -> BlockHeight {
+        let mut heights: Vec<_> = self.peers.values().map(|peer| peer.claimed.max(peer.told)).collect();
+        heights.sort_unstable_by(|a, b| b.cmp(a));
+        heights.get(1).or(heights.first()).copied().unwrap_or(self.tip).max(self.tip)
     }
     /// The highest block that anybody has or claims.
     pub(super) fn target(&self) -> BlockHeight {
@@ -209,30 +226,31 @@ impl Planner {
         able.min_by_key(|(peer, known)| (known.asked, known.misses, known.claimed < from, (*peer).clone()))
             .map(|(peer, _)| peer.clone())
     }
-    /// When a peer that rests may be asked again, if that is what the plan waits for.
-    pub(super) fn wakes_at(&self) -> Option<Instant> {
+    /// When a peer that rests may be asked again, if that is what the plan waits for. A rest that is over is
+    /// nothing to wait for: such a peer has other questions open, and its answers wake the plan.
+    pub(super) fn wakes_at(&self, now: Instant) -> Option<Instant> {
         let waits = self.ranges.values().any(|range| matches!(range, Range::Wanted { .. }));
-        waits.then(|| self.peers.values().filter_map(|known| known.rest_until).min()).flatten()
+        let rests = self.peers.values().filter_map(|known| known.rest_until.filter(|until| *until > now));
+        waits.then(|| rests.min()).flatten()
     }
 
     /// A peer has answered with blocks, or not at all. Says what it did wrong, if anything.
-    pub(super) fn answered(
-        &mut self,
-        question: &Question,
-        blocks: Option<Vec<EncodedBlock>>,
-        now: Instant,
-    ) -> Option<Fault> {
+    pub(super) fn answered(&mut self, question: &Question, answer: Answer, now: Instant) -> Option<Fault> {
         let Question { peer, from, count } = question;
         let known = self.peers.get_mut(peer)?;
         known.asked = known.asked.saturating_sub(1);
         let is_ours =
             matches!(self.ranges.get(from), Some(Range::Asked { peer: asked, .. }) if asked == peer);
         let asked = u64::from(*count);
-        let Some(blocks) = blocks.filter(|blocks| !blocks.is_empty()) else {
+        let (blocks, has_none) = match answer {
+            Answer::Blocks(blocks) => (blocks, true),
+            Answer::NotNow => (Vec::new(), false),
+        };
+        if blocks.is_empty() {
             known.misses = known.misses.saturating_add(1).min(16);
             let pause = FIRST_PAUSE.saturating_mul(1_u32.checked_shl(known.misses).unwrap_or(u32::MAX));
             known.rest_until = now.checked_add(pause.min(LONGEST_PAUSE));
-            let lied = known.claimed >= *from;
+            let lied = has_none && known.claimed >= *from;
             if lied {
                 known.claimed = from.get().checked_sub(1).map_or(BlockHeight::GENESIS, BlockHeight::new);
             }
@@ -242,7 +260,7 @@ impl Planner {
             }
             // Whoever only passed on that a block is final may not have it yet.
             return lied.then_some(Fault::NoAnswer);
-        };
+        }
         (known.misses, known.rest_until) = (0, None);
         let got = blocks.len() as u64;
         if got > asked {
@@ -345,7 +363,7 @@ mod tests {
         for question in questions.iter().rev() {
             assert!(planner.next_run().is_none());
             let answer = blocks(question.from.get(), question.count.into());
-            assert_eq!(planner.answered(question, Some(answer), now), None);
+            assert_eq!(planner.answered(question, Answer::Blocks(answer), now), None);
         }
         let mut next = 1;
         while let Some(run) = planner.next_run() {
@@ -359,7 +377,7 @@ mod tests {
     fn a_short_answer_is_taken_and_the_rest_asked_for_again() {
         let (mut planner, now) = (planner(&[(1, 10)]), Instant::now());
         let question = planner.questions(now).pop().unwrap();
-        assert_eq!(planner.answered(&question, Some(blocks(1, 4)), now), None);
+        assert_eq!(planner.answered(&question, Answer::Blocks(blocks(1, 4)), now), None);
         assert_eq!(planner.next_run().unwrap().blocks.len(), 4);
         let rest = planner.questions(now).pop().unwrap();
         assert_eq!((rest.from, rest.count), (height(5), 6));
@@ -369,10 +387,31 @@ mod tests {
     fn a_peer_that_claims_what_it_does_not_have_is_not_believed_again() {
         let (mut planner, now) = (planner(&[(1, u64::MAX)]), Instant::now());
         let questions = planner.questions(now);
-        let faults: Vec<_> = questions.iter().filter_map(|q| planner.answered(q, None, now)).collect();
+        let faults: Vec<_> =
+            questions.iter().filter_map(|q| planner.answered(q, Answer::Blocks(Vec::new()), now)).collect();
         assert_eq!(faults, [Fault::NoAnswer]);
         assert_eq!(planner.target(), height(0));
         assert!(planner.questions(now + LONGEST_PAUSE).is_empty());
+    }
+
+    #[test]
+    fn a_busy_peer_is_asked_again_later_and_believed_as_before() {
+        let (mut planner, now) = (planner(&[(1, 50)]), Instant::now());
+        let question = planner.questions(now).pop().unwrap();
+        assert_eq!(planner.answered(&question, Answer::NotNow, now), None);
+        assert_eq!(planner.target(), height(50));
+        assert!(planner.questions(now).is_empty());
+        let wakes = planner.wakes_at(now).unwrap();
+        assert_eq!(planner.questions(wakes).len(), 1);
+        // Asked again, and still resting by the clock of before: nothing to wake up for.
+        assert_eq!(planner.wakes_at(wakes), None);
+    }
+
+    #[test]
+    fn what_one_of_several_claims_alone_makes_nobody_believe_it() {
+        assert_eq!(planner(&[(1, 900), (2, 70), (3, 60)]).agreed(), height(70));
+        assert_eq!(planner(&[(1, 900)]).agreed(), height(900));
+        assert_eq!(planner(&[]).agreed(), height(0));
     }
 
     #[test]
@@ -380,9 +419,9 @@ mod tests {
         let (mut planner, now) = (Planner::new(height(4)), Instant::now());
         planner.tell(peer(1), height(5));
         let question = planner.questions(now).pop().unwrap();
-        assert_eq!(planner.answered(&question, Some(Vec::new()), now), None);
+        assert_eq!(planner.answered(&question, Answer::Blocks(Vec::new()), now), None);
         assert!(planner.questions(now).is_empty());
-        let wakes = planner.wakes_at().unwrap();
+        let wakes = planner.wakes_at(now).unwrap();
         assert!(wakes > now);
         assert_eq!(planner.questions(wakes).len(), 1);
     }
@@ -391,7 +430,7 @@ mod tests {
     fn bad_blocks_are_fetched_anew_from_somebody_else() {
         let (mut planner, now) = (planner(&[(1, 64)]), Instant::now());
         let question = planner.questions(now).pop().unwrap();
-        planner.answered(&question, Some(blocks(1, 64)), now);
+        planner.answered(&question, Answer::Blocks(blocks(1, 64)), now);
         planner.claim(peer(2), height(64), height(1));
         let run = planner.next_run().unwrap();
         planner.verified(height(10), Some(&run.peer));
@@ -439,10 +478,11 @@ mod tests {
                     3 => open.extend(planner.questions(now)),
                     4 | 5 => if let Some(question) = open.pop() {
                         let count = number.min(question.count.into());
-                        planner.answered(&question, Some(blocks(question.from.get(), count)), now);
+                        let answer = Answer::Blocks(blocks(question.from.get(), count));
+                        planner.answered(&question, answer, now);
                     },
                     6 => if let Some(question) = open.pop() {
-                        planner.answered(&question, None, now);
+                        planner.answered(&question, Answer::NotNow, now);
                     },
                     _ => if let Some(run) = planner.next_run() {
                         let first = run.blocks.first().unwrap().certificate.height.get();

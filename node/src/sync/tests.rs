@@ -21,7 +21,7 @@ struct World {
     asked: mpsc::Receiver<Ask>,
     faults: mpsc::Receiver<(Peer, Fault)>,
     committed: mpsc::Receiver<Arc<CommittedBlock>>,
-    mode: watch::Sender<Mode>,
+    wish: watch::Sender<Wish>,
     progress: watch::Receiver<Progress>,
     _head: watch::Sender<BlockHeight>,
     stop: CancellationToken,
@@ -47,7 +47,7 @@ impl World {
         let (ask, asked) = mpsc::channel(64);
         let (fault, faults) = mpsc::channel(64);
         let (commit, committed) = mpsc::channel(4096);
-        let (mode, mode_of) = watch::channel(Mode::Follow);
+        let (wish, wish_of) = watch::channel(Wish { mode: Mode::Follow, number: 1 });
         let (progress_of, progress) = watch::channel(begin(&store));
         let (head, head_of) = watch::channel(store.tip().height());
         let stop = CancellationToken::new();
@@ -56,7 +56,7 @@ impl World {
             ask,
             faults: fault,
             committed: commit,
-            mode: mode_of,
+            wish: wish_of,
             progress: progress_of,
             head: head_of,
             stop: stop.clone(),
@@ -70,7 +70,7 @@ impl World {
             asked,
             faults,
             committed,
-            mode,
+            wish,
             progress,
             _head: head,
             stop,
@@ -231,8 +231,8 @@ async fn a_false_announcement_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn while_it_only_watches_nothing_is_fetched_and_nothing_appended() {
     let mut world = World::new(20);
-    world.mode.send_replace(Mode::Watch);
-    world.progress.wait_for(|progress| progress.mode == Mode::Watch).await.unwrap();
+    world.wish.send_replace(Wish { mode: Mode::Watch, number: 2 });
+    world.progress.wait_for(|progress| progress.fulfilled == 2).await.unwrap();
     world.claims(&peer("a"), 20).await;
     assert_eq!(world.announces(&peer("a"), 20).await.await.unwrap(), Verdict::Forward);
     world.progress.wait_for(|progress| progress.proven.get() == 20).await.unwrap();
@@ -240,9 +240,38 @@ async fn while_it_only_watches_nothing_is_fetched_and_nothing_appended() {
         assert_eq!(request, Request::Status);
     }
     assert_eq!(world.store.tip().height(), BlockHeight::GENESIS);
-    world.mode.send_replace(Mode::Follow);
+    world.wish.send_replace(Wish { mode: Mode::Follow, number: 3 });
     world.serve_until(20, |_, honest| Some(honest)).await;
     world.agrees_up_to(20);
+    world.stop().await;
+}
+
+/// Consensus may have appended a block just before this node begins to follow.
+#[tokio::test(flavor = "multi_thread")]
+async fn blocks_that_others_appended_meanwhile_are_no_peers_fault() {
+    let mut world = World::new(40);
+    world.wish.send_replace(Wish { mode: Mode::Watch, number: 2 });
+    world.progress.wait_for(|progress| progress.fulfilled == 2).await.unwrap();
+    for height in 1..=30 {
+        let (block, certificate) = world.source.certified_block(BlockHeight::new(height)).unwrap().unwrap();
+        let tip = world.store.tip();
+        let block = sealpost_ledger::chain::verify_block(&tip, &world.store, block, None).unwrap();
+        world.store.append(&block.commit(certificate).unwrap()).unwrap();
+    }
+    world.claims(&peer("a"), 40).await;
+    world.wish.send_replace(Wish { mode: Mode::Follow, number: 3 });
+    let mut first = None;
+    world
+        .serve_until(40, |_, honest| {
+            if let Response::Blocks(blocks) = &honest {
+                first = first.or(blocks.first().map(|block| block.certificate.height.get()));
+            }
+            Some(honest)
+        })
+        .await;
+    assert_eq!(first, Some(31));
+    assert!(world.faults.try_recv().is_err());
+    world.agrees_up_to(40);
     world.stop().await;
 }
 

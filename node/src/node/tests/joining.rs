@@ -4,7 +4,7 @@
 use crate::gossip::serve;
 use crate::store::testing::Chain;
 use crate::store::{Store, StoreOptions, check};
-use crate::sync::{self, Mode};
+use crate::sync::{self, Mode, Wish};
 use crate::wire::{Ask, Fault, News, Peer, Request, Response};
 use sealpost_ledger::height::BlockHeight;
 use std::time::Duration;
@@ -47,7 +47,7 @@ async fn follow(
     let (ask, mut asked) = mpsc::channel::<Ask>(64);
     let (fault, mut faults) = mpsc::channel(64);
     let (committed, mut blocks) = mpsc::channel(1000);
-    let (_mode, mode) = watch::channel(Mode::Follow);
+    let (_wish, wish) = watch::channel(Wish { mode: Mode::Follow, number: 1 });
     let (progress_of, mut progress) = watch::channel(sync::begin(store));
     let (_head, head) = watch::channel(store.tip().height());
     let (pool, _pool) = mpsc::channel(1);
@@ -57,7 +57,7 @@ async fn follow(
         ask,
         faults: fault,
         committed,
-        mode,
+        wish,
         progress: progress_of,
         head,
         stop: stop.clone(),
