@@ -26,6 +26,10 @@ pub const MAX_RESPONSE_BYTES: usize = MAX_BYTES;
 pub const MAX_IDS: usize = 1_000;
 /// Changes of validators in one answer: each may have a thousand of them, and as many signatures.
 pub const MAX_CHANGES: usize = 16;
+/// Peers in one answer.
+pub const MAX_PEERS: usize = 32;
+/// Addresses of one peer in an answer.
+pub const MAX_PEER_ADDRESSES: usize = 4;
 /// Blocks in one answer.
 pub const MAX_BLOCKS: u32 = 256;
 /// Bytes of blocks in one answer, unless a single block is longer.
@@ -169,6 +173,8 @@ pub enum Request {
         /// The block that announced the last change known.
         after: BlockHeight,
     },
+    /// Whom do you know?
+    Peers,
 }
 
 impl Request {
@@ -203,6 +209,18 @@ pub enum Response {
     Busy,
     /// To [`Request::Proof`].
     Proof(Box<Proof>),
+    /// To [`Request::Peers`]: [`MAX_PEERS`] at most, each with [`MAX_PEER_ADDRESSES`] at most.
+    Peers(Vec<PeerAddresses>),
+}
+
+/// Where a peer is, as far as somebody knows.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[bincode(crate = "sealpost_ledger::codec")]
+pub struct PeerAddresses {
+    /// Its network identity.
+    pub peer: String,
+    /// Multiaddresses.
+    pub addresses: Vec<String>,
 }
 
 /// A final block on its way.

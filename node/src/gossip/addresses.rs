@@ -14,8 +14,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Peers whose addresses are remembered.
 const MAX_KNOWN: usize = 1_024;
-/// Addresses remembered of one peer.
-const MAX_ADDRESSES: usize = 8;
+/// Calls in vain after which a peer is forgotten.
+const MOST_ATTEMPTS: u32 = 8;
 
 #[derive(Debug, Clone)]
 struct Attempts {
@@ -48,6 +48,8 @@ struct Bootstrap {
 #[derive(Debug)]
 struct Known {
     addresses: Vec<Multiaddr>,
+    /// Whether it said so itself.
+    introduced: bool,
     attempts: Attempts,
 }
 
@@ -74,19 +76,45 @@ impl Addresses {
         });
         Self { bootstrap: bootstrap.collect(), known: HashMap::new() }
     }
-    /// Hears of a peer's address.
-    pub(super) fn learn(&mut self, peer: PeerId, address: Multiaddr, now: Instant) {
-        if !self.known.contains_key(&peer) && self.known.len() >= MAX_KNOWN {
-            let Some(worst) = self.known.iter().max_by_key(|(_, k)| k.attempts.failed).map(|(p, _)| *p)
-            else {
-                return;
-            };
-            self.known.remove(&worst);
+    /// A connected peer says where it is reached. That takes the place of whatever was heard of it.
+    pub(super) fn introduce(&mut self, peer: PeerId, addresses: Vec<Multiaddr>, now: Instant) {
+        if self.make_room(&peer) {
+            let known = Known { addresses, introduced: true, attempts: Attempts::new(now) };
+            self.known.insert(peer, known);
         }
-        let fresh = || Known { addresses: Vec::new(), attempts: Attempts::new(now) };
-        let known = self.known.entry(peer).or_insert_with(fresh);
-        if !known.addresses.contains(&address) && known.addresses.len() < MAX_ADDRESSES {
-            known.addresses.push(address);
+    }
+    /// Somebody says where a peer is reached. Who is known is better known.
+    pub(super) fn hear(&mut self, peer: PeerId, addresses: Vec<Multiaddr>, now: Instant) {
+        if !addresses.is_empty() && !self.known.contains_key(&peer) && self.make_room(&peer) {
+            let known = Known { addresses, introduced: false, attempts: Attempts::new(now) };
+            self.known.insert(peer, known);
+        }
+    }
+    /// Makes room for one more: whoever was called most often in vain goes, hearsay first.
+    fn make_room(&mut self, peer: &PeerId) -> bool {
+        if self.known.contains_key(peer) || self.known.len() < MAX_KNOWN {
+            return true;
+        }
+        let worst =
+            self.known.iter().max_by_key(|(_, k)| (!k.introduced, k.attempts.failed)).map(|(p, _)| *p);
+        worst.is_some_and(|worst| self.known.remove(&worst).is_some())
+    }
+    /// Peers that introduced themselves, with their addresses.
+    pub(super) fn introduced(&self) -> impl Iterator<Item = (&PeerId, &[Multiaddr])> {
+        let introduced =
+            self.known.iter().filter(|(_, known)| known.introduced && !known.addresses.is_empty());
+        introduced.map(|(peer, known)| (peer, known.addresses.as_slice()))
+    }
+    /// Somebody else answered at an address of a peer.
+    pub(super) fn wrong(&mut self, peer: &PeerId, address: &Multiaddr) {
+        if let Some(known) = self.known.get_mut(peer) {
+            known.addresses.retain(|other| !same_place(other, address));
+        }
+    }
+    /// A call failed. Whoever was called in vain too often is forgotten.
+    pub(super) fn failed(&mut self, peer: &PeerId) {
+        if self.known.get(peer).is_some_and(|known| known.attempts.failed >= MOST_ATTEMPTS) {
+            self.known.remove(peer);
         }
     }
     /// A peer is connected; at this address, if this node called.
@@ -231,13 +259,28 @@ mod tests {
         let now = Instant::now();
         let mut book = Addresses::new(&[], now);
         for _ in 0..5 {
-            book.learn(PeerId::random(), address("/ip4/10.0.0.9/tcp/1"), now);
+            book.hear(PeerId::random(), vec![address("/ip4/10.0.0.9/tcp/1")], now);
         }
         assert_eq!(book.due(now, 2, |_| false).len(), 2);
         assert_eq!(book.due(now, 9, |_| false).len(), 3);
         for _ in 0..MAX_KNOWN * 2 {
-            book.learn(PeerId::random(), address("/ip4/10.0.0.9/tcp/1"), now);
+            book.hear(PeerId::random(), vec![address("/ip4/10.0.0.9/tcp/1")], now);
         }
         assert!(book.known.len() <= MAX_KNOWN);
+    }
+
+    #[test]
+    fn what_a_peer_says_of_itself_outweighs_what_others_say() {
+        let (now, peer) = (Instant::now(), PeerId::random());
+        let (own, told) = (address("/ip4/10.0.0.1/tcp/1"), address("/ip4/10.6.6.6/tcp/6"));
+        let mut book = Addresses::new(&[], now);
+        book.hear(peer, vec![told.clone()], now);
+        book.introduce(peer, vec![own.clone()], now);
+        book.hear(peer, vec![told.clone()], now);
+        assert_eq!(book.due(now, 1, |_| false)[0].addresses, [own.clone()]);
+        book.wrong(&peer, &told);
+        assert_eq!(book.introduced().count(), 1);
+        book.wrong(&peer, &own);
+        assert_eq!(book.introduced().count(), 0);
     }
 }

@@ -9,12 +9,11 @@ use libp2p::gossipsub::{
     PeerScoreThresholds, TopicHash, TopicScoreParams, ValidationMode, WhitelistSubscriptionFilter,
 };
 use libp2p::identity::Keypair;
-use libp2p::kad::{self, store::MemoryStore};
 use libp2p::request_response::{self, ProtocolSupport};
 use libp2p::swarm::NetworkBehaviour;
 use libp2p::swarm::behaviour::toggle::Toggle;
 use libp2p::{
-    PeerId, StreamProtocol, Swarm, SwarmBuilder, autonat, connection_limits, dcutr, identify,
+    StreamProtocol, Swarm, SwarmBuilder, autonat, connection_limits, dcutr, identify,
     memory_connection_limits, noise, ping, relay, tcp, yamux,
 };
 use sealpost_ledger::hash::{ChainId, sha256};
@@ -36,7 +35,6 @@ pub(super) const GRAYLIST: f64 = -80.0;
 pub(super) struct Names {
     pub(super) protocol: String,
     pub(super) sync: StreamProtocol,
-    pub(super) kad: StreamProtocol,
     pub(super) transactions: IdentTopic,
     pub(super) blocks: IdentTopic,
 }
@@ -51,7 +49,6 @@ impl Names {
         Self {
             protocol: format!("/sealpost/{chain}/1"),
             sync: stream("sync"),
-            kad: stream("kad"),
             transactions: IdentTopic::new(name("transactions")),
             blocks: IdentTopic::new(name("blocks")),
         }
@@ -76,7 +73,6 @@ pub(super) struct Behaviour {
     pub(super) identify: identify::Behaviour,
     pub(super) gossipsub: Gossipsub,
     pub(super) exchange: Exchange,
-    pub(super) kad: kad::Behaviour<MemoryStore>,
     relay_client: Toggle<relay::client::Behaviour>,
     relay_server: Toggle<relay::Behaviour>,
     autonat: Toggle<autonat::Behaviour>,
@@ -119,7 +115,7 @@ fn behaviour(
 ) -> Result<Behaviour, String> {
     let peer = key.public().to_peer_id();
     let limits = connection_limits::ConnectionLimits::default()
-        .with_max_pending_incoming(Some(16))
+        .with_max_pending_incoming(Some(64))
         .with_max_pending_outgoing(Some(16))
         .with_max_established_incoming(Some(config.limits.incoming))
         .with_max_established_outgoing(Some(config.limits.outgoing.saturating_add(16)))
@@ -152,7 +148,6 @@ fn behaviour(
         identify: identify::Behaviour::new(identify),
         gossipsub: gossipsub_behaviour(names, body_limit)?,
         exchange: exchange(names),
-        kad: kademlia(peer, names),
         relay_client: config.nat.then_some(relay).into(),
         relay_server: config.relay.then(|| relay::Behaviour::new(peer, relay::Config::default())).into(),
         autonat: config.nat.then(|| autonat::Behaviour::new(peer, autonat::Config::default())).into(),
@@ -165,20 +160,6 @@ fn exchange(names: &Names) -> Exchange {
         .with_request_timeout(ANSWER_PATIENCE)
         .with_max_concurrent_streams(MAX_OPEN_QUESTIONS);
     request_response::Behaviour::with_codec(Codec, [(names.sync.clone(), ProtocolSupport::Full)], config)
-}
-
-/// Only for finding peers: no records are kept for anybody.
-fn kademlia(peer: PeerId, names: &Names) -> kad::Behaviour<MemoryStore> {
-    let mut config = kad::Config::new(names.kad.clone());
-    config
-        .set_record_filtering(kad::StoreInserts::FilterBoth)
-        .set_record_ttl(None)
-        .set_kbucket_inserts(kad::BucketInserts::Manual)
-        .set_query_timeout(Duration::from_secs(10))
-        .set_periodic_bootstrap_interval(Some(Duration::from_secs(120)));
-    let mut kad = kad::Behaviour::with_config(peer, MemoryStore::new(peer), config);
-    kad.set_mode(Some(kad::Mode::Server));
-    kad
 }
 
 fn gossipsub_behaviour(names: &Names, body_limit: u32) -> Result<Gossipsub, String> {

@@ -11,13 +11,12 @@ use std::hash::Hash;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
-/// Answers being prepared at once, for all peers together.
+/// Answers being prepared or written at once, for all peers together: one is up to [`MAX_BLOCKS_BYTES`] long.
 pub(super) const MAX_BEING_SERVED: usize = 32;
 /// Bytes of transactions in one answer.
 const MAX_TRANSACTIONS_BYTES: usize = 2 << 20;
-/// Questions a peer may ask at once, and how many it regains in a second.
-const BUCKET: f64 = 64.0;
-const REFILL_PER_SECOND: f64 = 32.0;
+/// Answers being prepared or written for one peer.
+pub(super) const MAX_PER_PEER: usize = 4;
 
 /// Prepares an answer.
 pub(crate) async fn answer(request: Request, store: Store, pool: mpsc::Sender<PoolWish>) -> Response {
@@ -59,6 +58,8 @@ pub(crate) async fn answer(request: Request, store: Store, pool: mpsc::Sender<Po
                 }
             }
         }
+        // Answered where peers are known.
+        Request::Peers => Response::Busy,
         Request::Waiting => {
             let (reply, ids) = oneshot::channel();
             wish(&pool, PoolWish::Ids(reply), ids).await.map_or(Response::Busy, Response::Waiting)
@@ -97,27 +98,44 @@ pub(super) async fn wish<T>(
     answer.await.ok()
 }
 
-/// A bucket of questions for each peer: whoever asks too much waits.
+/// A bucket for each peer, which empties with use and fills with time.
 #[derive(Debug)]
 pub(super) struct Buckets<K> {
+    size: f64,
+    per_second: f64,
     left: HashMap<K, (f64, Instant)>,
 }
 
+/// What a bucket gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Given {
+    /// What was asked for.
+    All,
+    /// Nothing now: the bucket is empty.
+    Nothing,
+    /// Nothing, and whoever asks has been told so for long enough.
+    Flood,
+}
+
 impl<K: Eq + Hash> Buckets<K> {
-    pub(super) fn new() -> Self {
-        Self { left: HashMap::new() }
+    /// Buckets of that size, which regain so much in a second.
+    pub(super) fn new(size: f64, per_second: f64) -> Self {
+        Self { size, per_second, left: HashMap::new() }
     }
-    /// Takes a question out of a peer's bucket; `false` if it is empty.
-    pub(super) fn take(&mut self, peer: K, now: Instant) -> bool {
-        let (left, since) = self.left.entry(peer).or_insert((BUCKET, now));
+    /// Takes so much out of a peer's bucket. One that is empty goes on down to its size below nothing.
+    pub(super) fn take(&mut self, peer: K, amount: f64, now: Instant) -> Given {
+        let (left, since) = self.left.entry(peer).or_insert((self.size, now));
         let passed = now.saturating_duration_since(*since);
-        *left = (*left + passed.as_secs_f64() * REFILL_PER_SECOND).min(BUCKET);
+        *left = (*left + passed.as_secs_f64() * self.per_second).min(self.size);
         *since = now;
-        if *left < 1.0 {
-            return false;
-        }
-        *left -= 1.0;
-        true
+        let enough = *left >= amount;
+        let given = match enough {
+            true => Given::All,
+            false if *left > -self.size => Given::Nothing,
+            false => Given::Flood,
+        };
+        *left = (*left - amount).max(-2.0 * self.size);
+        given
     }
     /// Forgets those who have not asked for a minute.
     pub(super) fn tidy(&mut self, now: Instant) {
@@ -131,11 +149,15 @@ mod tests {
 
     #[test]
     fn a_peer_that_asks_too_much_waits_and_others_do_not() {
-        let (mut buckets, now) = (Buckets::new(), Instant::now());
-        let asked = (0..200).filter(|_| buckets.take(1, now)).count();
-        assert_eq!(asked, 64);
-        assert!(buckets.take(2, now));
-        let later = now + Duration::from_secs(1);
-        assert_eq!((0..200).filter(|_| buckets.take(1, later)).count(), 32);
+        let (mut buckets, now) = (Buckets::new(64.0, 32.0), Instant::now());
+        let given: Vec<_> = (0..200).map(|_| buckets.take(1, 1.0, now)).collect();
+        let count = |what| given.iter().filter(|given| **given == what).count();
+        assert_eq!((count(Given::All), count(Given::Nothing)), (64, 64));
+        assert_eq!(count(Given::Flood), 72);
+        assert_eq!(buckets.take(2, 1.0, now), Given::All);
+        // Paid back before anything is given again.
+        let later = now + Duration::from_secs(6);
+        assert_eq!(buckets.take(1, 1.0, later), Given::All);
+        assert_eq!(buckets.take(1, 1000.0, later), Given::Nothing);
     }
 }

@@ -31,6 +31,8 @@ struct Entry {
 #[derive(Debug, Default)]
 pub(super) struct Standing {
     peers: HashMap<PeerId, Entry>,
+    /// Peers that were forgotten while they were banned, to be let in again.
+    forgotten: Vec<PeerId>,
 }
 
 /// What follows from a fault.
@@ -58,6 +60,10 @@ const fn cost(fault: Fault) -> u32 {
 impl Standing {
     /// Notes a fault.
     pub(super) fn note(&mut self, peer: PeerId, fault: Fault, now: Instant) -> Consequence {
+        // What was on its way when it was banned is paid for already.
+        if self.is_banned(&peer, now) {
+            return Consequence::None;
+        }
         if self.peers.len() >= MAX_REMEMBERED && !self.peers.contains_key(&peer) {
             self.forget(now);
         }
@@ -86,7 +92,7 @@ impl Standing {
     }
     /// Peers whose ban is over, each told once.
     pub(super) fn released(&mut self, now: Instant) -> Vec<PeerId> {
-        let mut released = Vec::new();
+        let mut released = std::mem::take(&mut self.forgotten);
         for (peer, entry) in &mut self.peers {
             if entry.banned_until.is_some_and(|until| until <= now) {
                 entry.banned_until = None;
@@ -102,7 +108,9 @@ impl Standing {
         while self.peers.len() >= MAX_REMEMBERED {
             let least = self.peers.iter().min_by_key(|(_, entry)| (entry.banned_until, entry.points));
             let Some(least) = least.map(|(peer, _)| *peer) else { return };
-            self.peers.remove(&least);
+            if self.peers.remove(&least).is_some_and(|entry| entry.banned_until.is_some()) {
+                self.forgotten.push(least);
+            }
         }
     }
 }

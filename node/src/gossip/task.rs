@@ -1,28 +1,30 @@
 //! The loop that drives the swarm. It owns all of gossip's state and decides nothing about transactions or
-//! blocks: those go to the rest of the node, and their verdicts come back.
+//! blocks: those go to the rest of the node, and their verdicts come back. Its three subjects have files of
+//! their own: peers that come and go, what is told to everybody, and questions to single nodes.
 
-use super::addresses::{Addresses, Call, is_usable, peer_of};
+mod peers;
+mod questions;
+mod telling;
+
+use super::addresses::{Addresses, Call, peer_of};
 use super::behaviour::{Behaviour, BehaviourEvent, GRAYLIST, Names};
-use super::serve::{self, Buckets, MAX_BEING_SERVED};
+use super::serve::Buckets;
 use super::standing::{BAN_AT, Consequence, Standing};
-use super::{Config, GossipError, Wiring};
+use super::{Config, GossipError, PeerInfo, Wiring};
 use crate::store::Store;
-use crate::wire::{
-    Announcement, Ask, Fault, MAX_IDS, News, Peer, PeerInfo, PoolWish, Request, Response, Tell,
-    ToldTransaction, TransactionMessage, Verdict,
-};
+use crate::wire::{Fault, News, Peer, Request, Response, Verdict};
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
-use libp2p::core::ConnectedPoint;
-use libp2p::gossipsub::{self, MessageAcceptance, MessageId, PublishError};
+use libp2p::core::transport::ListenerId;
+use libp2p::gossipsub::{self, MessageId};
 use libp2p::multiaddr::Protocol;
-use libp2p::request_response::{self, OutboundFailure, OutboundRequestId, ResponseChannel};
+use libp2p::request_response::{InboundRequestId, OutboundRequestId, ResponseChannel};
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{DialError, SwarmEvent};
-use libp2p::{Multiaddr, PeerId, Swarm, identify, kad, ping};
+use libp2p::{Multiaddr, PeerId, Swarm, identify, ping};
 use sealpost_ledger::hash::TransactionId;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 use tokio::sync::{oneshot, watch};
 
@@ -31,14 +33,11 @@ const TICK: Duration = Duration::from_secs(1);
 /// Pause between two questions to a peer what waits for a block there: so that a transaction whose telling
 /// was lost on a full queue or a broken connection still gets everywhere.
 const PULL: Duration = Duration::from_secs(10);
-/// Things a peer told that wait for their verdict; what it tells beyond is dropped.
-const MAX_UNJUDGED: u32 = 512;
+/// Names of the topics in metrics.
+const TRANSACTIONS: &str = "transactions";
+const BLOCKS: &str = "blocks";
 /// A second connection from a peer that is connected for longer than this means that it has restarted.
 const SIMULTANEOUS: Duration = Duration::from_secs(5);
-/// Relays at which a node behind a router asks to be reached.
-const MAX_RELAYS: usize = 2;
-/// The protocol by which a peer says that it relays.
-const RELAYS: &str = "/libp2p/circuit/relay/0.2.0/hop";
 
 pub(super) struct Task {
     swarm: Swarm<Behaviour>,
@@ -49,11 +48,14 @@ pub(super) struct Task {
     count: watch::Sender<usize>,
     addresses: Addresses,
     standing: Standing,
-    buckets: Buckets<PeerId>,
+    /// Questions, things told, and their bytes.
+    asking: Buckets<PeerId>,
+    telling: Buckets<PeerId>,
+    telling_bytes: Buckets<PeerId>,
     connected: HashMap<PeerId, Connected>,
     questions: HashMap<OutboundRequestId, Purpose>,
-    serving: usize,
-    relays: usize,
+    serving: HashMap<InboundRequestId, PeerId>,
+    relays: HashSet<ListenerId>,
     pulled: Instant,
     work: FuturesUnordered<BoxFuture<'static, Done>>,
 }
@@ -66,6 +68,14 @@ struct Connected {
     agent: Option<String>,
     height: Option<u64>,
     unjudged: u32,
+    unjudged_blocks: u32,
+}
+
+impl Connected {
+    /// How many things of a topic wait for their verdict.
+    fn unjudged_of(&mut self, topic: &str) -> &mut u32 {
+        if topic == BLOCKS { &mut self.unjudged_blocks } else { &mut self.unjudged }
+    }
 }
 
 /// Why a question was asked.
@@ -78,12 +88,14 @@ enum Purpose {
     Waiting,
     /// What was missed of that.
     Missed,
+    /// Whom the peer knows.
+    Peers,
 }
 
 /// Something that was waited for.
 enum Done {
     Judged { topic: &'static str, message: Option<MessageId>, peer: PeerId, verdict: Verdict },
-    Answered { channel: ResponseChannel<Response>, response: Response },
+    Answered { id: InboundRequestId, channel: ResponseChannel<Response>, response: Response },
     Missing { peer: PeerId, ids: Vec<TransactionId> },
     Resolved { call: Call },
 }
@@ -107,11 +119,13 @@ impl Task {
             count,
             addresses,
             standing: Standing::default(),
-            buckets: Buckets::new(),
+            asking: Buckets::new(256.0, 128.0),
+            telling: Buckets::new(20_000.0, 10_000.0),
+            telling_bytes: Buckets::new(f64::from(64_u32 << 20), f64::from(16_u32 << 20)),
             connected: HashMap::new(),
             questions: HashMap::new(),
-            serving: 0,
-            relays: 0,
+            serving: HashMap::new(),
+            relays: HashSet::new(),
             pulled: Instant::now(),
             work: FuturesUnordered::new(),
         }
@@ -188,8 +202,12 @@ impl Task {
             }
             SwarmEvent::OutgoingConnectionError { peer_id, error, .. } => {
                 tracing::debug!(peer = ?peer_id, %error, "a call failed");
-                if let (Some(peer), DialError::WrongPeerId { .. }) = (peer_id, &error) {
-                    self.addresses.forget(&peer);
+                match (peer_id, &error) {
+                    (Some(peer), DialError::WrongPeerId { address, .. }) => {
+                        self.addresses.wrong(&peer, address)
+                    }
+                    (Some(peer), _) => self.addresses.failed(&peer),
+                    (None, _) => {}
                 }
             }
             SwarmEvent::IncomingConnectionError { error, send_back_addr, .. } => {
@@ -197,6 +215,9 @@ impl Task {
                 metrics::counter!("sealpost_peer_refusals_total").increment(1);
             }
             SwarmEvent::NewListenAddr { address, .. } => tracing::debug!(%address, "listening"),
+            SwarmEvent::ListenerClosed { listener_id, .. } if self.relays.remove(&listener_id) => {
+                tracing::info!("a relay is lost; another one is looked for");
+            }
             SwarmEvent::ListenerClosed { reason: Err(error), .. } => {
                 tracing::error!(%error, "an address is not listened on any more");
             }
@@ -227,302 +248,24 @@ impl Task {
                 tracing::debug!(%peer, %error, "peer does not answer pings");
                 self.swarm.close_connection(connection);
             }
-            BehaviourEvent::Kad(kad::Event::RoutablePeer { peer, address }) => {
-                let Some(remote) = self.connected.values().map(|c| c.address.clone()).next() else { return };
-                if is_usable(&address, &remote, self.config.quic) {
-                    self.addresses.learn(peer, address, Instant::now());
-                }
-            }
-            BehaviourEvent::Kad(kad::Event::OutboundQueryProgressed {
-                result: kad::QueryResult::GetClosestPeers(Ok(found)),
-                ..
-            }) => self.on_found(found.peers),
             _ => {}
         }
     }
 
-    // -- Peers that come and go ----------------------------------------------------------------------
-
-    fn on_connected(&mut self, peer: PeerId, endpoint: &ConnectedPoint) {
-        let now = Instant::now();
-        let (address, incoming) = (endpoint.get_remote_address().clone(), endpoint.is_listener());
-        if let Some(known) = self.connected.get(&peer) {
-            // Subscriptions are told once, on a peer's first connection. One that comes again while its first
-            // seems to live has restarted and knows nothing of ours: both begin anew. (A direct connection
-            // beside a relayed one is no restart.)
-            let relayed = known.address.iter().any(|part| part == Protocol::P2pCircuit);
-            if incoming && !relayed && now.saturating_duration_since(known.since) > SIMULTANEOUS {
-                tracing::debug!(%peer, "peer has restarted");
-                // Fails if it has left by itself.
-                let _ = self.swarm.disconnect_peer_id(peer);
-            }
-            return;
-        }
-        self.addresses.connected(peer, (!incoming).then_some(&address), now);
-        tracing::debug!(%peer, %address, incoming, "peer connected");
-        let connected = Connected { since: now, address, incoming, agent: None, height: None, unjudged: 0 };
-        self.connected.insert(peer, connected);
-        self.counted();
-    }
-    fn on_gone(&mut self, peer: PeerId) {
-        if self.connected.remove(&peer).is_some() {
-            self.news(News::Gone { peer: Peer::new(peer) });
-            self.counted();
-        }
-    }
-    fn counted(&self) {
-        let incoming = self.connected.values().filter(|peer| peer.incoming).count();
-        let outgoing = self.connected.len().saturating_sub(incoming);
-        metrics::gauge!("sealpost_peers", "direction" => "incoming").set(incoming as f64);
-        metrics::gauge!("sealpost_peers", "direction" => "outgoing").set(outgoing as f64);
-        self.count.send_replace(self.connected.len());
-    }
-    fn on_identified(&mut self, peer: PeerId, info: identify::Info) {
-        if info.protocol_version != self.names.protocol {
-            // Of another network: nothing to say, and no fault.
-            tracing::debug!(%peer, protocol = %info.protocol_version, "peer of another network");
-            self.addresses.forget(&peer);
-            let _ = self.swarm.disconnect_peer_id(peer);
-            return;
-        }
-        let Some(connected) = self.connected.get_mut(&peer) else { return };
-        let first = connected.agent.is_none();
-        connected.agent = Some(info.agent_version.chars().filter(char::is_ascii_graphic).take(64).collect());
-        let (remote, now) = (connected.address.clone(), Instant::now());
-        let usable = info.listen_addrs.iter().filter(|a| is_usable(a, &remote, self.config.quic));
-        for address in usable.take(8) {
-            self.addresses.learn(peer, address.clone(), now);
-            self.addresses.connected(peer, Some(address), now);
-            self.swarm.behaviour_mut().kad.add_address(&peer, address.clone());
-        }
-        if !first {
-            return;
-        }
-        self.question(peer, Request::Status, Purpose::Status);
-        // What it holds and we missed, because we were away.
-        self.question(peer, Request::Waiting, Purpose::Waiting);
-        self.swarm.behaviour_mut().kad.get_closest_peers(PeerId::random());
-        let relays = info.protocols.iter().any(|protocol| protocol.as_ref() == RELAYS);
-        if self.config.nat && relays && self.relays < MAX_RELAYS {
-            let through = remote.with_p2p(peer).map(|address| address.with(Protocol::P2pCircuit));
-            if let Ok(address) = through
-                && self.swarm.listen_on(address).is_ok()
-            {
-                self.relays = self.relays.saturating_add(1);
-            }
-        }
-    }
-    fn on_found(&mut self, peers: Vec<kad::PeerInfo>) {
-        let now = Instant::now();
-        for found in peers {
-            // Heard from others, so as untrusted as what a peer says of itself.
-            let Some(remote) = self.connected.values().map(|c| c.address.clone()).next() else { return };
-            for address in found.addrs.into_iter().filter(|a| is_usable(a, &remote, self.config.quic)).take(8)
-            {
-                self.addresses.learn(found.peer_id, address, now);
-            }
-        }
-    }
-
-    // -- What is told to everybody -------------------------------------------------------------------
-
-    fn tell(&mut self, tell: Tell) {
-        let (name, topic, bytes) = match tell {
-            Tell::Transaction(bytes) => ("transactions", &self.names.transactions, bytes),
-            Tell::Block(bytes) => ("blocks", &self.names.blocks, bytes),
-        };
-        let told = self.swarm.behaviour_mut().gossipsub.publish(topic.clone(), bytes);
-        let result = match told {
-            Ok(_) => "told",
-            // It came from others meanwhile; or nobody is there, and those who come will ask for it.
-            Err(PublishError::Duplicate | PublishError::NoPeersSubscribedToTopic) => "not_needed",
-            Err(error) => {
-                tracing::warn!(topic = name, %error, "could not be told to others");
-                "failed"
-            }
-        };
-        metrics::counter!("sealpost_gossip_messages_total", "topic" => name, "result" => result).increment(1);
-    }
-
-    fn on_told(&mut self, peer: PeerId, id: MessageId, message: gossipsub::Message) {
-        if message.topic == self.names.transactions.hash() {
-            let limit = TransactionMessage::max_bytes(self.store.tip().genesis_file().limits().body_bytes);
-            match TransactionMessage::from_bytes(&message.data, limit) {
-                Ok(told) => self.judge_transaction(peer, Some(id), told),
-                Err(error) => {
-                    tracing::debug!(%peer, %error, "a told transaction can't be read");
-                    self.judged("transactions", Some(id), peer, Verdict::Refuse);
-                }
-            }
-            return;
-        }
-        let announcement = match Announcement::from_bytes(&message.data) {
-            Ok(announcement) => Box::new(announcement),
-            Err(error) => {
-                tracing::debug!(%peer, %error, "an announcement can't be read");
-                return self.judged("blocks", Some(id), peer, Verdict::Refuse);
-            }
-        };
-        let height = announcement.header.height.get();
-        let (verdict, judged) = oneshot::channel();
-        if self.has_room(peer) && self.news(News::Announced { peer: Peer::new(peer), announcement, verdict })
-        {
-            if let Some(connected) = self.connected.get_mut(&peer) {
-                connected.height = connected.height.max(Some(height));
-            }
-            self.await_verdict("blocks", Some(id), peer, judged);
-        } else {
-            self.judged("blocks", Some(id), peer, Verdict::Drop);
-        }
-    }
-    fn judge_transaction(&mut self, peer: PeerId, id: Option<MessageId>, message: TransactionMessage) {
-        let (verdict, judged) = oneshot::channel();
-        if self.has_room(peer) && self.wiring.told.try_send(ToldTransaction { message, verdict }).is_ok() {
-            self.await_verdict("transactions", id, peer, judged);
-        } else {
-            self.judged("transactions", id, peer, Verdict::Drop);
-        }
-    }
-    /// Whether a peer may tell one more thing before the earlier ones are judged.
-    fn has_room(&self, peer: PeerId) -> bool {
-        self.connected.get(&peer).is_some_and(|connected| connected.unjudged < MAX_UNJUDGED)
-    }
-    fn await_verdict(
-        &mut self,
-        topic: &'static str,
-        message: Option<MessageId>,
-        peer: PeerId,
-        judged: oneshot::Receiver<Verdict>,
-    ) {
-        if let Some(connected) = self.connected.get_mut(&peer) {
-            connected.unjudged = connected.unjudged.saturating_add(1);
-        }
-        self.work.push(Box::pin(async move {
-            let verdict = judged.await.unwrap_or(Verdict::Drop);
-            Done::Judged { topic, message, peer, verdict }
-        }));
-    }
-    /// Tells gossipsub what became of a message; only now it may go on to others.
-    fn judged(&mut self, topic: &'static str, message: Option<MessageId>, peer: PeerId, verdict: Verdict) {
-        let (acceptance, result) = match verdict {
-            Verdict::Forward => (MessageAcceptance::Accept, "forwarded"),
-            Verdict::Drop => (MessageAcceptance::Ignore, "dropped"),
-            Verdict::Refuse => (MessageAcceptance::Reject, "refused"),
-        };
-        metrics::counter!("sealpost_gossip_messages_total", "topic" => topic, "result" => result)
-            .increment(1);
-        if let Some(id) = message {
-            self.swarm.behaviour_mut().gossipsub.report_message_validation_result(&id, &peer, acceptance);
-        }
-        if verdict == Verdict::Refuse {
-            self.blame(peer, Fault::Malformed);
-        }
-    }
-
-    // -- Questions and answers -----------------------------------------------------------------------
-
-    fn ask(&mut self, ask: Ask) {
-        match ask.peer.as_str().parse() {
-            Ok(peer) if self.connected.contains_key(&peer) => {
-                self.question(peer, ask.request, Purpose::Asked(ask.answer));
-            }
-            // Nobody waits any more if that fails.
-            _ => drop(ask.answer.send(None)),
-        }
-    }
-    fn question(&mut self, peer: PeerId, request: Request, purpose: Purpose) {
-        let id = self.swarm.behaviour_mut().exchange.send_request(&peer, request);
-        self.questions.insert(id, purpose);
-    }
-    fn on_exchange(&mut self, event: request_response::Event<Request, Response>) {
-        match event {
-            request_response::Event::Message { peer, message, .. } => match message {
-                request_response::Message::Request { request, channel, .. } => {
-                    self.on_question(peer, request, channel);
-                }
-                request_response::Message::Response { request_id, response } => {
-                    if let Some(purpose) = self.questions.remove(&request_id) {
-                        self.on_answer(peer, purpose, response);
-                    }
-                }
-            },
-            request_response::Event::OutboundFailure { peer, request_id, error, .. } => {
-                tracing::debug!(%peer, %error, "a question stays without answer");
-                if let Some(Purpose::Asked(answer)) = self.questions.remove(&request_id) {
-                    drop(answer.send(None));
-                }
-                match error {
-                    OutboundFailure::Timeout => self.blame(peer, Fault::NoAnswer),
-                    OutboundFailure::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => {
-                        self.blame(peer, Fault::Malformed);
-                    }
-                    _ => {}
-                }
-            }
-            request_response::Event::InboundFailure { peer, error, .. } => {
-                tracing::debug!(%peer, %error, "an answer was not taken");
-                if let request_response::InboundFailure::Io(error) = &error
-                    && error.kind() == std::io::ErrorKind::InvalidData
-                {
-                    self.blame(peer, Fault::Malformed);
-                }
-            }
-            request_response::Event::ResponseSent { .. } => {}
-        }
-    }
-    fn on_question(&mut self, peer: PeerId, request: Request, channel: ResponseChannel<Response>) {
-        let asks_too_much = !self.buckets.take(peer, Instant::now());
-        if asks_too_much || self.serving >= MAX_BEING_SERVED {
-            if asks_too_much {
-                self.blame(peer, Fault::Flood);
-            }
-            // Fails if it has left.
-            let _ = self.swarm.behaviour_mut().exchange.send_response(channel, Response::Busy);
-            return;
-        }
-        self.serving = self.serving.saturating_add(1);
-        let answer = serve::answer(request, self.store.clone(), self.wiring.pool.clone());
-        self.work.push(Box::pin(async move { Done::Answered { channel, response: answer.await } }));
-    }
-    fn on_answer(&mut self, peer: PeerId, purpose: Purpose, response: Response) {
-        match (purpose, response) {
-            // Nobody waits any more if that fails.
-            (Purpose::Asked(answer), response) => drop(answer.send(Some(response))),
-            (Purpose::Status, Response::Status { height, oldest }) => {
-                if let Some(connected) = self.connected.get_mut(&peer) {
-                    connected.height = Some(height.get());
-                }
-                self.news(News::Status { peer: Peer::new(peer), height, oldest });
-            }
-            (Purpose::Waiting, Response::Waiting(ids)) if ids.len() <= MAX_IDS => {
-                let pool = self.wiring.pool.clone();
-                self.work.push(Box::pin(async move {
-                    let (reply, missing) = oneshot::channel();
-                    let ids = serve::wish(&pool, PoolWish::Missing(ids, reply), missing).await;
-                    Done::Missing { peer, ids: ids.unwrap_or_default() }
-                }));
-            }
-            (Purpose::Missed, Response::Transactions(messages)) => {
-                for message in messages {
-                    self.judge_transaction(peer, None, message);
-                }
-            }
-            (_, Response::Busy) => {}
-            _ => self.blame(peer, Fault::Malformed),
-        }
-    }
     fn on_done(&mut self, done: Done) {
         match done {
             Done::Judged { topic, message, peer, verdict } => {
                 if let Some(connected) = self.connected.get_mut(&peer) {
-                    connected.unjudged = connected.unjudged.saturating_sub(1);
+                    let count = connected.unjudged_of(topic);
+                    *count = count.saturating_sub(1);
                 }
                 self.judged(topic, message, peer, verdict);
             }
-            Done::Answered { channel, response } => {
-                self.serving = self.serving.saturating_sub(1);
-                // Fails if it has left.
-                let _ = self.swarm.behaviour_mut().exchange.send_response(channel, response);
+            Done::Answered { id, channel, response } => {
+                // It counts until it is written. Fails if the peer has left.
+                if self.swarm.behaviour_mut().exchange.send_response(channel, response).is_err() {
+                    self.serving.remove(&id);
+                }
             }
             Done::Missing { peer, ids } => {
                 if !ids.is_empty() && self.connected.contains_key(&peer) {
@@ -537,18 +280,15 @@ impl Task {
         self.wiring.news.try_send(news).is_ok()
     }
 
-    // -- Standing ------------------------------------------------------------------------------------
-
     fn blame(&mut self, peer: PeerId, fault: Fault) {
         metrics::counter!("sealpost_peer_faults_total", "fault" => fault_name(fault)).increment(1);
         let Consequence::Ban { until } = self.standing.note(peer, fault, Instant::now()) else { return };
         tracing::info!(%peer, ?fault, "peer is banned for a while");
         metrics::counter!("sealpost_peer_bans_total").increment(1);
         if let Some(connected) = self.connected.get(&peer) {
-            self.swarm.behaviour_mut().ip_limits.note_ban(&connected.address, until);
+            self.swarm.behaviour_mut().ip_limits.note_ban(peer, &connected.address, until);
         }
         self.swarm.behaviour_mut().blocked.block_peer(peer);
-        self.swarm.behaviour_mut().kad.remove_peer(&peer);
         // Bootstrap peers are called again when the ban is over.
         self.addresses.forget(&peer);
     }
@@ -558,13 +298,18 @@ impl Task {
                 self.swarm.behaviour_mut().blocked.unblock_peer(peer);
             }
         }
-        self.buckets.tidy(now);
+        for buckets in [&mut self.asking, &mut self.telling, &mut self.telling_bytes] {
+            buckets.tidy(now);
+        }
         if now.saturating_duration_since(self.pulled) >= PULL {
             self.pulled = now;
             let turn = usize::try_from(getrandom::u32().unwrap_or(0)).unwrap_or(0);
             let peer = turn.checked_rem(self.connected.len()).and_then(|n| self.connected.keys().nth(n));
             if let Some(peer) = peer.copied() {
                 self.question(peer, Request::Waiting, Purpose::Waiting);
+                if self.wanted() > 0 {
+                    self.question(peer, Request::Peers, Purpose::Peers);
+                }
             }
         }
         let gossipsub = &self.swarm.behaviour().gossipsub;
@@ -574,10 +319,8 @@ impl Task {
             self.blame(peer, Fault::Malformed);
         }
         let me = *self.swarm.local_peer_id();
-        let outgoing = self.connected.values().filter(|peer| !peer.incoming).count();
-        let limit = usize::try_from(self.config.limits.outgoing).unwrap_or(usize::MAX);
         // A few at a time: most calls fail on a network that changes.
-        let wanted = limit.saturating_sub(outgoing).min(4);
+        let wanted = self.wanted().min(4);
         let (connected, standing, config) = (&self.connected, &self.standing, &self.config);
         let is_out = |peer: &PeerId| {
             *peer == me
@@ -594,6 +337,11 @@ impl Task {
                     .push(Box::pin(async move { Done::Resolved { call: resolve(call, host, port).await } })),
             }
         }
+    }
+    /// How many more peers this node looks for.
+    fn wanted(&self) -> usize {
+        let outgoing = self.connected.values().filter(|peer| !peer.incoming).count();
+        usize::try_from(self.config.limits.outgoing).unwrap_or(usize::MAX).saturating_sub(outgoing)
     }
     fn dial(&mut self, call: Call) {
         let Call { peer, addresses } = call;

@@ -1,0 +1,123 @@
+//! Questions to single nodes, and theirs to this one.
+
+use super::{Done, Purpose, Task};
+use crate::gossip::serve::{self, Given, MAX_BEING_SERVED, MAX_PER_PEER};
+use crate::wire::{Ask, Fault, MAX_IDS, MAX_PEERS, News, Peer, PoolWish, Request, Response};
+use libp2p::PeerId;
+use libp2p::request_response::{self, InboundFailure, InboundRequestId, OutboundFailure, ResponseChannel};
+use std::io::ErrorKind;
+use std::time::Instant;
+use tokio::sync::oneshot;
+
+impl Task {
+    pub(super) fn ask(&mut self, ask: Ask) {
+        match ask.peer.as_str().parse() {
+            Ok(peer) if self.connected.contains_key(&peer) => {
+                self.question(peer, ask.request, Purpose::Asked(ask.answer));
+            }
+            // Nobody waits any more if that fails.
+            _ => drop(ask.answer.send(None)),
+        }
+    }
+    pub(super) fn question(&mut self, peer: PeerId, request: Request, purpose: Purpose) {
+        let id = self.swarm.behaviour_mut().exchange.send_request(&peer, request);
+        self.questions.insert(id, purpose);
+    }
+    pub(super) fn on_exchange(&mut self, event: request_response::Event<Request, Response>) {
+        match event {
+            request_response::Event::Message { peer, message, .. } => match message {
+                request_response::Message::Request { request_id, request, channel } => {
+                    self.on_question(peer, request_id, request, channel);
+                }
+                request_response::Message::Response { request_id, response } => {
+                    if let Some(purpose) = self.questions.remove(&request_id) {
+                        self.on_answer(peer, purpose, response);
+                    }
+                }
+            },
+            request_response::Event::OutboundFailure { peer, request_id, error, .. } => {
+                tracing::debug!(%peer, %error, "a question stays without answer");
+                if let Some(Purpose::Asked(answer)) = self.questions.remove(&request_id) {
+                    drop(answer.send(None));
+                }
+                match error {
+                    OutboundFailure::Timeout => self.blame(peer, Fault::NoAnswer),
+                    OutboundFailure::Io(error) if error.kind() == ErrorKind::InvalidData => {
+                        self.blame(peer, Fault::Malformed);
+                    }
+                    _ => {}
+                }
+            }
+            request_response::Event::InboundFailure { peer, request_id, error, .. } => {
+                self.serving.remove(&request_id);
+                tracing::debug!(%peer, %error, "an answer was not taken");
+                match error {
+                    // It asked, and does not read the answer.
+                    InboundFailure::Timeout => self.blame(peer, Fault::NoAnswer),
+                    InboundFailure::Io(error) if error.kind() == ErrorKind::InvalidData => {
+                        self.blame(peer, Fault::Malformed);
+                    }
+                    _ => {}
+                }
+            }
+            request_response::Event::ResponseSent { request_id, .. } => {
+                self.serving.remove(&request_id);
+            }
+        }
+    }
+    fn on_question(
+        &mut self,
+        peer: PeerId,
+        id: InboundRequestId,
+        request: Request,
+        channel: ResponseChannel<Response>,
+    ) {
+        let given = self.asking.take(peer, 1.0, Instant::now());
+        if given == Given::Flood {
+            self.blame(peer, Fault::Flood);
+        }
+        let of_peer = self.serving.values().filter(|other| **other == peer).count();
+        let is_busy = self.serving.len() >= MAX_BEING_SERVED || of_peer >= MAX_PER_PEER;
+        let answer = match request {
+            _ if given != Given::All || is_busy => Response::Busy,
+            Request::Peers => Response::Peers(self.acquaintances(peer)),
+            request => {
+                self.serving.insert(id, peer);
+                let answer = serve::answer(request, self.store.clone(), self.wiring.pool.clone());
+                self.work
+                    .push(Box::pin(async move { Done::Answered { id, channel, response: answer.await } }));
+                return;
+            }
+        };
+        // Fails if it has left.
+        let _ = self.swarm.behaviour_mut().exchange.send_response(channel, answer);
+    }
+    fn on_answer(&mut self, peer: PeerId, purpose: Purpose, response: Response) {
+        match (purpose, response) {
+            // Nobody waits any more if that fails.
+            (Purpose::Asked(answer), response) => drop(answer.send(Some(response))),
+            (Purpose::Status, Response::Status { height, oldest }) => {
+                if let Some(connected) = self.connected.get_mut(&peer) {
+                    connected.height = Some(height.get());
+                }
+                self.news(News::Status { peer: Peer::new(peer), height, oldest });
+            }
+            (Purpose::Waiting, Response::Waiting(ids)) if ids.len() <= MAX_IDS => {
+                let pool = self.wiring.pool.clone();
+                self.work.push(Box::pin(async move {
+                    let (reply, missing) = oneshot::channel();
+                    let ids = serve::wish(&pool, PoolWish::Missing(ids, reply), missing).await;
+                    Done::Missing { peer, ids: ids.unwrap_or_default() }
+                }));
+            }
+            (Purpose::Missed, Response::Transactions(messages)) => {
+                for message in messages {
+                    self.judge_transaction(peer, None, message);
+                }
+            }
+            (Purpose::Peers, Response::Peers(peers)) if peers.len() <= MAX_PEERS => self.hear_of(peer, peers),
+            (_, Response::Busy) => {}
+            _ => self.blame(peer, Fault::Malformed),
+        }
+    }
+}
