@@ -9,7 +9,7 @@ use super::engine::{
     SyncedValueOutcome, Validity, VoteExtensionError,
 };
 use super::misbehavior::equivocations;
-use super::proposals::{Assembled, Assembly, PartError, StreamKey, pieces};
+use super::proposals::{Assembled, Assembly, Deciding, PartError, StreamKey, pieces};
 use super::signer::{VoteSigner, VoteVerifier};
 use super::{CandidatesRequest, ConsensusError, Wiring};
 use crate::store::Store;
@@ -33,6 +33,8 @@ use tracing::{debug, warn};
 const MAX_AHEAD: usize = 4;
 /// Blocks verified and kept in memory for one height; others are on disk only.
 const MAX_VERIFIED: usize = 8;
+/// Blocks that are verified for one height, for each validator.
+const BLOCKS_PER_PROPOSER: usize = 3;
 /// A mempool that doesn't answer for so long has nothing to offer.
 const MEMPOOL_PATIENCE: Duration = Duration::from_millis(500);
 
@@ -58,6 +60,10 @@ pub(super) struct Application {
     /// The validators that decided the last height.
     decided_by: Arc<ValidatorSet>,
     streams: u32,
+    /// The round of the height being decided.
+    round: u32,
+    /// Blocks of others that were verified for that height.
+    taken: usize,
 }
 
 /// The engine, held between two heights: an idle network makes no blocks.
@@ -94,6 +100,8 @@ impl Application {
             catching_up: false,
             decided_at: Instant::now(),
             streams: 0,
+            round: 0,
+            taken: 0,
         }
     }
 
@@ -120,6 +128,7 @@ impl Application {
         match message {
             AppMsg::ConsensusReady { reply } => send(reply, (Height(self.tip.next_height()), self.params())),
             AppMsg::StartedRound { height, round, reply_value, .. } => {
+                self.round = round.as_u32().unwrap_or(0);
                 send(reply_value, self.kept_proposals(height, round).await?);
             }
             AppMsg::GetValue { height, round, reply, .. } => {
@@ -276,7 +285,8 @@ impl Application {
         let StreamContent::Data(part) = message.content else { return Ok(None) };
         let deciding = self.tip.next_height();
         let opens = matches!(&part, Part::Init(init) if init.height.0 >= deciding);
-        let inserted = self.assembly.insert(key, message.sequence, part, deciding, &self.validators);
+        let now = Deciding { height: deciding, round: self.round };
+        let inserted = self.assembly.insert(key, message.sequence, part, now, &self.validators);
         if opens && matches!(inserted, Ok(_) | Err(PartError::Height { .. })) {
             // A proposer has begun this height, or a later one: no reason to wait any longer.
             self.start_next_height();
@@ -296,6 +306,14 @@ impl Application {
             return Ok(None);
         }
         let Assembled { init, bytes } = assembled;
+        // Each block that holds is run and kept on disk. An honest proposer makes one for a height.
+        if !self.verified.contains_key(&init.block) {
+            if self.taken >= self.validators.len().saturating_mul(BLOCKS_PER_PROPOSER) {
+                warn!(block = %init.block, proposer = %init.proposer, "too many blocks for one height");
+                return Ok(None);
+            }
+            self.taken = self.taken.saturating_add(1);
+        }
         let validity = match Block::from_bytes(&bytes) {
             Ok(block) if block.hash() == init.block => match self.verify(block, Some(now_ms())).await? {
                 Ok(()) => Validity::Valid,
@@ -369,6 +387,7 @@ impl Application {
         self.tip = committed.tip().clone();
         self.validators = Validators::new(self.tip.validators());
         self.verified.clear();
+        (self.round, self.taken) = (0, 0);
         self.own = None;
         self.assembly.forget_before(self.tip.next_height());
         self.decided_at = Instant::now();

@@ -128,6 +128,13 @@ impl Validators {
     }
 }
 
+impl Validators {
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.members.len()
+    }
+}
+
 impl Validator {
     /// Its name.
     pub(super) const fn address(&self) -> Address {

@@ -6,14 +6,22 @@ use super::context::{Part, PartsInit, Validators};
 use super::engine::Round;
 use super::signer::VoteVerifier;
 use bytes::Bytes;
+use sealpost_ledger::hash::BlockHash;
 use sealpost_ledger::height::BlockHeight;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use thiserror::Error;
 
 /// Pieces are no longer than this, in bytes.
 pub(super) const PIECE_BYTES: usize = 64 * 1024;
 /// Streams kept at once; two heights and some rounds are ever needed.
-const MAX_STREAMS: usize = 16;
+const MAX_STREAMS: usize = 32;
+/// Streams kept of one publisher. An opening can be replayed by anybody who has seen it: whoever does so only
+/// takes places of its own.
+const MAX_PER_PUBLISHER: usize = 4;
+/// Rounds beyond the present one whose proposals are let in.
+const MAX_ROUNDS_AHEAD: u32 = 8;
+/// Blocks that one proposer may open streams for in one round: two, so that it can be seen to say two things.
+const MAX_PER_ROUND: usize = 2;
 /// Pieces kept of a stream whose opening hasn't come yet.
 const MAX_EARLY_PIECES: usize = 32;
 
@@ -27,6 +35,10 @@ pub(super) enum PartError {
     Height { found: BlockHeight, expected: BlockHeight },
     #[error("the stream's opening does not come from the proposer of its round")]
     Proposer,
+    #[error("the stream is for round {found}, here it is round {present}")]
+    Round { found: u32, present: u32 },
+    #[error("the proposer of round {round} has proposed {MAX_PER_ROUND} blocks already")]
+    TooMany { round: u32 },
     #[error("the block has {length} bytes, the limit is {limit}")]
     TooLong { length: u32, limit: u32 },
     #[error("part {sequence} does not fit the stream's opening")]
@@ -53,7 +65,16 @@ pub(super) struct Assembly {
     verifier: VoteVerifier,
     max_bytes: u32,
     streams: BTreeMap<StreamKey, Stream>,
+    /// Blocks for which streams were opened, by height and round.
+    opened: BTreeMap<(BlockHeight, u32), BTreeSet<BlockHash>>,
     count: u64,
+}
+
+/// What is being decided, as far as it matters for proposals.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Deciding {
+    pub(super) height: BlockHeight,
+    pub(super) round: u32,
 }
 
 /// The pieces of an encoded block, in order.
@@ -70,16 +91,16 @@ pub(super) fn pieces(bytes: &Bytes) -> Vec<Part> {
 
 impl Assembly {
     pub(super) const fn new(verifier: VoteVerifier, max_bytes: u32) -> Self {
-        Self { verifier, max_bytes, streams: BTreeMap::new(), count: 0 }
+        Self { verifier, max_bytes, streams: BTreeMap::new(), opened: BTreeMap::new(), count: 0 }
     }
-    /// Takes in a part. `deciding` is the height being decided: the next one is let in too, since others
-    /// may be a block ahead. Returns the block when its last part is there.
+    /// Takes in a part. The height after the one being decided is let in too, since others may be a block
+    /// ahead. Returns the block when its last part is there.
     pub(super) fn insert(
         &mut self,
         key: StreamKey,
         sequence: u64,
         part: Part,
-        deciding: BlockHeight,
+        deciding: Deciding,
         validators: &Validators,
     ) -> Result<Option<Assembled>, PartError> {
         match &part {
@@ -116,13 +137,14 @@ impl Assembly {
     /// Drops what is for heights before `deciding`, and streams that never opened.
     pub(super) fn forget_before(&mut self, deciding: BlockHeight) {
         self.streams.retain(|_, stream| stream.init.as_ref().is_some_and(|init| init.height.0 >= deciding));
+        self.opened.retain(|(height, _), _| *height >= deciding);
     }
 
     fn check_init(
-        &self,
+        &mut self,
         sequence: u64,
         init: &PartsInit,
-        deciding: BlockHeight,
+        deciding: Deciding,
         validators: &Validators,
     ) -> Result<(), PartError> {
         let proposer = validators.proposer(init.height, Round::new(init.round));
@@ -130,8 +152,12 @@ impl Assembly {
             return Err(PartError::Proposer);
         }
         let height = init.height.0;
-        if height != deciding && Some(height) != deciding.next() {
-            return Err(PartError::Height { found: height, expected: deciding });
+        if height != deciding.height && Some(height) != deciding.height.next() {
+            return Err(PartError::Height { found: height, expected: deciding.height });
+        }
+        let present = if height == deciding.height { deciding.round } else { 0 };
+        if init.round > present.saturating_add(MAX_ROUNDS_AHEAD) {
+            return Err(PartError::Round { found: init.round, present });
         }
         if init.length == 0 || init.length > self.max_bytes {
             return Err(PartError::TooLong { length: init.length, limit: self.max_bytes });
@@ -139,14 +165,32 @@ impl Assembly {
         if sequence != 0 {
             return Err(PartError::Piece { sequence });
         }
+        let blocks = self.opened.entry((height, init.round)).or_default();
+        if !blocks.contains(&init.block) && blocks.len() >= MAX_PER_ROUND {
+            return Err(PartError::TooMany { round: init.round });
+        }
+        blocks.insert(init.block);
         Ok(())
     }
-    /// The stream with that name; a new one takes the place of the oldest when there are too many.
+    /// The stream with that name; a new one takes the place of its publisher's oldest when that has too many,
+    /// or else of the oldest of whoever has most.
     fn stream(&mut self, key: &StreamKey) -> &mut Stream {
-        if !self.streams.contains_key(key) && self.streams.len() >= MAX_STREAMS {
+        if !self.streams.contains_key(key) {
+            let of = |publisher: &[u8]| self.streams.keys().filter(|(other, _)| other == publisher).count();
+            let own = of(&key.0);
+            let crowded = if own >= MAX_PER_PUBLISHER {
+                Some(key.0.clone())
+            } else if self.streams.len() >= MAX_STREAMS {
+                self.streams.keys().map(|(publisher, _)| publisher).max_by_key(|p| of(p)).cloned()
+            } else {
+                None
+            };
             // Streams without an opening go first: anybody can start those.
-            let oldest = self.streams.iter().min_by_key(|(_, s)| (s.init.is_some(), s.started));
-            if let Some(oldest) = oldest.map(|(key, _)| key.clone()) {
+            let streams =
+                self.streams.iter().filter(|((publisher, _), _)| Some(publisher) == crowded.as_ref());
+            let oldest =
+                streams.min_by_key(|(_, s)| (s.init.is_some(), s.started)).map(|(key, _)| key.clone());
+            if let Some(oldest) = oldest {
                 self.streams.remove(&oldest);
             }
         }
@@ -176,10 +220,10 @@ mod tests {
     use crate::consensus::context::Height;
     use crate::consensus::signer::VoteSigner;
     use crate::consensus::testing::{genesis, key};
-    use sealpost_ledger::hash::BlockHash;
     use std::sync::Arc;
 
     const HEIGHT: BlockHeight = BlockHeight::FIRST;
+    const NOW: Deciding = Deciding { height: HEIGHT, round: 0 };
 
     struct Net {
         assembly: Assembly,
@@ -217,7 +261,7 @@ mod tests {
         assert_eq!(parts.len(), 4);
         let mut done = None;
         for (sequence, part) in parts.into_iter().enumerate().rev() {
-            done = assembly.insert(name(), sequence as u64, part, HEIGHT, &validators).unwrap();
+            done = assembly.insert(name(), sequence as u64, part, NOW, &validators).unwrap();
         }
         assert_eq!(done.unwrap().bytes, bytes);
         assert!(assembly.streams.is_empty());
@@ -226,7 +270,7 @@ mod tests {
     #[test]
     fn a_stream_not_opened_by_the_proposer_is_dropped() {
         let Net { mut assembly, validators, wrong, .. } = net();
-        let opened = assembly.insert(name(), 0, init(&wrong, HEIGHT, 10), HEIGHT, &validators);
+        let opened = assembly.insert(name(), 0, init(&wrong, HEIGHT, 10), NOW, &validators);
         assert_eq!(opened, Err(PartError::Proposer));
         assert!(assembly.streams.is_empty());
     }
@@ -234,10 +278,49 @@ mod tests {
     #[test]
     fn heights_and_lengths_out_of_bounds_are_dropped() {
         let Net { mut assembly, validators, right, .. } = net();
-        let far = assembly.insert(name(), 0, init(&right, BlockHeight::new(3), 10), HEIGHT, &validators);
+        let far = assembly.insert(name(), 0, init(&right, BlockHeight::new(3), 10), NOW, &validators);
         assert!(matches!(far, Err(PartError::Height { .. })));
-        let long = assembly.insert(name(), 0, init(&right, HEIGHT, 200_001), HEIGHT, &validators);
+        let long = assembly.insert(name(), 0, init(&right, HEIGHT, 200_001), NOW, &validators);
         assert!(matches!(long, Err(PartError::TooLong { .. })));
+    }
+
+    #[test]
+    fn whoever_replays_an_opening_takes_no_place_of_others() {
+        let Net { mut assembly, validators, right, .. } = net();
+        let bytes = Bytes::from(vec![7; 150_000]);
+        let mut parts = vec![init(&right, HEIGHT, 150_000)];
+        parts.extend(pieces(&bytes));
+        let opening = parts[0].clone();
+        assembly.insert(name(), 0, opening.clone(), NOW, &validators).unwrap();
+        for stream in 0..100_u8 {
+            let replayed = (vec![66], vec![stream]);
+            assembly.insert(replayed, 0, opening.clone(), NOW, &validators).unwrap();
+        }
+        assert_eq!(assembly.streams.len(), 1 + MAX_PER_PUBLISHER);
+        let mut done = None;
+        for (sequence, part) in (1..).zip(parts.into_iter().skip(1)) {
+            done = assembly.insert(name(), sequence, part, NOW, &validators).unwrap();
+        }
+        assert_eq!(done.unwrap().bytes, bytes);
+    }
+
+    #[test]
+    fn a_proposer_is_heard_for_few_blocks_and_near_rounds() {
+        let Net { mut assembly, validators, right, .. } = net();
+        let opens = |block: u8, round: u32| {
+            let block = BlockHash::from_bytes([block; 32]);
+            Part::Init(right.sign_parts(Height(HEIGHT), round, None, block, 10).unwrap())
+        };
+        for block in 1..=2 {
+            assembly.insert((vec![block], vec![]), 0, opens(block, 0), NOW, &validators).unwrap();
+        }
+        let third = assembly.insert(name(), 0, opens(3, 0), NOW, &validators);
+        assert_eq!(third, Err(PartError::TooMany { round: 0 }));
+        // Two validators take turns: this one proposes in even rounds.
+        let far = assembly.insert(name(), 0, opens(1, 100), NOW, &validators);
+        assert_eq!(far, Err(PartError::Round { found: 100, present: 0 }));
+        let later = Deciding { height: HEIGHT, round: 98 };
+        assembly.insert(name(), 0, opens(1, 100), later, &validators).unwrap();
     }
 
     #[test]
@@ -246,7 +329,7 @@ mod tests {
         for stream in 0..200_u8 {
             for sequence in 1..60 {
                 let part = Part::Piece { bytes: Bytes::from_static(b"x"), last: false };
-                let _ = assembly.insert((vec![stream], vec![]), sequence, part, HEIGHT, &validators);
+                let _ = assembly.insert((vec![stream], vec![]), sequence, part, NOW, &validators);
             }
         }
         assert!(assembly.streams.len() <= MAX_STREAMS);
