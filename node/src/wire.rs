@@ -369,6 +369,34 @@ mod tests {
         assert_eq!(Response::from_bytes(&answer.to_bytes()), Ok(answer));
     }
 
+    /// As the protocol page counts them.
+    #[test]
+    fn questions_and_answers_have_their_numbers() {
+        let from = BlockHeight::FIRST;
+        let questions = [
+            Request::Status,
+            Request::Blocks { from, count: 1 },
+            Request::Waiting,
+            Request::Transactions(Vec::new()),
+            Request::Proof { after: from },
+            Request::Peers,
+        ];
+        for (number, question) in (0..).zip(questions) {
+            assert_eq!(question.to_bytes().first(), Some(&number));
+        }
+        let answers = [
+            Response::Status { height: from, oldest: from },
+            Response::Blocks(Vec::new()),
+            Response::Waiting(Vec::new()),
+            Response::Transactions(Vec::new()),
+            Response::Busy,
+        ];
+        for (number, answer) in (0..).zip(answers) {
+            assert_eq!(answer.to_bytes().first(), Some(&number));
+        }
+        assert_eq!(Response::Peers(Vec::new()).to_bytes(), [6, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    }
+
     #[test]
     fn a_transaction_beyond_the_limit_is_refused_unread() {
         let bytes = message().to_bytes();
