@@ -1,6 +1,7 @@
 //! A network of real nodes under faults, with messages flowing to all of them: nothing that was reported
 //! final is lost, nobody forks, and it goes on when the faults are over.
 
+use sealpost_api::SealpostRpcClient;
 use sealpost_ledger::height::BlockHeight;
 use sealpost_tests::harness::faults::FaultKind;
 use sealpost_tests::harness::invariants::{Bounds, Invariants};
@@ -65,6 +66,26 @@ impl Trial {
         assert!(kinds.iter().all(|kind| tally.contains_key(kind)), "I9: {tally:?}");
         assert!(verdict.messages > 100, "I9: only {} messages were acknowledged", verdict.messages);
         println!("{tally:?}\n{verdict:?}");
+    }
+}
+
+/// Nodes that start at the same moment call each other at the same moment, and over a distance their calls cross.
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_far_from_each_other_find_together_and_decide() {
+    if !ready("nodes_far_from_each_other_find_together_and_decide") {
+        return;
+    }
+    let place = Place::Lab(Wire::Delayed(Duration::from_millis(50)));
+    let name = "far".to_owned();
+    let options = NetworkOptions { name, validators: 4, full_nodes: 1, place, heartbeat_ms: Some(1000) };
+    let network = Network::start(&options);
+    let messages = Messages::new(network.genesis().clone());
+    for member in network.all() {
+        probe(network.client(member), &messages, RECOVERY).await.unwrap();
+    }
+    for member in network.all() {
+        let peers = network.client(member).node_peers().await.unwrap();
+        assert_eq!(peers.len(), 4, "{} knows {peers:?}", network.name(member));
     }
 }
 

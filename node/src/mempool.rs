@@ -66,7 +66,8 @@ impl MempoolRefusal {
 struct Waiting {
     transaction: VerifiedTransaction,
     arrival: u64,
-    since: BlockHeight,
+    /// Height of the last block when it came, less the blocks of the past that were only caught up with.
+    since: u64,
 }
 
 /// Transactions that wait for a block, in the order of their arrival.
@@ -78,6 +79,8 @@ pub struct Mempool {
     senders: HashMap<Address, usize>,
     bytes: usize,
     next_arrival: u64,
+    /// Blocks that were made long before this node had them.
+    past: u64,
 }
 
 impl Mempool {
@@ -90,6 +93,7 @@ impl Mempool {
             senders: HashMap::new(),
             bytes: 0,
             next_arrival: 0,
+            past: 0,
         }
     }
     /// Takes in a transaction; `now` is the height of the last block. One that waits already is fine.
@@ -123,7 +127,7 @@ impl Mempool {
         self.senders.insert(sender, of_sender.saturating_add(1));
         self.bytes = bytes;
         self.arrivals.insert(arrival, id);
-        self.waiting.insert(id, Waiting { transaction, arrival, since: now });
+        self.waiting.insert(id, Waiting { transaction, arrival, since: now.get().saturating_sub(self.past) });
         Ok(Inserted::New)
     }
     /// Candidates for a block of at most `max_bytes`. Senders take turns, the longest waiting first; the
@@ -183,12 +187,17 @@ impl Mempool {
             self.remove(id);
         }
     }
+    /// A block was made long before this node had it: what waits here could not have stood in it, and does not
+    /// age by it.
+    pub const fn pass_over(&mut self) {
+        self.past = self.past.saturating_add(1);
+    }
     /// Lets go what no block at or after `next` may contain, and what has waited too long. Returns their ids.
     pub fn expire(&mut self, next: BlockHeight) -> Vec<TransactionId> {
-        let max_age = self.limits.max_age;
+        let (max_age, now) = (self.limits.max_age, next.get().saturating_sub(self.past));
         let is_over = |waiting: &Waiting| {
             waiting.transaction.signed().transaction().expiry < next
-                || next.blocks_since(waiting.since) > max_age
+                || now.saturating_sub(waiting.since) > max_age
         };
         let arrivals = self.arrivals.values();
         let over = arrivals.filter(|id| self.waiting.get(*id).is_some_and(is_over)).copied();
@@ -287,6 +296,20 @@ mod tests {
         pool.insert(transaction(1, 1), NOW).unwrap();
         assert!(pool.expire(BlockHeight::new(15)).is_empty());
         assert_eq!(pool.expire(BlockHeight::new(16)).len(), 1);
+    }
+
+    #[test]
+    fn a_node_that_catches_up_lets_nothing_go_for_its_age() {
+        let mut pool = Mempool::new(limits());
+        pool.insert(transaction(1, 1), BlockHeight::GENESIS).unwrap();
+        for height in 1..=40 {
+            pool.pass_over();
+            assert!(pool.expire(BlockHeight::new(height + 1)).is_empty());
+        }
+        // From here on blocks are new.
+        assert!(pool.expire(BlockHeight::new(50)).is_empty());
+        pool.insert(transaction(2, 1), BlockHeight::new(45)).unwrap();
+        assert_eq!(pool.expire(BlockHeight::new(51)).len(), 2);
     }
 
     proptest! {

@@ -21,6 +21,16 @@ struct Node {
 
 impl Node {
     async fn start(store: &Store, home: &Path, seed: u8, ports: &[u16]) -> Result<Self, ConsensusError> {
+        Self::start_with(store, home, seed, ports, key(seed)).await
+    }
+    /// Starts with another validator's key.
+    async fn start_with(
+        store: &Store,
+        home: &Path,
+        seed: u8,
+        ports: &[u16],
+        validator: SigningKey,
+    ) -> Result<Self, ConsensusError> {
         let (candidates, mut wishes) = mpsc::channel::<CandidatesRequest>(1);
         let (refused, mut refusals) = mpsc::channel::<Vec<(TransactionId, Refusal)>>(8);
         let (committed, mut commits) = mpsc::channel::<Arc<CommittedBlock>>(8);
@@ -38,7 +48,7 @@ impl Node {
         let config = Config {
             moniker: format!("node-{seed}"),
             identity: identity(seed),
-            validator: Arc::new(key(seed)),
+            validator: Arc::new(validator),
             listen: format!("/ip4/127.0.0.1/tcp/{own}").parse().unwrap(),
             peers: others.map(|(n, port)| address(n, port)).collect(),
             only_peers: ports.len() > 1,
@@ -101,6 +111,12 @@ fn begin(wal: &Path, store: &Store) {
     if store.tip().height() == BlockHeight::GENESIS && !wal.exists() {
         begin_wal(wal).unwrap();
     }
+}
+
+/// Free ports, found by binding them all at once and letting go.
+fn free_ports(count: usize) -> Vec<u16> {
+    let bound: Vec<_> = (0..count).map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    bound.iter().map(|listener| listener.local_addr().unwrap().port()).collect()
 }
 
 fn open(home: &Path, name: &str, genesis: &Genesis) -> Store {
@@ -171,10 +187,7 @@ async fn a_validator_that_lost_its_log_of_votes_does_not_start() {
 async fn three_of_four_validators_agree_and_the_fourth_catches_up() {
     let home = tempfile::tempdir().unwrap();
     let genesis = genesis(&[key(1), key(2), key(3), key(4)]);
-    // Free ports, found by binding them all at once and letting go.
-    let bound: Vec<_> = (0..4).map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-    let ports: Vec<u16> = bound.iter().map(|l| l.local_addr().unwrap().port()).collect();
-    drop(bound);
+    let ports = free_ports(4);
     let stores: Vec<_> = (1..=4).map(|n| open(home.path(), &format!("store-{n}"), &genesis)).collect();
     let mut nodes = Vec::new();
     for (store, seed) in stores.iter().zip(1..=3) {
@@ -250,6 +263,47 @@ async fn one_validator_becomes_four_and_a_late_node_catches_up_through_the_chang
     };
     assert_eq!(caught_up, stores[0].block(height).unwrap().unwrap().hash());
     for node in nodes.into_iter().chain([late]) {
+        node.stop().await;
+    }
+}
+
+/// The same key on two machines, each with a log of votes of its own: what a careless copy of a home makes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_runs_twice_is_found_out_and_harms_nobody() {
+    let home = tempfile::tempdir().unwrap();
+    let genesis = genesis(&[key(1), key(2), key(3), key(4)]);
+    let ports = free_ports(5);
+    let stores: Vec<_> = (1..=5).map(|n| open(home.path(), &format!("store-{n}"), &genesis)).collect();
+    let mut nodes = Vec::new();
+    for (store, seed) in stores.iter().zip(1..=4) {
+        nodes.push(Node::start(store, home.path(), seed, &ports).await.unwrap());
+    }
+    // It hears of other transactions, so that its blocks differ from those of the one with the same key.
+    nodes.push(Node::start_with(&stores[4], home.path(), 5, &ports, key(4)).await.unwrap());
+    let mut sequence = 0;
+    let found = loop {
+        sequence += 1;
+        let transaction = bundle(&genesis, sequence);
+        let other =
+            key_bundle(&genesis, &key(u8::try_from(100 + sequence).unwrap()), 1, BlockHeight::new(500));
+        nodes[4].submit.send(other).await.unwrap();
+        for node in &nodes[..4] {
+            node.submit.send(transaction.clone()).await.unwrap();
+        }
+        for node in &mut nodes[..3] {
+            node.block_with(&transaction).await;
+        }
+        if let Some(found) = stores[..3].iter().flat_map(|store| store.equivocations(0, 1)).next() {
+            break found.1;
+        }
+        assert!(sequence < 100, "it was not found out in {sequence} blocks");
+    };
+    assert_eq!(found.place().validator, key(4).public_key());
+    found.verify(&genesis.chain_id(), genesis.validators()).unwrap();
+    let height = stores[..3].iter().map(|store| store.tip().height()).min().unwrap();
+    let hash = |store: &Store| store.header(height).unwrap().unwrap().0.hash();
+    assert!(stores[..3].iter().all(|store| hash(store) == hash(&stores[0])));
+    for node in nodes {
         node.stop().await;
     }
 }

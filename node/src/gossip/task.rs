@@ -345,12 +345,20 @@ impl Task {
     }
     fn dial(&mut self, call: Call) {
         let Call { peer, addresses } = call;
+        // Two nodes that call each other at the same moment from the ports that they listen on meet in one TCP
+        // connection in which both believe to be the caller, and do so again at each try. Only a way through a
+        // router needs that port.
         let options = match (peer, addresses.first().cloned()) {
-            (Some(peer), _) => DialOpts::peer_id(peer)
-                .addresses(addresses)
-                .condition(PeerCondition::DisconnectedAndNotDialing)
-                .build(),
-            (None, Some(address)) => DialOpts::unknown_peer_id().address(address).build(),
+            (Some(peer), _) => {
+                let options = DialOpts::peer_id(peer)
+                    .addresses(addresses)
+                    .condition(PeerCondition::DisconnectedAndNotDialing);
+                if self.config.nat { options.build() } else { options.allocate_new_port().build() }
+            }
+            (None, Some(address)) => {
+                let options = DialOpts::unknown_peer_id().address(address);
+                if self.config.nat { options.build() } else { options.allocate_new_port().build() }
+            }
             (None, None) => return,
         };
         if let Err(error) = self.swarm.dial(options) {

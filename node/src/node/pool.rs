@@ -19,6 +19,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+/// A block from others that is older is one that this node only catches up with.
+const LONG_AGO_MS: u64 = 10_000;
 /// Transactions whose first sight is remembered.
 const REMEMBERED: usize = 65_536;
 
@@ -84,7 +86,12 @@ impl Pool {
                     self.take_out(&block, &mut memory);
                     self.announce(&block);
                 }
-                Some(block) = self.synced.recv() => self.take_out(&block, &mut memory),
+                Some(block) = self.synced.recv() => {
+                    if now_ms().saturating_sub(block.block().header().time_ms) > LONG_AGO_MS {
+                        self.mempool.pass_over();
+                    }
+                    self.take_out(&block, &mut memory);
+                }
                 Some(refusals) = self.refusals.recv() => self.let_go(refusals, &mut memory),
                 Some(request) = self.wanted.recv() => {
                     // An engine that has gone on does not wait for the answer any more.
