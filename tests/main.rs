@@ -2,6 +2,7 @@
 
 mod architecture;
 mod demo;
+mod dev;
 mod errors;
 mod faults;
 mod hostile;
@@ -9,8 +10,10 @@ mod interop;
 mod lab;
 mod main_job;
 mod merkle;
+mod mishaps;
 mod network;
 mod schemas;
 mod snapshot;
 mod validators;
 mod vectors;
+mod world;

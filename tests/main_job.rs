@@ -1,65 +1,12 @@
 //! The main job with the real programs: a person writes, another reads and answers, a stranger checks, an
 //! auditor looks. Each way to fail has its own exit code.
 
+use crate::world::{World, home_of, secret};
 use sealpost_tests::{Server, get, json, run, run_with_input};
 use std::fs;
 use std::path::Path;
 
 const TEXT: &str = "The lift in house 7 is out of service.\n";
-
-struct World {
-    dir: tempfile::TempDir,
-    node: Server,
-}
-
-fn secret(path: &Path, text: &str) {
-    use std::os::unix::fs::PermissionsExt;
-    fs::write(path, text).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
-}
-
-impl World {
-    fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let home = dir.path();
-        json("sealpost-node", home, &["init", "--new-network", "world"]);
-        let node = Server::node(home);
-        secret(&home.join("passphrase"), "correct horse\n");
-        let world = Self { dir, node };
-        let genesis = world.path("node/genesis.json");
-        json(
-            "sealpost",
-            home_of(&world),
-            &["network", "add", "--genesis", &genesis, "--node", &world.node.said("rpc")],
-        );
-        for name in ["alice", "bob"] {
-            let words = world.path(&format!("{name}.words"));
-            let made = world.wallet(name, &["new", name, "--mnemonic-out", &words]);
-            world.wallet(name, &["keys", "publish"]);
-            let address = made["address"].as_str().unwrap();
-            json("sealpost", home_of(&world), &["contact", "add", name, address]);
-        }
-        world
-    }
-    fn path(&self, name: &str) -> String {
-        self.dir.path().join(name).to_str().unwrap().to_owned()
-    }
-    /// A command of a wallet that must end well.
-    fn wallet(&self, name: &str, args: &[&str]) -> serde_json::Value {
-        let passphrase = self.path("passphrase");
-        json("sealpost", home_of(self), &[&["-w", name, "--passphrase-file", &passphrase], args].concat())
-    }
-    /// The exit code of a command of a wallet.
-    fn exit(&self, name: &str, args: &[&str]) -> i32 {
-        let passphrase = self.path("passphrase");
-        let args = [&["-w", name, "--passphrase-file", &passphrase], args].concat();
-        run("sealpost", home_of(self), &args).status.code().unwrap()
-    }
-}
-
-fn home_of(world: &World) -> &Path {
-    world.dir.path()
-}
 
 #[test]
 fn a_message_is_sent_read_answered_proved_and_looked_at() {

@@ -83,7 +83,7 @@ fn serve(settings: &ExplorerSettings, terminal: &Terminal) -> Result<(), Failure
             .help("an address and a port, such as 127.0.0.1:17329")
     })?;
     let runtime = tokio::runtime::Runtime::new().map_err(|error| {
-        Failure::unavailable("system", format_args!("no runtime could be started: {error}"))
+        Failure::unavailable("system.runtime", format_args!("no runtime could be started: {error}"))
     })?;
     runtime.block_on(async {
         let explorer = start(Settings { listen, node: settings.node.clone() }).await?;

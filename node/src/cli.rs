@@ -115,8 +115,9 @@ fn home(terminal: &Terminal) -> Result<Home, Failure> {
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    tokio::runtime::Runtime::new()
-        .map_err(|error| Failure::unavailable("system", format_args!("no runtime could be started: {error}")))
+    tokio::runtime::Runtime::new().map_err(|error| {
+        Failure::unavailable("system.runtime", format_args!("no runtime could be started: {error}"))
+    })
 }
 
 impl From<HomeError> for Failure {
@@ -138,7 +139,7 @@ impl From<NodeError> for Failure {
             NodeError::Store(error) => store_code(error),
             NodeError::Consensus(ConsensusError::WalMissing { .. }) => "consensus.wal_missing",
             NodeError::Consensus(ConsensusError::Listen { .. }) => "consensus.listen",
-            NodeError::Consensus(_) => "consensus",
+            NodeError::Consensus(_) => "consensus.failed",
             NodeError::Rpc(_) => "rpc.listen",
             NodeError::Metrics(_) => "metrics.listen",
             NodeError::Gossip(_) => "p2p.listen",
@@ -157,7 +158,7 @@ const fn store_code(error: &StoreError) -> &'static str {
         StoreError::Format { .. } => "store.format",
         StoreError::OtherChain { .. } => "store.other_chain",
         StoreError::Damaged { .. } => "store.damaged",
-        _ => "store",
+        _ => "store.failed",
     }
 }
 
@@ -178,7 +179,7 @@ impl From<CheckError> for Failure {
                 Failure::no("store.damaged", error)
             }
             CheckError::Store(store) => Failure::unavailable(store_code(store), error),
-            CheckError::View(_) => Failure::unavailable("store", error),
+            CheckError::View(_) => Failure::unavailable("store.failed", error),
         }
     }
 }

@@ -245,8 +245,9 @@ fn read_genesis(path: &Path) -> Result<Arc<Genesis>, Failure> {
 
 /// Several threads: the postage search keeps one of them busy.
 fn runtime() -> Result<Runtime, Failure> {
-    Runtime::new()
-        .map_err(|error| Failure::unavailable("system", format_args!("no runtime could be started: {error}")))
+    Runtime::new().map_err(|error| {
+        Failure::unavailable("system.runtime", format_args!("no runtime could be started: {error}"))
+    })
 }
 
 #[cfg(test)]

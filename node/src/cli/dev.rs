@@ -3,6 +3,8 @@
 use super::local::{LocalNetwork, Place, Ports};
 use super::run::stopping;
 use super::{runtime, signals};
+use crate::home::Home;
+use crate::store::lock_directory;
 use clap::Args;
 use sealpost_terminal::{Failure, Terminal, short, write_secret_file};
 use sealpost_wallet::Wallet;
@@ -101,15 +103,20 @@ fn ports(args: &DevArgs) -> Ports {
 /// Only what an earlier `dev` has put there.
 fn reset(folder: &Path, terminal: &Terminal) -> Result<(), Failure> {
     let parts = ["node", "networks"].map(|part| folder.join(part));
+    let data = Home::new(folder.join("node")).data();
     if parts.iter().all(|part| !part.exists()) {
         return Ok(());
     }
+    // Said before the question: there is nothing to decide as long as the network runs.
+    drop(lock_directory(&data)?);
     if !terminal.confirm(&format!("Delete the network and the wallets in {}?", folder.display()))? {
         return Err(Failure::locked("confirm.no", "nothing was deleted").help("--yes answers without asking"));
     }
+    // A running network holds this lock. It is kept until everything is gone.
+    let _lock = lock_directory(&data)?;
     for part in parts.iter().filter(|part| part.exists()) {
         std::fs::remove_dir_all(part)
-            .map_err(|error| Failure::unavailable("folder", format_args!("{}: {error}", part.display())))?;
+            .map_err(|error| Failure::unavailable("file.io", format_args!("{}: {error}", part.display())))?;
     }
     Ok(())
 }

@@ -90,8 +90,9 @@ pub(super) fn init(args: &InitArgs, terminal: &Terminal) -> Result<(), Failure> 
 pub(super) fn new_secret() -> Result<Zeroizing<[u8; 32]>, Failure> {
     loop {
         let mut secret = Zeroizing::new([0_u8; 32]);
-        getrandom::fill(secret.as_mut())
-            .map_err(|error| Failure::unavailable("randomness", format_args!("no randomness: {error}")))?;
+        getrandom::fill(secret.as_mut()).map_err(|error| {
+            Failure::unavailable("system.randomness", format_args!("no randomness: {error}"))
+        })?;
         // All but one in 2^128 numbers are keys.
         if SigningKey::from_bytes(&secret).is_ok() {
             return Ok(secret);

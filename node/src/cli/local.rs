@@ -33,7 +33,7 @@ impl Place {
     pub(super) fn temporary() -> Result<Self, Failure> {
         let dir = tempfile::Builder::new().prefix("sealpost-").tempdir();
         dir.map(Place::Temporary)
-            .map_err(|error| Failure::unavailable("folder", format_args!("no temporary folder: {error}")))
+            .map_err(|error| Failure::unavailable("file.io", format_args!("no temporary folder: {error}")))
     }
     pub(super) fn path(&self) -> &Path {
         match self {

@@ -164,7 +164,7 @@ fn wallet(network: &LocalNetwork, folder: &Path, name: &str) -> Result<Wallet, F
 
 fn read_back(path: &Path) -> Result<Vec<u8>, Failure> {
     std::fs::read(path)
-        .map_err(|error| Failure::unavailable("file", format_args!("{}: {error}", path.display())))
+        .map_err(|error| Failure::unavailable("file.io", format_args!("{}: {error}", path.display())))
 }
 
 fn verify(file: &[u8], genesis: &Genesis) -> Result<sealpost_ledger::evidence::Findings, EvidenceError> {
