@@ -46,3 +46,15 @@ fn dev_has_accounts_that_write_to_one_another_and_reset_begins_anew() {
     assert_ne!(anew.said("chain"), chain);
     assert!(anew.stop().success());
 }
+
+#[test]
+fn a_port_that_is_taken_is_answered_with_the_flag_that_dev_has() {
+    let dir = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let output = run("sealpost-node", dir.path(), &["dev", "--accounts", "0", "--port", &port]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(said.contains("--port PORT") || said.contains("--port takes"), "{said}");
+    assert!(!said.contains("--rpc"), "{said}");
+}

@@ -4,7 +4,8 @@ use crate::{ExplorerError, Settings, start};
 use clap::{CommandFactory, Parser, Subcommand};
 use confique::{Config, Layer};
 use sealpost_terminal::{
-    ConfigCommand, Exit, Failure, GlobalArgs, HasGlobals, PagesCommand, Terminal, load_config, long_version,
+    ConfigCommand, Exit, Failure, GlobalArgs, HasGlobals, PagesCommand, Terminal, check_url, load_config,
+    long_version,
 };
 
 /// The Sealpost explorer: audit delivery by looking
@@ -82,6 +83,7 @@ fn serve(settings: &ExplorerSettings, terminal: &Terminal) -> Result<(), Failure
         Failure::usage(format_args!("listen: {:?}: {error}", settings.listen))
             .help("an address and a port, such as 127.0.0.1:17329")
     })?;
+    check_url("node", &settings.node)?;
     let runtime = tokio::runtime::Runtime::new().map_err(|error| {
         Failure::unavailable("system.runtime", format_args!("no runtime could be started: {error}"))
     })?;

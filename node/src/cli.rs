@@ -11,6 +11,7 @@ mod member;
 mod peers;
 mod proposal;
 mod run;
+mod settings;
 mod signals;
 mod snapshot;
 mod status;
@@ -24,8 +25,10 @@ use crate::node::NodeError;
 use crate::store::{CheckError, StoreError};
 use crate::sync::SyncError;
 use clap::{CommandFactory, Parser, Subcommand};
+use confique::{Config, Layer};
 use sealpost_terminal::{
-    ConfigCommand, Failure, Folder, Folders, GlobalArgs, HasGlobals, PagesCommand, Terminal, long_version,
+    ConfigCommand, Failure, Folder, Folders, GlobalArgs, HasGlobals, PagesCommand, Terminal, load_config,
+    long_version,
 };
 
 /// The Sealpost node: keeps the ledger, decides blocks, answers wallets and explorers
@@ -103,7 +106,13 @@ pub fn execute(cli: Cli, terminal: &Terminal) -> Result<(), Failure> {
         Command::Check(args) => check::check(&args, terminal),
         Command::Snapshot(command) => snapshot::snapshot(&command, terminal),
         Command::Db(command) => db::db(&command, terminal),
-        Command::Config(command) => command.run::<NodeSettings>("node", terminal),
+        Command::Config(command) => {
+            if matches!(command, ConfigCommand::Check) {
+                let none = <NodeSettings as Config>::Layer::empty();
+                settings::check(&load_config("node", terminal.globals(), none)?)?;
+            }
+            command.run::<NodeSettings>("node", terminal)
+        }
         Command::Pages(pages) => pages.run(Cli::command(), terminal),
     }
 }
@@ -147,7 +156,14 @@ impl From<NodeError> for Failure {
             NodeError::Sync(SyncError::Task(_)) => "node.task",
             NodeError::Task(_) => "node.task",
         };
-        Failure::unavailable(code, error)
+        let failure = Failure::unavailable(code, error);
+        match code {
+            "rpc.listen" => failure.help("--rpc names another address"),
+            "metrics.listen" => failure.help("--metrics names another address, or `off`"),
+            "consensus.listen" => failure.help("--consensus names another address"),
+            "p2p.listen" => failure.help("--p2p names another address, or `off`"),
+            _ => failure,
+        }
     }
 }
 

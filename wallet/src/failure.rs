@@ -41,7 +41,7 @@ pub fn failure(error: impl Into<WalletError>) -> Failure {
             WalletError::Profile(ProfileError::OtherGenesis { .. }) => plain(Exit::Usage, "network.other_genesis"),
             WalletError::Profile(ProfileError::Name { what: "wallet", .. }) => plain(Exit::Usage, "wallet.name"),
             WalletError::Profile(ProfileError::Name { .. }) => plain(Exit::Usage, "network.name"),
-            WalletError::Contact(ContactError::Unknown { .. }) => {
+            WalletError::Contact(ContactError::Unknown { .. } | ContactError::Missing { .. }) => {
                 plain(Exit::Usage, "contact.unknown").help("`sealpost contact list` shows the names known here")
             }
             WalletError::Contact(ContactError::Malformed { .. }) => plain(Exit::Usage, "contact.malformed"),
@@ -71,7 +71,7 @@ pub fn failure(error: impl Into<WalletError>) -> Failure {
                 .help("nothing is encrypted to withdrawn keys; ask the recipient to run `sealpost keys publish`"),
             WalletError::KeysExpired { .. } => plain(Exit::No, "recipient.keys_expired")
                 .help("ask the recipient to run `sealpost keys publish`"),
-            WalletError::Unknown { .. } => plain(Exit::No, "tx.unknown"),
+            WalletError::Unknown { .. } | WalletError::NoneBegins { .. } => plain(Exit::No, "tx.unknown"),
             WalletError::NotOurs { .. } => plain(Exit::No, "open.not_for_us"),
             WalletError::Id { .. } => plain(Exit::Usage, "input.id"),
             WalletError::Stopped => plain(Exit::Interrupted, "postage.interrupted"),
@@ -85,7 +85,10 @@ fn light(error: LightError, message: &str) -> Failure {
         LightError::Unreachable { .. } => Failure::unavailable("node.unreachable", message)
             .help("is it running? give another one with --node URL"),
         LightError::OtherChain { .. } => Failure::new(Exit::Untrusted, "node.other_chain", message)
-            .help("give the genesis.json of that network, or another node with --node URL"),
+            .help(
+                "name a node of this network with --node URL; or, if you meant that network, get its genesis.json \
+                 and make it known: `sealpost network add --genesis genesis.json --node URL`",
+            ),
         LightError::Untrusted { .. } => Failure::new(Exit::Untrusted, "node.untrusted", message)
             .help("do not rely on this node; ask another one with --node URL"),
         LightError::Head(_) => Failure::unavailable("head.file", message),

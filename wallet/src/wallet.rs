@@ -78,6 +78,8 @@ pub enum WalletError {
     NotOurs { id: TransactionId },
     #[error("id {text:?}: {reason}")]
     Id { text: String, reason: String },
+    #[error("neither inbox nor outbox has a transaction that begins with {text}; give the whole id")]
+    NoneBegins { text: String },
     #[error("the postage search was stopped")]
     Stopped,
     #[error("the transaction could not be signed")]

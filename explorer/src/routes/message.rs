@@ -104,7 +104,7 @@ pub(super) async fn transaction(
         }
         PayloadView::Validators { validators, effective, approvals } => {
             facts.push(("decide from height", effective.to_string()));
-            facts.push(("approved by", format!("{approvals} validators")));
+            facts.push(("approved by", sealpost_terminal::counted(u64::from(*approvals), "validator")));
             for validator in validators {
                 facts.push(("validator", format!("{}, power {}", validator.public_key, validator.power)));
             }
@@ -112,7 +112,7 @@ pub(super) async fn transaction(
         PayloadView::Member { address, status, approvals } => {
             facts.push(("address", address.clone()));
             facts.push(("membership", status.clone()));
-            facts.push(("approved by", format!("{approvals} validators")));
+            facts.push(("approved by", sealpost_terminal::counted(u64::from(*approvals), "validator")));
         }
     }
     Ok(render(&Transaction {

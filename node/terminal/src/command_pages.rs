@@ -37,6 +37,7 @@ impl PagesCommand {
                 clap_mangen::Man::new(command).render(&mut page).map_err(failed)?
             }
             PagesCommand::Man { dir: Some(dir) } => {
+                std::fs::create_dir_all(dir).map_err(failed)?;
                 return clap_mangen::generate_to(command, dir).map_err(failed);
             }
         }

@@ -130,14 +130,14 @@ pub(super) fn restore(args: &RestoreArgs, session: &Session<'_>) -> Result<(), F
 pub(super) fn list(session: &Session<'_>) -> Result<(), Failure> {
     let profile = session.profile()?;
     let mut wallets = Vec::new();
-    for wallet in profile.wallets() {
+    for wallet in profile.wallets().map_err(failure)? {
         let path = profile.wallet_folder(&wallet).map_err(failure)?.join("keystore.json");
         let address = Keystore::address_of(&path).map_err(failure)?;
         session.terminal.say(format_args!("{wallet:<16} {address}"));
         wallets.push(ListedWallet { wallet, address });
     }
     if wallets.is_empty() {
-        session.terminal.say("none yet; `sealpost new` makes one");
+        session.terminal.note("none yet; `sealpost new` makes one");
     }
     let network = profile.genesis().chain_name().into();
     session.terminal.emit("sealpost/list/1", &Listed { network, wallets });
@@ -148,7 +148,7 @@ fn tell(session: &Session<'_>, schema: &str, wallet: &Wallet) {
     let network = wallet.genesis().chain_name();
     session.terminal.say(format_args!("Wallet   {} on network {network}", wallet.name()));
     session.terminal.say(format_args!("Address  {}", wallet.address_text()));
-    session.terminal.say("Next     sealpost keys publish   (before that nobody can write to you)");
+    session.terminal.note("Next     sealpost keys publish   (before that nobody can write to you)");
     session.terminal.emit(schema, &Made { wallet: wallet.name(), network, address: wallet.address_text() });
 }
 

@@ -26,6 +26,10 @@ enum Wait {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  sealpost send bob -m \"The lift is out of service\"
+  sealpost send bob carol -s Lift -f notice.txt --attach plan.pdf
+  echo \"The lift is out of service\" | sealpost send bob")]
 pub(super) struct SendArgs {
     /// Whom to: contacts or addresses
     #[arg(required = true, value_name = "TO")]
@@ -80,6 +84,13 @@ pub(super) fn send(args: &SendArgs, session: &Session<'_>) -> Result<(), Failure
     let contacts = wallet.profile().contacts().map_err(failure)?;
     let to = args.to.iter().map(|text| contacts.resolve(text).map_err(failure));
     let to: Vec<Address> = to.collect::<Result<_, _>>()?;
+    for (at, address) in to.iter().enumerate() {
+        if to.iter().take(at).any(|before| before == address) {
+            let name = args.to.get(at).map(String::as_str).unwrap_or_default();
+            let message = format!("{name} is named twice");
+            return Err(Failure::new(Exit::Usage, "message.repeated_recipient", message));
+        }
+    }
     let mut content = content(args, session.terminal)?;
     runtime()?.block_on(async {
         let light = session.light(wallet.profile()).await.map_err(nothing_kept)?;
@@ -96,7 +107,7 @@ pub(super) fn send(args: &SendArgs, session: &Session<'_>) -> Result<(), Failure
         let mut answer = describe(&wallet, &draft, &prepared)?;
         print_sealed(session, &answer);
         if args.dry_run {
-            session.terminal.say("Nothing was sent (--dry-run).");
+            session.terminal.note("Nothing was sent (--dry-run).");
         } else {
             let wait = match args.wait {
                 Wait::Accepted => WaitFor::Accepted,
@@ -171,7 +182,7 @@ fn print_sent(session: &Session<'_>, answer: &Answer, id: TransactionId) {
         _ => terminal.say(style::held("accepted by the node; the outbox keeps it until it is final")),
     }
     terminal.say(format_args!("Message  {id}"));
-    terminal.say(format_args!("Next     sealpost status {}", id.to_string().get(..8).unwrap_or_default()));
+    terminal.note(format_args!("Next     sealpost status {}", id.to_string().get(..8).unwrap_or_default()));
 }
 
 fn content(args: &SendArgs, terminal: &Terminal) -> Result<Content, Failure> {
@@ -210,6 +221,15 @@ fn content(args: &SendArgs, terminal: &Terminal) -> Result<Content, Failure> {
 fn read_file(flag: &str, path: &Path) -> Result<Vec<u8>, Failure> {
     let failed = |error| Failure::usage(format_args!("{flag}: {}: {error}", path.display()));
     let file = std::fs::File::open(path).map_err(failed)?;
+    let length = file.metadata().map_err(failed)?.len();
+    if length > MAX_INPUT_BYTES {
+        let (size, limit) = (bytes(length), bytes(MAX_INPUT_BYTES));
+        let message = format!(
+            "{flag}: {} is {size} ({length} bytes); no network takes more than {limit}",
+            path.display()
+        );
+        return Err(Failure::new(Exit::Usage, "message.too_long", message));
+    }
     let mut bytes = Vec::new();
     file.take(MAX_INPUT_BYTES).read_to_end(&mut bytes).map_err(failed)?;
     Ok(bytes)

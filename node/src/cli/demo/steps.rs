@@ -152,7 +152,7 @@ pub(super) async fn walk(
 
 fn wallet(network: &LocalNetwork, folder: &Path, name: &str) -> Result<Wallet, Failure> {
     let profile = network.profile(folder)?;
-    if profile.wallets().iter().any(|known| known == name) {
+    if profile.wallets().map_err(failure)?.iter().any(|known| known == name) {
         return Wallet::open(profile, name, PASSPHRASE).map_err(failure);
     }
     let phrase = Phrase::generate(Words::Twelve).map_err(failure)?;
