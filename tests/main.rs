@@ -8,6 +8,7 @@ mod faults;
 mod hostile;
 mod interop;
 mod lab;
+mod links;
 mod main_job;
 mod merkle;
 mod mishaps;
