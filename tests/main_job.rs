@@ -104,6 +104,11 @@ fn look_at(world: &World, id: &str) {
     assert!(page.contains("This node has recorded none"), "{page}");
     let (head, _) = get(&format!("{url}/search?q={id}"));
     assert!(head.contains(&format!("location: /tx/{id}")), "{head}");
+    let bob = world.wallet("bob", &["address"])["address"].as_str().unwrap().to_owned();
+    let (head, page) = get(&format!("{url}/address/{bob}"));
+    assert!(head.starts_with("HTTP/1.1 200") && page.contains(id) && page.contains(&bob), "{head}{page}");
+    let (head, page) = get(&format!("{url}/message/{}", &id[..8]));
+    assert!(head.starts_with("HTTP/1.1 404") && page.contains("whole id"), "{head}{page}");
     let (_, home) = get(&format!("{url}/"));
     assert!(home.contains(id));
     let (head, file) = get(&format!("{url}/message/{id}/evidence"));
@@ -113,6 +118,43 @@ fn look_at(world: &World, id: &str) {
     let genesis = world.path("node/genesis.json");
     let verify = ["evidence", "verify", &downloaded, "--genesis", &genesis];
     assert_eq!(run("sealpost", home_of(world), &verify).status.code(), Some(0));
+}
+
+#[test]
+fn an_explorer_with_a_genesis_believes_no_other_network() {
+    let world = World::new();
+    let node = world.node.said("rpc");
+    let (own, other) = (world.path("node/genesis.json"), world.path("other.json"));
+    fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("../genesis.json"), &other).unwrap();
+    for (genesis, status) in [(own, "200"), (other, "502")] {
+        let args = ["serve", "--node", &node, "--listen", "127.0.0.1:0", "--genesis", &genesis];
+        let log = world.dir.path().join("explorer.log");
+        let explorer = Server::start("sealpost-explorer", home_of(&world), &args, &log);
+        let (head, page) = get(&format!("{}/block/1", explorer.said("explorer")));
+        assert!(head.starts_with(&format!("HTTP/1.1 {status}")), "{genesis}: {head}{page}");
+    }
+}
+
+#[test]
+fn what_sends_nothing_leaves_nothing_and_what_is_refused_is_seen() {
+    let world = World::new();
+    let home = home_of(&world);
+    let dry = world.wallet("alice", &["send", "bob", "-m", "x", "--dry-run"]);
+    assert_eq!(dry["status"], "prepared");
+    let kept = world.wallet("alice", &["outbox"]);
+    assert!(kept["entries"].as_array().unwrap().iter().all(|entry| entry["kind"] != "message"), "{kept}");
+    let quote = world.wallet("alice", &["postage", "4096"]);
+    assert_eq!(quote["bytes"], 4096);
+    let drawn = run("sealpost", home, &["-w", "alice", "address", "--qr"]);
+    let drawn = String::from_utf8(drawn.stdout).unwrap();
+    let address = world.wallet("alice", &["address"])["address"].as_str().unwrap().to_owned();
+    assert!(drawn.contains('\u{2588}') && drawn.trim_end().ends_with(&address), "{drawn}");
+
+    let sent = world.wallet("alice", &["send", "bob", "-m", "x"]);
+    let id = sent["id"].as_str().unwrap();
+    assert_eq!(world.wallet("bob", &["refuse", id, "--reason", "unwanted"])["answer"], "refused");
+    let slot = &world.wallet("alice", &["status", id])["slots"][0];
+    assert_eq!((slot["answer"].as_str(), slot["reason"].as_str()), (Some("refused"), Some("unwanted")));
 }
 
 #[test]

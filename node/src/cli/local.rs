@@ -117,7 +117,8 @@ impl LocalNetwork {
         .await?;
         let explorer = match ports.explorer {
             Some(listen) => {
-                let settings = Settings { listen, node: format!("http://{}", node.rpc) };
+                let settings =
+                    Settings { listen, node: format!("http://{}", node.rpc), genesis: Some(genesis.clone()) };
                 let started = sealpost_explorer::start(settings).await;
                 Some(started.map_err(|error| Failure::unavailable("explorer.listen", error))?)
             }
