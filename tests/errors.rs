@@ -29,6 +29,14 @@ const KINDS: &[&str] = &[
     "open",
     "passphrase",
     "evidence",
+    "message",
+    "postage",
+    "outbox",
+    "head",
+    "mnemonic",
+    "keystore",
+    "file",
+    "system",
     "confirm",
     "snapshot",
     "p2p",
@@ -47,6 +55,10 @@ const NO_CODES: &[&str] = &[
     "rpc.subscriptions",
     "rpc.connections",
     "evidence.json",
+    "head.json",
+    "keystore.json",
+    "postage.floor",
+    "postage.strangers_percent",
     "block.html",
     "message.html",
 ];
@@ -70,6 +82,62 @@ fn codes(text: &str, quote: char) -> BTreeSet<String> {
         word.split_once('.').is_some_and(|(kind, rest)| KINDS.contains(&kind) && plain(rest))
     };
     text.split(quote).filter(is_code).map(str::to_owned).collect()
+}
+
+/// How a code is handed over: everything between these and the next quote is on the way to it.
+const CONSTRUCTORS: &[&str] = &[
+    "Failure::new(",
+    "Failure::no(",
+    "Failure::locked(",
+    "Failure::refused(",
+    "Failure::untrusted(",
+    "Failure::unavailable(",
+    "ApiError::new(",
+    "Self::new(Exit::",
+    "plain(Exit::",
+];
+
+/// What is given as a code to a constructor of an error, whatever it looks like.
+fn given(text: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for constructor in CONSTRUCTORS {
+        for rest in text.split(constructor).skip(1) {
+            // `Exit::No, "code"`, `Category::Input, "code"` or `"code"`; a variable says nothing here.
+            let rest = rest.trim_start();
+            let rest = if rest.starts_with('"') {
+                rest
+            } else {
+                rest.split_once(',').map_or("", |(kind, rest)| {
+                    match kind.chars().all(|c| c.is_alphanumeric() || c == ':') {
+                        true => rest.trim_start(),
+                        false => "",
+                    }
+                })
+            };
+            if let Some(code) = rest.strip_prefix('"').and_then(|rest| rest.split('"').next()) {
+                found.insert(code.to_owned());
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn every_code_given_to_an_error_has_a_kind_and_stands_on_the_page() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let page = fs::read_to_string(root.join("docs/errors.md")).unwrap();
+    let mut texts = Vec::new();
+    for room in ["node/src", "node/api/src", "node/terminal/src", "wallet/src", "explorer/src"] {
+        sources(&root.join(room), &mut texts);
+    }
+    // Tests make up their own; a command that has said everything has no code.
+    let product = texts.iter().map(|text| text.split("#[cfg(test)]").next().unwrap_or_default());
+    let codes: BTreeSet<String> = product.flat_map(given).collect();
+    // What the search must not lose sight of.
+    assert!(codes.contains("message.empty") && codes.contains("input.usage"), "{codes:?}");
+    let unnamed: Vec<_> =
+        codes.iter().filter(|code| !code.contains('.') || !page.contains(&format!("| `{code}` |"))).collect();
+    assert!(unnamed.is_empty(), "not in docs/errors.md, or without a kind: {unnamed:?}");
 }
 
 #[test]

@@ -2,16 +2,20 @@
 
 mod architecture;
 mod demo;
+mod dev;
 mod errors;
 mod faults;
 mod hostile;
 mod interop;
 mod lab;
+mod links;
 mod main_job;
 mod merkle;
+mod mishaps;
 mod network;
 mod ops;
 mod schemas;
 mod snapshot;
 mod validators;
 mod vectors;
+mod world;

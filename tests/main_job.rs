@@ -1,65 +1,12 @@
 //! The main job with the real programs: a person writes, another reads and answers, a stranger checks, an
 //! auditor looks. Each way to fail has its own exit code.
 
+use crate::world::{World, home_of, secret};
 use sealpost_tests::{Server, get, json, run, run_with_input};
 use std::fs;
 use std::path::Path;
 
 const TEXT: &str = "The lift in house 7 is out of service.\n";
-
-struct World {
-    dir: tempfile::TempDir,
-    node: Server,
-}
-
-fn secret(path: &Path, text: &str) {
-    use std::os::unix::fs::PermissionsExt;
-    fs::write(path, text).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
-}
-
-impl World {
-    fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let home = dir.path();
-        json("sealpost-node", home, &["init", "--new-network", "world"]);
-        let node = Server::node(home);
-        secret(&home.join("passphrase"), "correct horse\n");
-        let world = Self { dir, node };
-        let genesis = world.path("node/genesis.json");
-        json(
-            "sealpost",
-            home_of(&world),
-            &["network", "add", "--genesis", &genesis, "--node", &world.node.said("rpc")],
-        );
-        for name in ["alice", "bob"] {
-            let words = world.path(&format!("{name}.words"));
-            let made = world.wallet(name, &["new", name, "--mnemonic-out", &words]);
-            world.wallet(name, &["keys", "publish"]);
-            let address = made["address"].as_str().unwrap();
-            json("sealpost", home_of(&world), &["contact", "add", name, address]);
-        }
-        world
-    }
-    fn path(&self, name: &str) -> String {
-        self.dir.path().join(name).to_str().unwrap().to_owned()
-    }
-    /// A command of a wallet that must end well.
-    fn wallet(&self, name: &str, args: &[&str]) -> serde_json::Value {
-        let passphrase = self.path("passphrase");
-        json("sealpost", home_of(self), &[&["-w", name, "--passphrase-file", &passphrase], args].concat())
-    }
-    /// The exit code of a command of a wallet.
-    fn exit(&self, name: &str, args: &[&str]) -> i32 {
-        let passphrase = self.path("passphrase");
-        let args = [&["-w", name, "--passphrase-file", &passphrase], args].concat();
-        run("sealpost", home_of(self), &args).status.code().unwrap()
-    }
-}
-
-fn home_of(world: &World) -> &Path {
-    world.dir.path()
-}
 
 #[test]
 fn a_message_is_sent_read_answered_proved_and_looked_at() {
@@ -157,6 +104,11 @@ fn look_at(world: &World, id: &str) {
     assert!(page.contains("This node has recorded none"), "{page}");
     let (head, _) = get(&format!("{url}/search?q={id}"));
     assert!(head.contains(&format!("location: /tx/{id}")), "{head}");
+    let bob = world.wallet("bob", &["address"])["address"].as_str().unwrap().to_owned();
+    let (head, page) = get(&format!("{url}/address/{bob}"));
+    assert!(head.starts_with("HTTP/1.1 200") && page.contains(id) && page.contains(&bob), "{head}{page}");
+    let (head, page) = get(&format!("{url}/message/{}", &id[..8]));
+    assert!(head.starts_with("HTTP/1.1 404") && page.contains("whole id"), "{head}{page}");
     let (_, home) = get(&format!("{url}/"));
     assert!(home.contains(id));
     let (head, file) = get(&format!("{url}/message/{id}/evidence"));
@@ -166,6 +118,43 @@ fn look_at(world: &World, id: &str) {
     let genesis = world.path("node/genesis.json");
     let verify = ["evidence", "verify", &downloaded, "--genesis", &genesis];
     assert_eq!(run("sealpost", home_of(world), &verify).status.code(), Some(0));
+}
+
+#[test]
+fn an_explorer_with_a_genesis_believes_no_other_network() {
+    let world = World::new();
+    let node = world.node.said("rpc");
+    let (own, other) = (world.path("node/genesis.json"), world.path("other.json"));
+    fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("../genesis.json"), &other).unwrap();
+    for (genesis, status) in [(own, "200"), (other, "502")] {
+        let args = ["serve", "--node", &node, "--listen", "127.0.0.1:0", "--genesis", &genesis];
+        let log = world.dir.path().join("explorer.log");
+        let explorer = Server::start("sealpost-explorer", home_of(&world), &args, &log);
+        let (head, page) = get(&format!("{}/block/1", explorer.said("explorer")));
+        assert!(head.starts_with(&format!("HTTP/1.1 {status}")), "{genesis}: {head}{page}");
+    }
+}
+
+#[test]
+fn what_sends_nothing_leaves_nothing_and_what_is_refused_is_seen() {
+    let world = World::new();
+    let home = home_of(&world);
+    let dry = world.wallet("alice", &["send", "bob", "-m", "x", "--dry-run"]);
+    assert_eq!(dry["status"], "prepared");
+    let kept = world.wallet("alice", &["outbox"]);
+    assert!(kept["entries"].as_array().unwrap().iter().all(|entry| entry["kind"] != "message"), "{kept}");
+    let quote = world.wallet("alice", &["postage", "4096"]);
+    assert_eq!(quote["bytes"], 4096);
+    let drawn = run("sealpost", home, &["-w", "alice", "address", "--qr"]);
+    let drawn = String::from_utf8(drawn.stdout).unwrap();
+    let address = world.wallet("alice", &["address"])["address"].as_str().unwrap().to_owned();
+    assert!(drawn.contains('\u{2588}') && drawn.trim_end().ends_with(&address), "{drawn}");
+
+    let sent = world.wallet("alice", &["send", "bob", "-m", "x"]);
+    let id = sent["id"].as_str().unwrap();
+    assert_eq!(world.wallet("bob", &["refuse", id, "--reason", "unwanted"])["answer"], "refused");
+    let slot = &world.wallet("alice", &["status", id])["slots"][0];
+    assert_eq!((slot["answer"].as_str(), slot["reason"].as_str()), (Some("refused"), Some("unwanted")));
 }
 
 #[test]

@@ -3,9 +3,13 @@
 use crate::{ExplorerError, Settings, start};
 use clap::{CommandFactory, Parser, Subcommand};
 use confique::{Config, Layer};
+use sealpost_ledger::genesis::Genesis;
 use sealpost_terminal::{
-    ConfigArgs, Exit, Failure, GlobalArgs, HasGlobals, PagesCommand, Terminal, load_config, long_version,
+    ConfigArgs, Exit, Failure, GlobalArgs, HasGlobals, PagesCommand, Terminal, check_url, load_config,
+    long_version,
 };
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The Sealpost explorer: audit delivery by looking
 #[derive(Debug, Parser)]
@@ -19,6 +23,7 @@ pub struct Cli {
 
 const EXAMPLES: &str = "Examples:
   sealpost-explorer serve
+  sealpost-explorer serve --genesis genesis.json
   sealpost-explorer serve --node http://10.0.0.5:17325 --listen 127.0.0.1:8080";
 
 #[derive(Debug, Subcommand)]
@@ -31,6 +36,10 @@ enum Command {
         /// Where to listen; port 0 takes a free one
         #[arg(long, value_name = "ADDRESS")]
         listen: Option<String>,
+        /// Genesis of the network: everything is checked against it. Without it, against the one that the node
+        /// gives first
+        #[arg(long, value_name = "FILE")]
+        genesis: Option<PathBuf>,
     },
     /// Settings: every option with its comment and default; in force, checked, or where they are
     Config(ConfigArgs),
@@ -66,26 +75,39 @@ struct Ready {
 /// Does what the command line says.
 pub fn execute(cli: Cli, terminal: &Terminal) -> Result<(), Failure> {
     match cli.command {
-        Command::Serve { node, listen } => {
+        Command::Serve { node, listen, genesis } => {
             let mut flags = <ExplorerSettings as Config>::Layer::empty();
             (flags.node, flags.listen) = (node, listen);
-            serve(&load_config("explorer", terminal.globals(), flags)?, terminal)
+            let genesis = genesis.as_deref().map(read_genesis).transpose()?;
+            serve(&load_config("explorer", terminal.globals(), flags)?, genesis, terminal)
         }
         Command::Config(command) => command.run::<ExplorerSettings>("explorer", terminal),
         Command::Pages(pages) => pages.run(Cli::command(), terminal),
     }
 }
 
-fn serve(settings: &ExplorerSettings, terminal: &Terminal) -> Result<(), Failure> {
+fn read_genesis(path: &Path) -> Result<Arc<Genesis>, Failure> {
+    let wrong =
+        |error: &dyn std::fmt::Display| Failure::usage(format_args!("genesis: {}: {error}", path.display()));
+    let bytes = std::fs::read(path).map_err(|error| wrong(&error))?;
+    Genesis::parse(&bytes).map(Arc::new).map_err(|error| wrong(&error))
+}
+
+fn serve(
+    settings: &ExplorerSettings,
+    genesis: Option<Arc<Genesis>>,
+    terminal: &Terminal,
+) -> Result<(), Failure> {
     let listen = settings.listen.parse().map_err(|error| {
         Failure::usage(format_args!("listen: {:?}: {error}", settings.listen))
             .help("an address and a port, such as 127.0.0.1:17329")
     })?;
+    check_url("node", &settings.node)?;
     let runtime = tokio::runtime::Runtime::new().map_err(|error| {
-        Failure::unavailable("system", format_args!("no runtime could be started: {error}"))
+        Failure::unavailable("system.runtime", format_args!("no runtime could be started: {error}"))
     })?;
     runtime.block_on(async {
-        let explorer = start(Settings { listen, node: settings.node.clone() }).await?;
+        let explorer = start(Settings { listen, node: settings.node.clone(), genesis }).await?;
         let url = format!("http://{}", explorer.address);
         terminal.say(format_args!("explorer  {url}  (asks {})", settings.node));
         terminal.emit("sealpost/explorer-ready/1", &Ready { explorer: url });

@@ -16,7 +16,9 @@ mod routes;
 mod tests;
 
 use reader::Reader;
+use sealpost_ledger::genesis::Genesis;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
 use tokio::task::JoinHandle;
@@ -29,6 +31,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// The node it asks, such as `http://127.0.0.1:17325`.
     pub node: String,
+    /// The genesis that everything is checked against; without it, the one that the node gives first.
+    pub genesis: Option<Arc<Genesis>>,
 }
 
 /// Why the explorer does not start.
@@ -55,8 +59,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Starts to serve. The node need not run yet.
 pub async fn start(settings: Settings) -> Result<Explorer, ExplorerError> {
-    let Settings { listen, node } = settings;
-    let reader = Reader::new(&node)?;
+    let Settings { listen, node, genesis } = settings;
+    let reader = Reader::new(&node, genesis)?;
     let failed = |source| ExplorerError::Listen { listen, source };
     let listener = tokio::net::TcpListener::bind(listen).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;

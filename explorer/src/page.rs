@@ -90,10 +90,18 @@ struct ErrorPage<'a> {
 pub(crate) enum PageError {
     /// The address of the page is malformed.
     Malformed(String),
+    /// Not an id, but the beginning of one.
+    Beginning(String),
     /// There is no such thing.
     NotFound(String),
     /// The node gave no answer, or one that does not hold.
     Read(ReadError),
+}
+
+/// Whether a text is the beginning of an id: hexadecimal, and not so short that it could be anything. Nothing
+/// finds ids by their beginnings, because the ledger's index is over whole ones.
+pub(crate) fn is_beginning(text: &str) -> bool {
+    (4..64).contains(&text.len()) && text.chars().all(|c| c.is_ascii_hexdigit())
 }
 
 impl From<ReadError> for PageError {
@@ -127,12 +135,19 @@ impl IntoResponse for PageError {
                     "Do not rely on this node. Ask another one.",
                 )
             }
+            PageError::Beginning(text) => (
+                StatusCode::NOT_FOUND,
+                "Give the whole id",
+                format!("“{text}” is how an id begins; ids are found by all of their 64 digits."),
+                "Your wallet knows beginnings of its own messages: `sealpost status` prints the whole id.",
+            ),
             PageError::Read(error) => {
+                // Where the node is concerns whoever runs this, and nobody who reads the pages.
                 tracing::warn!(%error, "the node can't be asked");
                 (
                     StatusCode::SERVICE_UNAVAILABLE,
                     "The node can't be asked",
-                    error.to_string(),
+                    "The node behind these pages does not answer.".to_owned(),
                     "Try again in a moment.",
                 )
             }

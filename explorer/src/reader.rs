@@ -84,15 +84,17 @@ fn set_of(told: &Validators) -> Option<ValidatorSet> {
 }
 
 impl Reader {
-    pub(crate) fn new(url: &str) -> Result<Self, ExplorerError> {
+    /// With a genesis, everything is checked against it; without one, against the first that the node gives.
+    pub(crate) fn new(url: &str, genesis: Option<Arc<Genesis>>) -> Result<Self, ExplorerError> {
         let client = HttpClientBuilder::default()
             .request_timeout(TIMEOUT)
             .max_response_size(MAX_ANSWER_BYTES)
             .build(url)
             .map_err(|error| ExplorerError::Node { url: url.into(), reason: error.to_string() })?;
-        Ok(Self { client, url: url.into(), genesis: Arc::default(), validators: Arc::default() })
+        let genesis = Arc::new(OnceCell::new_with(genesis));
+        Ok(Self { client, url: url.into(), genesis, validators: Arc::default() })
     }
-    /// The genesis as the node gave it first. From then on everything is checked against this one.
+    /// The genesis that was given, or the one that the node gave first. From then on everything is checked against this one.
     pub(crate) async fn genesis(&self) -> Result<Arc<Genesis>, ReadError> {
         let genesis = self.genesis.get_or_try_init(|| async {
             let json = self.ask(self.client.chain_genesis()).await?;

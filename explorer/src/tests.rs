@@ -16,7 +16,8 @@ async fn get(address: std::net::SocketAddr, path: &str) -> String {
 #[tokio::test]
 async fn every_answer_is_strict_and_an_absent_node_is_said_plainly() {
     let node = "http://127.0.0.1:1".to_owned();
-    let explorer = start(Settings { listen: "127.0.0.1:0".parse().unwrap(), node }).await.unwrap();
+    let explorer =
+        start(Settings { listen: "127.0.0.1:0".parse().unwrap(), node, genesis: None }).await.unwrap();
     let cases = [
         ("/", 503),
         ("/blocks", 503),
@@ -26,6 +27,8 @@ async fn every_answer_is_strict_and_an_absent_node_is_said_plainly() {
         ("/block/nonsense", 400),
         ("/message/nonsense", 400),
         ("/tx/%3Cscript%3E", 400),
+        ("/message/5d0c", 404),
+        ("/search?q=5D0Cab", 404),
         ("/nowhere", 404),
         ("/glossary", 200),
         ("/style.css", 200),
@@ -43,6 +46,8 @@ async fn every_answer_is_strict_and_an_absent_node_is_said_plainly() {
         {
             assert!(head.contains(header), "{path}: {header} is missing in {head}");
         }
+        assert!(!body.contains("127.0.0.1"), "{path} names the node: {body}");
+        assert!(status != 404 || path == "/nowhere" || body.contains("whole id"), "{path}: {body}");
         assert!(!head.contains("unsafe-"), "{path}: {head}");
         assert!(!body.contains("<script") && !body.contains("style="), "{path}: {body}");
         assert!(!body.contains("https://") && !body.contains("src=\"http"), "{path}: {body}");

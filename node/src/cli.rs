@@ -11,6 +11,7 @@ mod member;
 mod peers;
 mod proposal;
 mod run;
+mod settings;
 mod signals;
 mod snapshot;
 mod status;
@@ -24,8 +25,10 @@ use crate::node::NodeError;
 use crate::store::{CheckError, StoreError};
 use crate::sync::SyncError;
 use clap::{CommandFactory, Parser, Subcommand};
+use confique::{Config, Layer};
 use sealpost_terminal::{
-    ConfigArgs, Failure, Folder, Folders, GlobalArgs, HasGlobals, PagesCommand, Terminal, long_version,
+    ConfigArgs, Failure, Folder, Folders, GlobalArgs, HasGlobals, PagesCommand, Terminal, load_config,
+    long_version,
 };
 
 /// The Sealpost node: keeps the ledger, decides blocks, answers wallets and explorers
@@ -102,7 +105,13 @@ pub fn execute(cli: Cli, terminal: &Terminal) -> Result<(), Failure> {
         Command::Check(args) => check::check(&args, terminal),
         Command::Snapshot(command) => snapshot::snapshot(&command, terminal),
         Command::Db(command) => db::db(&command, terminal),
-        Command::Config(command) => command.run::<NodeSettings>("node", terminal),
+        Command::Config(command) => {
+            if command.is_check() {
+                let none = <NodeSettings as Config>::Layer::empty();
+                settings::check(&load_config("node", terminal.globals(), none)?)?;
+            }
+            command.run::<NodeSettings>("node", terminal)
+        }
         Command::Pages(pages) => pages.run(Cli::command(), terminal),
     }
 }
@@ -114,8 +123,9 @@ fn home(terminal: &Terminal) -> Result<Home, Failure> {
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    tokio::runtime::Runtime::new()
-        .map_err(|error| Failure::unavailable("system", format_args!("no runtime could be started: {error}")))
+    tokio::runtime::Runtime::new().map_err(|error| {
+        Failure::unavailable("system.runtime", format_args!("no runtime could be started: {error}"))
+    })
 }
 
 impl From<HomeError> for Failure {
@@ -137,7 +147,7 @@ impl From<NodeError> for Failure {
             NodeError::Store(error) => store_code(error),
             NodeError::Consensus(ConsensusError::WalMissing { .. }) => "consensus.wal_missing",
             NodeError::Consensus(ConsensusError::Listen { .. }) => "consensus.listen",
-            NodeError::Consensus(_) => "consensus",
+            NodeError::Consensus(_) => "consensus.failed",
             NodeError::Rpc(_) => "rpc.listen",
             NodeError::Metrics(_) => "metrics.listen",
             NodeError::Gossip(_) => "p2p.listen",
@@ -145,7 +155,14 @@ impl From<NodeError> for Failure {
             NodeError::Sync(SyncError::Task(_)) => "node.task",
             NodeError::Task(_) => "node.task",
         };
-        Failure::unavailable(code, error)
+        let failure = Failure::unavailable(code, error);
+        match code {
+            "rpc.listen" => failure.help("--rpc names another address"),
+            "metrics.listen" => failure.help("--metrics names another address, or `off`"),
+            "consensus.listen" => failure.help("--consensus names another address"),
+            "p2p.listen" => failure.help("--p2p names another address, or `off`"),
+            _ => failure,
+        }
     }
 }
 
@@ -156,7 +173,7 @@ const fn store_code(error: &StoreError) -> &'static str {
         StoreError::Format { .. } => "store.format",
         StoreError::OtherChain { .. } => "store.other_chain",
         StoreError::Damaged { .. } => "store.damaged",
-        _ => "store",
+        _ => "store.failed",
     }
 }
 
@@ -177,7 +194,7 @@ impl From<CheckError> for Failure {
                 Failure::no("store.damaged", error)
             }
             CheckError::Store(store) => Failure::unavailable(store_code(store), error),
-            CheckError::View(_) => Failure::unavailable("store", error),
+            CheckError::View(_) => Failure::unavailable("store.failed", error),
         }
     }
 }

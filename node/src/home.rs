@@ -81,7 +81,13 @@ impl Home {
     /// The network.
     pub fn genesis(&self) -> Result<Arc<Genesis>, HomeError> {
         let path = self.genesis_path();
-        let bytes = std::fs::read(&path).map_err(|_| HomeError::Empty { root: self.root.clone() })?;
+        let bytes = std::fs::read(&path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => HomeError::Empty { root: self.root.clone() },
+            _ => {
+                let message = format!("cannot read {}: {error}", path.display());
+                HomeError::File(Failure::unavailable("file.io", message))
+            }
+        })?;
         Genesis::parse(&bytes).map(Arc::new).map_err(|source| HomeError::Genesis { path, source })
     }
     /// The network identity.

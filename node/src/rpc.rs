@@ -134,9 +134,7 @@ pub struct Wiring {
 
 /// Why the RPC does not start.
 #[derive(Debug, Error)]
-#[error(
-    "the RPC cannot listen on {listen}: {source}; choose another address with --rpc, or stop what uses it"
-)]
+#[error("the RPC cannot listen on {listen}: {source}; choose another address, or stop what uses it")]
 pub struct RpcError {
     /// The address.
     pub listen: SocketAddr,

@@ -40,7 +40,7 @@ mod view;
 pub use ahead::Ahead;
 pub use check::{CheckError, CheckReport, check};
 pub use closed::Closed;
-pub use directory::FORMAT;
+pub use directory::{DirectoryLock, FORMAT, lock_directory};
 pub use equivocations::{MAX_EQUIVOCATIONS, Recorded};
 pub use error::StoreError;
 pub use index::{Cursor, Entry, Order};

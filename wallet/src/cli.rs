@@ -26,7 +26,7 @@ use confique::{Config, Layer};
 use sealpost_ledger::genesis::Genesis;
 use sealpost_terminal::{
     ConfigArgs, Confirm, Failure, Folder, Folders, GlobalArgs, HasGlobals, PagesCommand, PassphraseArgs,
-    Terminal, load_config, long_version,
+    Terminal, check_url, load_config, long_version,
 };
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -57,16 +57,16 @@ const EXAMPLES: &str = "Examples:
 /// Which network, node and wallet are meant.
 #[derive(Debug, Clone, clap::Args)]
 struct PlaceArgs {
-    /// Node to ask
+    /// Node to ask; without it the one saved with the network [env: SEALPOST_NODE]
     #[arg(long, value_name = "URL", global = true)]
     node: Option<String>,
-    /// Network, by the name it is known here; without it the only one there is
+    /// Network, by the name it is known here; without it the only one there is [env: SEALPOST_NETWORK]
     #[arg(long, value_name = "NAME", global = true)]
     network: Option<String>,
     /// Genesis of the network; makes it known here
     #[arg(long, value_name = "FILE", global = true)]
     genesis: Option<PathBuf>,
-    /// Wallet, by its name; without it the only one there is
+    /// Wallet, by its name; without it the only one there is [env: SEALPOST_WALLET]
     #[arg(short, long, value_name = "NAME", global = true)]
     wallet: Option<String>,
 }
@@ -195,7 +195,7 @@ impl Session<'_> {
         if let Some(name) = &self.settings.network {
             return Profile::open(&home, name).map_err(failure);
         }
-        let known = Profile::list(&home);
+        let known = Profile::list(&home).map_err(failure)?;
         let name = the_only("network", "--network", &known)?;
         Profile::open(&home, name).map_err(failure)
     }
@@ -203,7 +203,10 @@ impl Session<'_> {
     fn wallet_name(&self, profile: &Profile) -> Result<String, Failure> {
         match &self.settings.wallet {
             Some(name) => Ok(name.clone()),
-            None => the_only("wallet", "--wallet", &profile.wallets()).map(str::to_owned),
+            None => {
+                let known = profile.wallets().map_err(failure)?;
+                the_only("wallet", "--wallet", &known).map(str::to_owned)
+            }
         }
     }
     /// Opens the wallet.
@@ -217,6 +220,7 @@ impl Session<'_> {
     async fn light(&self, profile: &Profile) -> Result<Light, Failure> {
         let given = self.settings.node.clone().or_else(|| profile.node());
         let url = given.unwrap_or_else(|| format!("http://127.0.0.1:{}", sealpost_api::DEFAULT_PORT));
+        check_url("node", &url)?;
         let head = profile.head().map_err(failure)?;
         Light::connect(&url, profile.genesis().clone(), head).await.map_err(failure)
     }
@@ -244,8 +248,9 @@ fn read_genesis(path: &Path) -> Result<Arc<Genesis>, Failure> {
 
 /// Several threads: the postage search keeps one of them busy.
 fn runtime() -> Result<Runtime, Failure> {
-    Runtime::new()
-        .map_err(|error| Failure::unavailable("system", format_args!("no runtime could be started: {error}")))
+    Runtime::new().map_err(|error| {
+        Failure::unavailable("system.runtime", format_args!("no runtime could be started: {error}"))
+    })
 }
 
 #[cfg(test)]

@@ -41,6 +41,8 @@ pub enum ContactError {
     Known { name: String, address: String },
     #[error("there is no contact {name:?}, and it is not an address either: {reason}")]
     Unknown { name: String, reason: AddressError },
+    #[error("there is no contact {name:?}")]
+    Missing { name: String },
 }
 
 impl Contacts {
@@ -74,6 +76,32 @@ impl Contacts {
         self.save().inspect_err(|_| {
             self.entries.remove(&name);
         })
+    }
+    /// Forgets a contact and writes the book. Returns the address it had.
+    pub fn remove(&mut self, name: &str) -> Result<Address, ContactError> {
+        let name = name.to_lowercase();
+        let missing = || ContactError::Missing { name: name.chars().take(100).collect() };
+        let address = self.entries.remove(&name).ok_or_else(missing)?;
+        self.save().inspect_err(|_| {
+            self.entries.insert(name, address);
+        })?;
+        Ok(address)
+    }
+    /// Gives a contact another name and writes the book. Returns its address.
+    pub fn rename(&mut self, name: &str, new: &str) -> Result<Address, ContactError> {
+        let (name, new) = (name.to_lowercase(), fold(new)?);
+        let missing = || ContactError::Missing { name: name.chars().take(100).collect() };
+        let address = self.entries.get(&name).copied().ok_or_else(missing)?;
+        if let Some(known) = self.entries.get(&new) {
+            return Err(ContactError::Taken { name: new, address: known.to_text(&self.prefix) });
+        }
+        self.entries.remove(&name);
+        self.entries.insert(new.clone(), address);
+        self.save().inspect_err(|_| {
+            self.entries.remove(&new);
+            self.entries.insert(name, address);
+        })?;
+        Ok(address)
     }
     /// The contacts, by name.
     pub fn list(&self) -> impl Iterator<Item = (&str, &Address)> {
@@ -139,6 +167,22 @@ mod tests {
         assert!(matches!(contacts.add("bOB", address(3)), Err(ContactError::Taken { .. })));
         assert!(matches!(contacts.add("robert", address(2)), Err(ContactError::Known { .. })));
         assert!(matches!(contacts.resolve("carol"), Err(ContactError::Unknown { .. })));
+    }
+
+    #[test]
+    fn a_contact_is_renamed_and_removed_in_the_file_too() {
+        let (dir, prefix) = (tempfile::tempdir().unwrap(), AddressPrefix::new("sealdev").unwrap());
+        let path = dir.path().join("contacts.json");
+        let mut contacts = Contacts::load(&path, &prefix).unwrap();
+        contacts.add("bob", address(2)).unwrap();
+        contacts.add("carol", address(3)).unwrap();
+        assert!(matches!(contacts.rename("bob", "Carol"), Err(ContactError::Taken { .. })));
+        assert!(matches!(contacts.rename("dave", "erin"), Err(ContactError::Missing { .. })));
+        assert_eq!(contacts.rename("Bob", "Robert"), Ok(address(2)));
+        assert_eq!(contacts.remove("CAROL"), Ok(address(3)));
+        assert!(matches!(contacts.remove("carol"), Err(ContactError::Missing { .. })));
+        let again = Contacts::load(&path, &prefix).unwrap();
+        assert_eq!(again.list().collect::<Vec<_>>(), [("robert", &address(2))]);
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! How the wallet's errors end a command: exit code, stable code and the way out, in one place.
 
 use crate::contacts::ContactError;
-use crate::envelope::OpenError;
+use crate::envelope::{OpenError, SealError};
 use crate::keystore::KeystoreError;
 use crate::light::LightError;
+use crate::mnemonic::PhraseError;
 use crate::outbox::OutboxError;
 use crate::profile::ProfileError;
 use crate::wallet::WalletError;
@@ -17,6 +18,9 @@ pub fn failure(error: impl Into<WalletError>) -> Failure {
     let plain = |exit, code: &'static str| Failure::new(exit, code, &message);
     match error {
             WalletError::Light(error) => light(error, &message),
+            WalletError::Undelivered { id, source } => light(source, &message).help(format!(
+                "it is kept in the outbox as {id}: `sealpost outbox` sends it when a node answers; --node URL names another one"
+            )),
             WalletError::Keystore(KeystoreError::File(failure))
             | WalletError::Profile(ProfileError::File(failure))
             | WalletError::Contact(ContactError::File(failure))
@@ -25,22 +29,38 @@ pub fn failure(error: impl Into<WalletError>) -> Failure {
             WalletError::Keystore(KeystoreError::Passphrase { .. }) => {
                 plain(Exit::Locked, "passphrase.wrong").help("try again, or `sealpost restore` from the mnemonic")
             }
-            WalletError::Keystore(_) => plain(Exit::Usage, "keystore"),
-            WalletError::Phrase(_) => plain(Exit::Usage, "mnemonic"),
+            WalletError::Keystore(KeystoreError::Malformed { .. }) => plain(Exit::Usage, "keystore.malformed"),
+            WalletError::Keystore(KeystoreError::Unsupported { .. }) => plain(Exit::Usage, "keystore.unsupported"),
+            WalletError::Phrase(PhraseError::Count { .. }) => plain(Exit::Usage, "mnemonic.count"),
+            WalletError::Phrase(PhraseError::Word { .. }) => plain(Exit::Usage, "mnemonic.word"),
+            WalletError::Phrase(PhraseError::Checksum) => plain(Exit::Usage, "mnemonic.checksum"),
+            WalletError::Phrase(PhraseError::Derivation) => plain(Exit::Usage, "mnemonic.derivation"),
             WalletError::Profile(ProfileError::Unknown { .. }) => plain(Exit::Usage, "network.unknown")
                 .help("make it known with `sealpost network add --genesis genesis.json --node URL`"),
-            WalletError::Profile(_) => plain(Exit::Usage, "network"),
-            WalletError::Contact(ContactError::Unknown { .. }) => {
+            WalletError::Profile(ProfileError::Genesis { .. }) => plain(Exit::Usage, "network.genesis"),
+            WalletError::Profile(ProfileError::OtherGenesis { .. }) => plain(Exit::Usage, "network.other_genesis"),
+            WalletError::Profile(ProfileError::Name { what: "wallet", .. }) => plain(Exit::Usage, "wallet.name"),
+            WalletError::Profile(ProfileError::Name { .. }) => plain(Exit::Usage, "network.name"),
+            WalletError::Contact(ContactError::Unknown { .. } | ContactError::Missing { .. }) => {
                 plain(Exit::Usage, "contact.unknown").help("`sealpost contact list` shows the names known here")
             }
-            WalletError::Contact(_) => plain(Exit::Usage, "contact"),
-            WalletError::Outbox(_) => plain(Exit::Unavailable, "outbox"),
-            WalletError::Seal(_) => plain(Exit::Usage, "message"),
+            WalletError::Contact(ContactError::Malformed { .. }) => plain(Exit::Usage, "contact.malformed"),
+            WalletError::Contact(ContactError::Name { .. }) => plain(Exit::Usage, "contact.name"),
+            WalletError::Contact(ContactError::Taken { .. }) => plain(Exit::Usage, "contact.exists"),
+            WalletError::Contact(ContactError::Known { .. }) => plain(Exit::Usage, "contact.known"),
+            WalletError::Outbox(OutboxError::Malformed { .. }) => plain(Exit::Unavailable, "outbox.malformed"),
+            WalletError::Seal(SealError::NoRecipient) => plain(Exit::Usage, "message.no_recipient"),
+            WalletError::Seal(SealError::TooLong { .. }) => plain(Exit::Usage, "message.too_long"),
+            WalletError::Seal(SealError::Key { .. }) => plain(Exit::No, "recipient.key"),
+            WalletError::Seal(SealError::Encryption) => plain(Exit::Bug, "internal.encryption"),
             WalletError::Open(OpenError::KeyGone { .. }) => plain(Exit::No, "open.key_gone")
                 .help("its secret was destroyed or lies in another copy of this wallet; ask the sender to send it again"),
             WalletError::Open(OpenError::NotForUs | OpenError::NotAMessage) => plain(Exit::No, "open.not_for_us"),
             WalletError::Open(_) => plain(Exit::Untrusted, "open.broken"),
-            WalletError::Randomness(_) => plain(Exit::Unavailable, "randomness"),
+            WalletError::Randomness(_)
+            | WalletError::Keystore(KeystoreError::Randomness(_))
+            | WalletError::Phrase(PhraseError::Randomness(_))
+            | WalletError::Seal(SealError::Randomness(_)) => plain(Exit::Unavailable, "system.randomness"),
             WalletError::Exists { .. } => plain(Exit::Usage, "wallet.exists"),
             WalletError::Missing { .. } => {
                 plain(Exit::Usage, "wallet.missing").help("`sealpost list` shows those there are; `sealpost new` makes one")
@@ -51,11 +71,11 @@ pub fn failure(error: impl Into<WalletError>) -> Failure {
                 .help("nothing is encrypted to withdrawn keys; ask the recipient to run `sealpost keys publish`"),
             WalletError::KeysExpired { .. } => plain(Exit::No, "recipient.keys_expired")
                 .help("ask the recipient to run `sealpost keys publish`"),
-            WalletError::Unknown { .. } => plain(Exit::No, "tx.unknown"),
+            WalletError::Unknown { .. } | WalletError::NoneBegins { .. } => plain(Exit::No, "tx.unknown"),
             WalletError::NotOurs { .. } => plain(Exit::No, "open.not_for_us"),
             WalletError::Id { .. } => plain(Exit::Usage, "input.id"),
-            WalletError::Stopped => plain(Exit::Interrupted, "interrupted"),
-            WalletError::Signing => plain(Exit::Bug, "signing"),
+            WalletError::Stopped => plain(Exit::Interrupted, "postage.interrupted"),
+            WalletError::Signing => plain(Exit::Bug, "internal.signing"),
             WalletError::NothingToDisclose { .. } => plain(Exit::No, "evidence.nothing_to_disclose"),
     }
 }
@@ -63,12 +83,15 @@ pub fn failure(error: impl Into<WalletError>) -> Failure {
 fn light(error: LightError, message: &str) -> Failure {
     match error {
         LightError::Unreachable { .. } => Failure::unavailable("node.unreachable", message)
-            .help("is it running? give another one with --node URL; what you wrote is kept in the outbox"),
+            .help("is it running? give another one with --node URL"),
         LightError::OtherChain { .. } => Failure::new(Exit::Untrusted, "node.other_chain", message)
-            .help("give the genesis.json of that network, or another node with --node URL"),
+            .help(
+                "name a node of this network with --node URL; or, if you meant that network, get its genesis.json \
+                 and make it known: `sealpost network add --genesis genesis.json --node URL`",
+            ),
         LightError::Untrusted { .. } => Failure::new(Exit::Untrusted, "node.untrusted", message)
             .help("do not rely on this node; ask another one with --node URL"),
-        LightError::Head(_) => Failure::unavailable("head", message),
+        LightError::Head(_) => Failure::unavailable("head.file", message),
         LightError::Node(error) => node(error),
     }
 }

@@ -56,13 +56,16 @@ impl Profile {
         let path = folder.join("genesis.json");
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
-            Err(_) => return Err(ProfileError::Unknown { name: name.into() }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(ProfileError::Unknown { name: name.into() });
+            }
+            Err(error) => return Err(unreadable(&path, &error)),
         };
         let genesis = Genesis::parse(&bytes).map_err(|source| ProfileError::Genesis { path, source })?;
         Ok(Self { folder, genesis: Arc::new(genesis) })
     }
     /// The networks that are known, by name.
-    pub fn list(home: &Path) -> Vec<String> {
+    pub fn list(home: &Path) -> Result<Vec<String>, ProfileError> {
         names_in(&home.join("networks"), "genesis.json")
     }
     /// The network.
@@ -72,6 +75,10 @@ impl Profile {
     /// Its folder.
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+    /// Where its genesis is.
+    pub fn genesis_path(&self) -> PathBuf {
+        self.folder.join("genesis.json")
     }
     /// The node to ask, if one was set.
     pub fn node(&self) -> Option<String> {
@@ -91,7 +98,7 @@ impl Profile {
         HeadFile::load(self.folder.join("head.json"))
     }
     /// The wallets, by name.
-    pub fn wallets(&self) -> Vec<String> {
+    pub fn wallets(&self) -> Result<Vec<String>, ProfileError> {
         names_in(&self.folder.join("wallets"), "keystore.json")
     }
     /// The folder of a wallet. It may not exist yet.
@@ -111,10 +118,20 @@ fn check_name(what: &'static str, name: &str) -> Result<(), ProfileError> {
 }
 
 /// The folders in `folder` that contain `file`, by name.
-fn names_in(folder: &Path, file: &str) -> Vec<String> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+fn names_in(folder: &Path, file: &str) -> Result<Vec<String>, ProfileError> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries.flatten(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(unreadable(folder, &error)),
+    };
     let named = entries.filter(|entry| entry.path().join(file).exists());
     let mut names: Vec<_> = named.filter_map(|entry| entry.file_name().into_string().ok()).collect();
     names.sort();
-    names
+    Ok(names)
+}
+
+/// Not the same as a folder that is not there: that one may be made.
+fn unreadable(path: &Path, error: &std::io::Error) -> ProfileError {
+    let failure = Failure::unavailable("file.io", format_args!("cannot read {}: {error}", path.display()));
+    ProfileError::File(failure)
 }

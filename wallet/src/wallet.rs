@@ -42,6 +42,8 @@ pub struct Wallet {
 pub enum WalletError {
     #[error(transparent)]
     Light(#[from] LightError),
+    #[error("{source}")]
+    Undelivered { id: TransactionId, source: LightError },
     #[error(transparent)]
     Keystore(#[from] KeystoreError),
     #[error(transparent)]
@@ -76,6 +78,8 @@ pub enum WalletError {
     NotOurs { id: TransactionId },
     #[error("id {text:?}: {reason}")]
     Id { text: String, reason: String },
+    #[error("neither inbox nor outbox has a transaction that begins with {text}; give the whole id")]
+    NoneBegins { text: String },
     #[error("the postage search was stopped")]
     Stopped,
     #[error("the transaction could not be signed")]
@@ -93,11 +97,9 @@ impl Wallet {
         passphrase: &str,
         archival: bool,
     ) -> Result<Self, WalletError> {
+        Self::check_new(&profile, name)?;
         let folder = profile.wallet_folder(name)?;
         let path = folder.join("keystore.json");
-        if path.exists() {
-            return Err(WalletError::Exists { name: name.into() });
-        }
         create_private_folder(&folder).map_err(WalletError::File)?;
         let identity = phrase.identity(profile.genesis().prefix())?;
         let address = Address::new(identity.public_key());
@@ -107,6 +109,13 @@ impl Wallet {
         let keystore = Keystore::create(&path, &text, &created, secrets, passphrase)?;
         let outbox = Outbox::open(&folder.join("outbox"))?;
         Ok(Self { name: name.into(), profile, keystore, outbox, identity, address })
+    }
+    /// Whether a wallet of that name can be made: to be asked before words are shown or written down.
+    pub fn check_new(profile: &Profile, name: &str) -> Result<(), WalletError> {
+        match profile.wallet_folder(name)?.join("keystore.json").exists() {
+            true => Err(WalletError::Exists { name: name.into() }),
+            false => Ok(()),
+        }
     }
     /// Opens a wallet.
     pub fn open(profile: Profile, name: &str, passphrase: &str) -> Result<Self, WalletError> {

@@ -1,7 +1,7 @@
 //! A message: the way it came, step by step, each with where the knowledge comes from and what it does not
 //! show. Other transactions have a plainer page.
 
-use crate::page::{Id, PageError, Source, Time, render};
+use crate::page::{Id, PageError, Source, Time, is_beginning, render};
 use crate::reader::{Proven, Reader};
 use askama::Template;
 use axum::extract::{Path, State};
@@ -62,6 +62,9 @@ struct Transaction {
 fn parse(text: &str) -> Result<TransactionId, PageError> {
     text.parse().map_err(|_| {
         let shown: String = text.chars().take(80).collect();
+        if is_beginning(text) {
+            return PageError::Beginning(shown);
+        }
         PageError::Malformed(format!(
             "“{shown}” is not a transaction id: 64 hexadecimal digits are expected."
         ))
@@ -104,7 +107,7 @@ pub(super) async fn transaction(
         }
         PayloadView::Validators { validators, effective, approvals } => {
             facts.push(("decide from height", effective.to_string()));
-            facts.push(("approved by", format!("{approvals} validators")));
+            facts.push(("approved by", sealpost_terminal::counted(u64::from(*approvals), "validator")));
             for validator in validators {
                 facts.push(("validator", format!("{}, power {}", validator.public_key, validator.power)));
             }
@@ -112,7 +115,7 @@ pub(super) async fn transaction(
         PayloadView::Member { address, status, approvals } => {
             facts.push(("address", address.clone()));
             facts.push(("membership", status.clone()));
-            facts.push(("approved by", format!("{approvals} validators")));
+            facts.push(("approved by", sealpost_terminal::counted(u64::from(*approvals), "validator")));
         }
     }
     Ok(render(&Transaction {

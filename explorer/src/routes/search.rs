@@ -1,6 +1,6 @@
 //! Search: a height, a hash, an id or an address.
 
-use crate::page::PageError;
+use crate::page::{PageError, is_beginning};
 use crate::reader::Reader;
 use axum::extract::{Query, State};
 use axum::response::Redirect;
@@ -31,6 +31,9 @@ pub(super) async fn search(
     }
     if reader.address(&wanted).await.is_ok() {
         return Ok(Redirect::to(&format!("/address/{wanted}")));
+    }
+    if is_beginning(&wanted) {
+        return Err(PageError::Beginning(wanted));
     }
     let shown: String = wanted.chars().take(80).collect();
     Err(PageError::Malformed(format!("“{shown}” is no height, hash, id or address of this network.")))

@@ -6,16 +6,38 @@ use sealpost_ledger::hash::{
 };
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::signature::PublicKey;
+use serde::de::{self, Deserializer, Unexpected, Visitor};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// Names a final block: by height (a number) or by hash (text).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum BlockId {
     /// Its place in the chain.
     Height(BlockHeight),
     /// Its hash.
     Hash(BlockHash),
+}
+
+/// By hand, because the derived one says of every mistake "did not match any variant".
+impl<'de> Deserialize<'de> for BlockId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl Visitor<'_> for Either {
+            type Value = BlockId;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a block's height (a number) or its hash (64 hexadecimal digits)")
+            }
+            fn visit_u64<E: de::Error>(self, height: u64) -> Result<BlockId, E> {
+                Ok(BlockId::Height(BlockHeight::new(height)))
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<BlockId, E> {
+                text.parse().map(BlockId::Hash).map_err(|_| E::invalid_value(Unexpected::Str(text), &self))
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
 }
 
 /// A block header and the certificate that made it final.

@@ -3,6 +3,7 @@
 
 use jsonrpsee::core::ClientError;
 use jsonrpsee::types::ErrorObjectOwned;
+use jsonrpsee::types::error::INVALID_PARAMS_CODE;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -35,7 +36,8 @@ impl Category {
     /// The kind with that number.
     pub const fn from_number(number: i32) -> Option<Self> {
         match number {
-            1000 => Some(Category::Input),
+            // Parameters that the library could not read; the node adds our code.
+            1000 | INVALID_PARAMS_CODE => Some(Category::Input),
             2000 => Some(Category::NotFound),
             3000 => Some(Category::Refused),
             4000 => Some(Category::Busy),

@@ -6,7 +6,7 @@ use confique::Layer as _;
 use jsonrpsee::core::ClientError;
 use jsonrpsee::http_client::{HttpClient, HttpClientBuilder};
 use sealpost_api::{ApiError, Category};
-use sealpost_terminal::{Exit, Failure, Terminal, load_config};
+use sealpost_terminal::{Exit, Failure, Terminal, check_url, load_config};
 
 /// Which node is asked.
 #[derive(Debug, Clone, Args)]
@@ -32,6 +32,7 @@ impl NodeArgs {
                 format!("http://{}", settings.rpc)
             }
         };
+        check_url("node", &url)?;
         let client = HttpClientBuilder::default()
             .build(&url)
             .map_err(|error| Failure::usage(format_args!("node: {url:?}: {error}")))?;

@@ -2,7 +2,7 @@
 
 mod steps;
 
-use super::local::{LocalNetwork, Place, Ports};
+use super::local::{LocalNetwork, Place, Ports, call};
 use super::run::stopping;
 use super::{runtime, signals};
 use clap::Args;
@@ -110,13 +110,14 @@ struct End {
 
 fn print_kept(terminal: &Terminal, folder: &std::path::Path, told: &steps::Told) {
     let folder = folder.display();
+    let (sealpost, node) = (call("sealpost"), call("sealpost-node"));
     terminal.say(format_args!("\nKept in {folder}: evidence.json, genesis.json and the wallets. Try:"));
     terminal.say(format_args!(
-        "  sealpost evidence verify {folder}/evidence.json --genesis {folder}/genesis.json"
+        "  {sealpost} evidence verify {folder}/evidence.json --genesis {folder}/genesis.json"
     ));
     terminal.say(format_args!(
-        "  sealpost-node run --home {folder}     # then, in another terminal:\n  \
-         sealpost --home {folder} --passphrase-file {folder}/passphrase --node http://127.0.0.1:17325 -w bob read {}",
+        "  {node} run --home {folder}     # then, in another terminal:\n  \
+         {sealpost} --home {folder} --passphrase-file {folder}/passphrase --node http://127.0.0.1:17325 -w bob read {}",
         told.message.to_string().get(..8).unwrap_or_default()
     ));
 }

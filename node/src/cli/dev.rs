@@ -1,8 +1,10 @@
 //! `dev`: a network of one validator at once, with ready accounts.
 
-use super::local::{LocalNetwork, Place, Ports};
+use super::local::{LocalNetwork, Place, Ports, call};
 use super::run::stopping;
 use super::{runtime, signals};
+use crate::home::Home;
+use crate::store::lock_directory;
 use clap::Args;
 use sealpost_terminal::{Failure, Terminal, short, write_secret_file};
 use sealpost_wallet::Wallet;
@@ -67,7 +69,8 @@ pub(super) fn dev(args: &DevArgs, terminal: &Terminal) -> Result<(), Failure> {
     }
     runtime()?.block_on(async {
         let stop = signals::listen(terminal);
-        let network = LocalNetwork::start(place.path(), "dev", ports(args), terminal).await?;
+        let network =
+            LocalNetwork::start(place.path(), "dev", ports(args), terminal).await.map_err(port_taken)?;
         let accounts = accounts(&network, place.path(), args.accounts).await?;
         let passphrase_file = place.path().join("passphrase");
         write_secret_file(&passphrase_file, format!("{PASSPHRASE}\n").as_bytes())?;
@@ -90,6 +93,14 @@ pub(super) fn dev(args: &DevArgs, terminal: &Terminal) -> Result<(), Failure> {
     })
 }
 
+/// `dev` has one flag for all its addresses.
+fn port_taken(failure: Failure) -> Failure {
+    match failure.code.ends_with(".listen") {
+        true => failure.help("--port takes another one, and those beside it; --port 0 takes free ones"),
+        false => failure,
+    }
+}
+
 fn ports(args: &DevArgs) -> Ports {
     let at = |offset: u16| {
         let port = if args.port == 0 { 0 } else { args.port.saturating_add(offset) };
@@ -101,15 +112,20 @@ fn ports(args: &DevArgs) -> Ports {
 /// Only what an earlier `dev` has put there.
 fn reset(folder: &Path, terminal: &Terminal) -> Result<(), Failure> {
     let parts = ["node", "networks"].map(|part| folder.join(part));
+    let data = Home::new(folder.join("node")).data();
     if parts.iter().all(|part| !part.exists()) {
         return Ok(());
     }
+    // Said before the question: there is nothing to decide as long as the network runs.
+    drop(lock_directory(&data)?);
     if !terminal.confirm(&format!("Delete the network and the wallets in {}?", folder.display()))? {
         return Err(Failure::locked("confirm.no", "nothing was deleted").help("--yes answers without asking"));
     }
+    // A running network holds this lock. It is kept until everything is gone.
+    let _lock = lock_directory(&data)?;
     for part in parts.iter().filter(|part| part.exists()) {
         std::fs::remove_dir_all(part)
-            .map_err(|error| Failure::unavailable("folder", format_args!("{}: {error}", part.display())))?;
+            .map_err(|error| Failure::unavailable("file.io", format_args!("{}: {error}", part.display())))?;
     }
     Ok(())
 }
@@ -119,8 +135,9 @@ async fn accounts(network: &LocalNetwork, home: &Path, count: u8) -> Result<Vec<
     use sealpost_wallet::failure;
     let (profile, light) = (network.profile(home)?, network.light().await?);
     let mut accounts = Vec::new();
+    let known = profile.wallets().map_err(failure)?;
     for name in NAMES.iter().take(count.into()) {
-        let opened = if profile.wallets().iter().any(|known| known == name) {
+        let opened = if known.iter().any(|known| known == name) {
             Wallet::open(profile.clone(), name, PASSPHRASE)
         } else {
             let phrase = Phrase::generate(Words::Twelve).map_err(failure)?;
@@ -162,7 +179,8 @@ fn print(terminal: &Terminal, started: &Started, kept: bool) {
     }
     terminal.say(format_args!("\n  export SEALPOST_HOME={}", started.home));
     terminal.say(format_args!("  export SEALPOST_PASSPHRASE_FILE={}", started.passphrase_file));
-    terminal.say("  sealpost -w alice send bob -m \"hello\"");
-    terminal.say("  sealpost -w bob inbox\n");
+    let sealpost = call("sealpost");
+    terminal.say(format_args!("  {sealpost} -w alice send bob -m \"hello\""));
+    terminal.say(format_args!("  {sealpost} -w bob inbox\n"));
     terminal.emit("sealpost/dev/1", started);
 }

@@ -22,6 +22,10 @@ pub(super) struct InitArgs {
     /// Make a network of your own with this name, and this node its one validator
     #[arg(long, value_name = "NAME")]
     new_network: Option<String>,
+    /// Prefix of that network's addresses: 1 to 16 lower-case letters or digits; without it, one made from
+    /// the name. An address of one prefix is none on a network of another
+    #[arg(long, value_name = "PREFIX", requires = "new_network")]
+    address_prefix: Option<String>,
     /// Make a validator key and print its public half, for a genesis to name
     #[arg(long, conflicts_with = "new_network")]
     validator: bool,
@@ -46,7 +50,8 @@ pub(super) fn init(args: &InitArgs, terminal: &Terminal) -> Result<(), Failure> 
             Genesis::parse(&bytes).map_err(Failure::usage)?
         }
         (None, Some(name)) => {
-            let (genesis, key) = new_genesis(name)?;
+            let prefix = args.address_prefix.clone().unwrap_or_else(|| prefix_of(name));
+            let (genesis, key) = new_genesis(name, &prefix)?;
             secret = Some(key);
             genesis
         }
@@ -91,12 +96,25 @@ pub(super) fn init(args: &InitArgs, terminal: &Terminal) -> Result<(), Failure> 
     Ok(())
 }
 
+/// A prefix of a network's own: "seal" and the name, or its beginning and four digits of its hash if it is
+/// longer than a prefix may be.
+fn prefix_of(name: &str) -> String {
+    let plain: String = name.to_lowercase().chars().filter(char::is_ascii_alphanumeric).collect();
+    let hash = tagged(Tag::Development, &[name.as_bytes()]);
+    let mark: String = hash.iter().take(2).map(|byte| format!("{byte:02x}")).collect();
+    match plain.len() {
+        1..=12 => format!("seal{plain}"),
+        _ => format!("seal{}{mark}", plain.chars().take(8).collect::<String>()),
+    }
+}
+
 /// A new random validator secret.
 pub(super) fn new_secret() -> Result<Zeroizing<[u8; 32]>, Failure> {
     loop {
         let mut secret = Zeroizing::new([0_u8; 32]);
-        getrandom::fill(secret.as_mut())
-            .map_err(|error| Failure::unavailable("randomness", format_args!("no randomness: {error}")))?;
+        getrandom::fill(secret.as_mut()).map_err(|error| {
+            Failure::unavailable("system.randomness", format_args!("no randomness: {error}"))
+        })?;
         // All but one in 2^128 numbers are keys.
         if SigningKey::from_bytes(&secret).is_ok() {
             return Ok(secret);
@@ -107,4 +125,21 @@ pub(super) fn new_secret() -> Result<Zeroizing<[u8; 32]>, Failure> {
 /// The secret behind [`SigningKey::development`], which keeps it to itself.
 fn development_secret() -> [u8; 32] {
     tagged(Tag::Development, &[DEVELOPMENT_VALIDATOR.as_bytes()])
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use sealpost_ledger::address::AddressPrefix;
+
+    #[test]
+    fn networks_of_different_names_have_different_prefixes() {
+        let names = ["world", "other", "housing-north-1", "housing-north-2", "-", "w"];
+        let prefixes: std::collections::BTreeSet<_> = names.map(prefix_of).into_iter().collect();
+        assert_eq!(prefixes.len(), names.len(), "{prefixes:?}");
+        for prefix in &prefixes {
+            assert!(AddressPrefix::new(prefix).is_ok() && prefix != "seal", "{prefix}");
+        }
+    }
 }

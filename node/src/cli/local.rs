@@ -33,7 +33,7 @@ impl Place {
     pub(super) fn temporary() -> Result<Self, Failure> {
         let dir = tempfile::Builder::new().prefix("sealpost-").tempdir();
         dir.map(Place::Temporary)
-            .map_err(|error| Failure::unavailable("folder", format_args!("no temporary folder: {error}")))
+            .map_err(|error| Failure::unavailable("file.io", format_args!("no temporary folder: {error}")))
     }
     pub(super) fn path(&self) -> &Path {
         match self {
@@ -58,13 +58,13 @@ pub(super) struct LocalNetwork {
 }
 
 /// The genesis of a network with one validator, and that validator's secret.
-pub(super) fn new_genesis(name: &str) -> Result<(Genesis, Zeroizing<[u8; 32]>), Failure> {
+pub(super) fn new_genesis(name: &str, prefix: &str) -> Result<(Genesis, Zeroizing<[u8; 32]>), Failure> {
     let secret = new_secret()?;
     let public_key = SigningKey::from_bytes(&secret).map_err(Failure::bug)?.public_key();
     let genesis = Genesis::new(GenesisFile {
         format: GENESIS_FORMAT.into(),
         chain_name: name.into(),
-        address_prefix: "sealdev".into(),
+        address_prefix: prefix.into(),
         time_ms: now_ms(),
         validators: vec![GenesisValidator { name: "validator-1".into(), public_key, power: 1 }],
         limits: Limits { block_bytes: 1 << 20, body_bytes: 64 << 10, slots: 256, expiry_window: 100_000 },
@@ -86,7 +86,7 @@ impl LocalNetwork {
     ) -> Result<Self, Failure> {
         let home = Home::new(folder.join("node"));
         if !home.exists() {
-            let (genesis, secret) = new_genesis(name)?;
+            let (genesis, secret) = new_genesis(name, "sealdev")?;
             home.create(&genesis, Some(&secret))?;
         }
         mute(terminal)?;
@@ -118,7 +118,8 @@ impl LocalNetwork {
         .await?;
         let explorer = match ports.explorer {
             Some(listen) => {
-                let settings = Settings { listen, node: format!("http://{}", node.rpc) };
+                let settings =
+                    Settings { listen, node: format!("http://{}", node.rpc), genesis: Some(genesis.clone()) };
                 let started = sealpost_explorer::start(settings).await;
                 Some(started.map_err(|error| Failure::unavailable("explorer.listen", error))?)
             }
@@ -152,6 +153,15 @@ impl LocalNetwork {
             explorer.stop().await;
         }
         Ok(ended?)
+    }
+}
+
+/// How a program of ours is called from where this one was: through cargo in a source folder, by its name
+/// otherwise.
+pub(super) fn call(program: &str) -> String {
+    match std::env::var_os("CARGO") {
+        Some(_) => format!("cargo run -rq --bin {program} --"),
+        None => program.to_owned(),
     }
 }
 

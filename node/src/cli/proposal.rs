@@ -229,7 +229,7 @@ pub(super) fn approve(path: &Path, terminal: &Terminal) -> Result<(), Failure> {
     let digest = proposal.digest(&*home.genesis()?)?;
     let mut aux_rand = [0_u8; 32];
     getrandom::fill(&mut aux_rand)
-        .map_err(|error| Failure::unavailable("randomness", format_args!("no randomness: {error}")))?;
+        .map_err(|error| Failure::unavailable("system.randomness", format_args!("no randomness: {error}")))?;
     let signature = key.sign(&digest, &aux_rand).map_err(Failure::bug)?;
     let public_key = key.public_key();
     proposal.approvals.retain(|approval| approval.public_key != public_key);

@@ -189,7 +189,7 @@ fn config(settings: &NodeSettings, home: &Home, rejoin: bool) -> Result<Config, 
     })
 }
 
-fn gossip(settings: &P2pSettings, identity: Keypair) -> Result<Option<gossip::Config>, Failure> {
+pub(super) fn gossip(settings: &P2pSettings, identity: Keypair) -> Result<Option<gossip::Config>, Failure> {
     if settings.listen.iter().any(|address| address == "off") {
         return Ok(None);
     }
@@ -212,7 +212,10 @@ fn gossip(settings: &P2pSettings, identity: Keypair) -> Result<Option<gossip::Co
     }))
 }
 
-fn all<T: std::str::FromStr, C: FromIterator<T>>(field: &str, texts: &[String]) -> Result<C, Failure>
+pub(super) fn all<T: std::str::FromStr, C: FromIterator<T>>(
+    field: &str,
+    texts: &[String],
+) -> Result<C, Failure>
 where
     T::Err: std::fmt::Display,
 {
@@ -223,7 +226,7 @@ pub(super) fn mute(terminal: &Terminal) -> Result<(), Failure> {
     MUTED_TARGETS.iter().try_for_each(|target| terminal.logging().mute(target))
 }
 
-fn parse<T: std::str::FromStr>(field: &str, text: &str) -> Result<T, Failure>
+pub(super) fn parse<T: std::str::FromStr>(field: &str, text: &str) -> Result<T, Failure>
 where
     T::Err: std::fmt::Display,
 {

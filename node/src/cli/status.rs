@@ -5,7 +5,7 @@ use super::runtime;
 use clap::{Args, ValueEnum};
 use jsonrpsee::http_client::HttpClient;
 use sealpost_api::{NodeStatus, SealpostRpcClient};
-use sealpost_terminal::{Failure, Terminal, bytes, clock, grouped, short};
+use sealpost_terminal::{Failure, Terminal, bytes, clock, counted, grouped, short};
 use std::time::{Duration, Instant};
 
 /// Pause between two questions while waiting.
@@ -74,13 +74,17 @@ fn print(terminal: &Terminal, url: &str, status: &NodeStatus) {
         clock(status.block_time_ms)
     ));
     let role = if status.validator { "decides blocks" } else { "follows" };
-    terminal.say(format_args!("role       {role}, {} validators, {} peers", status.validators, status.peers));
+    terminal.say(format_args!(
+        "role       {role}, {}, {}",
+        counted(u64::from(status.validators), "validator"),
+        counted(u64::from(status.peers), "peer")
+    ));
     if status.syncing {
         terminal.say(format_args!("catching up to block {}", grouped(status.target.get())));
     }
     terminal.say(format_args!(
-        "waiting    {} transactions, {}",
-        grouped(status.mempool_transactions),
+        "waiting    {}, {}",
+        counted(status.mempool_transactions, "transaction"),
         bytes(status.mempool_bytes)
     ));
     terminal.say(format_args!("postage    {} expected hashes per KiB", grouped(status.postage_price)));

@@ -1,8 +1,11 @@
-//! Counts and times the calls.
+//! Counts and times the calls, and gives the library's own complaint about parameters a stable code.
 
 use jsonrpsee::MethodResponse;
 use jsonrpsee::core::middleware::{Batch, Notification, RpcServiceT};
-use jsonrpsee::types::Request;
+use jsonrpsee::types::error::INVALID_PARAMS_CODE;
+use jsonrpsee::types::{ErrorObject, ErrorObjectOwned, Id, Request};
+use sealpost_api::{ApiError, Category};
+use serde_json::Value;
 use std::future::Future;
 use std::time::Instant;
 
@@ -30,7 +33,8 @@ where
         let inner = self.inner.clone();
         async move {
             let (method, started) = (request.method_name().to_owned(), Instant::now());
-            let response = inner.call(request).await;
+            let id = request.id().clone().into_owned();
+            let response = explained(id, inner.call(request).await);
             let code = response.as_error_code().unwrap_or(0);
             // Whatever a client makes up must not become a label.
             let unknown = code == jsonrpsee::types::error::METHOD_NOT_FOUND_CODE;
@@ -51,4 +55,18 @@ where
     ) -> impl Future<Output = Self::NotificationResponse> + Send + 'a {
         self.inner.notification(notification)
     }
+}
+
+/// Parameters that can't be read are refused before any method of ours sees them. The number stays the one
+/// that JSON-RPC has for it; code, help and the reason in words are added.
+fn explained(id: Id<'static>, response: MethodResponse) -> MethodResponse {
+    if response.as_error_code() != Some(INVALID_PARAMS_CODE) {
+        return response;
+    }
+    let said = serde_json::from_str::<Value>(response.as_json().get()).unwrap_or_default();
+    let reason = said.pointer("/error/data").and_then(Value::as_str).unwrap_or("they can't be read");
+    let error = ApiError::new(Category::Input, "input.malformed", format_args!("parameters: {reason}"))
+        .help("the methods and their named parameters stand in the documentation of sealpost-api");
+    let error = ErrorObjectOwned::from(error);
+    MethodResponse::error(id, ErrorObject::owned(INVALID_PARAMS_CODE, error.message(), error.data()))
 }

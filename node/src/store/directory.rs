@@ -51,6 +51,21 @@ impl Directory {
     }
 }
 
+/// The lock on a data directory of any format and network, for whoever is about to delete it. Nobody can
+/// open the directory until this is dropped.
+#[derive(Debug)]
+pub struct DirectoryLock {
+    _lock: File,
+}
+
+/// Takes the lock of a data directory without opening it; nothing if there is no such directory.
+pub fn lock_directory(path: &Path) -> Result<Option<DirectoryLock>, StoreError> {
+    match path.exists() {
+        true => Ok(Some(DirectoryLock { _lock: lock(path)? })),
+        false => Ok(None),
+    }
+}
+
 fn lock(path: &Path) -> Result<File, StoreError> {
     let path = path.join("LOCK");
     let io = |e| StoreError::io("lock", &path, e);

@@ -26,7 +26,7 @@ impl PagesCommand {
     /// Prints or writes what is asked for.
     pub fn run(&self, mut command: Command, terminal: &Terminal) -> Result<(), Failure> {
         let failed =
-            |error: std::io::Error| Failure::unavailable("file", format_args!("the man page: {error}"));
+            |error: std::io::Error| Failure::unavailable("file.io", format_args!("the man page: {error}"));
         let mut page = Vec::new();
         match self {
             PagesCommand::Completions { shell } => {
@@ -37,6 +37,7 @@ impl PagesCommand {
                 clap_mangen::Man::new(command).render(&mut page).map_err(failed)?
             }
             PagesCommand::Man { dir: Some(dir) } => {
+                std::fs::create_dir_all(dir).map_err(failed)?;
                 return clap_mangen::generate_to(command, dir).map_err(failed);
             }
         }

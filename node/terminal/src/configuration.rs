@@ -28,6 +28,7 @@ use confique::{Config, File, FileFormat, Layer};
 use serde::Serialize;
 use serde_json::Value;
 use std::fmt;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 /// `config`, and what it is to do; without a word it prints the template.
@@ -44,6 +45,11 @@ impl ConfigArgs {
         C::Layer: Serialize,
     {
         self.run_with::<C>(name, terminal, C::Layer::empty())
+    }
+
+    /// Whether the file is to be checked.
+    pub const fn is_check(&self) -> bool {
+        matches!(self.command, Some(ConfigCommand::Check))
     }
 
     /// The same, with what the command line says of the settings.
@@ -206,8 +212,16 @@ impl<C: Config> Layers<C> {
     fn gather(name: &str, globals: &GlobalArgs, flags: C::Layer) -> Result<Self, Failure> {
         let path = config_path(name, globals)?;
         // The usual file may be absent; one that was named may not.
-        if globals.config.is_some() && !path.exists() {
-            return Err(Failure::usage(format_args!("config: {} does not exist", path.display())));
+        match std::fs::File::open(&path).and_then(|mut file| file.read(&mut [0])) {
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound && globals.config.is_some() => {
+                return Err(Failure::usage(format_args!("config: {} does not exist", path.display())));
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => {
+                let message = format!("config: cannot read {}: {error}", path.display());
+                return Err(Failure::unavailable("file.io", message));
+            }
         }
         let file = File::with_format(&path, FileFormat::Toml).load().map_err(wrong)?;
         let environment = C::Layer::from_env().map_err(wrong)?;
@@ -243,7 +257,38 @@ impl<C: Config> Layers<C> {
 
 fn wrong(error: confique::Error) -> Failure {
     let text = format!("config: {error:#}");
-    Failure::usage(text.trim_end()).help("`config template` prints every option")
+    let help = match nearest(&text) {
+        Some(key) => format!("did you mean `{key}`? `config template` prints every option"),
+        None => "`config template` prints every option".to_owned(),
+    };
+    Failure::usage(text.trim_end()).help(help)
+}
+
+/// The known key that is most like the unknown one of serde's text: "unknown field `x`, expected one of `a`,
+/// `b`". Nothing if none is alike.
+fn nearest(text: &str) -> Option<&str> {
+    let (_, rest) = text.split_once("unknown field `")?;
+    let mut quoted = rest.split('`');
+    let unknown = quoted.next()?;
+    let known = quoted.skip(1).step_by(2).filter(|word| !word.contains(char::is_whitespace));
+    let (away, key) = known.map(|key| (distance(unknown, key), key)).min()?;
+    (away <= unknown.len().div_ceil(3)).then_some(key)
+}
+
+/// How many letters must be changed, added or taken away to make one word of the other (Levenshtein).
+fn distance(one: &str, other: &str) -> usize {
+    let mut row: Vec<usize> = (0..=other.chars().count()).collect();
+    for (at, letter) in one.chars().enumerate() {
+        let mut next = vec![at.saturating_add(1)];
+        for (other, pair) in other.chars().zip(row.windows(2)) {
+            let [diagonal, above] = pair else { continue };
+            let changed = diagonal.saturating_add(usize::from(other != letter));
+            let left = next.last().copied().unwrap_or_default();
+            next.push(changed.min(above.saturating_add(1)).min(left.saturating_add(1)));
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or_default()
 }
 
 /// Walks the settings and finds for each the first layer that names it.
@@ -333,8 +378,21 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_cannot_be_read_is_named_with_the_cause() {
+        // A folder can be opened, and not be read.
+        let dir = tempfile::tempdir().unwrap();
+        let globals = GlobalArgs { config: Some(dir.path().into()), ..GlobalArgs::default() };
+        let failure = load_config::<Sample>("sample", &globals, SampleLayer::empty()).unwrap_err();
+        assert_eq!((failure.exit, failure.code.as_ref()), (crate::Exit::Unavailable, "file.io"));
+        assert!(failure.message.contains(&dir.path().display().to_string()), "{failure}");
+    }
+
+    #[test]
     fn an_unknown_key_is_refused_with_its_line_and_the_known_keys() {
-        let message = load("[rpc]\nconections = 7\n").unwrap_err().message;
+        let failure = load("[rpc]\nconections = 7\n").unwrap_err();
+        assert!(failure.help.unwrap().contains("did you mean `connections`?"));
+        assert!(!load("[rpc]\nzzzzzz = 7\n").unwrap_err().help.unwrap().contains("did you mean"));
+        let message = failure.message;
         for part in ["line 2", "conections", "connections", "subscriptions"] {
             assert!(message.contains(part), "{part} in {message}");
         }

@@ -111,7 +111,7 @@ impl Failure {
     }
     /// Wrong usage or input.
     pub fn usage(message: impl fmt::Display) -> Self {
-        Self::new(Exit::Usage, "input", message)
+        Self::new(Exit::Usage, "input.usage", message)
     }
     /// The disk, the network or a node could not be asked.
     pub fn unavailable(code: impl Into<Cow<'static, str>>, message: impl fmt::Display) -> Self {
@@ -202,7 +202,7 @@ mod tests {
     #[test]
     fn a_cause_is_said_once() {
         let cause = std::io::Error::other("disk on fire");
-        let failure = Failure::unavailable("file", "cannot read the journal").because(&cause);
+        let failure = Failure::unavailable("file.io", "cannot read the journal").because(&cause);
         assert_eq!(failure.because(&cause).message, "cannot read the journal: disk on fire");
     }
 }

@@ -97,7 +97,7 @@ pub(crate) fn check_private(_: &Path) -> Result<(), Failure> {
 }
 
 fn failed(action: &str, path: &Path, error: &io::Error) -> Failure {
-    Failure::unavailable("file", format_args!("cannot {action} {}: {error}", path.display()))
+    Failure::unavailable("file.io", format_args!("cannot {action} {}: {error}", path.display()))
 }
 
 #[cfg(all(test, unix))]

@@ -30,7 +30,8 @@ impl Folders {
             return Ok(home.clone());
         }
         let base = choose_base_strategy().map_err(|_| {
-            Failure::unavailable("folder", "this user has no home folder").help("give one with --home DIR")
+            Failure::unavailable("file.no_home", "this user has no home folder")
+                .help("give one with --home DIR")
         })?;
         let parent = match folder {
             Folder::Config => base.config_dir(),
@@ -47,6 +48,6 @@ pub fn create_private_folder(path: &Path) -> Result<(), Failure> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(path).map_err(|error| {
-        Failure::unavailable("folder", format_args!("cannot make {}: {error}", path.display()))
+        Failure::unavailable("file.io", format_args!("cannot make {}: {error}", path.display()))
     })
 }

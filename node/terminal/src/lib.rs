@@ -86,6 +86,7 @@ mod passphrase;
 mod prompt;
 mod runner;
 pub mod style;
+mod url;
 mod wording;
 
 pub use command_pages::{PagesCommand, Shell};
@@ -100,6 +101,7 @@ pub use logging::Logging;
 pub use output::Terminal;
 pub use passphrase::{Confirm, PassphraseArgs};
 pub use runner::{StopRequests, run};
+pub use url::check_url;
 pub use wording::{
-    bytes, clock, grouped, printable, printable_lines, rfc3339, seconds, short, short_address,
+    bytes, clock, counted, grouped, printable, printable_lines, rfc3339, seconds, short, short_address,
 };

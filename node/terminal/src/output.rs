@@ -1,7 +1,7 @@
 //! The terminal: standard output for data, standard error for talk, and never a panic over a closed pipe.
 
 use crate::logging::Logging;
-use crate::{Failure, GlobalArgs, prompt, style};
+use crate::{Exit, Failure, GlobalArgs, prompt, style};
 use serde::Serialize;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
@@ -48,6 +48,16 @@ impl Terminal {
     /// Asks yes or no, no by default; `--yes` answers for the person. Nobody there: exit 4.
     pub fn confirm(&self, question: &str) -> Result<bool, Failure> {
         prompt::confirm(&self.globals, question)
+    }
+    /// Shows a secret on a screen of its own until the person presses Enter: nothing of it stays in the
+    /// terminal's window or in what can be scrolled back to. Nobody there: exit 4.
+    pub fn show_secret(&self, secret: &str, question: &str) -> Result<(), Failure> {
+        prompt::show_secret(&self.globals, secret, question)
+    }
+    /// Ends the program while a secret may be on the screen, and takes it away before.
+    pub fn leave_secret(&self, exit: Exit) -> ! {
+        prompt::leave_secret();
+        std::process::exit(exit.code().into())
     }
     /// Whether progress may be drawn.
     pub fn shows_progress(&self) -> bool {

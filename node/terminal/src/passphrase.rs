@@ -101,11 +101,15 @@ fn prompt(what: &str, confirm: Confirm) -> Result<Zeroizing<String>, Failure> {
                 return Err(Failure::locked("passphrase.mismatch", "the two passphrases differ"));
             }
             if first.is_empty() {
-                return Err(Failure::locked("passphrase.empty", "an empty passphrase protects nothing"));
+                return Err(empty());
             }
             Ok(first)
         }
     }
+}
+
+fn empty() -> Failure {
+    Failure::locked("passphrase.empty", "an empty passphrase protects nothing")
 }
 
 fn read_file(path: PathBuf) -> Result<Zeroizing<String>, Failure> {
@@ -123,6 +127,9 @@ fn read_file(path: PathBuf) -> Result<Zeroizing<String>, Failure> {
         return Err(failed(io::Error::other(format!("it is longer than {MAX_BYTES} bytes"))));
     }
     let line = Zeroizing::new(text.lines().next().unwrap_or_default().to_owned());
+    if line.is_empty() {
+        return Err(empty().help(format!("the first line of {} holds none", path.display())));
+    }
     Ok(line)
 }
 
@@ -158,6 +165,15 @@ mod tests {
     fn a_file_gives_its_first_line() {
         let (_temp, path) = file(0o600, "correct horse \r\nnot this\n");
         assert_eq!(read(&from_file(path)).unwrap().as_str(), "correct horse ");
+    }
+
+    #[test]
+    fn an_empty_first_line_is_no_passphrase() {
+        for text in ["", "\n", "\r\nsecond\n"] {
+            let (_temp, path) = file(0o600, text);
+            let failure = read(&from_file(path)).unwrap_err();
+            assert_eq!((failure.exit, failure.code.as_ref()), (Exit::Locked, "passphrase.empty"), "{text:?}");
+        }
     }
 
     #[test]

@@ -18,6 +18,43 @@ pub(crate) fn ask(flags: &GlobalArgs, question: &str) -> Result<Option<String>, 
     })
 }
 
+/// Switches to the terminal's second screen, which has no history, and empties it.
+const SECOND_SCREEN: &str = "\x1b[?1049h\x1b[2J\x1b[H";
+/// Empties the second screen and goes back to the first as it was.
+const FIRST_SCREEN: &str = "\x1b[2J\x1b[?1049l";
+
+/// Shows a secret on the second screen until the person presses Enter.
+pub(crate) fn show_secret(flags: &GlobalArgs, secret: &str, question: &str) -> Result<(), Failure> {
+    let terminal = if flags.no_input { Err(io::ErrorKind::NotFound.into()) } else { open_terminal() };
+    let (mut input, mut output) = terminal.map_err(|_| {
+        Failure::locked("input.nobody_to_ask", "nobody is there to whom a secret can be shown")
+    })?;
+    show_until_enter(&mut input, &mut output, secret, question).map_err(|error| {
+        Failure::unavailable("input.terminal", "the terminal cannot be read").because(&error)
+    })
+}
+
+/// Takes a secret from the screen that [`show_secret`] shows just then.
+pub(crate) fn leave_secret() {
+    if let Ok((_, mut output)) = open_terminal() {
+        // The program is ending; a terminal that is gone shows nothing either.
+        let _ = output.write_all(FIRST_SCREEN.as_bytes());
+    }
+}
+
+fn show_until_enter(
+    input: &mut impl BufRead,
+    output: &mut impl Write,
+    secret: &str,
+    question: &str,
+) -> io::Result<()> {
+    output.write_all(SECOND_SCREEN.as_bytes())?;
+    let shown = output.write_all(secret.as_bytes()).and_then(|()| read_answer(input, output, question));
+    output.write_all(FIRST_SCREEN.as_bytes())?;
+    output.flush()?;
+    shown.map(|_| ())
+}
+
 /// Asks yes or no; no by default. `--yes` answers for the person.
 pub(crate) fn confirm(flags: &GlobalArgs, question: &str) -> Result<bool, Failure> {
     if flags.yes {
@@ -70,6 +107,17 @@ mod tests {
         let answer = read_answer(&mut &b" lift \nnext\n"[..], &mut shown, "Word 3? ").unwrap();
         assert_eq!((answer.as_deref(), shown.as_slice()), (Some("lift"), b"Word 3? ".as_slice()));
         assert_eq!(read_answer(&mut &b""[..], &mut shown, "?").unwrap(), None);
+    }
+
+    #[test]
+    fn a_secret_is_shown_on_the_second_screen_and_never_on_the_first() {
+        for typed in [&b"\n"[..], b"", b"\xff\n"] {
+            let mut shown = Vec::new();
+            let _ = show_until_enter(&mut &typed[..], &mut shown, "coast seed tenant", "Enter? ");
+            let shown = String::from_utf8(shown).unwrap();
+            let inside = shown.strip_prefix("\x1b[?1049h").and_then(|rest| rest.strip_suffix("\x1b[?1049l"));
+            assert!(inside.is_some_and(|inside| inside.contains("coast seed tenant")), "{shown:?}");
+        }
     }
 
     #[test]

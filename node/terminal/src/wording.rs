@@ -36,6 +36,12 @@ pub fn grouped(number: u64) -> String {
     text
 }
 
+/// A number with its noun: `1 validator`, `4 validators`. For nouns that take an s.
+pub fn counted(number: u64, noun: &str) -> String {
+    let ending = if number == 1 { "" } else { "s" };
+    format!("{} {noun}{ending}", grouped(number))
+}
+
 /// Text that somebody else wrote, fit for one line of a terminal. Control characters (escape sequences
 /// among them) and the marks that turn the direction of writing are shown as `\u{…}` instead of obeyed,
 /// so that a subject line can't paint over what we say about it.
@@ -117,6 +123,15 @@ mod tests {
     fn counts_are_grouped() {
         assert_eq!((grouped(7).as_str(), grouped(18_203).as_str()), ("7", "18 203"));
         assert_eq!(grouped(1_018_203), "1 018 203");
+    }
+
+    #[test]
+    fn one_is_no_plural() {
+        assert_eq!(
+            (counted(1, "validator").as_str(), counted(0, "peer").as_str()),
+            ("1 validator", "0 peers")
+        );
+        assert_eq!(counted(1_200, "transaction"), "1 200 transactions");
     }
 
     #[test]

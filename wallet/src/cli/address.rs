@@ -3,6 +3,7 @@
 use super::Session;
 use crate::failure;
 use crate::keystore::Keystore;
+use crate::wallet::WalletError;
 use clap::Args;
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
@@ -26,6 +27,10 @@ pub(super) fn address(args: &AddressArgs, session: &Session<'_>) -> Result<(), F
     let profile = session.profile()?;
     let wallet = session.wallet_name(&profile)?;
     let path = profile.wallet_folder(&wallet).map_err(failure)?.join("keystore.json");
+    if !path.exists() {
+        let network = profile.genesis().chain_name().into();
+        return Err(failure(WalletError::Missing { name: wallet, network }));
+    }
     // Needs no passphrase: an address is public.
     let address = Keystore::address_of(&path).map_err(failure)?;
     let uri = format!("sealpost:{address}");

@@ -15,6 +15,18 @@ pub(super) enum ContactCommand {
         /// The address, or its `sealpost:` URI
         address: String,
     },
+    /// Forget a contact
+    Remove {
+        /// The name
+        name: String,
+    },
+    /// Give a contact another name
+    Rename {
+        /// The name
+        name: String,
+        /// The new one
+        new: String,
+    },
     /// List the contacts
     List,
     /// Show the address of a contact
@@ -50,6 +62,16 @@ pub(super) fn contact(command: &ContactCommand, session: &Session<'_>) -> Result
             terminal.say(format_args!("{} is {}", name.to_lowercase(), entry.address));
             terminal.note("Compare the address with your contact by another way: who gave you this one decides who can read.");
             terminal.emit("sealpost/contact-add/1", &entry);
+        }
+        ContactCommand::Remove { name } => {
+            let address = contacts.remove(name).map_err(failure)?.to_text(prefix);
+            terminal.say(format_args!("{} was {address}", name.to_lowercase()));
+            terminal.emit("sealpost/contact-remove/1", &Entry { name: Some(name.to_lowercase()), address });
+        }
+        ContactCommand::Rename { name, new } => {
+            let address = contacts.rename(name, new).map_err(failure)?.to_text(prefix);
+            terminal.say(format_args!("{} is {address}", new.to_lowercase()));
+            terminal.emit("sealpost/contact-rename/1", &Entry { name: Some(new.to_lowercase()), address });
         }
         ContactCommand::List => {
             let entries = contacts

@@ -5,12 +5,15 @@ use crate::failure;
 use clap::Subcommand;
 use sealpost_ledger::evidence::{Evidence, EvidenceError, FindingLine};
 use sealpost_ledger::height::BlockHeight;
-use sealpost_terminal::{Exit, Failure, bytes, style, write_new_file};
+use sealpost_terminal::{Exit, Failure, bytes, style, write_new_file, write_new_secret_file};
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, Clone, Subcommand)]
 pub(super) enum EvidenceCommand {
     /// Write the evidence of a message to a file
+    #[command(after_help = "Examples:
+  sealpost evidence create 5d0c1f2e -o notice.json
+  sealpost evidence create 5d0c1f2e --disclose     with what the message says, in it for everybody")]
     Create {
         /// The message: its id, or how it begins
         id: String,
@@ -28,6 +31,8 @@ pub(super) enum EvidenceCommand {
         until: Option<u64>,
     },
     /// Check an evidence file: exit 0 if it holds, 1 if not, 2 if it is none
+    #[command(after_help = "Example: needs neither node nor wallet
+  sealpost evidence verify notice.json --genesis genesis.json")]
     Verify {
         /// The file
         file: PathBuf,
@@ -85,7 +90,11 @@ fn create(
     let name = format!("{}.evidence.json", message.get(..16).unwrap_or_default());
     let file = output.map_or_else(|| PathBuf::from(name), Path::to_path_buf);
     let json = evidence.to_json();
-    write_new_file(&file, json.as_bytes())?;
+    // What the message says is for whoever gets the file from its owner, not for everybody on this machine.
+    match disclose {
+        true => write_new_secret_file(&file, json.as_bytes())?,
+        false => write_new_file(&file, json.as_bytes())?,
+    }
     let terminal = session.terminal;
     terminal.say(style::held(format_args!(
         "{} ({}), checked against the genesis",
@@ -95,8 +104,10 @@ fn create(
     for line in findings.lines() {
         terminal.say(format_args!("  {:<15} {}", line.label, line.fact));
     }
-    terminal.say("Give it to anybody, together with genesis.json. They check it with:");
-    terminal.say(format_args!("  sealpost evidence verify {} --genesis genesis.json", file.display()));
+    let genesis = wallet.profile().genesis_path();
+    let genesis = genesis.display();
+    terminal.note(format_args!("Give it to anybody, together with {genesis}. They check it with:"));
+    terminal.note(format_args!("  sealpost evidence verify {} --genesis {genesis}", file.display()));
     terminal.emit(
         "sealpost/evidence-create/1",
         &Created { file, bytes: json.len(), message, facts: findings.lines() },

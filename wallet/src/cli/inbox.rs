@@ -11,8 +11,8 @@ use sealpost_terminal::{Failure, bytes, clock, rfc3339, short, short_address};
 #[derive(Debug, Args)]
 pub(super) struct InboxArgs {
     /// Show at most so many, the newest first
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 50)]
-    limit: usize,
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    limit: u32,
     /// Go on, and show messages as they come
     #[arg(short, long)]
     follow: bool,
@@ -40,10 +40,11 @@ pub(super) fn inbox(args: &InboxArgs, session: &Session<'_>) -> Result<(), Failu
         let light = session.light(wallet.profile()).await?;
         // Asked for before the list, so that nothing falls between the two.
         let next = light.next_height().await.map_err(failure)?;
-        let found = wallet.inbox(&light, args.limit).await.map_err(failure)?;
+        let found =
+            wallet.inbox(&light, usize::try_from(args.limit).unwrap_or(usize::MAX)).await.map_err(failure)?;
         let entries = found.iter().map(|incoming| entry(&wallet, incoming)).collect::<Result<Vec<_>, _>>()?;
         if entries.is_empty() {
-            session.terminal.say("nothing has come yet");
+            session.terminal.note("nothing has come yet");
         }
         let in_order: Box<dyn Iterator<Item = &Entry>> =
             if args.follow { Box::new(entries.iter().rev()) } else { Box::new(entries.iter()) };

@@ -1,14 +1,19 @@
 //! `network`: the networks known here.
 
-use super::Session;
+use super::{Session, read_genesis, runtime};
 use crate::failure;
+use crate::light::{HeadFile, Light, LightError};
 use crate::profile::Profile;
 use clap::Subcommand;
-use sealpost_terminal::{Failure, short};
+use sealpost_ledger::genesis::Genesis;
+use sealpost_terminal::{Failure, check_url, short};
+use std::sync::Arc;
 
 #[derive(Debug, Clone, Subcommand)]
 pub(super) enum NetworkCommand {
     /// Make the network of `--genesis` known, and the node of `--node` the one to ask
+    #[command(after_help = "Example:
+  sealpost network add --genesis genesis.json --node http://127.0.0.1:17325")]
     Add,
     /// List the networks
     List,
@@ -46,17 +51,39 @@ fn print(session: &Session<'_>, entry: &Entry) {
     session.terminal.say(format_args!("{:<16} chain {}  {node}", entry.network, short(&entry.chain)));
 }
 
+/// A node of another network is not saved for this one. One that does not answer now may do so later.
+fn check_node(session: &Session<'_>, node: &str, genesis: &Arc<Genesis>) -> Result<(), Failure> {
+    check_url("node", node)?;
+    let asked = runtime()?.block_on(Light::connect(node, genesis.clone(), HeadFile::in_memory()));
+    match asked {
+        Ok(_) => Ok(()),
+        Err(error @ (LightError::OtherChain { .. } | LightError::Untrusted { .. })) => Err(failure(error)),
+        Err(error) => {
+            session.terminal.warn(format_args!("not checked whether that node is of this network: {error}"));
+            Ok(())
+        }
+    }
+}
+
 pub(super) fn network(command: &NetworkCommand, session: &Session<'_>) -> Result<(), Failure> {
     let terminal = session.terminal;
     match command {
         NetworkCommand::Add => {
-            if session.genesis.is_none() {
+            let Some(path) = &session.genesis else {
                 return Err(Failure::usage("network add: --genesis FILE is missing")
                     .help("get genesis.json from somebody you trust: everything is checked against it"));
-            }
-            let profile = session.profile()?;
+            };
+            let genesis = read_genesis(path)?;
             if let Some(node) = &session.settings.node {
+                check_node(session, node, &genesis)?;
+            }
+            let profile = Profile::create(&session.home()?, genesis).map_err(failure)?;
+            if let Some(node) = &session.settings.node {
+                let before = profile.node();
                 profile.set_node(node).map_err(failure)?;
+                if let Some(before) = before.filter(|before| before != node) {
+                    terminal.note(format_args!("its node was {before}; from now on it is {node}"));
+                }
             }
             let entry = entry(&profile);
             print(session, &entry);
@@ -65,7 +92,7 @@ pub(super) fn network(command: &NetworkCommand, session: &Session<'_>) -> Result
         NetworkCommand::List => {
             let home = session.home()?;
             let mut networks = Vec::new();
-            for name in Profile::list(&home) {
+            for name in Profile::list(&home).map_err(failure)? {
                 networks.push(entry(&Profile::open(&home, &name).map_err(failure)?));
             }
             networks.iter().for_each(|entry| print(session, entry));

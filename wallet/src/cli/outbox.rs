@@ -53,7 +53,7 @@ pub(super) fn outbox(session: &Session<'_>) -> Result<(), Failure> {
         });
     }
     if listed.entries.is_empty() {
-        session.terminal.say("nothing was sent from here yet");
+        session.terminal.note("nothing was sent from here yet");
     }
     session.terminal.emit("sealpost/outbox/1", &listed);
     Ok(())

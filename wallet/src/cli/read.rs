@@ -92,8 +92,9 @@ pub(super) fn read(args: &ReadArgs, session: &Session<'_>) -> Result<(), Failure
 
 fn save(attachments: &[Attachment], folder: Option<&Path>) -> Result<Vec<File>, Failure> {
     if let Some(folder) = folder {
-        std::fs::create_dir_all(folder)
-            .map_err(|error| Failure::unavailable("file", format_args!("{}: {error}", folder.display())))?;
+        std::fs::create_dir_all(folder).map_err(|error| {
+            Failure::unavailable("file.io", format_args!("{}: {error}", folder.display()))
+        })?;
     }
     let saved = (1..).zip(attachments).map(|(number, attachment)| {
         let saved = match folder {

@@ -10,8 +10,8 @@ use sealpost_api::WaitFor;
 use sealpost_ledger::address::Address;
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
-use sealpost_terminal::{Failure, bytes, grouped, rfc3339, short_address, style};
-use std::io::Read;
+use sealpost_terminal::{Exit, Failure, Terminal, bytes, grouped, rfc3339, short_address, style};
+use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
 /// More than this is not read: no network takes it.
@@ -26,6 +26,10 @@ enum Wait {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  sealpost send bob -m \"The lift is out of service\"
+  sealpost send bob carol -s Lift -f notice.txt --attach plan.pdf
+  echo \"The lift is out of service\" | sealpost send bob")]
 pub(super) struct SendArgs {
     /// Whom to: contacts or addresses
     #[arg(required = true, value_name = "TO")]
@@ -80,21 +84,30 @@ pub(super) fn send(args: &SendArgs, session: &Session<'_>) -> Result<(), Failure
     let contacts = wallet.profile().contacts().map_err(failure)?;
     let to = args.to.iter().map(|text| contacts.resolve(text).map_err(failure));
     let to: Vec<Address> = to.collect::<Result<_, _>>()?;
-    let mut content = content(args)?;
+    for (at, address) in to.iter().enumerate() {
+        if to.iter().take(at).any(|before| before == address) {
+            let name = args.to.get(at).map(String::as_str).unwrap_or_default();
+            let message = format!("{name} is named twice");
+            return Err(Failure::new(Exit::Usage, "message.repeated_recipient", message));
+        }
+    }
+    let mut content = content(args, session.terminal)?;
     runtime()?.block_on(async {
-        let light = session.light(wallet.profile()).await?;
+        let light = session.light(wallet.profile()).await.map_err(nothing_kept)?;
         if let Some(text) = &args.reply_to {
-            content.reply_to = Some(wallet.resolve(&light, text).await.map_err(failure)?);
+            let id = wallet.resolve(&light, text).await.map_err(failure);
+            content.reply_to = Some(id.map_err(nothing_kept)?);
         }
         let draft = Draft { to, content };
         let watch = PostageWatch::new(session.terminal);
         let progress = |tried, work| watch.hear(tried, work);
-        let (prepared, salt) = wallet.prepare_message(&light, &draft, &progress).await.map_err(failure)?;
+        let prepared = wallet.prepare_message(&light, &draft, &progress).await.map_err(failure);
+        let (prepared, salt) = prepared.map_err(nothing_kept)?;
         drop(watch);
         let mut answer = describe(&wallet, &draft, &prepared)?;
         print_sealed(session, &answer);
         if args.dry_run {
-            session.terminal.say("Nothing was sent (--dry-run).");
+            session.terminal.note("Nothing was sent (--dry-run).");
         } else {
             let wait = match args.wait {
                 Wait::Accepted => WaitFor::Accepted,
@@ -112,6 +125,15 @@ pub(super) fn send(args: &SendArgs, session: &Session<'_>) -> Result<(), Failure
         session.terminal.emit("sealpost/send/1", &answer);
         Ok(())
     })
+}
+
+/// Before a message is signed, the outbox has nothing of it.
+fn nothing_kept(failure: Failure) -> Failure {
+    match failure.code.as_ref() {
+        "node.unreachable" => failure
+            .help("is it running? give another one with --node URL; nothing was kept: send it again then"),
+        _ => failure,
+    }
 }
 
 fn describe(wallet: &Wallet, draft: &Draft, prepared: &Prepared) -> Result<Answer, Failure> {
@@ -160,10 +182,10 @@ fn print_sent(session: &Session<'_>, answer: &Answer, id: TransactionId) {
         _ => terminal.say(style::held("accepted by the node; the outbox keeps it until it is final")),
     }
     terminal.say(format_args!("Message  {id}"));
-    terminal.say(format_args!("Next     sealpost status {}", id.to_string().get(..8).unwrap_or_default()));
+    terminal.note(format_args!("Next     sealpost status {}", id.to_string().get(..8).unwrap_or_default()));
 }
 
-fn content(args: &SendArgs) -> Result<Content, Failure> {
+fn content(args: &SendArgs, terminal: &Terminal) -> Result<Content, Failure> {
     let text = match (&args.message, &args.file) {
         (Some(text), _) => text.clone(),
         (None, Some(path)) if path != Path::new("-") => {
@@ -173,6 +195,9 @@ fn content(args: &SendArgs) -> Result<Content, Failure> {
         // An attachment alone needs no text.
         (None, None) if !args.attach.is_empty() => String::new(),
         _ => {
+            if std::io::stdin().is_terminal() {
+                terminal.note("Reading the text from standard input; Ctrl-D at the start of a line ends it.");
+            }
             let mut bytes = Vec::new();
             let read = std::io::stdin().take(MAX_INPUT_BYTES).read_to_end(&mut bytes);
             read.map_err(|error| Failure::usage(format_args!("standard input: {error}")))?;
@@ -185,13 +210,26 @@ fn content(args: &SendArgs) -> Result<Content, Failure> {
             name.ok_or_else(|| Failure::usage(format_args!("attach: {}: this is no file", path.display())))?;
         Ok(Attachment { name: name.into(), bytes: read_file("attach", path)? })
     });
-    let attachments = attachments.collect::<Result<_, Failure>>()?;
+    let attachments = attachments.collect::<Result<Vec<_>, Failure>>()?;
+    if text.trim().is_empty() && args.subject.trim().is_empty() && attachments.is_empty() {
+        return Err(Failure::new(Exit::Usage, "message.empty", "nothing to send: the message is empty")
+            .help("write it with -m TEXT, name a file with -f FILE, or pipe it into standard input"));
+    }
     Ok(Content { subject: args.subject.clone(), text, reply_to: None, attachments })
 }
 
 fn read_file(flag: &str, path: &Path) -> Result<Vec<u8>, Failure> {
     let failed = |error| Failure::usage(format_args!("{flag}: {}: {error}", path.display()));
     let file = std::fs::File::open(path).map_err(failed)?;
+    let length = file.metadata().map_err(failed)?.len();
+    if length > MAX_INPUT_BYTES {
+        let (size, limit) = (bytes(length), bytes(MAX_INPUT_BYTES));
+        let message = format!(
+            "{flag}: {} is {size} ({length} bytes); no network takes more than {limit}",
+            path.display()
+        );
+        return Err(Failure::new(Exit::Usage, "message.too_long", message));
+    }
     let mut bytes = Vec::new();
     file.take(MAX_INPUT_BYTES).read_to_end(&mut bytes).map_err(failed)?;
     Ok(bytes)

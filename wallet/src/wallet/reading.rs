@@ -140,7 +140,7 @@ impl Wallet {
         known.dedup();
         match known.as_slice() {
             [id] => Ok(*id),
-            [] => Err(wrong("neither inbox nor outbox has such a transaction; give the whole id".into())),
+            [] => Err(WalletError::NoneBegins { text: text.into() }),
             many => {
                 let list: Vec<_> = many.iter().take(5).map(ToString::to_string).collect();
                 Err(wrong(format!("it begins several ids: {}", list.join(", "))))

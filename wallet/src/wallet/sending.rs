@@ -6,7 +6,7 @@ use crate::envelope::{BundleSecret, Content, Recipient, SealRequest, seal};
 use crate::light::{Light, LightError, Proven};
 use crate::outbox::OutboxEntry;
 use crate::random::random;
-use sealpost_api::{TransactionStatus, WaitFor};
+use sealpost_api::{Category, TransactionStatus, WaitFor};
 use sealpost_ledger::address::Address;
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
@@ -278,12 +278,20 @@ impl Wallet {
         let Prepared { transaction, body, work, .. } = prepared;
         let mut entry = OutboxEntry::new(transaction, body.as_ref(), to, now_ms(), note);
         self.outbox.put(&entry)?;
-        let submitted = light.submit(transaction, body.as_ref(), wait).await?;
         let id = transaction.id();
+        // From here on the outbox has it, whatever becomes of the node.
+        let kept = |source| match source {
+            LightError::Unreachable { .. } => WalletError::Undelivered { id, source },
+            LightError::Node(ref error) if error.category == Category::Busy => {
+                WalletError::Undelivered { id, source }
+            }
+            source => source.into(),
+        };
+        let submitted = light.submit(transaction, body.as_ref(), wait).await.map_err(kept)?;
         let mut place = None;
         if let TransactionStatus::Final(_) = submitted.status {
             // Not because the node says so, but because it is proven.
-            let proven = light.transaction(&id).await?.ok_or(WalletError::Unknown { id })?;
+            let proven = light.transaction(&id).await.map_err(kept)?.ok_or(WalletError::Unknown { id })?;
             entry.height = Some(proven.header.height);
             self.outbox.put(&entry)?;
             place = Some(Box::new(proven));

@@ -152,7 +152,7 @@ pub(super) async fn walk(
 
 fn wallet(network: &LocalNetwork, folder: &Path, name: &str) -> Result<Wallet, Failure> {
     let profile = network.profile(folder)?;
-    if profile.wallets().iter().any(|known| known == name) {
+    if profile.wallets().map_err(failure)?.iter().any(|known| known == name) {
         return Wallet::open(profile, name, PASSPHRASE).map_err(failure);
     }
     let phrase = Phrase::generate(Words::Twelve).map_err(failure)?;
@@ -164,7 +164,7 @@ fn wallet(network: &LocalNetwork, folder: &Path, name: &str) -> Result<Wallet, F
 
 fn read_back(path: &Path) -> Result<Vec<u8>, Failure> {
     std::fs::read(path)
-        .map_err(|error| Failure::unavailable("file", format_args!("{}: {error}", path.display())))
+        .map_err(|error| Failure::unavailable("file.io", format_args!("{}: {error}", path.display())))
 }
 
 fn verify(file: &[u8], genesis: &Genesis) -> Result<sealpost_ledger::evidence::Findings, EvidenceError> {

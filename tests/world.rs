@@ -1,0 +1,72 @@
+//! A small world of real programs: a node, alice and bob with wallets, each the other's contact.
+
+use sealpost_tests::{Server, json, run};
+use std::fs;
+use std::path::Path;
+
+pub(crate) struct World {
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) node: Server,
+}
+
+pub(crate) fn secret(path: &Path, text: &str) {
+    use std::os::unix::fs::PermissionsExt;
+    fs::write(path, text).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let home = dir.path();
+        json("sealpost-node", home, &["init", "--new-network", "world"]);
+        let node = Server::node(home);
+        secret(&home.join("passphrase"), "correct horse\n");
+        let world = Self { dir, node };
+        let genesis = world.path("node/genesis.json");
+        json(
+            "sealpost",
+            home_of(&world),
+            &["network", "add", "--genesis", &genesis, "--node", &world.node.said("rpc")],
+        );
+        for name in ["alice", "bob"] {
+            let words = world.path(&format!("{name}.words"));
+            let made = world.wallet(name, &["new", name, "--mnemonic-out", &words]);
+            world.wallet(name, &["keys", "publish"]);
+            let address = made["address"].as_str().unwrap();
+            json("sealpost", home_of(&world), &["contact", "add", name, address]);
+        }
+        world
+    }
+    pub(crate) fn path(&self, name: &str) -> String {
+        self.dir.path().join(name).to_str().unwrap().to_owned()
+    }
+    /// A command of a wallet that must end well.
+    pub(crate) fn wallet(&self, name: &str, args: &[&str]) -> serde_json::Value {
+        let passphrase = self.path("passphrase");
+        json("sealpost", home_of(self), &[&["-w", name, "--passphrase-file", &passphrase], args].concat())
+    }
+    /// The error that a command of a wallet ends with.
+    pub(crate) fn error(&self, name: &str, args: &[&str]) -> serde_json::Value {
+        let passphrase = self.path("passphrase");
+        failed(home_of(self), &[&["-w", name, "--passphrase-file", &passphrase], args].concat())
+    }
+    /// The exit code of a command of a wallet.
+    pub(crate) fn exit(&self, name: &str, args: &[&str]) -> i32 {
+        let passphrase = self.path("passphrase");
+        let args = [&["-w", name, "--passphrase-file", &passphrase], args].concat();
+        run("sealpost", home_of(self), &args).status.code().unwrap()
+    }
+}
+
+pub(crate) fn home_of(world: &World) -> &Path {
+    world.dir.path()
+}
+
+/// The error that a command of `sealpost` ends with.
+pub(crate) fn failed(home: &Path, args: &[&str]) -> serde_json::Value {
+    let output = run("sealpost", home, &[args, &["--json"]].concat());
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && output.stdout.is_empty(), "{args:?}: {output:?}");
+    serde_json::from_str(&error).unwrap_or_else(|_| panic!("{args:?}: {error}"))
+}
