@@ -4,6 +4,7 @@ mod architecture;
 mod demo;
 mod errors;
 mod faults;
+mod foreign_peer;
 mod hostile;
 mod interop;
 mod lab;
