@@ -13,6 +13,7 @@ mod merkle;
 mod network;
 mod ops;
 mod schemas;
+mod siege;
 mod snapshot;
 mod validators;
 mod vectors;
