@@ -14,7 +14,7 @@ use sealpost_tests::harness::load::{Messages, probe};
 use sealpost_tests::harness::network::{Network, NetworkOptions, Place};
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -122,19 +122,25 @@ async fn becomes_final(network: &Network, member: usize, id: TransactionId) {
     tokio::time::timeout(SOON, wait).await.expect("what the foreign peer published is not final");
 }
 
+/// Where js-libp2p is, if it is installed.
+fn modules() -> Option<PathBuf> {
+    let modules = std::env::var_os("SEALPOST_TEST_NODE_MODULES").map(PathBuf::from);
+    modules.filter(|modules| modules.join("@libp2p/gossipsub").exists())
+}
+
+fn network(name: &str) -> Network {
+    let (name, place) = (name.to_owned(), Place::Loopback);
+    Network::start(&NetworkOptions { name, validators: 1, full_nodes: 1, place, heartbeat_ms: Some(1000) })
+}
+
 async fn is_listed(network: &Network, member: usize, peer: &str) -> bool {
     network.client(member).node_peers().await.unwrap().iter().any(|view| view.peer == peer)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_peer_made_of_other_peoples_parts_hears_tells_and_is_banned_like_any_other() {
-    let modules = std::env::var_os("SEALPOST_TEST_NODE_MODULES").map(std::path::PathBuf::from);
-    let Some(modules) = modules.filter(|modules| modules.join("@libp2p/gossipsub").exists()) else {
-        return absent("js-libp2p");
-    };
-    let (name, place) = ("foreign".to_owned(), Place::Loopback);
-    let options = NetworkOptions { name, validators: 1, full_nodes: 1, place, heartbeat_ms: Some(1000) };
-    let network = Network::start(&options);
+    let Some(modules) = modules() else { return absent("js-libp2p") };
+    let network = network("foreign");
     let (chain, messages) = (network.genesis().chain_id(), Messages::new(network.genesis().clone()));
     let [transactions, blocks] = [Topic::Transactions, Topic::Blocks].map(|topic| topic.name(chain));
     let mut peer = Foreign::start(&modules, &network.said(FULL_NODE, "p2p"), chain);
@@ -178,5 +184,35 @@ async fn a_peer_made_of_other_peoples_parts_hears_tells_and_is_banned_like_any_o
     assert!(network.metric(FULL_NODE, "sealpost_peer_faults_total{fault=\"malformed\"}") >= 4.0);
     for member in network.all() {
         probe(network.client(member), &messages, SOON).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_is_stopped_and_reads_nothing_more_loses_its_place_and_costs_nothing() {
+    let Some(modules) = modules() else { return absent("js-libp2p") };
+    let network = network("stopped");
+    let (chain, messages) = (network.genesis().chain_id(), Messages::new(network.genesis().clone()));
+    let mut peer = Foreign::start(&modules, &network.said(FULL_NODE, "p2p"), chain);
+    peer.dial().expect("it gets in");
+    let transactions = Topic::Transactions.name(chain);
+    peer.says("subscribed", |said| said["topic"] == *transactions);
+    // From now on what it is told stays in the kernel, until that is full.
+    let stopped = Command::new("kill").args(["-STOP", &peer.process.id().to_string()]).status();
+    assert!(stopped.unwrap().success());
+    let since = Instant::now();
+    for _ in 0..100 {
+        let message = messages.make_long(BlockHeight::new(1000), 40_000);
+        let (transaction, body) = (message.transaction, Some(message.body));
+        let client = network.client(FULL_NODE);
+        client.tx_submit(transaction, body, Some(WaitFor::Final)).await.unwrap();
+    }
+    // Two pings that stay without answer, one of which the library forgives: 40 seconds.
+    while is_listed(&network, FULL_NODE, &peer.id).await {
+        assert!(since.elapsed() < 3 * SOON, "a peer that reads nothing keeps its place");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    for member in network.all() {
+        probe(network.client(member), &messages, SOON).await.unwrap();
+        assert!(network.peak_memory_kib(member) < 256 * 1024);
     }
 }

@@ -21,6 +21,8 @@ use std::time::{Duration, Instant};
 const SOON: Duration = Duration::from_secs(20);
 /// A banned peer's connection is closed at once; whoever gets in is in by then.
 const LET_IN_WITHIN: Duration = Duration::from_secs(3);
+/// How long a banned peer goes on knocking.
+const INSISTS: Duration = Duration::from_secs(1);
 /// The most memory of a node.
 const MEMORY_KIB: u64 = 256 * 1024;
 /// Connections that one address may have, by the node's default.
@@ -104,6 +106,11 @@ impl Siege {
             peer.remain(Duration::from_secs(6)).await;
         }
         assert!(visits > 0, "it never got in for {what}");
+        let since = Instant::now();
+        while since.elapsed() < INSISTS {
+            let again = Peer::connect_as(key.clone(), &address, self.chain, LET_IN_WITHIN).await;
+            assert!(again.is_err(), "let in again after {what}");
+        }
         assert_eq!(self.metric(VALIDATOR, BANS), bans + 1.0, "bans after {what}");
     }
 }
@@ -186,6 +193,15 @@ async fn what_no_honest_peer_sends_costs_its_sender_the_place_and_the_node_nothi
         peer.remain(Duration::from_secs(1)).await;
     };
     siege.during(VALIDATOR, "frames of megabytes, streams that stall", attack).await;
+
+    // Two connections at once are honest: both sides may dial.
+    let refused = siege.metric(VALIDATOR, REFUSALS);
+    let mut peer = siege.joins(VALIDATOR).await;
+    let attack = peer.multiply(200, Duration::from_secs(1));
+    let held = siege.during(VALIDATOR, "200 connections of one identity", attack).await;
+    assert!(held <= 2, "the node holds {held} connections of one identity");
+    assert!(siege.metric(VALIDATOR, REFUSALS) > refused);
+    drop(peer);
 
     siege.during(VALIDATOR, "what is not a fault", harmless(&siege, &told)).await;
 
@@ -277,7 +293,7 @@ async fn one_address_takes_no_more_than_its_share_and_keeps_nobody_out() {
     // Another address still gets in.
     siege.network.stop_member(FULL_NODE);
     siege.network.start_member(FULL_NODE);
-    siege.during(VALIDATOR, "a newcomer beside a crowd", std::future::ready(())).await;
+    siege.during(VALIDATOR, "a newcomer beside a crowd", tokio::time::sleep(Duration::from_secs(1))).await;
     assert_eq!(listed(&siege, &here).await, PER_IP);
 
     // Three identities of an address are banned, and then the address is.
