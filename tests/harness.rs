@@ -9,6 +9,7 @@
 //! | `network` | validators and full nodes as processes: start, stop, kill, pause, wipe |
 //! | `load` | signed and sealed messages at a chosen rate, and which of them were reported final |
 //! | `invariants` | what must hold after every fault |
+//! | `pulse` | how a node answers while something is done to it |
 //! | `random` | numbers that a seed repeats |
 //! | `soak` | random faults for a while, repeated by a seed |
 //! | `hostile` | a libp2p peer that sends what it should not |
@@ -20,6 +21,7 @@ pub mod invariants;
 pub mod load;
 pub mod namespace;
 pub mod network;
+pub mod pulse;
 pub mod random;
 pub mod soak;
 pub mod stand_in;

@@ -294,7 +294,9 @@ fn behaviour(
         .message_id_fn(|_| NUMBER.fetch_add(1, Relaxed).to_be_bytes().to_vec().into())
         .build()?;
     let gossip = gossipsub::Behaviour::new(MessageAuthenticity::Anonymous, config)?;
-    let identify = identify::Behaviour::new(identify::Config::new("/sealpost/1".to_owned(), key.public()));
+    // As a node of this network says it: others are sent away before they do any harm.
+    let identify =
+        identify::Behaviour::new(identify::Config::new(format!("/sealpost/{chain}/1"), key.public()));
     let raw = |protocol| {
         let config = request_response::Config::default()
             .with_request_timeout(HELD)

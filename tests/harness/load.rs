@@ -73,13 +73,18 @@ impl Messages {
     }
     /// A message that no other call in this process makes.
     pub fn make(&self, expiry: BlockHeight) -> Message {
+        self.make_long(expiry, 0)
+    }
+    /// Such a message, with so many more bytes of text.
+    pub fn make_long(&self, expiry: BlockHeight, bytes: usize) -> Message {
         static NUMBER: AtomicU64 = AtomicU64::new(1);
         let number = NUMBER.fetch_add(1, Relaxed);
         let mut secret = [9; 32];
         secret[..8].copy_from_slice(&number.to_le_bytes());
         let key = SigningKey::from_bytes(&secret).expect("a key");
         let (chain, sender) = (self.genesis.chain_id(), Address::new(key.public_key()));
-        let content = Content { text: format!("message {number}"), ..Content::default() };
+        let text = format!("message {number}{}", ".".repeat(bytes));
+        let content = Content { text, ..Content::default() };
         let recipients = std::slice::from_ref(&self.recipient);
         let body_limit = self.genesis.limits().body_bytes;
         let request = SealRequest { chain, sender, expiry, recipients, content: &content, body_limit };

@@ -3,7 +3,7 @@
 
 use super::faults::{FaultKind, Faults};
 use super::namespace::{Lab, Slot, Wire};
-use crate::{Server, Starting, json, program, run};
+use crate::{Server, Starting, get, json, program, run};
 use jsonrpsee::http_client::{HttpClient, HttpClientBuilder};
 use jsonrpsee::ws_client::WsClientBuilder;
 use sealpost_api::SealpostRpcClient;
@@ -283,6 +283,14 @@ impl Network {
             Some(format!("{} has ended: {status}", member.name))
         };
         self.members.iter_mut().filter_map(ended).collect()
+    }
+    /// A running node's metric by its name, or by its name and labels; the sum of all that begin so, 0 if there
+    /// is none yet.
+    pub fn metric(&self, member: usize, name: &str) -> f64 {
+        let (_, text) = get(&format!("http://{}/metrics", self.said(member, "metrics")));
+        let ours = text.lines().filter_map(|line| line.strip_prefix(name));
+        let ours = ours.filter(|rest| rest.starts_with([' ', '{']));
+        ours.filter_map(|rest| rest.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
     }
     /// Processor time that a running node has used so far, in seconds.
     pub fn cpu_seconds(&self, member: usize) -> f64 {

@@ -277,7 +277,7 @@ mod tests {
         book.hear(peer, vec![told.clone()], now);
         book.introduce(peer, vec![own.clone()], now);
         book.hear(peer, vec![told.clone()], now);
-        assert_eq!(book.due(now, 1, |_| false)[0].addresses, [own.clone()]);
+        assert_eq!(book.due(now, 1, |_| false)[0].addresses, std::slice::from_ref(&own));
         book.wrong(&peer, &told);
         assert_eq!(book.introduced().count(), 1);
         book.wrong(&peer, &own);

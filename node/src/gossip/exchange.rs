@@ -8,6 +8,10 @@ use libp2p::StreamProtocol;
 use libp2p::request_response;
 use std::io;
 
+/// A question as it came: nothing if it can't be read. The library tells nobody of a question that its codec
+/// fails on, and whoever sends such would go free; so it is handed on as none.
+pub(super) type Question = Option<Request>;
+
 /// Reads and writes questions and answers.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Codec;
@@ -42,14 +46,19 @@ fn invalid(reason: impl std::fmt::Display) -> io::Error {
 #[async_trait]
 impl request_response::Codec for Codec {
     type Protocol = StreamProtocol;
-    type Request = Request;
+    type Request = Question;
     type Response = Response;
 
-    async fn read_request<T>(&mut self, _: &StreamProtocol, io: &mut T) -> io::Result<Request>
+    async fn read_request<T>(&mut self, _: &StreamProtocol, io: &mut T) -> io::Result<Question>
     where
         T: AsyncRead + Unpin + Send,
     {
-        Request::from_bytes(&read(io, MAX_REQUEST_BYTES).await?).map_err(invalid)
+        match read(io, MAX_REQUEST_BYTES).await {
+            Ok(bytes) => Ok(Request::from_bytes(&bytes).ok()),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(None),
+            // The connection or its patience has ended.
+            Err(error) => Err(error),
+        }
     }
     async fn read_response<T>(&mut self, _: &StreamProtocol, io: &mut T) -> io::Result<Response>
     where
@@ -60,10 +69,11 @@ impl request_response::Codec for Codec {
         let read = tokio::task::spawn_blocking(move || Response::from_bytes(&bytes)).await;
         read.map_err(invalid)?.map_err(invalid)
     }
-    async fn write_request<T>(&mut self, _: &StreamProtocol, io: &mut T, request: Request) -> io::Result<()>
+    async fn write_request<T>(&mut self, _: &StreamProtocol, io: &mut T, question: Question) -> io::Result<()>
     where
         T: AsyncWrite + Unpin + Send,
     {
+        let request = question.ok_or(io::ErrorKind::InvalidInput)?;
         write(io, &request.to_bytes()).await
     }
     async fn write_response<T>(
@@ -91,16 +101,27 @@ mod tests {
     #[tokio::test]
     async fn a_question_arrives_as_it_was_asked() {
         let mut wire = Cursor::new(Vec::new());
-        Codec.write_request(&PROTOCOL, &mut wire, Request::Waiting).await.unwrap();
+        Codec.write_request(&PROTOCOL, &mut wire, Some(Request::Waiting)).await.unwrap();
         let mut wire = Cursor::new(wire.into_inner());
-        assert_eq!(Codec.read_request(&PROTOCOL, &mut wire).await.unwrap(), Request::Waiting);
+        assert_eq!(Codec.read_request(&PROTOCOL, &mut wire).await.unwrap(), Some(Request::Waiting));
     }
 
     #[tokio::test]
     async fn a_length_beyond_the_limit_is_refused_before_anything_is_read() {
         let mut wire = Cursor::new(u32::MAX.to_le_bytes().to_vec());
-        let refused = Codec.read_request(&PROTOCOL, &mut wire).await.unwrap_err();
+        assert_eq!(Codec.read_request(&PROTOCOL, &mut wire).await.unwrap(), None);
+        let mut wire = Cursor::new(u32::MAX.to_le_bytes().to_vec());
+        let refused = Codec.read_response(&PROTOCOL, &mut wire).await.unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::InvalidData);
+    }
+
+    #[tokio::test]
+    async fn a_question_that_can_not_be_read_arrives_as_none_and_a_broken_off_one_not_at_all() {
+        let mut wire = Cursor::new([2, 0, 0, 0, 0xff, 0xff].to_vec());
+        assert_eq!(Codec.read_request(&PROTOCOL, &mut wire).await.unwrap(), None);
+        let mut wire = Cursor::new([9, 0, 0, 0, 1, 2].to_vec());
+        let broken_off = Codec.read_request(&PROTOCOL, &mut wire).await.unwrap_err();
+        assert_eq!(broken_off.kind(), io::ErrorKind::UnexpectedEof);
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
 //! Questions to single nodes, and theirs to this one.
 
 use super::{Done, Purpose, Task};
+use crate::gossip::exchange::Question;
 use crate::gossip::serve::{self, Given, MAX_BEING_SERVED, MAX_PER_PEER};
 use crate::wire::{Ask, Fault, MAX_IDS, MAX_PEERS, News, Peer, PoolWish, Request, Response};
 use libp2p::PeerId;
@@ -20,10 +21,10 @@ impl Task {
         }
     }
     pub(super) fn question(&mut self, peer: PeerId, request: Request, purpose: Purpose) {
-        let id = self.swarm.behaviour_mut().exchange.send_request(&peer, request);
+        let id = self.swarm.behaviour_mut().exchange.send_request(&peer, Some(request));
         self.questions.insert(id, purpose);
     }
-    pub(super) fn on_exchange(&mut self, event: request_response::Event<Request, Response>) {
+    pub(super) fn on_exchange(&mut self, event: request_response::Event<Question, Response>) {
         match event {
             request_response::Event::Message { peer, message, .. } => match message {
                 request_response::Message::Request { request_id, request, channel } => {
@@ -51,13 +52,9 @@ impl Task {
             request_response::Event::InboundFailure { peer, request_id, error, .. } => {
                 self.serving.remove(&request_id);
                 tracing::debug!(%peer, %error, "an answer was not taken");
-                match error {
-                    // It asked, and does not read the answer.
-                    InboundFailure::Timeout => self.blame(peer, Fault::NoAnswer),
-                    InboundFailure::Io(error) if error.kind() == ErrorKind::InvalidData => {
-                        self.blame(peer, Fault::Malformed);
-                    }
-                    _ => {}
+                // It asked, and does not read the answer.
+                if matches!(error, InboundFailure::Timeout) {
+                    self.blame(peer, Fault::NoAnswer);
                 }
             }
             request_response::Event::ResponseSent { request_id, .. } => {
@@ -69,9 +66,14 @@ impl Task {
         &mut self,
         peer: PeerId,
         id: InboundRequestId,
-        request: Request,
+        question: Question,
         channel: ResponseChannel<Response>,
     ) {
+        // Without an answer the stream ends.
+        let Some(request) = question else {
+            tracing::debug!(%peer, "a question can't be read");
+            return self.blame(peer, Fault::Malformed);
+        };
         let given = self.asking.take(peer, 1.0, Instant::now());
         if given == Given::Flood {
             self.blame(peer, Fault::Flood);
