@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Nothing is forwarded before this node has verified it. Whatever a peer can make grow is bounded, and a
-//! peer that breaks the rules loses its standing ([`standing`]): first it is not listened to, then it is
+//! peer that breaks the rules loses its standing: first it is not listened to, then it is
 //! disconnected, then banned. Messages carry no author: who put a transaction into the network is not told.
 
 mod addresses;

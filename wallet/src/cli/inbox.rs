@@ -1,5 +1,6 @@
 //! `inbox`: messages that came, each verified, none opened.
 
+use super::progress::ScanWatch;
 use super::{Session, runtime};
 use crate::failure;
 use crate::light::Light;
@@ -40,8 +41,10 @@ pub(super) fn inbox(args: &InboxArgs, session: &Session<'_>) -> Result<(), Failu
         let light = session.light(wallet.profile()).await?;
         // Asked for before the list, so that nothing falls between the two.
         let next = light.next_height().await.map_err(failure)?;
-        let found =
-            wallet.inbox(&light, usize::try_from(args.limit).unwrap_or(usize::MAX)).await.map_err(failure)?;
+        let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
+        let watch = ScanWatch::new(session.terminal);
+        let found = wallet.inbox(&light, limit, &|count| watch.hear(count)).await.map_err(failure)?;
+        drop(watch);
         let entries = found.iter().map(|incoming| entry(&wallet, incoming)).collect::<Result<Vec<_>, _>>()?;
         if entries.is_empty() {
             session.terminal.note("nothing has come yet");

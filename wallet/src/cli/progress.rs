@@ -1,4 +1,4 @@
-//! Progress of the postage search, on standard error, and Ctrl-C to stop it.
+//! Progress on standard error: of the postage search, which Ctrl-C stops, and of scans for messages.
 
 use indicatif::{ProgressBar, ProgressStyle};
 use sealpost_terminal::Terminal;
@@ -41,6 +41,39 @@ impl PostageWatch {
             bar.set_position(tried);
         }
         !self.stopped.load(Ordering::Relaxed)
+    }
+}
+
+/// A scan for messages that can be watched: each is checked against the genesis, which takes a while.
+pub(super) struct ScanWatch(Option<ProgressBar>);
+
+impl ScanWatch {
+    /// Begins to watch.
+    pub(super) fn new(terminal: &Terminal) -> Self {
+        let bar = terminal.shows_progress().then(ProgressBar::no_length);
+        if let Some(bar) = &bar {
+            // The template is fixed, so it is right.
+            if let Ok(style) =
+                ProgressStyle::with_template("{spinner} {pos} messages found and checked, {per_sec}")
+            {
+                bar.set_style(style);
+            }
+        }
+        Self(bar)
+    }
+    /// Hears how many messages were found and checked so far.
+    pub(super) fn hear(&self, count: usize) {
+        if let Some(bar) = &self.0 {
+            bar.set_position(count as u64);
+        }
+    }
+}
+
+impl Drop for ScanWatch {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.0 {
+            bar.finish_and_clear();
+        }
     }
 }
 

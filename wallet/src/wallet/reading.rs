@@ -51,12 +51,18 @@ pub struct TimelineSlot {
 }
 
 impl Wallet {
-    /// Messages to this wallet, the newest first, until `enough` says so.
-    pub async fn inbox(&self, light: &Light, enough: usize) -> Result<Vec<Incoming>, WalletError> {
+    /// Messages to this wallet, the newest first, `enough` at most. `heard` is told how many were found so far.
+    pub async fn inbox(
+        &self,
+        light: &Light,
+        enough: usize,
+        heard: &(dyn Fn(usize) + Sync),
+    ) -> Result<Vec<Incoming>, WalletError> {
         let (mut found, mut after) = (Vec::new(), None);
         loop {
             let page = self.page(light, MailboxSide::Received, after).await?;
             found.extend(page.entries.into_iter().filter_map(|message| self.incoming(message)));
+            heard(found.len().min(enough));
             if !page.more || found.len() >= enough {
                 found.truncate(enough);
                 return Ok(found);
@@ -134,7 +140,9 @@ impl Wallet {
             return Err(wrong("4 to 64 lower-case hexadecimal digits are expected".into()));
         }
         let mut known: Vec<TransactionId> = self.outbox.list()?.iter().map(|entry| entry.id).collect();
-        known.extend(self.inbox(light, usize::MAX).await?.iter().map(|incoming| incoming.message.id()));
+        known.extend(
+            self.inbox(light, usize::MAX, &|_| {}).await?.iter().map(|incoming| incoming.message.id()),
+        );
         known.retain(|id| id.to_string().starts_with(text));
         known.sort();
         known.dedup();

@@ -92,7 +92,7 @@ pub(super) async fn walk(
     });
     narrator.held("final", &text, facts);
 
-    let found = bob.inbox(&light, 10).await.map_err(failure)?;
+    let found = bob.inbox(&light, 10, &|_| {}).await.map_err(failure)?;
     let found = found.iter().find(|incoming| incoming.message.id() == id);
     let incoming = found.ok_or_else(|| broken("bob does not find the message"))?;
     if incoming.message.transaction.sender() != alice.address() {
