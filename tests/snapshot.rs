@@ -125,7 +125,7 @@ fn another_machine_starts_from_the_snapshot_of_a_running_node() {
 
     let right = format!("{height}:{block}");
     json("sealpost-node", &home, &[&restore[..], &["--checkpoint", &right]].concat());
-    assert_eq!(refused(&home, &restore), (2, "input".into()), "what is there is not overwritten");
+    assert_eq!(refused(&home, &restore), (2, "input.usage".into()), "what is there is not overwritten");
     assert!(!home.join("node/validator.key").exists() && !home.join("node/consensus.wal").exists());
     assert_eq!(json("sealpost-node", &home, &["check"])["blocks"].as_u64(), Some(height));
     let node = Server::node(&home);
