@@ -78,6 +78,7 @@ fn a_restored_node_gives_the_answers_of_the_one_it_was_made_of() {
 
 /// Seen on a real network: the block that announces a set is not the one whose transaction scheduled it.
 #[test]
+#[cfg_attr(feature = "test-no-fsync", ignore = "a running node of that build has nothing on disk")]
 fn a_snapshot_follows_changes_of_the_validators() {
     let (data, out, chain) = (TempDir::new().unwrap(), TempDir::new().unwrap(), Chain::new("changing"));
     let store = open(data.path(), &chain);
