@@ -113,6 +113,15 @@ impl Block {
     pub fn bodies(&self) -> &[Body] {
         &self.bodies
     }
+    /// How many of its transactions are messages.
+    pub fn message_count(&self) -> usize {
+        self.transactions.iter().filter(|transaction| transaction.message().is_some()).count()
+    }
+    /// Whether it has as many bodies as messages. Whose each is, and whether it is the right one, is the
+    /// transaction's question.
+    pub fn is_whole(&self) -> bool {
+        self.message_count() == self.bodies.len()
+    }
     /// The transactions, each with its body if it is a message and the body is there.
     pub fn with_bodies(&self) -> impl Iterator<Item = (&SignedTransaction, Option<&Body>)> {
         let mut bodies = self.bodies.iter();

@@ -161,17 +161,31 @@ impl CommitCertificate {
         block: &BlockHash,
         set: &ValidatorSet,
     ) -> Result<(), CertificateError> {
-        if self.block != *block || self.height != height {
-            return Err(CertificateError::OtherBlock {
-                found: self.block,
-                found_height: self.height,
-                expected: *block,
-                expected_height: height,
-            });
-        }
+        self.check_block(height, block)?;
         let digest = vote_digest(chain, VoteKind::Precommit, height, self.round, Some(block));
         let signatures = self.signatures.iter().map(|commit| (commit.validator, commit.signature));
         Ok(set.verify_quorum(digest, signatures)?)
+    }
+    /// Checks the signatures, for the block that the certificate names itself.
+    pub fn verify_for(
+        self,
+        chain: &ChainId,
+        set: &ValidatorSet,
+    ) -> Result<VerifiedCertificate, CertificateError> {
+        self.verify(chain, self.height, &self.block, set)?;
+        Ok(VerifiedCertificate { certificate: self, chain: *chain, set: set.hash() })
+    }
+    /// Whether it is about that block.
+    fn check_block(&self, height: BlockHeight, block: &BlockHash) -> Result<(), CertificateError> {
+        if self.block == *block && self.height == height {
+            return Ok(());
+        }
+        Err(CertificateError::OtherBlock {
+            found: self.block,
+            found_height: self.height,
+            expected: *block,
+            expected_height: height,
+        })
     }
 }
 
@@ -185,18 +199,6 @@ pub struct VerifiedCertificate {
     set: ValidatorsHash,
 }
 
-impl CommitCertificate {
-    /// Checks the signatures, for the block that the certificate names itself.
-    pub fn verify_for(
-        self,
-        chain: &ChainId,
-        set: &ValidatorSet,
-    ) -> Result<VerifiedCertificate, CertificateError> {
-        self.verify(chain, self.height, &self.block, set)?;
-        Ok(VerifiedCertificate { certificate: self, chain: *chain, set: set.hash() })
-    }
-}
-
 impl VerifiedCertificate {
     /// The certificate, if it makes that block final under that set.
     pub fn check(
@@ -207,14 +209,7 @@ impl VerifiedCertificate {
         set: &ValidatorSet,
     ) -> Result<CommitCertificate, CertificateError> {
         let Self { certificate, chain: verified_on, set: found } = self;
-        if certificate.block != *block || certificate.height != height {
-            return Err(CertificateError::OtherBlock {
-                found: certificate.block,
-                found_height: certificate.height,
-                expected: *block,
-                expected_height: height,
-            });
-        }
+        certificate.check_block(height, block)?;
         let expected = set.hash();
         if verified_on != *chain || found != expected {
             return Err(CertificateError::Elsewhere { found, expected });

@@ -2,6 +2,7 @@
 //! entries a block writes, and why a transaction can't stand in it.
 
 mod approved;
+pub use approved::schedule;
 
 use crate::address::Address;
 use crate::chain::Tip;

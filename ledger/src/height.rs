@@ -43,6 +43,10 @@ impl BlockHeight {
     pub const fn saturating_add(self, blocks: u64) -> Self {
         Self(self.0.saturating_add(blocks))
     }
+    /// This height less `blocks`, or the genesis.
+    pub const fn saturating_sub(self, blocks: u64) -> Self {
+        Self(self.0.saturating_sub(blocks))
+    }
     /// How many blocks `self` lies after `earlier`; 0 if it doesn't.
     pub const fn blocks_since(self, earlier: Self) -> u64 {
         self.0.saturating_sub(earlier.0)

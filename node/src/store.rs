@@ -52,7 +52,7 @@ use bytes::Bytes;
 use directory::Directory;
 use equivocations::Equivocations;
 use index::{Index, Mailbox};
-use journal::{Journal, is_whole};
+use journal::Journal;
 use proposals::Proposals;
 use sealpost_ledger::address::Address;
 use sealpost_ledger::block::{Block, Header};
@@ -394,7 +394,7 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<(BlockHeight, ValidatorSet)>, StoreError> {
         let sets = self.index().validators_from(after.saturating_add(2), limit)?;
-        let announced = |effective: BlockHeight| effective.previous().unwrap_or(BlockHeight::GENESIS);
+        let announced = |effective: BlockHeight| effective.saturating_sub(1);
         Ok(sets.into_iter().map(|(effective, set)| (announced(effective), set)).collect())
     }
     /// A full subtree of the tree over all block hashes.
@@ -421,7 +421,7 @@ impl Store {
                 return Err(StoreError::NotNext { found, tip: tip.height() });
             }
             // What a note says is dropped was out of retention when it was written.
-            if found > bodiless.max(journal.dropped()) && !is_whole(block.block()) {
+            if found > bodiless.max(journal.dropped()) && !block.block().is_whole() {
                 return Err(StoreError::Bodiless { height: found });
             }
             tip = block.tip();

@@ -25,7 +25,9 @@ pub struct AuthenticBlock {
 impl AuthenticBlock {
     /// Checks the transactions of a block, their signatures in batches over all cores.
     pub fn verify(block: Block, genesis: &Genesis) -> Result<Self, BlockError> {
-        check_bodies(&block)?;
+        if !block.is_whole() {
+            return Err(wrong_bodies(&block));
+        }
         let candidates = block.with_bodies().map(|(t, body)| (t.clone(), body.cloned())).collect();
         let verified = verify_all(candidates, genesis)
             .map_err(|(index, source)| BlockError::Transaction { index, source })?;
@@ -65,7 +67,7 @@ impl BareBlock {
     /// Checks the transactions of a block. One that has bodies is refused: here nobody would look at them.
     pub fn verify(block: Block, genesis: &Genesis) -> Result<Self, BlockError> {
         if !block.bodies().is_empty() {
-            return Err(BlockError::Bodies { messages: messages(&block), bodies: block.bodies().len() });
+            return Err(wrong_bodies(&block));
         }
         let verified = verify_headers(block.transactions().to_vec(), genesis)
             .map_err(|(index, source)| BlockError::Transaction { index, source })?;
@@ -94,14 +96,8 @@ impl BareBlock {
     }
 }
 
-fn messages(block: &Block) -> usize {
-    block.transactions().iter().filter(|t| t.message().is_some()).count()
-}
-
-/// A body for each message; whose, and whether it is the right one, is the transaction's question.
-fn check_bodies(block: &Block) -> Result<(), BlockError> {
-    let (messages, bodies) = (messages(block), block.bodies().len());
-    if messages != bodies { Err(BlockError::Bodies { messages, bodies }) } else { Ok(()) }
+fn wrong_bodies(block: &Block) -> BlockError {
+    BlockError::Bodies { messages: block.message_count(), bodies: block.bodies().len() }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 use super::{Execution, Refusal, Rejection};
 use crate::address::Address;
+use crate::genesis::Genesis;
 use crate::hash::TransactionId;
 use crate::height::BlockHeight;
 use crate::key_bundle::Revoke;
@@ -11,40 +12,53 @@ use crate::state::{LedgerView, MemberRecord, StateKey, StateRecord, ValidatorsRe
 use crate::validator::{ScheduledValidators, ValidatorSet};
 use std::sync::Arc;
 
+/// What a change in a block of that height schedules, if the rules allow it and the present set approves. Only
+/// one may wait for its height, so that the present set, which approves, and the next one are always the only
+/// two there are.
+pub fn schedule(
+    change: &ValidatorsChange,
+    height: BlockHeight,
+    present: &ValidatorSet,
+    pending: Option<&ScheduledValidators>,
+    genesis: &Genesis,
+) -> Result<ScheduledValidators, Rejection> {
+    let ValidatorsChange { validators, effective, approvals } = change;
+    let effective = *effective;
+    if let Some(pending) = pending {
+        return Err(Refusal::ChangePending { effective: pending.effective }.into());
+    }
+    let window = genesis.limits().expiry_window;
+    if effective <= height || effective.blocks_since(height) > window {
+        return Err(Refusal::Effective { effective, next: height, window }.into());
+    }
+    // Well-formed transactions hold a set; if this one does not, it is the caller's mistake.
+    let set = ValidatorSet::new(validators.clone()).map_err(ViewError::new)?;
+    if set == *present {
+        return Err(Refusal::SameValidators.into());
+    }
+    let digest = validators_approval(&genesis.chain_id(), &present.hash(), effective, set.validators());
+    present.verify_quorum(digest, approvals.iter().copied()).map_err(Refusal::from)?;
+    Ok(ScheduledValidators { validators: Arc::new(set), effective })
+}
+
 impl<V: LedgerView> Execution<'_, V> {
-    /// Schedules a new set. Only one may wait for its height, so that the present set, which approves, and
-    /// the next one are always the only two there are.
+    /// Schedules a new set.
     pub(super) fn change_validators(
         &mut self,
         change: &ValidatorsChange,
         id: TransactionId,
         height: BlockHeight,
     ) -> Result<(), Rejection> {
-        let ValidatorsChange { validators, effective, approvals } = change;
-        if let Some(pending) = &self.scheduled {
-            return Err(Refusal::ChangePending { effective: pending.effective }.into());
-        }
-        let genesis = self.tip.genesis_file();
-        let window = genesis.limits().expiry_window;
-        if *effective <= height || effective.blocks_since(height) > window {
-            return Err(Refusal::Effective { effective: *effective, next: height, window }.into());
-        }
-        let present = self.tip.validators();
-        // Well-formed transactions hold a set; if this one does not, it is our own mistake.
-        let set = ValidatorSet::new(validators.clone()).map_err(ViewError::new)?;
-        if set == **present {
-            return Err(Refusal::SameValidators.into());
-        }
-        let digest = validators_approval(&genesis.chain_id(), &present.hash(), *effective, set.validators());
-        present.verify_quorum(digest, approvals.iter().copied()).map_err(Refusal::from)?;
+        let (present, pending) = (self.tip.validators(), self.scheduled.as_ref());
+        let scheduled = schedule(change, height, present, pending, self.tip.genesis_file())?;
         let record = ValidatorsRecord {
-            validators: set.validators().to_vec(),
-            effective: *effective,
+            validators: scheduled.validators.validators().to_vec(),
+            effective: scheduled.effective,
             transaction: id,
             height,
         };
         self.changes.insert(StateKey::Validators, StateRecord::Validators(record));
-        self.scheduled = Some(ScheduledValidators { validators: Arc::new(set), effective: *effective });
+        self.scheduled = Some(scheduled);
         Ok(())
     }
 

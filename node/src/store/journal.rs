@@ -187,7 +187,7 @@ impl Journal {
         &mut self,
         blocks: impl IntoIterator<Item = (&'a Block, &'a CommitCertificate)> + Clone,
     ) -> Result<Vec<Written>, StoreError> {
-        let bodiless = blocks.clone().into_iter().map(|(block, _)| block).filter(|block| !is_whole(block));
+        let bodiless = blocks.clone().into_iter().map(|(block, _)| block).filter(|block| !block.is_whole());
         if let Some(height) = bodiless.map(Block::height).max().filter(|height| *height > self.dropped()) {
             self.drop_up_to(height)?;
         }
@@ -289,12 +289,6 @@ impl Journal {
         let (segment, offset) = (self.blocks.path(place.block.segment), place.block.offset);
         StoreError::Damaged { segment, offset, height: Some(height.get()), what }
     }
-}
-
-/// Whether a block has the bodies of all its messages.
-pub(super) fn is_whole(block: &Block) -> bool {
-    let messages = block.transactions().iter().filter(|t| t.message().is_some()).count();
-    messages == block.bodies().len()
 }
 
 fn out_of_order(dir: &Path, stream: &str, place: Place, height: u64) -> StoreError {

@@ -57,7 +57,7 @@ impl Shared {
             if height <= self.journal.dropped() || self.journal.block(height).is_ok() {
                 break;
             }
-            height = height.previous().unwrap_or(BlockHeight::GENESIS);
+            height = height.saturating_sub(1);
         }
         Ok(height)
     }

@@ -165,7 +165,7 @@ fn false_block(error: impl std::fmt::Display) -> Refused {
 
 /// Whether a block was sent without the bodies of its messages.
 fn lacks_bodies(block: &Block) -> bool {
-    block.bodies().is_empty() && block.transactions().iter().any(|t| t.message().is_some())
+    block.bodies().is_empty() && !block.is_whole()
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ impl Finality {
     }
     /// Changes of validators that later blocks announce are not known here.
     pub(super) fn last_change(&self) -> BlockHeight {
-        self.since.previous().unwrap_or(BlockHeight::GENESIS)
+        self.since.saturating_sub(1)
     }
     /// The chain here has grown.
     pub(super) fn moved(&mut self, tip: &Tip) {

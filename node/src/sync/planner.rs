@@ -173,7 +173,7 @@ impl Planner {
     /// Whether a peer has a range whole, or without bodies only as far as that is allowed.
     fn gives(&self, known: &Known, from: BlockHeight, count: u64) -> bool {
         let last = from.saturating_add(count.saturating_sub(1));
-        let pruned = known.oldest.previous().unwrap_or(BlockHeight::GENESIS).min(last);
+        let pruned = known.oldest.saturating_sub(1).min(last);
         pruned < from || pruned <= self.bodiless
     }
     /// Drops the plan: nothing is to be fetched any more.
@@ -252,7 +252,7 @@ impl Planner {
             known.rest_until = now.checked_add(pause.min(LONGEST_PAUSE));
             let lied = has_none && known.claimed >= *from;
             if lied {
-                known.claimed = from.get().checked_sub(1).map_or(BlockHeight::GENESIS, BlockHeight::new);
+                known.claimed = from.saturating_sub(1);
             }
             if is_ours {
                 self.ranges.insert(*from, Range::Wanted { count: asked });

@@ -66,7 +66,7 @@ impl ValidatorHistory {
     }
     /// The block that announced the newest set known; changes after it are to be asked for.
     pub fn last_change(&self) -> BlockHeight {
-        self.newest().0.previous().unwrap_or(BlockHeight::GENESIS)
+        self.newest().0.saturating_sub(1)
     }
     /// A header that more than two thirds of the validators of its height made final.
     ///

@@ -2,9 +2,8 @@
 //! transaction that the set before approved. A header is never believed to name a set by itself.
 
 use crate::store::record::BlockRecord;
+use sealpost_ledger::execution::schedule;
 use sealpost_ledger::genesis::Genesis;
-use sealpost_ledger::height::BlockHeight;
-use sealpost_ledger::membership::{ValidatorsChange, validators_approval};
 use sealpost_ledger::transaction::Payload;
 use sealpost_ledger::validator::{ScheduledValidators, ValidatorSet};
 use std::sync::Arc;
@@ -30,8 +29,10 @@ impl<'a> InOffice<'a> {
         let height = record.header.height;
         for transaction in &record.transactions {
             if let Payload::Validators(change) = transaction.payload() {
-                self.schedule(change, height)
-                    .map_err(|e| format!("the block's change of validators: {e}"))?;
+                let (present, pending) = (&self.present, self.scheduled.as_ref());
+                let scheduled = schedule(change, height, present, pending, self.genesis);
+                self.scheduled =
+                    Some(scheduled.map_err(|e| format!("the block's change of validators: {e}"))?);
             }
         }
         let next = height.saturating_add(1);
@@ -41,22 +42,6 @@ impl<'a> InOffice<'a> {
         if record.header.next_validators_hash != self.present.hash() {
             return Err("the block announces validators that no transaction has set".into());
         }
-        Ok(())
-    }
-    fn schedule(&mut self, change: &ValidatorsChange, height: BlockHeight) -> Result<(), String> {
-        let ValidatorsChange { validators, effective, approvals } = change;
-        let window = self.genesis.limits().expiry_window;
-        if self.scheduled.is_some() {
-            return Err("another one waits for its height".into());
-        }
-        if *effective <= height || effective.blocks_since(height) > window {
-            return Err(format!("it takes effect at height {effective}"));
-        }
-        let set = ValidatorSet::new(validators.clone()).map_err(|e| e.to_string())?;
-        let chain = self.genesis.chain_id();
-        let digest = validators_approval(&chain, &self.present.hash(), *effective, set.validators());
-        self.present.verify_quorum(digest, approvals.iter().copied()).map_err(|e| e.to_string())?;
-        self.scheduled = Some(ScheduledValidators { validators: Arc::new(set), effective: *effective });
         Ok(())
     }
 }

@@ -84,7 +84,7 @@ fn fill(
     headers.sync()?;
     drop((headers, bodies));
     let oldest = report.manifest.oldest_body_height;
-    let dropped = oldest.previous().unwrap_or(BlockHeight::GENESIS);
+    let dropped = oldest.saturating_sub(1);
     if dropped > BlockHeight::GENESIS {
         Note::new(&journal).write(Dropped { segments: 0, height: dropped })?;
     }
