@@ -1,6 +1,6 @@
 //! The command line of `sealpost-explorer`.
 
-use crate::{ExplorerError, Settings, start, start_pinned};
+use crate::{ExplorerError, Settings, start};
 use clap::{CommandFactory, Parser, Subcommand};
 use confique::{Config, Layer};
 use sealpost_ledger::genesis::Genesis;
@@ -107,11 +107,7 @@ fn serve(
         Failure::unavailable("system.runtime", format_args!("no runtime could be started: {error}"))
     })?;
     runtime.block_on(async {
-        let places = Settings { listen, node: settings.node.clone() };
-        let explorer = match genesis {
-            Some(genesis) => start_pinned(places, genesis).await?,
-            None => start(places).await?,
-        };
+        let explorer = start(Settings { listen, node: settings.node.clone(), genesis }).await?;
         let url = format!("http://{}", explorer.address);
         terminal.say(format_args!("explorer  {url}  (asks {})", settings.node));
         terminal.emit("sealpost/explorer-ready/1", &Ready { explorer: url });

@@ -31,6 +31,9 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// The node it asks, such as `http://127.0.0.1:17325`.
     pub node: String,
+    /// What everything is checked against, whatever the node says; without one, the genesis that the node gives
+    /// first.
+    pub genesis: Option<Arc<Genesis>>,
 }
 
 /// Why the explorer does not start.
@@ -55,18 +58,9 @@ pub struct Explorer {
 /// Longest time for a page.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Starts to serve. The node need not run yet; the genesis that it gives first is believed.
+/// Starts to serve. The node need not run yet.
 pub async fn start(settings: Settings) -> Result<Explorer, ExplorerError> {
-    serve(settings, None).await
-}
-
-/// The same, with everything checked against this genesis, whatever the node says.
-pub async fn start_pinned(settings: Settings, genesis: Arc<Genesis>) -> Result<Explorer, ExplorerError> {
-    serve(settings, Some(genesis)).await
-}
-
-async fn serve(settings: Settings, genesis: Option<Arc<Genesis>>) -> Result<Explorer, ExplorerError> {
-    let Settings { listen, node } = settings;
+    let Settings { listen, node, genesis } = settings;
     let reader = Reader::new(&node, genesis)?;
     let failed = |source| ExplorerError::Listen { listen, source };
     let listener = tokio::net::TcpListener::bind(listen).await.map_err(failed)?;

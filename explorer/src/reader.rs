@@ -6,7 +6,8 @@ use jsonrpsee::http_client::{HttpClient, HttpClientBuilder};
 use sealpost_api::verify::{self, ValidatorHistory, VerifyError};
 use sealpost_api::{
     ApiError, BlockId, BlockPage, BundleHistory, Category, EquivocationView, FinalTransaction, MAX_PAGE,
-    MailboxQuery, MailboxSide, NodeStatus, Order, SealedHeader, SealpostRpcClient, Signer, Validators,
+    MailboxQuery, MailboxSide, NamedValidator, NodeStatus, Order, SealedHeader, SealpostRpcClient, Signer,
+    Validators,
 };
 use sealpost_ledger::address::Address;
 use sealpost_ledger::block::Header;
@@ -15,7 +16,6 @@ use sealpost_ledger::genesis::Genesis;
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::transaction::SignedTransaction;
-use sealpost_ledger::validator::{Validator, ValidatorSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use thiserror::Error;
@@ -77,12 +77,6 @@ pub(crate) struct Equivocations {
     pub(crate) next: Option<u64>,
 }
 
-/// The validators told, if they form a set.
-fn set_of(told: &Validators) -> Option<ValidatorSet> {
-    let validators = told.validators.iter().map(|v| Validator { key: v.public_key, power: v.power });
-    ValidatorSet::new(validators.collect()).ok()
-}
-
 impl Reader {
     /// With a genesis, everything is checked against it; without one, against the first that the node gives.
     pub(crate) fn new(url: &str, genesis: Option<Arc<Genesis>>) -> Result<Self, ExplorerError> {
@@ -118,42 +112,35 @@ impl Reader {
         }
         Ok(headers)
     }
-    pub(crate) async fn block(&self, block: BlockId, from: Option<u32>) -> Result<BlockPage, ReadError> {
+    /// A page of a block's transactions, and who made the block final.
+    pub(crate) async fn block(
+        &self,
+        block: BlockId,
+        from: Option<u32>,
+    ) -> Result<(BlockPage, Commit), ReadError> {
         let page = self.ask(self.client.chain_block(block, from, None)).await?;
-        self.verify_header(&page.sealed).await?;
-        Ok(page)
-    }
-    /// Who made the block of a header final.
-    pub(crate) async fn commit(&self, sealed: &SealedHeader) -> Result<Commit, ReadError> {
-        let genesis = self.genesis().await?;
-        let (header, certificate) = self.verify_sealed(sealed).await?;
-        let history = self.history(&genesis);
-        let set = history.at(header.height);
-        let signed = |position: usize| {
-            certificate.signatures.iter().any(|commit| usize::from(commit.validator) == position)
-        };
-        let signers: Vec<Signer> = (0..)
-            .zip(set.validators())
-            .map(|(position, validator)| Signer {
-                name: genesis.validator_name(&validator.key).map(Into::into),
-                public_key: validator.key,
-                power: validator.power,
-                signed: signed(position),
-            })
-            .collect();
-        let signed_power =
-            signers.iter().filter(|s| s.signed).fold(0, |sum: u64, s| sum.saturating_add(s.power));
-        let (round, total_power) = (certificate.round, set.total_power());
-        Ok(Commit { round, signers, signed_power, total_power })
+        let verified = self.verify_sealed(&page.sealed).await?;
+        let commit = self.commit(&verified).await?;
+        Ok((page, commit))
     }
     /// Who made the block at a height final.
     pub(crate) async fn commit_at(&self, height: BlockHeight) -> Result<Commit, ReadError> {
         let sealed = self.ask(self.client.chain_header(BlockId::Height(height))).await?;
-        if self.verify_header(&sealed).await?.height != height {
+        let verified = self.verify_sealed(&sealed).await?;
+        if verified.0.height != height {
             let what = format!("block {height}");
             return Err(ReadError::Untrusted { what, source: VerifyError::OtherEntry });
         }
-        self.commit(&sealed).await
+        self.commit(&verified).await
+    }
+    /// Who made the block of a verified header final.
+    async fn commit(&self, (header, certificate): &(Header, CommitCertificate)) -> Result<Commit, ReadError> {
+        let genesis = self.genesis().await?;
+        let history = self.history(&genesis);
+        let set = history.at(header.height);
+        let signers = Signer::all(set, certificate, &genesis);
+        let (round, signed_power) = (certificate.round, Signer::signed_power(&signers));
+        Ok(Commit { round, signers, signed_power, total_power: set.total_power() })
     }
     /// The validators that decide the next block, as the last verified header names them.
     pub(crate) async fn validators(&self) -> Result<Validators, ReadError> {
@@ -166,8 +153,8 @@ impl Reader {
                 self.verify_header(&sealed).await?.next_validators_hash
             }
         };
-        match set_of(&told) {
-            Some(set) if set.hash() == expected => Ok(told),
+        match NamedValidator::set(&told.validators) {
+            Ok(set) if set.hash() == expected => Ok(told),
             _ => {
                 let what = format!("the validators of block {}", told.height);
                 Err(ReadError::Untrusted { what, source: VerifyError::OtherEntry })
@@ -181,7 +168,7 @@ impl Reader {
         in_office: &Validators,
     ) -> Result<Equivocations, ReadError> {
         let page = self.ask(self.client.chain_equivocations(after, None)).await?;
-        let (genesis, set) = (self.genesis().await?, set_of(in_office));
+        let (genesis, set) = (self.genesis().await?, NamedValidator::set(&in_office.validators).ok());
         let mut entries = Vec::with_capacity(page.entries.len());
         for view in page.entries {
             let known = set.as_ref().filter(|set| set.find(&view.validator).is_some());
@@ -242,11 +229,6 @@ impl Reader {
     }
     pub(crate) async fn verify_header(&self, sealed: &SealedHeader) -> Result<Header, ReadError> {
         let (header, _) = self.verify_sealed(sealed).await?;
-        // The decoded fields are shown, so they must be those of the bytes that were signed.
-        if header.hash() != sealed.view.hash || header.height != sealed.view.height {
-            let what = format!("block {}", sealed.view.height);
-            return Err(ReadError::Untrusted { what, source: VerifyError::OtherEntry });
-        }
         Ok(header)
     }
     /// Header and certificate, under the validators of their height.
@@ -257,8 +239,16 @@ impl Reader {
             self.follow_validators(&genesis).await?;
             verified = self.history(&genesis).verify_header(sealed);
         }
-        let what = || format!("block {}", sealed.view.height);
-        verified.map_err(|source| ReadError::Untrusted { what: what(), source })
+        let untrusted = |source| {
+            let what = format!("block {}", sealed.view.height);
+            ReadError::Untrusted { what, source }
+        };
+        let (header, certificate) = verified.map_err(untrusted)?;
+        // The decoded fields are shown, so they must be those of the bytes that were signed.
+        if header.hash() != sealed.view.hash || header.height != sealed.view.height {
+            return Err(untrusted(VerifyError::OtherEntry));
+        }
+        Ok((header, certificate))
     }
     /// Takes in every change of the validators that the node knows and this reader does not; each must be
     /// signed by the validators before it.

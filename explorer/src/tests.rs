@@ -16,7 +16,8 @@ async fn get(address: std::net::SocketAddr, path: &str) -> String {
 #[tokio::test]
 async fn every_answer_is_strict_and_an_absent_node_is_said_plainly() {
     let node = "http://127.0.0.1:1".to_owned();
-    let explorer = start(Settings { listen: "127.0.0.1:0".parse().unwrap(), node }).await.unwrap();
+    let explorer =
+        start(Settings { listen: "127.0.0.1:0".parse().unwrap(), node, genesis: None }).await.unwrap();
     let cases = [
         ("/", 503),
         ("/blocks", 503),

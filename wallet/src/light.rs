@@ -174,10 +174,8 @@ impl Light {
     pub async fn bundle(&self, address: &Address) -> Result<Option<BundleRecord>, LightError> {
         let text = address.to_text(self.genesis.prefix());
         let what = format!("the keys of {text}");
-        let answer = match self.ask(self.client.directory_bundle(text, None)).await {
-            // Before the first block nobody has published anything.
-            Err(LightError::Node(error)) if error.code == "block.none" => return Ok(None),
-            answer => answer?,
+        let Some(answer) = self.ask_present(self.client.directory_bundle(text, None)).await? else {
+            return Ok(None);
         };
         let header = self.recent_header(&answer.at, &what).await?;
         verify::verify_bundle(&answer, address, &header).map_err(|error| self.untrusted(what, error))
@@ -191,10 +189,8 @@ impl Light {
     ) -> Result<Option<DesignationRecord>, LightError> {
         let text = address.to_text(self.genesis.prefix());
         let what = format!("where {text} receives {class:?}");
-        let answer = match self.ask(self.client.directory_designation(text, class.into(), None)).await {
-            Err(LightError::Node(error)) if error.code == "block.none" => return Ok(None),
-            answer => answer?,
-        };
+        let asked = self.client.directory_designation(text, class.into(), None);
+        let Some(answer) = self.ask_present(asked).await? else { return Ok(None) };
         let header = self.recent_header(&answer.at, &what).await?;
         verify::verify_designation(&answer, address, class, &header)
             .map_err(|error| self.untrusted(what, error))
@@ -204,12 +200,21 @@ impl Light {
     pub async fn member(&self, address: &Address) -> Result<Option<MemberRecord>, LightError> {
         let text = address.to_text(self.genesis.prefix());
         let what = format!("the membership of {text}");
-        let answer = match self.ask(self.client.member_status(text, None)).await {
-            Err(LightError::Node(error)) if error.code == "block.none" => return Ok(None),
-            answer => answer?,
+        let Some(answer) = self.ask_present(self.client.member_status(text, None)).await? else {
+            return Ok(None);
         };
         let header = self.recent_header(&answer.at, &what).await?;
         verify::verify_member(&answer, address, &header).map_err(|error| self.untrusted(what, error))
+    }
+    /// An answer about the present state; nothing before the first block, when nobody has published anything.
+    async fn ask_present<T>(
+        &self,
+        call: impl Future<Output = Result<T, ClientError>>,
+    ) -> Result<Option<T>, LightError> {
+        match self.ask(call).await {
+            Err(LightError::Node(error)) if error.code == "block.none" => Ok(None),
+            answer => answer.map(Some),
+        }
     }
     /// The header an answer about the present rests on.
     async fn recent_header(&self, sealed: &SealedHeader, what: &str) -> Result<Header, LightError> {

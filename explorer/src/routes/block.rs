@@ -63,8 +63,7 @@ pub(super) async fn block(
     Query(From { from }): Query<From>,
 ) -> Result<Response, PageError> {
     let block = block_id(&block)?;
-    let page = reader.block(block, from).await?;
-    let commit = reader.commit(&page.sealed).await?;
+    let (page, commit) = reader.block(block, from).await?;
     let view = &page.sealed.view;
     let field =
         |name, value: &dyn std::fmt::Display, meaning| Field { name, value: value.to_string(), meaning };

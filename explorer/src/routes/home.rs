@@ -65,7 +65,7 @@ pub(super) async fn home(State(reader): State<Reader>) -> Result<Response, PageE
         if latest.len() >= MESSAGES {
             break;
         }
-        let page = reader.block(BlockId::Height(sealed.view.height), None).await?;
+        let (page, _) = reader.block(BlockId::Height(sealed.view.height), None).await?;
         latest.extend(page.transactions.into_iter().rev().map(|transaction| Latest {
             id: Id::new(transaction.id),
             kind: transaction.kind.replace('_', " "),

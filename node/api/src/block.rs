@@ -1,11 +1,14 @@
 //! Blocks, headers and validators as the RPC tells them.
 
 use crate::Hex;
+use sealpost_ledger::certificate::CommitCertificate;
+use sealpost_ledger::genesis::Genesis;
 use sealpost_ledger::hash::{
     BlockHash, ChainId, HistoryRoot, StateRoot, TransactionId, TransactionRoot, ValidatorsHash,
 };
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::signature::PublicKey;
+use sealpost_ledger::validator::{Validator, ValidatorSet, ValidatorSetError};
 use serde::de::{self, Deserializer, Unexpected, Visitor};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -116,6 +119,25 @@ pub struct Signer {
     pub signed: bool,
 }
 
+impl Signer {
+    /// Every validator of a set, with its name in the genesis, and whether it signed a certificate of that set.
+    pub fn all(set: &ValidatorSet, certificate: &CommitCertificate, genesis: &Genesis) -> Vec<Self> {
+        let signed = |position| certificate.signatures.iter().any(|commit| commit.validator == position);
+        let signer = |(position, validator): (u16, &Validator)| Self {
+            name: genesis.validator_name(&validator.key).map(Into::into),
+            public_key: validator.key,
+            power: validator.power,
+            signed: signed(position),
+        };
+        (0..).zip(set.validators()).map(signer).collect()
+    }
+    /// The power of those that signed.
+    pub fn signed_power(signers: &[Self]) -> u64 {
+        let signed = signers.iter().filter(|signer| signer.signed);
+        signed.fold(0, |sum, signer| sum.saturating_add(signer.power))
+    }
+}
+
 /// The validators that decide a height.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Validators {
@@ -159,6 +181,14 @@ pub struct NamedValidator {
     pub public_key: PublicKey,
     /// Its power.
     pub power: u64,
+}
+
+impl NamedValidator {
+    /// The set that validators form, whatever their names.
+    pub fn set(validators: &[Self]) -> Result<ValidatorSet, ValidatorSetError> {
+        let validators = validators.iter().map(|v| Validator { key: v.public_key, power: v.power });
+        ValidatorSet::new(validators.collect())
+    }
 }
 
 /// A block and a page of its transactions.

@@ -118,8 +118,8 @@ impl LocalNetwork {
         .await?;
         let explorer = match ports.explorer {
             Some(listen) => {
-                let settings = Settings { listen, node: format!("http://{}", node.rpc) };
-                let started = sealpost_explorer::start_pinned(settings, genesis.clone()).await;
+                let (url, genesis) = (format!("http://{}", node.rpc), Some(genesis.clone()));
+                let started = sealpost_explorer::start(Settings { listen, node: url, genesis }).await;
                 Some(started.map_err(|error| Failure::unavailable("explorer.listen", error))?)
             }
             None => None,

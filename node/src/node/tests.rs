@@ -315,8 +315,9 @@ async fn recorded_equivocations_are_told_in_pages_and_shown_as_proven() {
 /// A page of an explorer of that node.
 async fn explored(node: &Running, path: &str) -> String {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let (listen, node) = ("127.0.0.1:0".parse().unwrap(), node.url.clone());
-    let explorer = sealpost_explorer::start(sealpost_explorer::Settings { listen, node }).await.unwrap();
+    let (listen, node, genesis) = ("127.0.0.1:0".parse().unwrap(), node.url.clone(), None);
+    let settings = sealpost_explorer::Settings { listen, node, genesis };
+    let explorer = sealpost_explorer::start(settings).await.unwrap();
     let mut stream = tokio::net::TcpStream::connect(explorer.address).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();

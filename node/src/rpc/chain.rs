@@ -121,26 +121,14 @@ impl Reader {
         let height = self.height(block)?;
         let (_, certificate) = self.raw_header(height)?;
         let set = self.store.validators(height)?;
-        let signed = |position: usize| {
-            certificate.signatures.iter().any(|signature| usize::from(signature.validator) == position)
-        };
-        let validators: Vec<Signer> = (0..)
-            .zip(set.validators())
-            .map(|(position, validator)| Signer {
-                name: self.genesis.validator_name(&validator.key).map(Into::into),
-                public_key: validator.key,
-                power: validator.power,
-                signed: signed(position),
-            })
-            .collect();
-        let signers = validators.iter().filter(|validator| validator.signed);
+        let validators = Signer::all(&set, &certificate, &self.genesis);
         Ok(CertificateView {
             certificate: encode(&certificate).into(),
             height: certificate.height,
             block: certificate.block,
             round: certificate.round,
             total_power: set.total_power(),
-            signed_power: signers.fold(0, |sum, validator| sum.saturating_add(validator.power)),
+            signed_power: Signer::signed_power(&validators),
             validators,
         })
     }

@@ -6,11 +6,19 @@ use super::{Failure, Reader};
 use crate::store::StoreError;
 use sealpost_api::{
     ApiError, BlockId, BundleAnswer, BundleHistory, Category, DEFAULT_PAGE, DesignationAnswer,
-    DesignationView, MemberAnswer, MemberView,
+    DesignationView, Hex, MemberAnswer, MemberView, SealedHeader,
 };
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::membership::{MAX_CLASS_BYTES, is_class};
 use sealpost_ledger::state::{LedgerView, StateKey, StateProof, StateRecord};
+
+/// A state entry under a header: decoded, and in the bytes that are proven.
+struct Entry {
+    at: SealedHeader,
+    found: Option<StateRecord>,
+    record: Option<Hex>,
+    proof: Hex,
+}
 
 impl Reader {
     /// The height a proof is asked for: the newest, if none is given.
@@ -33,17 +41,22 @@ impl Reader {
         let missing = || ApiError::new(Category::Internal, "internal.store", "a final state is missing here");
         Ok(self.store.prove(key, at)?.ok_or_else(missing)?)
     }
+    /// A state entry, as every answer about one gives it.
+    fn entry(&self, key: &StateKey, at: Option<BlockHeight>) -> Result<Entry, Failure> {
+        let at = self.proof_height(at)?;
+        let (found, proof) = self.prove(key, at)?;
+        let (header, certificate) = self.raw_header(at)?;
+        let record = found.as_ref().map(|record| record.to_bytes().into());
+        Ok(Entry { at: seal(&header, &certificate), found, record, proof: proof.to_bytes().into() })
+    }
     pub(super) fn bundle(&self, address: &str, at: Option<BlockHeight>) -> Result<BundleAnswer, Failure> {
         let address = self.address(address)?;
-        let at = self.proof_height(at)?;
-        let (record, proof) = self.prove(&StateKey::Directory(address), at)?;
-        let (header, certificate) = self.raw_header(at)?;
-        let view = match &record {
+        let Entry { at, found, record, proof } = self.entry(&StateKey::Directory(address), at)?;
+        let view = match &found {
             Some(StateRecord::Bundle(record)) => Some(bundle_record_view(record)),
             _ => None,
         };
-        let record = record.map(|record| record.to_bytes().into());
-        Ok(BundleAnswer { at: seal(&header, &certificate), record, proof: proof.to_bytes().into(), view })
+        Ok(BundleAnswer { at, record, proof, view })
     }
     pub(super) fn designation(
         &self,
@@ -58,10 +71,8 @@ impl Reader {
                 format!("class: {shown:?}; 1 to {MAX_CLASS_BYTES} of a-z, 0-9, dot and hyphen are one");
             return Err(ApiError::new(Category::Input, "input.class", text).into());
         }
-        let at = self.proof_height(at)?;
-        let (record, proof) = self.prove(&StateKey::Designation(address, class), at)?;
-        let (header, certificate) = self.raw_header(at)?;
-        let view = match &record {
+        let Entry { at, found, record, proof } = self.entry(&StateKey::Designation(address, class), at)?;
+        let view = match &found {
             Some(StateRecord::Designation(record)) => Some(DesignationView {
                 to: self.text(&record.to),
                 transaction: record.transaction,
@@ -69,20 +80,12 @@ impl Reader {
             }),
             _ => None,
         };
-        let record = record.map(|record| record.to_bytes().into());
-        Ok(DesignationAnswer {
-            at: seal(&header, &certificate),
-            record,
-            proof: proof.to_bytes().into(),
-            view,
-        })
+        Ok(DesignationAnswer { at, record, proof, view })
     }
     pub(super) fn member(&self, address: &str, at: Option<BlockHeight>) -> Result<MemberAnswer, Failure> {
         let address = self.address(address)?;
-        let at = self.proof_height(at)?;
-        let (record, proof) = self.prove(&StateKey::Member(address), at)?;
-        let (header, certificate) = self.raw_header(at)?;
-        let view = match &record {
+        let Entry { at, found, record, proof } = self.entry(&StateKey::Member(address), at)?;
+        let view = match &found {
             Some(StateRecord::Member(record)) => Some(MemberView {
                 status: record.status.name().into(),
                 since: record.since,
@@ -90,8 +93,7 @@ impl Reader {
             }),
             _ => None,
         };
-        let record = record.map(|record| record.to_bytes().into());
-        Ok(MemberAnswer { at: seal(&header, &certificate), record, proof: proof.to_bytes().into(), view })
+        Ok(MemberAnswer { at, record, proof, view })
     }
     fn record(&self, key: &StateKey) -> Result<Option<StateRecord>, Failure> {
         Ok(self.store.record(key).map_err(StoreError::from)?)

@@ -95,11 +95,12 @@ impl Light {
                 return Err(self.untrusted(format!("block {}", head.height), reason));
             }
             Some(known) if known.height > head.height => return Err(self.behind(known)),
-            Some(known) => {
-                self.check_history(&known, &header).await?;
+            earlier => {
+                if let Some(known) = earlier {
+                    self.check_history(&known, &header).await?;
+                }
                 self.head.set(head, self.validators().known())?;
             }
-            None => self.head.set(head, self.validators().known())?,
         }
         Ok(Some(header))
     }

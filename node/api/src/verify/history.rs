@@ -3,7 +3,7 @@
 //! validators it does not know.
 
 use super::VerifyError;
-use crate::{SealedHeader, ValidatorsChanged};
+use crate::{NamedValidator, SealedHeader, ValidatorsChanged};
 use sealpost_ledger::block::Header;
 use sealpost_ledger::certificate::CommitCertificate;
 use sealpost_ledger::genesis::Genesis;
@@ -94,8 +94,7 @@ impl ValidatorHistory {
         if effective <= newest {
             return Err(VerifyError::ChangeOrder);
         }
-        let validators = change.validators.iter().map(|v| Validator { key: v.public_key, power: v.power });
-        let set = ValidatorSet::new(validators.collect())?;
+        let set = NamedValidator::set(&change.validators)?;
         if header.next_validators_hash != set.hash() || set == *present {
             return Err(VerifyError::OtherChange);
         }
