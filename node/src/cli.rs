@@ -26,10 +26,12 @@ use crate::store::{CheckError, StoreError};
 use crate::sync::SyncError;
 use clap::{CommandFactory, Parser, Subcommand};
 use confique::{Config, Layer};
+use sealpost_ledger::genesis::Genesis;
 use sealpost_terminal::{
     ConfigArgs, Failure, Folder, Folders, GlobalArgs, HasGlobals, PagesCommand, Terminal, load_config,
     long_version,
 };
+use std::path::Path;
 
 /// The Sealpost node: keeps the ledger, decides blocks, answers wallets and explorers
 #[derive(Debug, Parser)]
@@ -120,6 +122,12 @@ pub fn execute(cli: Cli, terminal: &Terminal) -> Result<(), Failure> {
 fn home(terminal: &Terminal) -> Result<Home, Failure> {
     let data = Folders::new(terminal.globals()).path(Folder::Data)?;
     Ok(Home::new(data.join("node")))
+}
+
+fn read_genesis(path: &Path) -> Result<Genesis, Failure> {
+    let bytes = std::fs::read(path)
+        .map_err(|error| Failure::usage(format_args!("genesis: {}: {error}", path.display())))?;
+    Genesis::parse(&bytes).map_err(Failure::usage)
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {

@@ -5,8 +5,14 @@ use clap::Args;
 use confique::Layer as _;
 use jsonrpsee::core::ClientError;
 use jsonrpsee::http_client::{HttpClient, HttpClientBuilder};
-use sealpost_api::{ApiError, Category};
+use sealpost_api::{ApiError, Category, NamedValidator, SealpostRpcClient, Validators};
+use sealpost_ledger::validator::ValidatorSet;
 use sealpost_terminal::{Exit, Failure, Terminal, check_url, load_config};
+
+/// The set that validators form, as a node tells them.
+pub(super) fn set_of(told: &Validators) -> Result<ValidatorSet, Failure> {
+    NamedValidator::set(&told.validators).map_err(|error| Failure::untrusted("node.untrusted", error))
+}
 
 /// Which node is asked.
 #[derive(Debug, Clone, Args)]
@@ -41,6 +47,10 @@ impl NodeArgs {
 }
 
 impl Asked {
+    /// The validators that decide the next block, as the node tells them.
+    pub(super) async fn validators(&self) -> Result<Validators, Failure> {
+        self.client.chain_validators(None).await.map_err(|error| self.failure(&error))
+    }
     /// The node's refusal, or that it does not answer.
     pub(super) fn failure(&self, error: &ClientError) -> Failure {
         let Some(ApiError { category, code, message, help }) = ApiError::from_client(error) else {

@@ -13,16 +13,6 @@ use std::sync::Arc;
 /// Blocks between two lines of progress.
 const STEP: u64 = 10_000;
 
-#[derive(serde::Serialize)]
-struct Report {
-    blocks: u64,
-    transactions: u64,
-    bodies: u64,
-    oldest_body_height: BlockHeight,
-    torn_bytes: u64,
-    indexed: Option<BlockHeight>,
-}
-
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {
     /// Cut the journal at the first damage, so that the node fetches the rest from its peers again; what is
@@ -43,18 +33,30 @@ struct Repaired {
 pub(super) fn check(args: &CheckArgs, terminal: &Terminal) -> Result<(), Failure> {
     let home = home(terminal)?;
     let genesis = home.genesis()?;
-    let checked = store::check(&home.data(), &genesis, |height, last| {
-        if height.get() % STEP == 0 {
-            terminal.note(format_args!("checked {} of {}", grouped(height.get()), grouped(last.get())));
-        }
-    });
-    match checked {
+    match store::check(&home.data(), &genesis, progress(terminal, "checked")) {
         Ok(report) => tell(&report, terminal),
         Err(error) if !is_damage(&error) => return Err(error.into()),
         Err(error) if args.repair => return repair(&home, &genesis, &error, terminal),
         Err(error) => return Err(refuse(&home, &genesis, error)),
     }
     Ok(())
+}
+
+/// Says how far a walk through blocks is.
+pub(super) fn progress(terminal: &Terminal, what: &'static str) -> impl FnMut(BlockHeight, BlockHeight) {
+    move |height, last| {
+        if height.get() % STEP == 0 {
+            terminal.note(format_args!("{what} {} of {}", grouped(height.get()), grouped(last.get())));
+        }
+    }
+}
+
+/// Says what the next start cuts off a journal, if anything.
+pub(super) fn say_torn(torn_bytes: u64, terminal: &Terminal) {
+    if torn_bytes > 0 {
+        let torn = bytes(torn_bytes);
+        terminal.say(format_args!("{torn} at the end were never finished; the next start cuts them off"));
+    }
 }
 
 /// Whether something on disk is not as it was written, rather than out of reach.
@@ -145,19 +147,6 @@ fn tell(report: &CheckReport, terminal: &Terminal) {
         Some(height) => terminal.say(style::held(format_args!("the index agrees up to block {height}"))),
         None => terminal.say("there is no index; the next start makes it"),
     }
-    if report.torn_bytes > 0 {
-        let torn = bytes(report.torn_bytes);
-        terminal.say(format_args!("{torn} at the end were never finished; the next start cuts them off"));
-    }
-    terminal.emit(
-        "sealpost/check/1",
-        &Report {
-            blocks: report.blocks,
-            transactions: report.transactions,
-            bodies: report.bodies,
-            oldest_body_height: report.oldest_body_height,
-            torn_bytes: report.torn_bytes,
-            indexed: report.indexed,
-        },
-    );
+    say_torn(report.torn_bytes, terminal);
+    terminal.emit("sealpost/check/1", report);
 }

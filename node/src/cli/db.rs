@@ -1,5 +1,6 @@
 //! `db`: what lies on disk, and dropping what is out of retention.
 
+use super::check::say_torn;
 use super::home;
 use crate::config::NodeSettings;
 use crate::store::{self, Store, StoreOptions, StoreStats};
@@ -14,21 +15,6 @@ pub(super) enum DbCommand {
     Stats,
     /// Drop the bodies of a stopped node that are out of the network's retention
     Prune,
-}
-
-#[derive(serde::Serialize)]
-struct Stats {
-    running: bool,
-    height: BlockHeight,
-    oldest_body_height: BlockHeight,
-    retention_blocks: u64,
-    headers_bytes: u64,
-    headers_segments: u64,
-    bodies_bytes: u64,
-    bodies_segments: u64,
-    torn_bytes: u64,
-    index_bytes: u64,
-    equivocations: u64,
 }
 
 #[derive(serde::Serialize)]
@@ -65,26 +51,10 @@ fn stats(terminal: &Terminal) -> Result<(), Failure> {
     if found.equivocations > 0 {
         terminal.say(format_args!("recorded   {} equivocations", grouped(found.equivocations)));
     }
-    if found.torn_bytes > 0 && !found.running {
-        let torn = bytes(found.torn_bytes);
-        terminal.say(format_args!("{torn} at the end were never finished; the next start cuts them off"));
+    if !found.running {
+        say_torn(found.torn_bytes, terminal);
     }
-    terminal.emit(
-        "sealpost/db-stats/1",
-        &Stats {
-            running: found.running,
-            height: found.height,
-            oldest_body_height: found.oldest_body_height,
-            retention_blocks: found.retention_blocks,
-            headers_bytes,
-            headers_segments,
-            bodies_bytes,
-            bodies_segments,
-            torn_bytes: found.torn_bytes,
-            index_bytes: found.index_bytes,
-            equivocations: found.equivocations,
-        },
-    );
+    terminal.emit("sealpost/db-stats/1", &found);
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! `init`: makes a home for a node.
 
-use super::home;
 use super::local::new_genesis;
+use super::{home, read_genesis};
 use crate::config::NodeSettings;
 use clap::Args;
 use sealpost_ledger::genesis::{DEVELOPMENT_VALIDATOR, Genesis};
@@ -44,11 +44,7 @@ pub(super) fn init(args: &InitArgs, terminal: &Terminal) -> Result<(), Failure> 
     let home = home(terminal)?;
     let mut secret = None;
     let genesis = match (&args.genesis, &args.new_network) {
-        (Some(path), _) => {
-            let bytes = std::fs::read(path)
-                .map_err(|error| Failure::usage(format_args!("genesis: {}: {error}", path.display())))?;
-            Genesis::parse(&bytes).map_err(Failure::usage)?
-        }
+        (Some(path), _) => read_genesis(path)?,
         (None, Some(name)) => {
             let prefix = args.address_prefix.clone().unwrap_or_else(|| prefix_of(name));
             let (genesis, key) = new_genesis(name, &prefix)?;
@@ -108,13 +104,18 @@ fn prefix_of(name: &str) -> String {
     }
 }
 
+/// Bytes that nobody can foresee.
+pub(super) fn random() -> Result<Zeroizing<[u8; 32]>, Failure> {
+    let mut bytes = Zeroizing::new([0_u8; 32]);
+    getrandom::fill(bytes.as_mut())
+        .map_err(|error| Failure::unavailable("system.randomness", format_args!("no randomness: {error}")))?;
+    Ok(bytes)
+}
+
 /// A new random validator secret.
 pub(super) fn new_secret() -> Result<Zeroizing<[u8; 32]>, Failure> {
     loop {
-        let mut secret = Zeroizing::new([0_u8; 32]);
-        getrandom::fill(secret.as_mut()).map_err(|error| {
-            Failure::unavailable("system.randomness", format_args!("no randomness: {error}"))
-        })?;
+        let secret = random()?;
         // All but one in 2^128 numbers are keys.
         if SigningKey::from_bytes(&secret).is_ok() {
             return Ok(secret);

@@ -1,10 +1,9 @@
 //! `member`: who is one, and who is to come or go.
 
-use super::asking::NodeArgs;
-use super::proposal::{self, Change, Proposal, Status, set_of};
+use super::asking::{NodeArgs, set_of};
+use super::proposal::{self, ApproveArgs, Change, Proposal, Status, SubmitArgs};
 use super::{home, runtime};
 use clap::{Args, Subcommand};
-use sealpost_api::SealpostRpcClient;
 use sealpost_ledger::address::Address;
 use sealpost_ledger::height::BlockHeight;
 use sealpost_terminal::{Failure, Terminal};
@@ -18,19 +17,9 @@ pub(super) enum MemberCommand {
     /// Write a proposal to admit a member or end a membership, to be approved by the validators
     Propose(ProposeArgs),
     /// Approve a proposal with the validator key of this home
-    Approve {
-        /// The proposal
-        #[arg(value_name = "FILE")]
-        file: PathBuf,
-    },
+    Approve(ApproveArgs),
     /// Hand in a proposal that enough validators have approved
-    Submit {
-        /// The proposal
-        #[arg(value_name = "FILE")]
-        file: PathBuf,
-        #[command(flatten)]
-        node: NodeArgs,
-    },
+    Submit(SubmitArgs),
 }
 
 #[derive(Debug, Args)]
@@ -53,8 +42,8 @@ pub(super) struct ProposeArgs {
 pub(super) fn member(command: &MemberCommand, terminal: &Terminal) -> Result<(), Failure> {
     match command {
         MemberCommand::Propose(args) => propose(args, terminal),
-        MemberCommand::Approve { file } => proposal::approve(file, terminal),
-        MemberCommand::Submit { file, node } => proposal::submit(file, &node.connect(terminal)?, terminal),
+        MemberCommand::Approve(args) => proposal::approve(args, terminal),
+        MemberCommand::Submit(args) => proposal::submit(args, terminal),
     }
 }
 
@@ -62,8 +51,7 @@ fn propose(args: &ProposeArgs, terminal: &Terminal) -> Result<(), Failure> {
     let genesis = home(terminal)?.genesis()?;
     Address::parse(&args.address, genesis.prefix()).map_err(Failure::usage)?;
     let asked = args.node.connect(terminal)?;
-    let told = runtime()?.block_on(asked.client.chain_validators(None));
-    let told = told.map_err(|error| asked.failure(&error))?;
+    let told = runtime()?.block_on(asked.validators())?;
     let window = genesis.limits().expiry_window.min(EXPIRY_BLOCKS);
     let expiry = args.expiry.unwrap_or_else(|| told.height.saturating_add(window));
     let change = Change::Member { address: args.address.clone(), status: args.status, expiry };

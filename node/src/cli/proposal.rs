@@ -2,11 +2,12 @@
 //! thirds of the power have signed and somebody submits it. The same for a change of validators and of a
 //! member.
 
-use super::asking::Asked;
-use super::init::new_secret;
+use super::asking::{Asked, NodeArgs, set_of};
+use super::init::{new_secret, random};
 use super::{home, runtime};
+use clap::Args;
 use rayon::prelude::*;
-use sealpost_api::{Hex, SealpostRpcClient, Submitted, TransactionStatus, Validators, WaitFor};
+use sealpost_api::{Hex, SealpostRpcClient, Submitted, TransactionStatus, WaitFor};
 use sealpost_ledger::address::Address;
 use sealpost_ledger::genesis::Genesis;
 use sealpost_ledger::hash::{ChainId, ValidatorsHash};
@@ -20,7 +21,7 @@ use sealpost_ledger::transaction::{Payload, SignedTransaction, TRANSACTION_VERSI
 use sealpost_ledger::validator::{Validator, ValidatorSet};
 use sealpost_terminal::{Failure, Terminal, short, write_atomically, write_new_file};
 use serde::{Deserialize, Serialize};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 const FORMAT: &str = "sealpost-proposal/1";
 /// A proposal is no longer than this, in bytes.
@@ -91,10 +92,22 @@ struct Taken {
     approvals: usize,
 }
 
-/// The set in office, as a node tells it.
-pub(super) fn set_of(told: &Validators) -> Result<ValidatorSet, Failure> {
-    let validators = told.validators.iter().map(|v| Validator { key: v.public_key, power: v.power });
-    ValidatorSet::new(validators.collect()).map_err(|error| Failure::untrusted("node.untrusted", error))
+/// `approve`: which proposal.
+#[derive(Debug, Args)]
+pub(super) struct ApproveArgs {
+    /// The proposal
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+}
+
+/// `submit`: which proposal, and to which node.
+#[derive(Debug, Args)]
+pub(super) struct SubmitArgs {
+    /// The proposal
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    #[command(flatten)]
+    node: NodeArgs,
 }
 
 impl Proposal {
@@ -220,33 +233,32 @@ fn ordered(validators: &[Power]) -> Result<ValidatorSet, Failure> {
 }
 
 /// `approve`: signs a proposal with the validator key of the home.
-pub(super) fn approve(path: &Path, terminal: &Terminal) -> Result<(), Failure> {
+pub(super) fn approve(ApproveArgs { file }: &ApproveArgs, terminal: &Terminal) -> Result<(), Failure> {
     let home = home(terminal)?;
-    let mut proposal = Proposal::read(path, &*home.genesis()?)?;
+    let genesis = home.genesis()?;
+    let mut proposal = Proposal::read(file, &genesis)?;
     let key = home.validator()?.ok_or_else(|| {
         Failure::usage("no validator key is here").help("--home names the folder of the validator's node")
     })?;
-    let digest = proposal.digest(&*home.genesis()?)?;
-    let mut aux_rand = [0_u8; 32];
-    getrandom::fill(&mut aux_rand)
-        .map_err(|error| Failure::unavailable("system.randomness", format_args!("no randomness: {error}")))?;
-    let signature = key.sign(&digest, &aux_rand).map_err(Failure::bug)?;
+    let digest = proposal.digest(&genesis)?;
+    let signature = key.sign(&digest, &*random()?).map_err(Failure::bug)?;
     let public_key = key.public_key();
     proposal.approvals.retain(|approval| approval.public_key != public_key);
     let signature = Hex(signature.as_bytes().to_vec());
     proposal.approvals.push(Approval { public_key, signature });
-    write_atomically(path, &proposal.to_json()?)?;
-    proposal.tell(path, terminal);
+    write_atomically(file, &proposal.to_json()?)?;
+    proposal.tell(file, terminal);
     Ok(())
 }
 
 /// `submit`: makes the transaction of a proposal and hands it in. A throw-away key is its sender: what
 /// counts are the approvals.
-pub(super) fn submit(path: &Path, asked: &Asked, terminal: &Terminal) -> Result<(), Failure> {
+pub(super) fn submit(SubmitArgs { file, node }: &SubmitArgs, terminal: &Terminal) -> Result<(), Failure> {
+    let asked = node.connect(terminal)?;
     let genesis = home(terminal)?.genesis()?;
-    let proposal = Proposal::read(path, &genesis)?;
+    let proposal = Proposal::read(file, &genesis)?;
     let submitted = runtime()?.block_on(async {
-        let told = asked.client.chain_validators(None).await.map_err(|error| asked.failure(&error))?;
+        let told = asked.validators().await?;
         let present = set_of(&told)?;
         if present.hash() != proposal.present {
             let text = "the validators have changed since this was proposed, so its approvals are void";
@@ -258,7 +270,7 @@ pub(super) fn submit(path: &Path, asked: &Asked, terminal: &Terminal) -> Result<
             }
             Change::Member { expiry, .. } => *expiry,
         };
-        let signed = pay_and_sign(asked, &genesis, expiry, proposal.payload(&genesis, &present)?).await?;
+        let signed = pay_and_sign(&asked, &genesis, expiry, proposal.payload(&genesis, &present)?).await?;
         let sent = asked.client.tx_submit(Hex(signed.to_bytes()), None, Some(WaitFor::Final)).await;
         sent.map_err(|error| asked.failure(&error))
     })?;

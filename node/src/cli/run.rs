@@ -1,6 +1,6 @@
 //! `run`: the node of a home, until it is told to stop.
 
-use super::{home, runtime, signals};
+use super::{home, read_genesis, runtime, signals};
 use crate::config::{NodeSettings, P2pSettings};
 use crate::consensus::{self, MUTED_TARGETS};
 use crate::gossip;
@@ -13,7 +13,6 @@ use confique::Layer as _;
 use libp2p::Multiaddr;
 use libp2p::identity::Keypair;
 use libp2p::multiaddr::Protocol;
-use sealpost_ledger::genesis::Genesis;
 use sealpost_terminal::{Failure, Terminal, load_config};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -127,9 +126,7 @@ struct Ready {
 
 /// Makes an empty home one of that network, and leaves one that is so already as it is.
 fn join(home: &Home, path: &Path) -> Result<(), Failure> {
-    let bytes = std::fs::read(path)
-        .map_err(|error| Failure::usage(format_args!("genesis: {}: {error}", path.display())))?;
-    let genesis = Genesis::parse(&bytes).map_err(Failure::usage)?;
+    let genesis = read_genesis(path)?;
     if home.exists() && home.genesis()?.chain_id() == genesis.chain_id() {
         return Ok(());
     }

@@ -1,7 +1,7 @@
 //! `snapshot`: a ledger as a directory that another machine can start from.
 
-use super::check::votes_aside;
-use super::home;
+use super::check::{progress, votes_aside};
+use super::{home, read_genesis};
 use crate::home::Home;
 use crate::store::StoreOptions;
 use crate::store::snapshot::{self, Checkpoint, SnapshotError, SnapshotReport};
@@ -11,9 +11,6 @@ use sealpost_ledger::height::BlockHeight;
 use sealpost_terminal::{Failure, Terminal, bytes, grouped, style};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// Blocks between two lines of progress.
-const STEP: u64 = 10_000;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum SnapshotCommand {
@@ -98,7 +95,7 @@ fn create(args: &CreateArgs, terminal: &Terminal) -> Result<(), Failure> {
 
 fn verify(args: &VerifyArgs, terminal: &Terminal) -> Result<(), Failure> {
     let genesis = match &args.genesis {
-        Some(path) => read_genesis(path)?,
+        Some(path) => Arc::new(read_genesis(path)?),
         None => home(terminal)?.genesis()?,
     };
     let report = snapshot::verify(&args.dir, &genesis, args.checkpoint, progress(terminal, "checked"))?;
@@ -147,7 +144,7 @@ fn restore(args: &VerifyArgs, terminal: &Terminal) -> Result<(), Failure> {
 
 /// The genesis to restore under. A home that has one keeps it, and none other is taken for it.
 fn home_for(home: &Home, given: Option<&Path>) -> Result<Arc<Genesis>, Failure> {
-    let given = given.map(read_genesis).transpose()?;
+    let given = given.map(read_genesis).transpose()?.map(Arc::new);
     match given {
         Some(given) if home.exists() => {
             let own = home.genesis()?;
@@ -160,12 +157,6 @@ fn home_for(home: &Home, given: Option<&Path>) -> Result<Arc<Genesis>, Failure> 
         Some(given) => Ok(given),
         None => Ok(home.genesis()?),
     }
-}
-
-fn read_genesis(path: &Path) -> Result<Arc<Genesis>, Failure> {
-    let text = std::fs::read(path)
-        .map_err(|error| Failure::usage(format_args!("genesis: {}: {error}", path.display())))?;
-    Genesis::parse(&text).map(Arc::new).map_err(Failure::usage)
 }
 
 fn said(dir: &Path, manifest: &snapshot::Manifest) -> Said {
@@ -203,14 +194,6 @@ fn tell(checked: &Checked, checkpoint: Option<Checkpoint>, terminal: &Terminal) 
     }
     if let Some(point) = checkpoint {
         terminal.say(style::held(format_args!("block {} is the one you know", point.height)));
-    }
-}
-
-fn progress(terminal: &Terminal, what: &'static str) -> impl FnMut(BlockHeight, BlockHeight) {
-    move |height, last| {
-        if height.get() % STEP == 0 {
-            terminal.note(format_args!("{what} {} of {}", grouped(height.get()), grouped(last.get())));
-        }
     }
 }
 

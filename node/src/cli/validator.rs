@@ -1,11 +1,11 @@
 //! `validator`: who decides, a key for a new one, and changes of the set.
 
-use super::asking::NodeArgs;
+use super::asking::{NodeArgs, set_of};
 use super::init::new_secret;
-use super::proposal::{self, Change, Power, Proposal, set_of};
+use super::proposal::{self, ApproveArgs, Change, Power, Proposal, SubmitArgs};
 use super::{home, runtime};
 use clap::{Args, Subcommand};
-use sealpost_api::{NamedValidator, SealpostRpcClient};
+use sealpost_api::NamedValidator;
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::signature::{PublicKey, SigningKey};
 use sealpost_terminal::{Failure, Terminal, create_private_folder, short, write_new_secret_file};
@@ -23,19 +23,9 @@ pub(super) enum ValidatorCommand {
     /// Write a proposal for another set, to be approved by the present validators
     Propose(ProposeArgs),
     /// Approve a proposal with the validator key of this home
-    Approve {
-        /// The proposal
-        #[arg(value_name = "FILE")]
-        file: PathBuf,
-    },
+    Approve(ApproveArgs),
     /// Hand in a proposal that enough validators have approved
-    Submit {
-        /// The proposal
-        #[arg(value_name = "FILE")]
-        file: PathBuf,
-        #[command(flatten)]
-        node: NodeArgs,
-    },
+    Submit(SubmitArgs),
 }
 
 #[derive(Debug, Args)]
@@ -90,15 +80,14 @@ pub(super) fn validator(command: &ValidatorCommand, terminal: &Terminal) -> Resu
         ValidatorCommand::Show(node) => show(node, terminal),
         ValidatorCommand::New(args) => new(args, terminal),
         ValidatorCommand::Propose(args) => propose(args, terminal),
-        ValidatorCommand::Approve { file } => proposal::approve(file, terminal),
-        ValidatorCommand::Submit { file, node } => proposal::submit(file, &node.connect(terminal)?, terminal),
+        ValidatorCommand::Approve(args) => proposal::approve(args, terminal),
+        ValidatorCommand::Submit(args) => proposal::submit(args, terminal),
     }
 }
 
 fn show(node: &NodeArgs, terminal: &Terminal) -> Result<(), Failure> {
     let asked = node.connect(terminal)?;
-    let told = runtime()?.block_on(asked.client.chain_validators(None));
-    let told = told.map_err(|error| asked.failure(&error))?;
+    let told = runtime()?.block_on(asked.validators())?;
     terminal.say(format_args!("height     {}  decided by {}", told.height, short(told.hash)));
     list(terminal, &told.validators);
     match &told.scheduled {
@@ -145,9 +134,7 @@ fn new(args: &NewArgs, terminal: &Terminal) -> Result<(), Failure> {
 fn propose(args: &ProposeArgs, terminal: &Terminal) -> Result<(), Failure> {
     let chain = home(terminal)?.genesis()?.chain_id();
     let asked = args.node.connect(terminal)?;
-    let told = runtime()?.block_on(asked.client.chain_validators(None));
-    let told = told.map_err(|error| asked.failure(&error))?;
-    let present = set_of(&told)?;
+    let present = set_of(&runtime()?.block_on(asked.validators())?)?;
     let mut validators: Vec<Power> = match &args.set {
         Some(path) => {
             let shown = path.display();

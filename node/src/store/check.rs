@@ -14,12 +14,13 @@ use sealpost_ledger::chain::{CommittedBlock, Tip, TipRecord};
 use sealpost_ledger::genesis::Genesis;
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::state::{MemoryState, ViewError};
+use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use thiserror::Error;
 
 /// What a check of a directory without damage found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct CheckReport {
     /// Blocks that hold.
     pub blocks: u64,

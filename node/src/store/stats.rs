@@ -7,11 +7,12 @@ use super::shared::Shared;
 use super::stream::TornEnd;
 use sealpost_ledger::genesis::Genesis;
 use sealpost_ledger::height::BlockHeight;
+use serde::Serialize;
 use std::fs;
 use std::path::Path;
 
 /// A data directory in numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct StoreStats {
     /// Whether a node runs on it.
     pub running: bool,
