@@ -13,6 +13,7 @@ mod closed;
 #[cfg(test)]
 mod crash_tests;
 mod directory;
+mod durable;
 mod equivocations;
 mod error;
 mod frame;
@@ -45,7 +46,7 @@ pub use equivocations::{MAX_EQUIVOCATIONS, Recorded};
 pub use error::StoreError;
 pub use index::{Cursor, Entry, Order};
 pub use recovery::{RebuildReason, Recovery};
-pub use repair::{FileCut, RepairPlan, plan_repair, repair};
+pub use repair::{FileCut, Repair, RepairPlan, plan_repair};
 pub use stats::{StoreStats, stats};
 
 use bytes::Bytes;

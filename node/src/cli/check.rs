@@ -66,9 +66,9 @@ const fn is_damage(error: &CheckError) -> bool {
 
 /// Damage, and what a repair would do; nothing is cut without being asked for.
 fn refuse(home: &Home, genesis: &Arc<Genesis>, error: CheckError) -> Failure {
-    let plan = store::plan_repair(&home.data(), genesis);
+    let repair = store::plan_repair(&home.data(), genesis);
     let failure = Failure::from(error);
-    match plan {
+    match repair.map(|repair| repair.plan) {
         Ok(plan) if !plan.cuts.is_empty() => failure.help(format!(
             "the blocks up to {} hold. `check --repair` drops what comes after, {} in {} files, and keeps a copy \
              of it; the node fetches it from its peers again",
@@ -89,9 +89,9 @@ fn repair(
     terminal.say(style::not_held(error));
     // Before anything is cut: a crash in between leaves a validator that doesn't vote, never one that votes
     // again at a height that was decided.
-    let planned = store::plan_repair(&home.data(), genesis)?;
-    let votes = if planned.cuts.is_empty() { None } else { home.set_votes_aside()? };
-    let (plan, copies) = store::repair(&home.data(), genesis)?;
+    let repair = store::plan_repair(&home.data(), genesis)?;
+    let votes = if repair.plan.cuts.is_empty() { None } else { home.set_votes_aside()? };
+    let (plan, copies) = repair.carry_out()?;
     let files: Vec<_> = plan.cuts.iter().map(|cut| cut.path.display().to_string()).collect();
     // A function of the journal; after a cut it is one of another journal.
     let index = home.data().join("index");

@@ -67,11 +67,7 @@ pub fn check(
     genesis: &Arc<Genesis>,
     mut progress: impl FnMut(BlockHeight, BlockHeight),
 ) -> Result<CheckReport, CheckError> {
-    // Looking must not make a new directory.
-    if !dir.join("FORMAT").exists() {
-        return Err(CheckError::NoData { path: dir.into() });
-    }
-    let directory = Directory::open(dir, genesis.chain_id())?;
+    let directory = Directory::open_existing(dir, genesis.chain_id())?;
     let journal = Journal::open(&directory.journal(), SEGMENT_BYTES, TornEnd::Keep)?;
     let index = Indexed::open(&directory.index(), genesis)?;
     Equivocations::open(&directory.journal(), TornEnd::Keep)?;

@@ -1,6 +1,8 @@
 //! The data directory: held by one process, and marked with its format and its network.
 
 use super::StoreError;
+use super::check::CheckError;
+use super::durable::replace_file;
 use sealpost_ledger::hash::ChainId;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
@@ -28,6 +30,13 @@ impl Directory {
         check_format(path, chain)?;
         Ok(Self { path: path.into(), _lock: lock })
     }
+    /// As [`open`](Self::open), for a directory that a node has written: looking must not make a new one.
+    pub(super) fn open_existing(path: &Path, chain: ChainId) -> Result<Self, CheckError> {
+        match path.join("FORMAT").exists() {
+            true => Ok(Self::open(path, chain)?),
+            false => Err(CheckError::NoData { path: path.into() }),
+        }
+    }
     /// Checks that a directory is of this format and network, without its lock.
     pub(super) fn check(path: &Path, chain: ChainId) -> Result<(), StoreError> {
         check_format(path, chain)
@@ -38,8 +47,12 @@ impl Directory {
         let text = fs::read_to_string(&path).map_err(|e| StoreError::io("read", &path, e))?;
         match text.split_whitespace().next() == Some(&FORMAT.to_string()) {
             true => Ok(()),
-            false => write_format(&self.path, &path, chain),
+            false => write_format(&path, chain),
         }
+    }
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
     /// Where the journal is.
     pub(super) fn journal(&self) -> PathBuf {
@@ -91,7 +104,7 @@ fn check_format(dir: &Path, chain: ChainId) -> Result<(), StoreError> {
     let path = dir.join("FORMAT");
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return write_format(dir, &path, chain),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return write_format(&path, chain),
         Err(error) => return Err(StoreError::io("read", &path, error)),
     };
     let mut words = text.split_whitespace();
@@ -106,12 +119,7 @@ fn check_format(dir: &Path, chain: ChainId) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn write_format(dir: &Path, path: &Path, chain: ChainId) -> Result<(), StoreError> {
-    let draft = dir.join("FORMAT.new");
-    let io = |e| StoreError::io("write", path, e);
-    let mut file = File::create(&draft).map_err(io)?;
-    writeln!(file, "{FORMAT} {chain}").map_err(io)?;
-    file.sync_all().map_err(io)?;
-    fs::rename(&draft, path).map_err(io)?;
-    File::open(dir).and_then(|folder| folder.sync_all()).map_err(io)
+fn write_format(path: &Path, chain: ChainId) -> Result<(), StoreError> {
+    let written = replace_file(path, format!("{FORMAT} {chain}\n").as_bytes());
+    written.map_err(|e| StoreError::io("write", path, e))
 }

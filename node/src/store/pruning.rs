@@ -2,9 +2,9 @@
 //! blocks ordinary nodes keep bodies; a segment goes whole, once all its blocks are older than that.
 
 use super::StoreError;
+use super::durable::replace_file;
 use sealpost_ledger::height::BlockHeight;
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A segment of bodies.
@@ -63,13 +63,8 @@ impl Note {
     }
     /// Says what is dropped from now on. It is durable when this returns.
     pub(super) fn write(&self, dropped: Dropped) -> Result<(), StoreError> {
-        let draft = self.path.with_extension("new");
-        let io = |e| StoreError::io("write", &self.path, e);
-        let mut file = File::create(&draft).map_err(io)?;
-        file.write_all(text(dropped).as_bytes()).and_then(|()| file.sync_all()).map_err(io)?;
-        fs::rename(&draft, &self.path).map_err(io)?;
-        let folder = self.path.parent().unwrap_or(Path::new("."));
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(io)
+        let written = replace_file(&self.path, text(dropped).as_bytes());
+        written.map_err(|e| StoreError::io("write", &self.path, e))
     }
 }
 

@@ -249,7 +249,7 @@ proptest! {
                 }
                 check(dir.path(), &chain.genesis, |_, _| {}).unwrap();
                 if then == 2 {
-                    prop_assert_eq!(plan_repair(dir.path(), &chain.genesis).unwrap().cuts, []);
+                    prop_assert_eq!(plan_repair(dir.path(), &chain.genesis).unwrap().plan.cuts, []);
                 }
                 store = open(dir.path(), &chain, segment_bytes);
             }

@@ -64,7 +64,7 @@ pub(super) fn open_index(
     };
     let end = journal.height();
     while tip.height() < end {
-        tip = replay(&index, journal, &tip)?;
+        tip = replay(&index, journal, &tip)?.tip().clone();
         recovery.replayed_blocks = recovery.replayed_blocks.saturating_add(1);
         if recovery.replayed_blocks.is_multiple_of(PROGRESS_BLOCKS) {
             tracing::info!(height = tip.height().get(), of = end.get(), "rolling the index forward");
@@ -136,10 +136,10 @@ pub(super) fn create(path: &Path, genesis: &Arc<Genesis>) -> Result<(Index, Tip)
 }
 
 /// Takes the journal's next block into the index.
-pub(super) fn replay(index: &Index, journal: &Journal, tip: &Tip) -> Result<Tip, StoreError> {
+pub(super) fn replay(index: &Index, journal: &Journal, tip: &Tip) -> Result<CommittedBlock, StoreError> {
     let committed = run_again(journal, tip, &View { index, journal })?;
     index.commit(&committed, &Journal::written(committed.block(), committed.certificate()))?;
-    Ok(committed.tip().clone())
+    Ok(committed)
 }
 
 /// Runs the journal's block after a tip through the checks of a new one; without its bodies if they are not

@@ -3,6 +3,7 @@
 
 use super::check::CheckError;
 use super::directory::Directory;
+use super::durable::sync_folder;
 use super::journal::Journal;
 use super::recovery::run_again;
 use super::stream::TornEnd;
@@ -43,39 +44,43 @@ impl RepairPlan {
     }
 }
 
-/// Finds what would be cut, and changes nothing. No cuts if nothing is damaged.
-pub fn plan_repair(dir: &Path, genesis: &Arc<Genesis>) -> Result<RepairPlan, CheckError> {
-    if !dir.join("FORMAT").exists() {
-        return Err(CheckError::NoData { path: dir.into() });
-    }
-    let _directory = Directory::open(dir, genesis.chain_id())?;
-    plan(&dir.join("journal"), genesis)
+/// A repair that is planned and not carried out. Nobody else can open the data as long as it is there.
+#[derive(Debug)]
+pub struct Repair {
+    /// What would be cut; nothing if nothing is damaged.
+    pub plan: RepairPlan,
+    directory: Directory,
 }
 
-/// Cuts the journal at its first damage. Returns what was cut and the folder with a copy of it.
-pub fn repair(dir: &Path, genesis: &Arc<Genesis>) -> Result<(RepairPlan, PathBuf), CheckError> {
-    if !dir.join("FORMAT").exists() {
-        return Err(CheckError::NoData { path: dir.into() });
+/// Finds what would be cut, and changes nothing. Every block is run again on the way, so it takes a while.
+pub fn plan_repair(dir: &Path, genesis: &Arc<Genesis>) -> Result<Repair, CheckError> {
+    let directory = Directory::open_existing(dir, genesis.chain_id())?;
+    Ok(Repair { plan: plan(&directory.journal(), genesis)?, directory })
+}
+
+impl Repair {
+    /// Cuts the journal at its first damage. Returns what was cut and the folder with a copy of it.
+    pub fn carry_out(self) -> Result<(RepairPlan, PathBuf), StoreError> {
+        let Self { plan, directory } = self;
+        let dir = directory.path();
+        let copies = free_folder(dir, plan.keep)?;
+        if plan.cuts.is_empty() {
+            return Ok((plan, copies));
+        }
+        fs::create_dir(&copies).map_err(|e| StoreError::io("create", &copies, e))?;
+        for cut in &plan.cuts {
+            copy_end(cut, &copies)?;
+        }
+        sync(&copies)?;
+        sync(dir)?;
+        // From the back, blocks before bodies: after a crash in between, what is left is a shorter journal with
+        // bodies that no block needs.
+        for cut in plan.cuts.iter().rev() {
+            shorten(cut)?;
+        }
+        sync(&directory.journal())?;
+        Ok((plan, copies))
     }
-    let directory = Directory::open(dir, genesis.chain_id())?;
-    let plan = plan(&directory.journal(), genesis)?;
-    let copies = free_folder(dir, plan.keep)?;
-    if plan.cuts.is_empty() {
-        return Ok((plan, copies));
-    }
-    fs::create_dir(&copies).map_err(|e| StoreError::io("create", &copies, e))?;
-    for cut in &plan.cuts {
-        copy_end(cut, &copies)?;
-    }
-    sync(&copies)?;
-    sync(dir)?;
-    // From the back, blocks before bodies: after a crash in between, what is left is a shorter journal with
-    // bodies that no block needs.
-    for cut in plan.cuts.iter().rev() {
-        shorten(cut)?;
-    }
-    sync(&directory.journal())?;
-    Ok((plan, copies))
 }
 
 fn plan(journal_dir: &Path, genesis: &Arc<Genesis>) -> Result<RepairPlan, CheckError> {
@@ -138,7 +143,7 @@ fn shorten(cut: &FileCut) -> Result<(), StoreError> {
 }
 
 fn sync(folder: &Path) -> Result<(), StoreError> {
-    File::open(folder).and_then(|file| file.sync_all()).map_err(|e| StoreError::io("sync", folder, e))
+    sync_folder(folder).map_err(|e| StoreError::io("sync", folder, e))
 }
 
 #[cfg(test)]

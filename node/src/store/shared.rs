@@ -25,14 +25,10 @@ pub(super) struct Shared {
 
 impl Shared {
     pub(super) fn open(dir: &Path, genesis: &Genesis) -> Result<Self, CheckError> {
-        // Looking must not make a new directory.
-        if !dir.join("FORMAT").exists() {
-            return Err(CheckError::NoData { path: dir.into() });
-        }
-        let directory = match Directory::open(dir, genesis.chain_id()) {
+        let directory = match Directory::open_existing(dir, genesis.chain_id()) {
             Ok(directory) => Some(directory),
-            Err(StoreError::Locked { .. }) => None,
-            Err(error) => return Err(error.into()),
+            Err(CheckError::Store(StoreError::Locked { .. })) => None,
+            Err(error) => return Err(error),
         };
         let running = directory.is_none();
         if running {

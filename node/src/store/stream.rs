@@ -9,6 +9,7 @@
 //! out the fsync alone would not show it: the system's page cache outlives a killed process.
 
 use super::StoreError;
+use super::durable::sync_folder;
 use super::frame::{HEAD_BYTES, Head, Kind, contains_settled_head};
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
@@ -289,10 +290,8 @@ impl Stream {
         self.written = 0;
         self.sync_folder()
     }
-    /// A file is there, or gone, after a power cut only if its folder was synced too.
     fn sync_folder(&self) -> Result<(), StoreError> {
-        let folder = File::open(&self.dir).and_then(|folder| folder.sync_all());
-        folder.map_err(|e| StoreError::io("sync", &self.dir, e))
+        sync_folder(&self.dir).map_err(|e| StoreError::io("sync", &self.dir, e))
     }
     fn flush(&mut self) -> Result<(), StoreError> {
         let path = self.last_path();

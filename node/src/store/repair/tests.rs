@@ -13,6 +13,10 @@ fn open(dir: &Path, chain: &Chain) -> Result<Store, StoreError> {
     Store::open(dir, chain.genesis.clone(), options).map(|(store, _)| store)
 }
 
+fn repair(dir: &Path, genesis: &Arc<Genesis>) -> Result<(RepairPlan, PathBuf), CheckError> {
+    Ok(plan_repair(dir, genesis)?.carry_out()?)
+}
+
 fn files(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let paths = fs::read_dir(dir.join("journal")).unwrap().map(|entry| entry.unwrap().path());
     let mut files: Vec<_> = paths.map(|path| (path.clone(), fs::read(path).unwrap())).collect();
@@ -59,7 +63,7 @@ proptest! {
         let mut changed = bytes.clone();
         changed[at.index(bytes.len())] ^= 4;
         fs::write(path, &changed).unwrap();
-        let plan = plan_repair(dir.path(), &chain.genesis).unwrap();
+        let plan = plan_repair(dir.path(), &chain.genesis).unwrap().plan;
         prop_assert!(!plan.cuts.is_empty());
         prop_assert_eq!(&fs::read(path).unwrap(), &changed, "planning changes nothing");
         let (done, copies) = repair(dir.path(), &chain.genesis).unwrap();

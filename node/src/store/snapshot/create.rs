@@ -3,15 +3,14 @@
 
 use super::file::Writer;
 use super::{BODIES, HEADERS, MANIFEST, Manifest, SNAPSHOT_FORMAT, STATE, SnapshotError};
+use crate::store::durable::replace_file;
 use crate::store::frame::Kind;
 use crate::store::record::{encode_block, encode_bodies};
 use crate::store::recovery::{create as new_index, replay};
 use crate::store::shared::Shared;
-use sealpost_ledger::block::Block;
 use sealpost_ledger::genesis::Genesis;
 use sealpost_ledger::height::BlockHeight;
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -63,18 +62,13 @@ fn write(
     // The node's own index may be in use, and may be of another height: this one is for the state alone.
     let (index, mut tip) = new_index(work, genesis)?;
     while tip.height() < end {
-        let height = tip.next_height();
-        tip = replay(&index, journal, &tip)?;
-        let missing = || journal.damaged(height, "the block is missing".into());
-        let record = journal.record(height)?.ok_or_else(missing)?;
-        if height > journal.dropped() {
-            let (block, _) = journal.block(height)?.ok_or_else(missing)?;
-            if !block.bodies().is_empty() {
-                bodies.append(Kind::Bodies, height.get(), &encode_bodies(block.bodies()).0)?;
-            }
+        let committed = replay(&index, journal, &tip)?;
+        let (block, height) = (committed.block(), committed.block().height());
+        if !block.bodies().is_empty() {
+            bodies.append(Kind::Bodies, height.get(), &encode_bodies(block.bodies()).0)?;
         }
-        let block = Block::new(record.header, record.transactions, Vec::new());
-        headers.append(Kind::Block, height.get(), &encode_block(&block, &record.certificate).0)?;
+        headers.append(Kind::Block, height.get(), &encode_block(block, committed.certificate()).0)?;
+        tip = committed.tip().clone();
         progress(height, end);
     }
     let mut state = Writer::create(out, STATE)?;
@@ -90,13 +84,9 @@ fn write(
 }
 
 fn write_manifest(out: &Path, manifest: &Manifest) -> Result<(), SnapshotError> {
-    let (path, draft) = (out.join(MANIFEST), out.join("manifest.new"));
-    let io = |e| SnapshotError::io("write", &path, e);
+    let path = out.join(MANIFEST);
     // Plain strings and numbers: writing them cannot fail.
     let mut text = serde_json::to_string_pretty(manifest).unwrap_or_default();
     text.push('\n');
-    let mut file = File::create(&draft).map_err(io)?;
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(io)?;
-    fs::rename(&draft, &path).map_err(io)?;
-    File::open(out).and_then(|folder| folder.sync_all()).map_err(io)
+    replace_file(&path, text.as_bytes()).map_err(|e| SnapshotError::io("write", &path, e))
 }

@@ -3,13 +3,14 @@
 
 use super::verify::walk;
 use super::{Checkpoint, SnapshotError, SnapshotReport};
+use crate::store::durable::sync_folder;
 use crate::store::frame::Kind;
 use crate::store::pruning::{Dropped, Note};
 use crate::store::stream::{Layout, Stream, TornEnd};
 use crate::store::{Store, StoreError, StoreOptions};
 use sealpost_ledger::genesis::Genesis;
 use sealpost_ledger::height::BlockHeight;
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -36,8 +37,7 @@ pub fn restore(
         // Renaming puts it in the place of an empty folder too, and of nothing else.
         fs::rename(&staging, data).map_err(|e| SnapshotError::io("move", &staging, e))?;
         let folder = data.parent().unwrap_or(Path::new("."));
-        let synced = File::open(folder).and_then(|folder| folder.sync_all());
-        synced.map_err(|e| SnapshotError::io("sync", folder, e))?;
+        sync_folder(folder).map_err(|e| SnapshotError::io("sync", folder, e))?;
         Ok(report)
     });
     if moved.is_err() {
