@@ -11,6 +11,7 @@ pub mod identity;
 pub mod mempool;
 pub mod metrics;
 pub mod node;
+pub mod pauses;
 pub mod rpc;
 pub mod store;
 pub mod supervision;

@@ -234,6 +234,12 @@ pub struct EncodedBlock {
     pub certificate: CommitCertificate,
 }
 
+impl From<(Bytes, CommitCertificate)> for EncodedBlock {
+    fn from((block, certificate): (Bytes, CommitCertificate)) -> Self {
+        Self { block: block.into(), certificate }
+    }
+}
+
 impl EncodedBlock {
     /// Reads the block. Whether it holds is another question.
     pub fn read(&self) -> Result<Block, DecodeError> {

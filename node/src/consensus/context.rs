@@ -126,9 +126,6 @@ impl Validators {
         let turn = height.0.get().wrapping_add(round.as_u32().unwrap_or(0).into());
         self.members.get(usize::try_from(turn.checked_rem(count)?).ok()?)
     }
-}
-
-impl Validators {
     /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.members.len()

@@ -2,6 +2,7 @@
 //! found, while this node has fewer than it wants. Pure: the clock is an argument.
 
 use super::ip_limits::ip_of;
+use crate::pauses::doubled;
 use libp2p::multiaddr::Protocol;
 use libp2p::{Multiaddr, PeerId};
 use std::collections::HashMap;
@@ -28,10 +29,10 @@ impl Attempts {
         Self { failed: 0, next: now }
     }
     fn called(&mut self, now: Instant) {
-        let pause = FIRST_PAUSE.saturating_mul(1_u32.checked_shl(self.failed).unwrap_or(u32::MAX));
+        let pause = doubled(FIRST_PAUSE, self.failed, LONGEST_PAUSE);
         // Two nodes that call each other at the same moment shall not do so for ever.
         let jitter = Duration::from_millis(u64::from(getrandom::u32().unwrap_or(0) % 256));
-        self.next = now.checked_add(pause.min(LONGEST_PAUSE).saturating_add(jitter)).unwrap_or(now);
+        self.next = now.checked_add(pause.saturating_add(jitter)).unwrap_or(now);
         self.failed = self.failed.saturating_add(1).min(16);
     }
 }

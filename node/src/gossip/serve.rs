@@ -32,14 +32,7 @@ pub(crate) async fn answer(request: Request, store: Store, pool: mpsc::Sender<Po
             let count = usize::try_from(count.min(MAX_BLOCKS)).unwrap_or(0);
             let read = move || store.blocks(from, count, MAX_BLOCKS_BYTES);
             match tokio::task::spawn_blocking(read).await {
-                Ok(Ok(blocks)) => {
-                    let blocks = blocks.into_iter();
-                    let encode = |(block, certificate): (bytes::Bytes, _)| EncodedBlock {
-                        block: block.into(),
-                        certificate,
-                    };
-                    Response::Blocks(blocks.map(encode).collect())
-                }
+                Ok(Ok(blocks)) => Response::Blocks(blocks.into_iter().map(EncodedBlock::from).collect()),
                 Ok(Err(error)) => {
                     tracing::error!(%error, from = from.get(), "blocks for a peer can't be read");
                     Response::Busy

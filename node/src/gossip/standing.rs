@@ -3,6 +3,7 @@
 //! Faults fade, so that a bad minute is forgiven; a ban doubles each time, so that insisting is not worth
 //! it. Everything is bounded: identities cost nothing, so the table must not grow with them.
 
+use crate::pauses::doubled;
 use crate::wire::Fault;
 use libp2p::PeerId;
 use std::collections::HashMap;
@@ -74,8 +75,7 @@ impl Standing {
         if entry.points < BAN_AT {
             return Consequence::None;
         }
-        let doubled = FIRST_BAN.saturating_mul(1_u32.checked_shl(entry.bans).unwrap_or(u32::MAX));
-        let until = now.checked_add(doubled.min(LONGEST_BAN)).unwrap_or(now);
+        let until = now.checked_add(doubled(FIRST_BAN, entry.bans, LONGEST_BAN)).unwrap_or(now);
         entry.bans = entry.bans.saturating_add(1);
         entry.banned_until = Some(until);
         // It comes back with half of its burden.

@@ -72,7 +72,6 @@ impl Measuring {
         }
         let missing = decided_by.count().saturating_sub(signed);
         let sizes = store.sizes();
-        metrics::gauge!("sealpost_consensus_height").set(header.height.get() as f64);
         metrics::gauge!("sealpost_consensus_round").set(f64::from(certificate.round));
         metrics::gauge!("sealpost_consensus_validators").set(self.deciding.count() as f64);
         metrics::gauge!("sealpost_consensus_missing_validators").set(missing as f64);

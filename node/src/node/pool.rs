@@ -113,17 +113,14 @@ impl Pool {
         let now = *self.height.borrow();
         for Admitted { transaction, reply, first_seen_ms } in admitted {
             let id = transaction.id();
-            // What a client submitted is told to everybody once it is in; what a peer told goes on through
-            // gossip's own verdict.
-            let telling = match (&reply, &self.tell) {
-                (Reply::Client { .. }, Some(_)) => Some(transaction.clone()),
-                _ => None,
-            };
             match self.mempool.insert(transaction, now) {
                 Ok(inserted) => {
                     if inserted == Inserted::New {
                         memory.saw(id, first_seen_ms);
-                        self.pass_on(telling);
+                        // What a peer told goes on through gossip's own verdict.
+                        if matches!(reply, Reply::Client { .. }) {
+                            self.pass_on(&id);
+                        }
                     }
                     match reply {
                         Reply::Client { wait: WaitFor::Final, .. } => {
@@ -141,13 +138,13 @@ impl Pool {
         }
         self.tell_sizes();
     }
-    /// Tells everybody of a transaction. If gossip is too busy, peers that connect later ask for it.
-    fn pass_on(&self, transaction: Option<VerifiedTransaction>) {
-        if let (Some(transaction), Some(tell)) = (transaction, &self.tell) {
-            let bytes = told(&transaction).to_bytes().into();
-            if tell.try_send(Tell::Transaction(bytes)).is_err() {
-                tracing::debug!(tx = %transaction.id(), "gossip is too busy to tell of a transaction");
-            }
+    /// Tells everybody of a transaction that waits here. If gossip is too busy, peers that connect later ask
+    /// for it.
+    fn pass_on(&self, id: &TransactionId) {
+        let (Some(transaction), Some(tell)) = (self.mempool.get(id), &self.tell) else { return };
+        let bytes = told(transaction).to_bytes().into();
+        if tell.try_send(Tell::Transaction(bytes)).is_err() {
+            tracing::debug!(tx = %id, "gossip is too busy to tell of a transaction");
         }
     }
     fn announce(&self, block: &CommittedBlock) {

@@ -12,6 +12,7 @@ use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use sealpost_ledger::chain::Tip;
 use sealpost_ledger::height::BlockHeight;
+use std::future::Future;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -112,10 +113,14 @@ impl Follower {
     fn take_wish(&mut self) {
         self.wish = *self.wiring.wish.borrow_and_update();
         if self.wish.mode == Mode::Follow && self.applying.is_none() {
-            self.tip = self.store.tip();
-            self.finality.moved(&self.tip);
-            self.planner.moved(self.tip.height());
+            self.move_to_end();
         }
+    }
+    /// Somebody else may have appended blocks: goes on from the store's end.
+    fn move_to_end(&mut self) {
+        self.tip = self.store.tip();
+        self.finality.moved(&self.tip);
+        self.planner.moved(self.tip.height());
     }
     /// Asks and applies what can be asked and applied now, and tells how it goes.
     fn go_on(&mut self) {
@@ -195,22 +200,27 @@ impl Follower {
     fn on_moved(&mut self) {
         let height = *self.wiring.head.borrow_and_update();
         if height > self.tip.height() {
-            self.tip = self.store.tip();
-            self.finality.moved(&self.tip);
-            self.planner.moved(self.tip.height());
+            self.move_to_end();
         }
     }
 
     fn ask(&mut self, question: Question) {
         let Question { peer, from, count } = question.clone();
-        let (answer, answered) = oneshot::channel();
-        let ask = Ask { peer, request: Request::Blocks { from, count }, answer };
-        // A full queue is no peer's fault: the same is asked again after a pause.
-        let sent = self.wiring.ask.try_send(ask).is_ok();
+        let answered = self.send(&peer, Request::Blocks { from, count });
         self.answers.push(Box::pin(async move {
-            let response = if sent { answered.await.ok().flatten() } else { None };
+            // A full queue is no peer's fault: the same is asked again after a pause.
+            let response = match answered {
+                Some(answered) => answered.await,
+                None => None,
+            };
             (question, response)
         }));
+    }
+    /// Sends a question on its way; nothing if the queue is full. The answer is nothing if none comes in time.
+    fn send(&self, peer: &Peer, request: Request) -> Option<impl Future<Output = Option<Response>> + use<>> {
+        let (answer, answered) = oneshot::channel();
+        self.wiring.ask.try_send(Ask { peer: peer.clone(), request, answer }).ok()?;
+        Some(async { answered.await.ok().flatten() })
     }
     fn on_answer(&mut self, question: &Question, response: Option<Response>) {
         let answer = match response {
@@ -256,10 +266,8 @@ impl Follower {
         let peers = all.iter().cycle().skip(self.turn).take(POLLED.min(all.len()));
         self.turn = self.turn.saturating_add(POLLED).checked_rem(all.len()).unwrap_or(0);
         for peer in peers.cloned() {
-            let (answer, answered) = oneshot::channel();
-            let ask = Ask { peer: peer.clone(), request: Request::Status, answer };
-            if self.wiring.ask.try_send(ask).is_ok() {
-                self.statuses.push(Box::pin(async move { (peer, answered.await.ok().flatten()) }));
+            if let Some(answered) = self.send(&peer, Request::Status) {
+                self.statuses.push(Box::pin(async move { (peer, answered.await) }));
             }
         }
     }
@@ -273,10 +281,8 @@ impl Follower {
         self.prove_at = now.checked_add(POLL).unwrap_or(now);
         let peers = self.planner.claiming_above(self.finality.proven()).take(POLLED);
         for peer in peers.cloned().collect::<Vec<_>>() {
-            let (answer, answered) = oneshot::channel();
-            let request = Request::Proof { after: self.finality.last_change() };
-            if self.wiring.ask.try_send(Ask { peer: peer.clone(), request, answer }).is_ok() {
-                self.proofs.push(Box::pin(async move { (peer, answered.await.ok().flatten()) }));
+            if let Some(answered) = self.send(&peer, Request::Proof { after: self.finality.last_change() }) {
+                self.proofs.push(Box::pin(async move { (peer, answered.await) }));
             }
         }
     }

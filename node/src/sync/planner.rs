@@ -5,6 +5,7 @@
 //! is asked later, one that lies about its height is not believed again. Peers that have dropped bodies are
 //! asked for old blocks too, as far as those may come without.
 
+use crate::pauses::doubled;
 use crate::wire::{EncodedBlock, Fault, Peer};
 use sealpost_ledger::height::BlockHeight;
 use std::collections::{BTreeMap, HashMap};
@@ -33,6 +34,13 @@ struct Known {
     asked: usize,
     misses: u32,
     rest_until: Option<Instant>,
+}
+
+impl Known {
+    /// The highest block that it has or claims.
+    fn height(&self) -> BlockHeight {
+        self.claimed.max(self.told)
+    }
 }
 
 #[derive(Debug)]
@@ -97,13 +105,13 @@ impl Planner {
     /// The highest block that two peers have or claim, or the only one that there is: what one alone says
     /// makes nobody believe that the network is ahead.
     pub(super) fn agreed(&self) -> BlockHeight {
-        let mut heights: Vec<_> = self.peers.values().map(|peer| peer.claimed.max(peer.told)).collect();
+        let mut heights: Vec<_> = self.peers.values().map(Known::height).collect();
         heights.sort_unstable_by(|a, b| b.cmp(a));
         heights.get(1).or(heights.first()).copied().unwrap_or(self.tip).max(self.tip)
     }
     /// The highest block that anybody has or claims.
     pub(super) fn target(&self) -> BlockHeight {
-        let heights = self.peers.values().map(|peer| peer.claimed.max(peer.told));
+        let heights = self.peers.values().map(Known::height);
         heights.max().unwrap_or(self.tip).max(self.tip)
     }
     /// Peers that may be asked how far they are.
@@ -163,7 +171,7 @@ impl Planner {
     /// first that it is old enough.
     pub(super) fn lacks_bodies(&self) -> bool {
         let Some((from, Range::Wanted { count })) = self.ranges.first_key_value() else { return false };
-        let having = || self.peers.values().filter(|known| known.claimed.max(known.told) >= *from);
+        let having = || self.peers.values().filter(|known| known.height() >= *from);
         having().next().is_some() && !having().any(|known| self.gives(known, *from, *count))
     }
     /// Peers that claim to have more than up to a height.
@@ -218,7 +226,7 @@ impl Planner {
     /// The peer to ask for a block: one that has it, is not resting, and has the least to answer.
     fn best(&self, from: BlockHeight, count: u64, now: Instant) -> Option<Peer> {
         let able = self.peers.iter().filter(|(_, known)| {
-            known.claimed.max(known.told) >= from
+            known.height() >= from
                 && self.gives(known, from, count)
                 && known.asked < MAX_PER_PEER
                 && known.rest_until.is_none_or(|until| until <= now)
@@ -248,8 +256,7 @@ impl Planner {
         };
         if blocks.is_empty() {
             known.misses = known.misses.saturating_add(1).min(16);
-            let pause = FIRST_PAUSE.saturating_mul(1_u32.checked_shl(known.misses).unwrap_or(u32::MAX));
-            known.rest_until = now.checked_add(pause.min(LONGEST_PAUSE));
+            known.rest_until = now.checked_add(doubled(FIRST_PAUSE, known.misses, LONGEST_PAUSE));
             let lied = has_none && known.claimed >= *from;
             if lied {
                 known.claimed = from.saturating_sub(1);
@@ -305,13 +312,12 @@ impl Planner {
     /// A run was verified as far as `tip`, and appended. If a block of it did not hold, everything that came
     /// from its peer is fetched anew, from others if there are any.
     pub(super) fn verified(&mut self, tip: BlockHeight, bad: Option<&Peer>) {
+        let whole = bad.is_none() && tip >= self.verifying;
         self.tip = self.tip.max(tip);
-        if bad.is_none() && tip >= self.verifying {
-            self.verifying = self.tip;
-            return;
-        }
         self.verifying = self.tip;
-        self.ranges.clear();
+        if !whole {
+            self.ranges.clear();
+        }
         if let Some(peer) = bad {
             // It is not asked again before it claims anew, and by then it may be banned.
             self.peers.remove(peer);

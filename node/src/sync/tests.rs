@@ -113,9 +113,7 @@ impl World {
                     let honest = match request {
                         Request::Blocks { from, count } => {
                             let blocks = self.source.blocks(from, count as usize, 1 << 20).unwrap();
-                            Response::Blocks(blocks.into_iter().map(|(block, certificate)| {
-                                EncodedBlock { block: block.into(), certificate }
-                            }).collect())
+                            Response::Blocks(blocks.into_iter().map(EncodedBlock::from).collect())
                         }
                         Request::Status => Response::Status {
                             height: self.source.tip().height(),

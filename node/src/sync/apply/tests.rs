@@ -21,7 +21,7 @@ fn open(chain: &Chain, archive: bool) -> (TempDir, Store) {
 
 fn encoded(store: &Store) -> Vec<EncodedBlock> {
     let blocks = store.blocks(BlockHeight::FIRST, 1000, usize::MAX).unwrap();
-    blocks.into_iter().map(|(block, certificate)| EncodedBlock { block: block.into(), certificate }).collect()
+    blocks.into_iter().map(EncodedBlock::from).collect()
 }
 
 /// What a node that has dropped old bodies gives to a peer.
