@@ -88,10 +88,8 @@ pub struct Config {
     pub validator: Arc<SigningKey>,
     /// Where validators reach this node, such as `/ip4/127.0.0.1/tcp/26656`.
     pub listen: libp2p::Multiaddr,
-    /// Where this node reaches the others.
+    /// Where this node reaches the others. Nobody else is let in.
     pub peers: Vec<libp2p::Multiaddr>,
-    /// Whether others than `peers` are turned away.
-    pub only_peers: bool,
     /// File of the engine's log of votes.
     pub wal: PathBuf,
 }
@@ -268,7 +266,7 @@ impl EngineConfig {
         let mut p2p = engine::P2pConfig {
             listen_addr: config.listen.clone(),
             persistent_peers: config.peers.clone(),
-            persistent_peers_only: config.only_peers,
+            persistent_peers_only: true,
             rpc_max_size: ByteSize::mib(16),
             pubsub_max_size: ByteSize::kib(512),
             ..engine::P2pConfig::default()

@@ -103,7 +103,6 @@ impl LocalNetwork {
                     validator,
                     listen: "/ip4/127.0.0.1/tcp/0".parse().map_err(Failure::bug)?,
                     peers: Vec::new(),
-                    only_peers: true,
                     wal: home.wal(),
                 }),
             },

@@ -153,7 +153,6 @@ fn config(settings: &NodeSettings, home: &Home, rejoin: bool) -> Result<Config, 
                 identity: identity.clone(),
                 validator,
                 listen: parse("consensus.listen", &settings.consensus.listen)?,
-                only_peers: true,
                 peers,
                 wal: home.wal(),
             })

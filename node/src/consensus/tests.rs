@@ -51,7 +51,6 @@ impl Node {
             validator: Arc::new(validator),
             listen: format!("/ip4/127.0.0.1/tcp/{own}").parse().unwrap(),
             peers: others.map(|(n, port)| address(n, port)).collect(),
-            only_peers: ports.len() > 1,
             wal: home.join(format!("votes-{seed}.wal")),
         };
         begin(&config.wal, store);

@@ -56,7 +56,6 @@ impl Running {
                 validator: Arc::new(key(1)),
                 listen: "/ip4/127.0.0.1/tcp/0".parse().unwrap(),
                 peers: Vec::new(),
-                only_peers: false,
                 wal,
             }),
             rejoin: false,

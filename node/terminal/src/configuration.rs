@@ -271,24 +271,8 @@ fn nearest(text: &str) -> Option<&str> {
     let mut quoted = rest.split('`');
     let unknown = quoted.next()?;
     let known = quoted.skip(1).step_by(2).filter(|word| !word.contains(char::is_whitespace));
-    let (away, key) = known.map(|key| (distance(unknown, key), key)).min()?;
+    let (away, key) = known.map(|key| (strsim::levenshtein(unknown, key), key)).min()?;
     (away <= unknown.len().div_ceil(3)).then_some(key)
-}
-
-/// How many letters must be changed, added or taken away to make one word of the other (Levenshtein).
-fn distance(one: &str, other: &str) -> usize {
-    let mut row: Vec<usize> = (0..=other.chars().count()).collect();
-    for (at, letter) in one.chars().enumerate() {
-        let mut next = vec![at.saturating_add(1)];
-        for (other, pair) in other.chars().zip(row.windows(2)) {
-            let [diagonal, above] = pair else { continue };
-            let changed = diagonal.saturating_add(usize::from(other != letter));
-            let left = next.last().copied().unwrap_or_default();
-            next.push(changed.min(above.saturating_add(1)).min(left.saturating_add(1)));
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or_default()
 }
 
 /// Walks the settings and finds for each the first layer that names it.
