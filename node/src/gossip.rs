@@ -13,6 +13,7 @@
 
 mod addresses;
 mod behaviour;
+mod closing;
 mod exchange;
 mod ip_limits;
 pub(crate) mod serve;

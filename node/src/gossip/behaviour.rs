@@ -1,9 +1,11 @@
 //! What the swarm is made of, and every bound of it in one place.
 
+use super::closing::Closing;
 use super::exchange::Codec;
 use super::ip_limits::IpLimits;
 use super::{Config, GossipError};
 use crate::wire::{Announcement, TransactionMessage};
+use libp2p::core::upgrade::Version;
 use libp2p::gossipsub::{
     self, IdentTopic, IdentityTransform, MessageAuthenticity, MessageId, PeerScoreParams,
     PeerScoreThresholds, TopicHash, TopicScoreParams, ValidationMode, WhitelistSubscriptionFilter,
@@ -13,7 +15,7 @@ use libp2p::request_response::{self, ProtocolSupport};
 use libp2p::swarm::NetworkBehaviour;
 use libp2p::swarm::behaviour::toggle::Toggle;
 use libp2p::{
-    StreamProtocol, Swarm, SwarmBuilder, autonat, connection_limits, dcutr, identify,
+    StreamProtocol, Swarm, SwarmBuilder, Transport as _, autonat, connection_limits, dcutr, identify,
     memory_connection_limits, noise, ping, relay, tcp, yamux,
 };
 use sealpost_ledger::hash::{ChainId, sha256};
@@ -88,9 +90,16 @@ pub(super) fn swarm(
     let failed = |error: &dyn std::fmt::Display| GossipError::Start(error.to_string());
     let builder = SwarmBuilder::with_existing_identity(config.identity.clone())
         .with_tokio()
-        .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, yamux::Config::default)
-        .map_err(|error| failed(&error))?
         .with_quic()
+        .with_other_transport(|key| {
+            let tcp = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true));
+            let secured = tcp.upgrade(Version::V1Lazy).authenticate(noise::Config::new(key)?);
+            let multiplexed = secured.multiplex(yamux::Config::default());
+            Ok::<_, Box<dyn std::error::Error + Send + Sync>>(
+                multiplexed.map(|(peer, connection), _| (peer, Closing::new(connection))),
+            )
+        })
+        .map_err(|error| failed(&error))?
         .with_relay_client(noise::Config::new, yamux::Config::default)
         .map_err(|error| failed(&error))?;
     let built = builder.with_behaviour(|key, relay| {
