@@ -12,7 +12,7 @@ use sealpost_ledger::message::Body;
 use sealpost_ledger::signature::SigningKey;
 use sealpost_ledger::transaction::{Payload, SignedTransaction, TRANSACTION_VERSION, Transaction};
 use sealpost_node::wire::TransactionMessage;
-use sealpost_wallet::envelope::{BundleSecret, Content, Recipient, SealRequest, seal};
+use sealpost_wallet::envelope::{BundleSecret, Letter, Recipient, SealRequest, seal};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -84,7 +84,7 @@ impl Messages {
         let key = SigningKey::from_bytes(&secret).expect("a key");
         let (chain, sender) = (self.genesis.chain_id(), Address::new(key.public_key()));
         let text = format!("message {number}{}", ".".repeat(bytes));
-        let content = Content { text, ..Content::default() };
+        let content = Letter { text, ..Letter::default() }.into();
         let recipients = std::slice::from_ref(&self.recipient);
         let body_limit = self.genesis.limits().body_bytes;
         let request = SealRequest { chain, sender, expiry, recipients, content: &content, body_limit };

@@ -16,7 +16,9 @@ mod suites;
 #[cfg(test)]
 mod tests;
 
-pub use content::{Attachment, Content, ContentError, MAX_CONTENT_OVERHEAD, padded_length};
+pub use content::{
+    Attachment, Content, ContentError, Data, Letter, MAX_CONTENT_OVERHEAD, Part, Parts, padded_length,
+};
 pub use keys::BundleSecret;
 pub use open::{OpenError, Opened, open};
 pub use seal::{Recipient, SealError, SealRequest, Sealed, seal};

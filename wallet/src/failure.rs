@@ -72,6 +72,7 @@ pub fn failure(error: impl Into<WalletError>) -> Failure {
             WalletError::KeysExpired { .. } => plain(Exit::No, "recipient.keys_expired")
                 .help("ask the recipient to run `sealpost keys publish`"),
             WalletError::Unknown { .. } | WalletError::NoneBegins { .. } => plain(Exit::No, "tx.unknown"),
+            WalletError::OnlyAPart { .. } => plain(Exit::No, "open.only_a_part"),
             WalletError::NotOurs { .. } => plain(Exit::No, "open.not_for_us"),
             WalletError::Id { .. } => plain(Exit::Usage, "input.id"),
             WalletError::Stopped => plain(Exit::Interrupted, "postage.interrupted"),

@@ -76,6 +76,8 @@ pub enum WalletError {
     Unknown { id: TransactionId },
     #[error("{id} is not addressed to this wallet")]
     NotOurs { id: TransactionId },
+    #[error("{id} is a part of something that was too long for one message; read the letter that names it")]
+    OnlyAPart { id: TransactionId },
     #[error("id {text:?}: {reason}")]
     Id { text: String, reason: String },
     #[error("neither inbox nor outbox has a transaction that begins with {text}; give the whole id")]

@@ -168,13 +168,17 @@ fn show_content(session: &Session<'_>, evidence: &Evidence) {
         return;
     };
     match Content::from_bytes(&disclosure.content) {
-        Ok(content) => {
-            session.terminal.say(format_args!("\nSubject  {}", printable(&content.subject)));
-            for file in &content.attachments {
-                let size = sealpost_terminal::bytes(file.bytes.len() as u64);
+        Ok(Content::Letter(letter)) => {
+            session.terminal.say(format_args!("\nSubject  {}", printable(&letter.subject)));
+            for file in &letter.attachments {
+                let size = sealpost_terminal::bytes(file.data.length());
                 session.terminal.say(format_args!("File     {} ({size})", printable(&file.name)));
             }
-            session.terminal.say(format_args!("\n{}\n", printable_lines(&content.text)));
+            session.terminal.say(format_args!("\n{}\n", printable_lines(&letter.text)));
+        }
+        Ok(Content::Part(part)) => {
+            let size = sealpost_terminal::bytes(part.bytes.len() as u64);
+            session.terminal.say(format_args!("{size} of something that was too long for one message"));
         }
         Err(error) => {
             session.terminal.warn(format_args!("the content shown is not a Sealpost letter: {error}"))

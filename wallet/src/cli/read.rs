@@ -1,12 +1,13 @@
 //! `read`: opens a message. Nothing a sender wrote reaches the terminal or the disk unfiltered.
 
 use super::{Session, runtime};
-use crate::envelope::Attachment;
+use crate::envelope::{Attachment, Data};
 use crate::failure;
 use clap::Args;
 use sealpost_ledger::height::BlockHeight;
 use sealpost_terminal::{
-    Failure, bytes, clock, printable, printable_lines, rfc3339, short_address, style, write_new_secret_file,
+    Exit, Failure, bytes, clock, printable, printable_lines, rfc3339, short_address, style,
+    write_new_secret_file,
 };
 use std::path::{Path, PathBuf};
 
@@ -22,7 +23,7 @@ pub(super) struct ReadArgs {
 #[derive(serde::Serialize)]
 struct File {
     name: String,
-    bytes: usize,
+    bytes: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     saved: Option<PathBuf>,
 }
@@ -47,7 +48,7 @@ pub(super) fn read(args: &ReadArgs, session: &Session<'_>) -> Result<(), Failure
         let id = wallet.resolve(&light, &args.id).await.map_err(failure)?;
         wallet.read(&light, &id).await.map_err(failure)
     })?;
-    let (message, content) = (&reading.message, &reading.opened.content);
+    let (message, letter) = (&reading.message, &reading.letter);
     let sender = message.transaction.sender();
     let contacts = wallet.profile().contacts().map_err(failure)?;
     let answer = Answer {
@@ -56,10 +57,10 @@ pub(super) fn read(args: &ReadArgs, session: &Session<'_>) -> Result<(), Failure
         contact: contacts.name_of(&sender).map(Into::into),
         height: message.header.height,
         time: rfc3339(message.header.time_ms),
-        subject: content.subject.clone(),
-        text: content.text.clone(),
-        reply_to: content.reply_to.map(|id| id.to_string()),
-        attachments: save(&content.attachments, args.output.as_deref())?,
+        subject: letter.subject.clone(),
+        text: letter.text.clone(),
+        reply_to: letter.reply_to.map(|id| id.to_string()),
+        attachments: save(&letter.attachments, args.output.as_deref())?,
     };
     let terminal = session.terminal;
     let name = answer.contact.as_deref().unwrap_or("(no contact)");
@@ -74,11 +75,7 @@ pub(super) fn read(args: &ReadArgs, session: &Session<'_>) -> Result<(), Failure
     for file in &answer.attachments {
         let saved = file.saved.as_ref().map(|path| format!(", saved as {}", path.display()));
         let saved = saved.unwrap_or_else(|| ", `-o DIR` saves it".into());
-        terminal.say(format_args!(
-            "File     {} ({}){saved}",
-            printable(&file.name),
-            bytes(file.bytes as u64)
-        ));
+        terminal.say(format_args!("File     {} ({}){saved}", printable(&file.name), bytes(file.bytes)));
     }
     terminal.say(format_args!("\n{}\n", printable_lines(&answer.text)));
     let next = format!(
@@ -100,12 +97,17 @@ fn save(attachments: &[Attachment], folder: Option<&Path>) -> Result<Vec<File>, 
         let saved = match folder {
             Some(folder) => {
                 let path = folder.join(file_name(&attachment.name, number));
-                write_new_secret_file(&path, &attachment.bytes)?;
+                let Data::Whole(bytes) = &attachment.data else {
+                    let message =
+                        format!("{} comes in parts, which can't be put together yet", attachment.name);
+                    return Err(Failure::new(Exit::No, "attachment.in_parts", message));
+                };
+                write_new_secret_file(&path, bytes)?;
                 Some(path)
             }
             None => None,
         };
-        Ok(File { name: attachment.name.clone(), bytes: attachment.bytes.len(), saved })
+        Ok(File { name: attachment.name.clone(), bytes: attachment.data.length(), saved })
     });
     saved.collect()
 }

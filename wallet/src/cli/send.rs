@@ -2,7 +2,7 @@
 
 use super::progress::PostageWatch;
 use super::{Session, runtime};
-use crate::envelope::{Attachment, Content};
+use crate::envelope::{Attachment, Data, Letter};
 use crate::failure;
 use crate::wallet::{Draft, Prepared, Wallet};
 use clap::{Args, ValueEnum};
@@ -91,14 +91,14 @@ pub(super) fn send(args: &SendArgs, session: &Session<'_>) -> Result<(), Failure
             return Err(Failure::new(Exit::Usage, "message.repeated_recipient", message));
         }
     }
-    let mut content = content(args, session.terminal)?;
+    let mut letter = letter(args, session.terminal)?;
     runtime()?.block_on(async {
         let light = session.light(wallet.profile()).await.map_err(nothing_kept)?;
         if let Some(text) = &args.reply_to {
             let id = wallet.resolve(&light, text).await.map_err(failure);
-            content.reply_to = Some(id.map_err(nothing_kept)?);
+            letter.reply_to = Some(id.map_err(nothing_kept)?);
         }
-        let draft = Draft { to, content };
+        let draft = Draft { to, content: letter.into() };
         let watch = PostageWatch::new(session.terminal);
         let progress = |tried, work| watch.hear(tried, work);
         let prepared = wallet.prepare_message(&light, &draft, &progress).await.map_err(failure);
@@ -185,7 +185,7 @@ fn print_sent(session: &Session<'_>, answer: &Answer, id: TransactionId) {
     terminal.note(format_args!("Next     sealpost status {}", id.to_string().get(..8).unwrap_or_default()));
 }
 
-fn content(args: &SendArgs, terminal: &Terminal) -> Result<Content, Failure> {
+fn letter(args: &SendArgs, terminal: &Terminal) -> Result<Letter, Failure> {
     let text = match (&args.message, &args.file) {
         (Some(text), _) => text.clone(),
         (None, Some(path)) if path != Path::new("-") => {
@@ -208,14 +208,14 @@ fn content(args: &SendArgs, terminal: &Terminal) -> Result<Content, Failure> {
         let name = path.file_name().and_then(|name| name.to_str());
         let name =
             name.ok_or_else(|| Failure::usage(format_args!("attach: {}: this is no file", path.display())))?;
-        Ok(Attachment { name: name.into(), bytes: read_file("attach", path)? })
+        Ok(Attachment { name: name.into(), data: Data::Whole(read_file("attach", path)?) })
     });
     let attachments = attachments.collect::<Result<Vec<_>, Failure>>()?;
     if text.trim().is_empty() && args.subject.trim().is_empty() && attachments.is_empty() {
         return Err(Failure::new(Exit::Usage, "message.empty", "nothing to send: the message is empty")
             .help("write it with -m TEXT, name a file with -f FILE, or pipe it into standard input"));
     }
-    Ok(Content { subject: args.subject.clone(), text, reply_to: None, attachments })
+    Ok(Letter { subject: args.subject.clone(), text, attachments, ..Letter::default() })
 }
 
 fn read_file(flag: &str, path: &Path) -> Result<Vec<u8>, Failure> {

@@ -1,8 +1,10 @@
-//! What a person writes, as bytes: subject, text, attachments; salted and padded.
+//! What is in an envelope, as bytes: a letter or a part of one; salted and padded. What is too long for one
+//! message goes ahead in parts, and the letter names them.
 
 use crate::random::NoRandomness;
 use sealpost_ledger::codec::{Decode, DecodeError, Encode, MAX_BYTES, decode, encode};
 use sealpost_ledger::hash::TransactionId;
+use sealpost_ledger::receipt::Receipt;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -11,16 +13,30 @@ pub const MAX_CONTENT_OVERHEAD: usize = 24 + 32 + 4 + 16;
 const SALT_BYTES: usize = 32;
 const LENGTH_BYTES: usize = 4;
 
-/// What a message says.
+/// What is in an envelope.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[bincode(crate = "sealpost_ledger::codec")]
+pub enum Content {
+    /// What a person wrote.
+    Letter(Letter),
+    /// Bytes that a letter names: nothing by themselves.
+    Part(Part),
+}
+
+/// What a person wrote.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode)]
 #[bincode(crate = "sealpost_ledger::codec")]
-pub struct Content {
+pub struct Letter {
     /// The subject, may be empty.
     pub subject: String,
-    /// The text.
+    /// The text, or how it begins.
     pub text: String,
+    /// How the text goes on, in UTF-8, if it is too long for one message.
+    pub continued: Option<Parts>,
     /// The message it answers.
     pub reply_to: Option<TransactionId>,
+    /// Receipts for sealed messages: they never stand on the ledger.
+    pub answers: Vec<Receipt>,
     /// Files.
     pub attachments: Vec<Attachment>,
 }
@@ -31,6 +47,50 @@ pub struct Content {
 pub struct Attachment {
     /// Its name as the sender gave it. Never a path to write to.
     pub name: String,
+    /// What is in it.
+    pub data: Data,
+}
+
+/// What is in a file.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[bincode(crate = "sealpost_ledger::codec")]
+pub enum Data {
+    /// All of it, here.
+    Whole(Vec<u8>),
+    /// Where to find it.
+    Parts(Parts),
+}
+
+impl Data {
+    /// Length in bytes.
+    pub fn length(&self) -> u64 {
+        match self {
+            Data::Whole(bytes) => u64::try_from(bytes.len()).unwrap_or(u64::MAX),
+            Data::Parts(parts) => parts.length,
+        }
+    }
+}
+
+/// Bytes that went ahead in messages of their own.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[bincode(crate = "sealpost_ledger::codec")]
+pub struct Parts {
+    /// Length of the whole in bytes.
+    pub length: u64,
+    /// SHA-256 of the whole, as `sha256sum` prints it.
+    pub sha256: [u8; 32],
+    /// The messages with the parts, in order.
+    pub messages: Vec<TransactionId>,
+}
+
+/// A part of something that is too long for one message.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[bincode(crate = "sealpost_ledger::codec")]
+pub struct Part {
+    /// Random, the same in all parts of one letter.
+    pub parcel: [u8; 16],
+    /// Its place among the parts of that letter, from 0.
+    pub number: u32,
     /// Its bytes.
     pub bytes: Vec<u8>,
 }
@@ -47,6 +107,12 @@ pub enum ContentError {
     Content(#[from] DecodeError),
     #[error(transparent)]
     Randomness(#[from] NoRandomness),
+}
+
+impl From<Letter> for Content {
+    fn from(letter: Letter) -> Self {
+        Content::Letter(letter)
+    }
 }
 
 impl Content {

@@ -15,11 +15,9 @@ use subtle::ConstantTimeEq;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-/// An opened message.
+/// What opening a message shows besides its content.
 #[derive(Debug)]
 pub struct Opened {
-    /// What it says.
-    pub content: Content,
     /// Canonical bytes of the content, as the commitment covers them.
     pub content_bytes: Vec<u8>,
     /// Salt of the commitment.
@@ -64,13 +62,13 @@ pub enum OpenError {
     Content(#[from] ContentError),
 }
 
-/// Opens a message with one of the wallet's secrets.
+/// Opens a message with one of the wallet's secrets: its content, and what shows that it was opened.
 pub fn open(
     transaction: &Transaction,
     body: &Body,
     slot_number: u16,
     secrets: &[BundleSecret],
-) -> Result<Opened, OpenError> {
+) -> Result<(Content, Opened), OpenError> {
     let sealpost_ledger::transaction::Payload::Message(message) = &transaction.payload else {
         return Err(OpenError::NotAMessage);
     };
@@ -108,7 +106,7 @@ pub fn open(
     }
     let content = Content::from_bytes(content_bytes).map_err(ContentError::from)?;
     let content_bytes = content_bytes.to_vec();
-    Ok(Opened { content, content_bytes, salt, slot: slot_number, receipt_secret: keys.receipt })
+    Ok((content, Opened { content_bytes, salt, slot: slot_number, receipt_secret: keys.receipt }))
 }
 
 fn context_of(transaction: &Transaction, message: &Message) -> MessageContext {

@@ -32,8 +32,9 @@ fn recipient(person: &Person, suite: Suite) -> Recipient {
 }
 
 fn content() -> Content {
-    let attachments = vec![Attachment { name: "plan.pdf".into(), bytes: vec![7; 3000] }];
-    Content { subject: "Lift".into(), text: "The lift is out of service".into(), reply_to: None, attachments }
+    let attachments = vec![Attachment { name: "plan.pdf".into(), data: Data::Whole(vec![7; 3000]) }];
+    let (subject, text) = ("Lift".into(), "The lift is out of service".into());
+    Letter { subject, text, attachments, ..Letter::default() }.into()
 }
 
 fn sealed(recipients: &[Recipient], content: &Content) -> (Transaction, Body, [u8; 32]) {
@@ -56,8 +57,9 @@ fn every_recipient_opens_the_same_content() {
         let recipients: Vec<_> = people.iter().map(|p| recipient(p, suite)).collect();
         let (transaction, body, salt) = sealed(&recipients, &content());
         for (slot, person) in (0..).zip(&people) {
-            let opened = open(&transaction, &body, slot, std::slice::from_ref(&person.secret)).unwrap();
-            assert_eq!((opened.content.clone(), opened.salt), (content(), salt));
+            let secrets = std::slice::from_ref(&person.secret);
+            let (read, opened) = open(&transaction, &body, slot, secrets).unwrap();
+            assert_eq!((read, opened.salt), (content(), salt));
             let Payload::Message(message) = &transaction.payload else { unreachable!() };
             assert_eq!(message.suite, suite);
             let Answer::Opened { secret } = opened.answer() else { unreachable!() };
@@ -112,8 +114,7 @@ fn a_destroyed_secret_is_named() {
 #[test]
 fn too_long_a_message_is_refused_with_its_limit() {
     let bob = person(2);
-    let mut long = content();
-    long.attachments[0].bytes = vec![0; 70_000];
+    let long = Content::Part(Part { parcel: [1; 16], number: 0, bytes: vec![0; 70_000] });
     let recipients = [recipient(&bob, Suite::Ecies)];
     let request = SealRequest {
         chain: ChainId::from_bytes([4; 32]),

@@ -1,7 +1,7 @@
 //! Reading: what came, what it says, how it was answered, and the evidence of it.
 
 use super::{Wallet, WalletError};
-use crate::envelope::{Opened, open};
+use crate::envelope::{Content, Letter, Opened, open};
 use crate::light::{Light, Proven, SlotAnswer};
 use sealpost_api::{MailboxSide, Order};
 use sealpost_ledger::address::Address;
@@ -29,6 +29,8 @@ pub struct Reading {
     /// The message, verified.
     pub message: Proven,
     /// What it says.
+    pub letter: Letter,
+    /// What shows that it was opened.
     pub opened: Opened,
 }
 
@@ -81,8 +83,11 @@ impl Wallet {
         let slot = message.transaction.message().and_then(|m| m.slot_of(&self.address));
         let slot = slot.ok_or(WalletError::NotOurs { id: *id })?;
         let body = light.body(&message).await?;
-        let opened = open(message.transaction.transaction(), &body, slot, self.bundles())?;
-        Ok(Reading { message, opened })
+        let (content, opened) = open(message.transaction.transaction(), &body, slot, self.bundles())?;
+        match content {
+            Content::Letter(letter) => Ok(Reading { message, letter, opened }),
+            Content::Part(_) => Err(WalletError::OnlyAPart { id: *id }),
+        }
     }
     /// The answer that refuses a message, and its slot. Needs no opening.
     pub async fn refusal(

@@ -8,7 +8,7 @@ use sealpost_ledger::genesis::Genesis;
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::receipt::RefusalReason;
 use sealpost_terminal::{Failure, bytes, short, short_address, write_atomically, write_secret_file};
-use sealpost_wallet::envelope::{Attachment, Content};
+use sealpost_wallet::envelope::{Attachment, Data, Letter};
 use sealpost_wallet::light::SlotAnswer;
 use sealpost_wallet::mnemonic::{Phrase, Words};
 use sealpost_wallet::{Draft, Wallet, failure};
@@ -61,9 +61,9 @@ pub(super) async fn walk(
     }
     narrator.held("published", "both published encryption keys: ECIES and ML-KEM-768", Value::Null);
 
-    let attachments = vec![Attachment { name: "README.md".into(), bytes: README.to_vec() }];
-    let content = Content { subject: "Notice".into(), text: TEXT.into(), reply_to: None, attachments };
-    let draft = Draft { to: vec![bob.address()], content };
+    let attachments = vec![Attachment { name: "README.md".into(), data: Data::Whole(README.to_vec()) }];
+    let letter = Letter { subject: "Notice".into(), text: TEXT.into(), attachments, ..Letter::default() };
+    let draft = Draft { to: vec![bob.address()], content: letter.into() };
     let (prepared, salt) = alice.prepare_message(&light, &draft, &no_progress).await.map_err(failure)?;
     let body = prepared.body.as_ref().map_or(0, |body| body.as_bytes().len() as u64);
     let text = format!(
@@ -105,8 +105,10 @@ pub(super) async fn walk(
     );
 
     let reading = bob.read(&light, &id).await.map_err(failure)?;
-    let read = &reading.opened.content;
-    if read.text != TEXT || read.attachments.first().is_none_or(|file| file.bytes != README) {
+    let read = &reading.letter;
+    if read.text != TEXT
+        || read.attachments.first().is_none_or(|file| file.data != Data::Whole(README.to_vec()))
+    {
         return Err(broken("what bob reads is not what alice wrote"));
     }
     narrator.held("opened", "bob reads the text, and README.md byte for byte", Value::Null);
