@@ -29,8 +29,9 @@ use std::time::Duration;
 const UNTIL_FINAL: Duration = Duration::from_secs(35);
 /// Longest answer read, in bytes: no node sends a longer one.
 const MAX_ANSWER_BYTES: u32 = 32 << 20;
-/// Blocks that may be made between the question for the price and the one for the head.
-const PRICE_BLOCKS: u32 = 4;
+/// Blocks by which the price may be ahead of the verified head: two that it is asked for, and those made between the
+/// two questions while the price fell. Sixteen multiply it by seven.
+const PRICE_BLOCKS: u32 = 16;
 
 /// How far a node is to be relied on; the smaller, the sooner it is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
