@@ -216,6 +216,35 @@ fn forged_and_withheld_receipts_are_refused() {
 }
 
 #[test]
+fn evidence_that_leaves_an_answer_out_is_refused() {
+    let scene = Scene::new();
+    let (first, early) = (scene.first.clone(), scene.early);
+    // True when the message was new: nobody had answered.
+    let old = scene.liar("evidence_get", move |call| {
+        Answer::Lie(call.honest("evidence_get", json!({ "id": call.params["id"], "until": early })))
+    });
+    let of_another = {
+        let second = scene.second.clone();
+        scene.liar("evidence_get", move |call| {
+            Answer::Lie(call.honest("evidence_get", json!({ "id": second })))
+        })
+    };
+    for (number, (liar, words)) in
+        [(&old, "the silence of slot 0 up to block"), (&of_another, "about another message")]
+            .into_iter()
+            .enumerate()
+    {
+        let file = scene.world.path(&format!("{number}.json"));
+        let args = ["evidence", "create", &first, "-o", &file];
+        scene.refuses(liar, "alice", &args, UNTRUSTED, words);
+        assert!(!Path::new(&file).exists());
+        let made = scene.succeeds_with_warning(liar, "alice", &args);
+        let facts = made["facts"].to_string();
+        assert!(facts.contains("opened"), "{facts}");
+    }
+}
+
+#[test]
 fn a_range_with_proof_shows_every_message_and_no_omission_passes() {
     let scene = Scene::new();
     let ids = [scene.first.as_str(), scene.second.as_str()];

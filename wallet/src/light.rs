@@ -3,11 +3,14 @@
 //! the heads of all that answer are of one history.
 
 mod age;
+mod asking;
 mod contradiction;
+mod evidence;
 mod follow;
 mod head;
 mod known;
 mod node;
+mod options;
 mod range;
 mod sync;
 #[cfg(test)]
@@ -22,13 +25,13 @@ pub use contradiction::{
 pub use follow::Following;
 pub use head::HeadFile;
 pub use known::Statement;
+pub use options::{LightOptions, Listener, MAX_POSTAGE, Notice};
 pub use range::Range;
 pub(crate) use range::messages_to;
 pub use sealpost_api::verify::WholeBlock;
 
 use known::Known;
-use node::{Node, Standing};
-use sealpost_api::verify::ValidatorHistory;
+use node::Node;
 use sealpost_api::{ApiError, Category, MailboxSide, Order, PostageQuote, Submitted, WaitFor};
 use sealpost_ledger::address::Address;
 use sealpost_ledger::block::Header;
@@ -40,16 +43,10 @@ use sealpost_ledger::message::{Body, Message};
 use sealpost_ledger::receipt::Answer;
 use sealpost_ledger::state::{BundleRecord, DesignationRecord, MemberRecord};
 use sealpost_ledger::transaction::SignedTransaction;
-use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 use thiserror::Error;
 
-/// Longest wait for an answer unless told otherwise.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// Expected hashes that are accepted as postage unless told otherwise: some minutes of work.
-pub const MAX_POSTAGE: u64 = 1 << 33;
 /// Nodes asked at most.
 pub const MAX_NODES: usize = 16;
 
@@ -154,56 +151,6 @@ pub struct Page {
     pub next: Option<String>,
     /// Whether more follows now.
     pub more: bool,
-}
-
-/// What is to be told while nodes are asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Notice {
-    /// Something a node said does not hold; another node is asked.
-    Lie(LightError),
-    /// A node is passed over, or what the nodes agree on: for those who want to know.
-    Detail(String),
-}
-
-/// Who hears [`Notice`]s.
-#[derive(Clone, Default)]
-pub struct Listener(Option<Arc<dyn Fn(&Notice) + Send + Sync>>);
-
-impl Listener {
-    /// Calls that.
-    pub fn new(hear: impl Fn(&Notice) + Send + Sync + 'static) -> Self {
-        Self(Some(Arc::new(hear)))
-    }
-}
-
-impl fmt::Debug for Listener {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() { "Listener(somebody)" } else { "Listener(nobody)" })
-    }
-}
-
-/// How nodes are asked.
-#[derive(Debug, Clone)]
-pub struct LightOptions {
-    /// Longest wait for an answer.
-    pub patience: Duration,
-    /// Expected hashes that are accepted as postage of one transaction.
-    pub max_postage: u64,
-    /// Folder in which proofs of contradiction are kept; nowhere if none is given.
-    pub contradictions: Option<PathBuf>,
-    /// Who hears what happens meanwhile.
-    pub listener: Listener,
-}
-
-impl Default for LightOptions {
-    fn default() -> Self {
-        Self {
-            patience: PATIENCE,
-            max_postage: MAX_POSTAGE,
-            contradictions: None,
-            listener: Listener::default(),
-        }
-    }
 }
 
 /// Connections to one node or several.
@@ -331,98 +278,5 @@ impl Light {
         with_body: bool,
     ) -> Result<Evidence, LightError> {
         self.through(|node| node.evidence(id, until, with_body)).await
-    }
-
-    /// The nodes, those first that are to be relied on.
-    fn in_order(&self) -> Vec<&Node> {
-        let mut nodes: Vec<_> = self.nodes.iter().collect();
-        nodes.sort_by_key(|node| node.standing());
-        nodes
-    }
-    /// Asks the nodes in turn until one gives an answer that holds.
-    async fn through<'a, T, F, A>(&'a self, ask: F) -> Result<T, LightError>
-    where
-        F: Fn(&'a Node) -> A,
-        A: Future<Output = Result<T, LightError>>,
-    {
-        let mut errors: Vec<(&Node, LightError)> = Vec::new();
-        for node in self.in_order() {
-            match ask(node).await {
-                Ok(answer) => {
-                    errors.iter().for_each(|(node, error)| self.hear(node, error));
-                    return Ok(answer);
-                }
-                Err(error) if error.is_contradiction() => return Err(self.keep(error).await),
-                Err(error) => errors.push((node, error)),
-            }
-        }
-        Err(self.worst(errors).await)
-    }
-    /// Of the errors of all nodes the one to tell; the others are heard.
-    async fn worst(&self, mut errors: Vec<(&Node, LightError)>) -> LightError {
-        errors.sort_by_key(|(_, error)| std::cmp::Reverse(error.weight()));
-        errors.iter().skip(1).for_each(|(node, error)| self.hear(node, error));
-        match errors.into_iter().next() {
-            Some((_, error)) if error.is_contradiction() => self.keep(error).await,
-            Some((_, error)) => error,
-            // There is always a node.
-            None => LightError::TooManyNodes { given: 0 },
-        }
-    }
-    /// Remembers how a node stands after an error, and tells of it.
-    fn hear(&self, node: &Node, error: &LightError) {
-        let standing = match error {
-            LightError::Untrusted { .. } | LightError::OtherChain { .. } => Standing::Lying,
-            LightError::Unreachable { .. } => Standing::Away,
-            LightError::Behind { .. } => Standing::Behind,
-            _ => Standing::Good,
-        };
-        if node.standing() < standing {
-            node.set_standing(standing);
-        }
-        match standing {
-            Standing::Lying => self.tell(&Notice::Lie(error.clone())),
-            Standing::Good => self.tell_detail(format!("the node at {} said: {error}", node.url())),
-            _ => self.tell_detail(error.to_string()),
-        }
-    }
-    fn tell(&self, notice: &Notice) {
-        if let Some(hear) = &self.options.listener.0 {
-            hear(notice);
-        }
-    }
-    fn tell_detail(&self, text: String) {
-        self.tell(&Notice::Detail(text));
-    }
-    /// Keeps the proof that an error holds: completed, so that the genesis suffices to check it.
-    async fn keep(&self, error: LightError) -> LightError {
-        let LightError::Contradiction { mut proof, .. } = error else { return error };
-        for statement in proof.statements_mut() {
-            let founders = ValidatorHistory::new(self.genesis().clone());
-            if statement.under(&founders).is_ok() {
-                continue;
-            }
-            for node in self.in_order() {
-                let mut history = founders.clone();
-                let changes = node.changes(&mut history, Some(statement.height())).await;
-                if let Ok(changes) = changes
-                    && statement.under(&history).is_ok()
-                {
-                    statement.set_changes(changes.into_iter().map(Change::from).collect());
-                    break;
-                }
-            }
-        }
-        let Some(folder) = &self.options.contradictions else {
-            return LightError::Contradiction { proof, file: None };
-        };
-        match proof.keep(folder) {
-            Ok(file) => LightError::Contradiction { proof, file: Some(file) },
-            Err(failure) => {
-                let text = format!("the proof could not be kept ({failure}): {}", proof.to_json());
-                self.tell(&Notice::Lie(LightError::Head(text)));
-                LightError::Contradiction { proof, file: None }
-            }
-        }
     }
 }

@@ -13,7 +13,6 @@ use sealpost_api::{
 };
 use sealpost_ledger::address::Address;
 use sealpost_ledger::block::Header;
-use sealpost_ledger::evidence::Evidence;
 use sealpost_ledger::genesis::Genesis;
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
@@ -47,7 +46,7 @@ pub(super) enum Standing {
 
 /// What an answer about the present may not be older than.
 #[derive(Debug, Clone, Copy)]
-struct Floor {
+pub(super) struct Floor {
     /// The highest head that the node has shown.
     shown: BlockHeight,
     /// The head that was verified last, whoever showed it.
@@ -55,7 +54,7 @@ struct Floor {
 }
 
 impl Floor {
-    fn height(self) -> BlockHeight {
+    pub(super) fn height(self) -> BlockHeight {
         self.shown.max(self.known)
     }
 }
@@ -200,7 +199,7 @@ impl Node {
         Ok(header)
     }
     /// To be taken before a question is asked: answers to several may come in any order.
-    fn floor(&self) -> Floor {
+    pub(super) fn floor(&self) -> Floor {
         let shown = BlockHeight::new(self.shown.load(Ordering::Relaxed));
         Floor { shown, known: self.known.head.height() }
     }
@@ -309,22 +308,6 @@ impl Node {
             return Err(self.untrusted(what, "it answers for another transaction"));
         }
         Ok(submitted)
-    }
-    /// The evidence of a message, checked against the genesis.
-    pub(super) async fn evidence(
-        &self,
-        id: &TransactionId,
-        until: Option<BlockHeight>,
-        with_body: bool,
-    ) -> Result<Evidence, LightError> {
-        let json = self.ask(self.client.evidence_get(*id, until, Some(with_body))).await?;
-        let what = format!("the evidence of {id}");
-        let evidence = Evidence::from_json(json.as_bytes()).map_err(|error| self.untrusted(&what, error))?;
-        let findings = evidence.check(self.genesis()).map_err(|error| self.untrusted(&what, error))?;
-        if findings.message() != *id {
-            return Err(self.untrusted(what, "it is about another message"));
-        }
-        Ok(evidence)
     }
     pub(super) async fn header_at(&self, height: BlockHeight) -> Result<Header, LightError> {
         if let Some(header) = self.known.header(height) {

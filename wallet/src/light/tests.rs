@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use sealpost_api::Hex;
 use sealpost_ledger::hash::{BlockHash, HistoryRoot, StateRoot, TransactionRoot, ValidatorsHash};
 use sealpost_ledger::signature::SigningKey;
+use std::time::Duration;
 
 fn header(height: u64, time_ms: u64) -> Header {
     Header {
