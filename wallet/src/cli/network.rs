@@ -4,7 +4,7 @@ use super::contradictions::{ContradictionsArgs, contradictions};
 use super::nodes::NodeList;
 use super::{Session, read_genesis, runtime};
 use crate::failure;
-use crate::light::{HeadFile, Light, LightError};
+use crate::light::{HeadFile, Light, LightError, MAX_NODES};
 use crate::profile::Profile;
 use clap::Subcommand;
 use sealpost_ledger::genesis::Genesis;
@@ -81,6 +81,9 @@ pub(super) fn network(command: &NetworkCommand, session: &Session<'_>) -> Result
             };
             let genesis = read_genesis(path)?;
             let nodes = session.settings.node.as_ref().map_or(&[][..], NodeList::urls);
+            if nodes.len() > MAX_NODES {
+                return Err(failure(LightError::TooManyNodes { given: nodes.len() }));
+            }
             for node in nodes {
                 check_node(session, node, &genesis)?;
             }
