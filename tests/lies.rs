@@ -443,6 +443,13 @@ fn altered_bodies_answers_to_other_questions_and_prices_out_of_reach_are_refused
     let another_answer = scene.liar("tx_get", |_| Answer::OtherQuestion);
     scene.refuses(&another_answer, "bob", &["read", &first], (3, "node.unreachable"), "987654321");
 
+    // Called final, and not shown.
+    let unknown = json!({ "code": 2000, "message": "unknown", "data": { "code": "tx.unknown" } });
+    let not_final = scene.liar("tx_get", move |_| Answer::Error(unknown.clone()));
+    let send = ["send", "bob", "-m", "x"];
+    scene.refuses(&not_final, "alice", &send, UNTRUSTED, "it calls it final, and shows no such transaction");
+    assert_eq!(scene.succeeds(&not_final, "alice", &send).0["status"], "final");
+
     // Grinding for a price that the head does not name would take hours, and do nothing.
     let dear = scene.liar("postage_price", |call| {
         altered(call, |quote| {

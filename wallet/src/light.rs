@@ -27,7 +27,6 @@ pub use head::HeadFile;
 pub use known::Statement;
 pub use options::{LightOptions, Listener, MAX_POSTAGE, Notice};
 pub use range::Range;
-pub(crate) use range::messages_to;
 pub use sealpost_api::verify::WholeBlock;
 
 use known::Known;

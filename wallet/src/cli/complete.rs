@@ -3,8 +3,8 @@
 use super::Session;
 use super::inbox::{Entry, entry, print};
 use crate::failure;
-use crate::light::{Light, LightError, Range, WholeBlock};
-use crate::wallet::{Incoming, Wallet};
+use crate::light::{Light, Range};
+use crate::wallet::{Wallet, WalletError};
 use indicatif::{ProgressBar, ProgressStyle};
 use sealpost_ledger::hash::BlockHash;
 use sealpost_ledger::height::BlockHeight;
@@ -33,23 +33,20 @@ pub(super) async fn complete(
         Report { from: range.next_height(), to, block: None, transactions: 0, messages: Vec::new() };
     let watch = RangeWatch::new(terminal, report.from, to);
     loop {
-        let blocks = match range.next_blocks(light).await {
-            Ok(Some(blocks)) => blocks,
+        let incoming = match wallet.next_of_range(light, &mut range).await {
+            Ok(Some(incoming)) => incoming,
             Ok(None) => break,
-            Err(error) => return Err(stopped(error, &report, &range)),
+            Err(error) => return Err(stopped(error, report.from, range.next_height())),
         };
-        for block in blocks {
-            report.transactions = report.transactions.saturating_add(block.transactions().len() as u64);
-            for incoming in incoming(wallet, light, block).map_err(|error| stopped(error, &report, &range))? {
-                let entry = entry(wallet, &incoming)?;
-                watch.aside(|| print(session, &entry));
-                report.messages.push(entry);
-            }
+        for incoming in &incoming {
+            let entry = entry(wallet, incoming)?;
+            watch.aside(|| print(session, &entry));
+            report.messages.push(entry);
         }
         watch.hear(range.next_height());
     }
     drop(watch);
-    report.block = range.last_block();
+    (report.block, report.transactions) = (range.last_block(), range.transactions());
     match report.block {
         Some(block) => terminal.say(style::held(format_args!(
             "complete: {} to this wallet in {}, blocks {} to {to} ({}); none is left out. Sealed messages are not \
@@ -65,26 +62,14 @@ pub(super) async fn complete(
     Ok(())
 }
 
-fn incoming(wallet: &Wallet, light: &Light, block: WholeBlock) -> Result<Vec<Incoming>, LightError> {
-    let height = block.header().height;
-    let found =
-        crate::light::messages_to(block, &wallet.address()).map_err(|index| LightError::Untrusted {
-            url: light.url().into(),
-            what: format!("transaction {index} of block {height}"),
-            reason: "its signature does not hold, although the block is signed".into(),
-        })?;
-    Ok(found.into_iter().filter_map(|message| wallet.incoming(message)).collect())
-}
-
 /// An error in the middle of a range says how far it is complete.
-fn stopped(error: LightError, report: &Report, range: &Range) -> Failure {
-    let failure = failure(error).with("from", report.from.get()).with("next", range.next_height().get());
-    if range.next_height() == report.from {
+fn stopped(error: WalletError, from: BlockHeight, next: BlockHeight) -> Failure {
+    let failure = failure(error).with("from", from.get()).with("next", next.get());
+    if next == from {
         return failure;
     }
-    let (last, next) = (range.next_height().saturating_sub(1), range.next_height());
-    let help = failure.help.clone().unwrap_or_default();
-    failure.help(format!("{help}; blocks {} to {last} are complete: go on with --from {next}", report.from))
+    let (last, help) = (next.saturating_sub(1), failure.help.clone().unwrap_or_default());
+    failure.help(format!("{help}; blocks {from} to {last} are complete: go on with --from {next}"))
 }
 
 /// Blocks read, their rate, and the time left.

@@ -4,8 +4,17 @@
 use super::node::{Node, Standing};
 use super::{Change, Light, LightError, Notice};
 use sealpost_api::verify::ValidatorHistory;
+use sealpost_ledger::hash::TransactionId;
 
 impl Light {
+    /// The error of a transaction that was called final and is not shown.
+    pub(crate) fn not_final(&self, id: &TransactionId) -> LightError {
+        LightError::Untrusted {
+            url: self.url().into(),
+            what: format!("the submission of {id}"),
+            reason: "it calls it final, and shows no such transaction; it is kept in the outbox".into(),
+        }
+    }
     /// The nodes, those first that are to be relied on.
     pub(super) fn in_order(&self) -> Vec<&Node> {
         let mut nodes: Vec<_> = self.nodes.iter().collect();

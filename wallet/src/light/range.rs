@@ -17,12 +17,14 @@ pub struct Range {
     to: BlockHeight,
     /// The block before `next`, if it was read here.
     before: Option<BlockHash>,
+    /// In the blocks that were read.
+    transactions: u64,
 }
 
 impl Range {
     /// From one height to another, both included; heights begin at 1.
     pub fn new(from: BlockHeight, to: BlockHeight) -> Self {
-        Self { next: from.max(BlockHeight::FIRST), to, before: None }
+        Self { next: from.max(BlockHeight::FIRST), to, before: None, transactions: 0 }
     }
     /// The height to be read next: all before it, from the first on, are complete.
     pub const fn next_height(&self) -> BlockHeight {
@@ -36,18 +38,45 @@ impl Range {
     pub const fn last_block(&self) -> Option<BlockHash> {
         self.before
     }
+    /// Transactions that were read.
+    pub const fn transactions(&self) -> u64 {
+        self.transactions
+    }
     /// The next blocks; nothing when the range is read. After an error it may be called again.
     pub async fn next_blocks(&mut self, light: &Light) -> Result<Option<Vec<WholeBlock>>, LightError> {
+        let blocks = self.read(light).await?;
+        if let Some(blocks) = &blocks {
+            self.go_on(blocks);
+        }
+        Ok(blocks)
+    }
+    /// The open messages to an address in the next blocks, perhaps none; nothing when the range is read.
+    pub async fn next_messages(
+        &mut self,
+        light: &Light,
+        address: &Address,
+    ) -> Result<Option<Vec<Proven>>, LightError> {
+        let Some(blocks) = self.read(light).await? else { return Ok(None) };
+        let mut messages = Vec::new();
+        for block in &blocks {
+            messages.extend(messages_to(light, block, address)?);
+        }
+        self.go_on(&blocks);
+        Ok(Some(messages))
+    }
+    async fn read(&self, light: &Light) -> Result<Option<Vec<WholeBlock>>, LightError> {
         if self.next > self.to {
             return Ok(None);
         }
         let (from, to, before) = (self.next, self.to, self.before);
-        let blocks = light.through(|node| node.whole_blocks(from, to, before)).await?;
-        if let Some(last) = blocks.last() {
-            self.next = last.header().height.saturating_add(1);
-            self.before = Some(last.header().hash());
+        light.through(|node| node.whole_blocks(from, to, before)).await.map(Some)
+    }
+    fn go_on(&mut self, blocks: &[WholeBlock]) {
+        for block in blocks {
+            self.next = block.header().height.saturating_add(1);
+            self.transactions = self.transactions.saturating_add(block.transactions().len() as u64);
         }
-        Ok(Some(blocks))
+        self.before = blocks.last().map(|block| block.header().hash()).or(self.before);
     }
 }
 
@@ -82,18 +111,21 @@ impl Node {
     }
 }
 
-/// The messages of a whole block to an address, each with its signature checked; the position of the first whose
-/// signature does not hold, if there is one.
-pub(crate) fn messages_to(block: WholeBlock, address: &Address) -> Result<Vec<Proven>, u32> {
-    let (header, transactions) = block.into_parts();
+/// The messages of a whole block to an address, each with its signature checked.
+fn messages_to(light: &Light, block: &WholeBlock, address: &Address) -> Result<Vec<Proven>, LightError> {
+    let header = block.header();
     let ours = |transaction: &SignedTransaction| {
         transaction.message().is_some_and(|message| message.slot_of(address).is_some())
     };
-    let ours = (0_u32..).zip(transactions).filter(|(_, transaction)| ours(transaction));
+    let ours = (0_u32..).zip(block.transactions()).filter(|(_, transaction)| ours(transaction));
     let proven = ours.map(|(index, transaction)| {
         let signed = transaction.signed();
-        signed.key.verify(&signed.digest, &signed.signature).map_err(|_| index)?;
-        Ok(Proven { transaction, header: header.clone(), index, first_seen_ms: None })
+        signed.key.verify(&signed.digest, &signed.signature).map_err(|error| LightError::Untrusted {
+            url: light.url().into(),
+            what: format!("transaction {index} of block {}", header.height),
+            reason: error.to_string(),
+        })?;
+        Ok(Proven { transaction: transaction.clone(), header: header.clone(), index, first_seen_ms: None })
     });
     proven.collect()
 }

@@ -294,7 +294,8 @@ impl Wallet {
         let mut place = None;
         if let TransactionStatus::Final(_) = submitted.status {
             // Not because the node says so, but because it is proven.
-            let proven = light.transaction(&id).await.map_err(kept)?.ok_or(WalletError::Unknown { id })?;
+            let proven = light.transaction(&id).await.map_err(kept)?;
+            let proven = proven.ok_or_else(|| light.not_final(&id))?;
             entry.height = Some(proven.header.height);
             self.outbox.put(&entry)?;
             place = Some(Box::new(proven));
