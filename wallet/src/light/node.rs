@@ -357,7 +357,19 @@ impl Node {
                 help: error.help.map(|help| printable(&help)),
                 ..error
             }),
-            None => unreachable(printable(&error.to_string())),
+            None => unreachable(no_answer(&error)),
         })
+    }
+}
+
+/// What went wrong, for people. The library's words are for those who know it.
+fn no_answer(error: &ClientError) -> String {
+    let text = error.to_string();
+    match text.as_str() {
+        "length limit exceeded" | "The HTTP message was too big" => {
+            format!("its answer is longer than {MAX_ANSWER_BYTES} bytes")
+        }
+        "Malformed request" => "what it answers is no JSON-RPC".into(),
+        _ => printable(&text),
     }
 }
