@@ -7,13 +7,14 @@ use sealpost_api::verify::ValidatorHistory;
 use sealpost_ledger::hash::TransactionId;
 
 impl Light {
+    /// What a node said does not hold with something else it said; of several nodes the first is named.
+    pub(super) fn untrusted(&self, what: impl Into<String>, reason: impl ToString) -> LightError {
+        LightError::Untrusted { url: self.url().into(), what: what.into(), reason: reason.to_string() }
+    }
     /// The error of a transaction that was called final and is not shown.
     pub(crate) fn not_final(&self, id: &TransactionId) -> LightError {
-        LightError::Untrusted {
-            url: self.url().into(),
-            what: format!("the submission of {id}"),
-            reason: "it calls it final, and shows no such transaction; it is kept in the outbox".into(),
-        }
+        let reason = "it calls it final, and shows no such transaction; it is kept in the outbox";
+        self.untrusted(format!("the submission of {id}"), reason)
     }
     /// The nodes, those first that are to be relied on.
     pub(super) fn in_order(&self) -> Vec<&Node> {

@@ -120,10 +120,8 @@ fn messages_to(light: &Light, block: &WholeBlock, address: &Address) -> Result<V
     let ours = (0_u32..).zip(block.transactions()).filter(|(_, transaction)| ours(transaction));
     let proven = ours.map(|(index, transaction)| {
         let signed = transaction.signed();
-        signed.key.verify(&signed.digest, &signed.signature).map_err(|error| LightError::Untrusted {
-            url: light.url().into(),
-            what: format!("transaction {index} of block {}", header.height),
-            reason: error.to_string(),
+        signed.key.verify(&signed.digest, &signed.signature).map_err(|error| {
+            light.untrusted(format!("transaction {index} of block {}", header.height), error)
         })?;
         Ok(Proven { transaction: transaction.clone(), header: header.clone(), index, first_seen_ms: None })
     });
