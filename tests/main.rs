@@ -9,6 +9,7 @@ mod foreign_peer;
 mod hostile;
 mod interop;
 mod lab;
+mod lies;
 mod links;
 mod main_job;
 mod merkle;

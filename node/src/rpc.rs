@@ -8,6 +8,7 @@ mod evidence;
 mod metering;
 mod methods;
 mod proof;
+mod range;
 mod subscriptions;
 mod transaction;
 

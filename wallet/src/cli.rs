@@ -3,13 +3,16 @@
 
 mod address;
 mod answer;
+mod complete;
 mod contact;
+mod contradictions;
 mod designate;
 mod evidence;
 mod inbox;
 mod keys;
 mod network;
 mod new;
+mod nodes;
 mod outbox;
 mod postage;
 mod progress;
@@ -18,15 +21,15 @@ mod send;
 mod status;
 
 use crate::failure;
-use crate::light::Light;
 use crate::profile::Profile;
 use crate::wallet::Wallet;
 use clap::{CommandFactory, Parser, Subcommand};
 use confique::{Config, Layer};
+use nodes::{NodeList, Period};
 use sealpost_ledger::genesis::Genesis;
 use sealpost_terminal::{
     ConfigArgs, Confirm, Failure, Folder, Folders, GlobalArgs, HasGlobals, PagesCommand, PassphraseArgs,
-    Terminal, check_url, load_config, long_version,
+    Terminal, load_config, long_version,
 };
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -57,9 +60,10 @@ const EXAMPLES: &str = "Examples:
 /// Which network, node and wallet are meant.
 #[derive(Debug, Clone, clap::Args)]
 struct PlaceArgs {
-    /// Node to ask; without it the one saved with the network [env: SEALPOST_NODE]
+    /// Node to ask; may be repeated: the next one is asked when one fails, and all must agree; without it those saved
+    /// with the network [env: SEALPOST_NODE, comma separated]
     #[arg(long, value_name = "URL", global = true)]
-    node: Option<String>,
+    node: Vec<String>,
     /// Network, by the name it is known here; without it the only one there is [env: SEALPOST_NETWORK]
     #[arg(long, value_name = "NAME", global = true)]
     network: Option<String>,
@@ -69,6 +73,16 @@ struct PlaceArgs {
     /// Wallet, by its name; without it the only one there is [env: SEALPOST_WALLET]
     #[arg(short, long, value_name = "NAME", global = true)]
     wallet: Option<String>,
+    /// Longest wait for a node's answer, such as 30s [env: SEALPOST_TIMEOUT]
+    #[arg(long, value_name = "TIME", global = true)]
+    timeout: Option<Period>,
+    /// Age that the newest block may have before everything that rests on it is warned about, such as 10m
+    /// [env: SEALPOST_MAX_AGE]
+    #[arg(long, value_name = "TIME", global = true)]
+    max_age: Option<Period>,
+    /// Expected hashes that are accepted as postage of one message [env: SEALPOST_MAX_POSTAGE]
+    #[arg(long, value_name = "HASHES", global = true)]
+    max_postage: Option<u64>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -123,15 +137,26 @@ enum Command {
 #[config(layer_attr(derive(Clone, Debug, serde::Serialize)))]
 #[config(layer_attr(serde(deny_unknown_fields)))]
 struct WalletSettings {
-    /// Node to ask; without it the one that was saved with the network.
+    /// Node to ask, or several: ["http://one:17325", "http://two:17325"]; without it those that were saved with the
+    /// network. The environment separates several by commas.
     #[config(env = "SEALPOST_NODE")]
-    node: Option<String>,
+    node: Option<NodeList>,
     /// Network to use when several are known.
     #[config(env = "SEALPOST_NETWORK")]
     network: Option<String>,
     /// Wallet to use when there are several.
     #[config(env = "SEALPOST_WALLET")]
     wallet: Option<String>,
+    /// Longest wait for a node's answer, such as "30s", which it is without this.
+    #[config(env = "SEALPOST_TIMEOUT")]
+    timeout: Option<Period>,
+    /// Age that the newest block may have before everything that rests on it is warned about, such as "10m"; without
+    /// this three times the network's heartbeat, and ten minutes at least.
+    #[config(env = "SEALPOST_MAX_AGE")]
+    max_age: Option<Period>,
+    /// Expected hashes that are accepted as postage of one message; without this 8589934592, some minutes of work.
+    #[config(env = "SEALPOST_MAX_POSTAGE")]
+    max_postage: Option<u64>,
 }
 
 impl HasGlobals for Cli {
@@ -151,8 +176,11 @@ struct Session<'a> {
 /// Does what the command line says.
 pub fn execute(cli: Cli, terminal: &Terminal) -> Result<(), Failure> {
     let mut flags = <WalletSettings as Config>::Layer::empty();
+    let given = Some(cli.place.node.clone()).filter(|nodes| !nodes.is_empty());
     (flags.node, flags.network, flags.wallet) =
-        (cli.place.node.clone(), cli.place.network.clone(), cli.place.wallet.clone());
+        (given.map(NodeList::new), cli.place.network.clone(), cli.place.wallet.clone());
+    (flags.timeout, flags.max_age, flags.max_postage) =
+        (cli.place.timeout, cli.place.max_age, cli.place.max_postage);
     let command = match cli.command {
         Command::Config(command) => return command.run_with::<WalletSettings>("wallet", terminal, flags),
         Command::Pages(pages) => return pages.run(Cli::command(), terminal),
@@ -215,14 +243,6 @@ impl Session<'_> {
         let name = self.wallet_name(&profile)?;
         let passphrase = self.passphrase.read(self.terminal, &format!("wallet {name}"), Confirm::Once)?;
         Wallet::open(profile, &name, &passphrase).map_err(failure)
-    }
-    /// Connects to the node: the given one, or the one saved with the network.
-    async fn light(&self, profile: &Profile) -> Result<Light, Failure> {
-        let given = self.settings.node.clone().or_else(|| profile.node());
-        let url = given.unwrap_or_else(|| format!("http://127.0.0.1:{}", sealpost_api::DEFAULT_PORT));
-        check_url("node", &url)?;
-        let head = profile.head().map_err(failure)?;
-        Light::connect(&url, profile.genesis().clone(), head).await.map_err(failure)
     }
 }
 

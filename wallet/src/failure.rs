@@ -92,6 +92,25 @@ fn light(error: LightError, message: &str) -> Failure {
             ),
         LightError::Untrusted { .. } => Failure::new(Exit::Untrusted, "node.untrusted", message)
             .help("do not rely on this node; ask another one with --node URL"),
+        LightError::Behind { reached, known, .. } => Failure::unavailable("node.behind", message)
+            .help("wait until it has caught up, or give another one with --node URL")
+            .with("reached", reached.get())
+            .with("known", known.get()),
+        LightError::Contradiction { file, .. } => {
+            let failure = Failure::untrusted("network.contradiction", message).help(
+                "more than a third of the validators have signed both; rely on nothing of this network until its \
+                 operators have explained it; `sealpost network contradictions verify FILE` shows the proof",
+            );
+            match file {
+                Some(file) => failure.with("file", file.display().to_string()),
+                None => failure,
+            }
+        }
+        LightError::Postage { work, limit } => Failure::refused("postage.too_high", message)
+            .help("wait until fewer send, or accept as much with --max-postage HASHES")
+            .with("work", work)
+            .with("limit", limit),
+        LightError::TooManyNodes { .. } => Failure::new(Exit::Usage, "network.nodes", message),
         LightError::Head(_) => Failure::unavailable("head.file", message),
         LightError::Node(error) => node(error),
     }

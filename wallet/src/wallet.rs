@@ -172,7 +172,7 @@ impl Wallet {
 }
 
 /// Milliseconds since 1970 by this machine's clock; shown to people, decides nothing.
-fn now_ms() -> u64 {
+pub(crate) fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -17,8 +17,8 @@ mod transaction;
 pub mod verify;
 
 pub use block::{
-    BlockId, BlockPage, CertificateView, HeaderView, NamedValidator, Scheduled, SealedHeader, Signer,
-    TransactionSummary, Validators, ValidatorsChanged,
+    BlockId, BlockPage, BlockTransactions, CertificateView, HeaderView, NamedValidator, Scheduled,
+    SealedHeader, Signer, TransactionSummary, TransactionsPage, Validators, ValidatorsChanged,
 };
 pub use directory::{
     BundleAnswer, BundleHistory, BundleView, DesignationAnswer, DesignationView, MemberAnswer, MemberView,

@@ -4,7 +4,7 @@ use crate::{
     AbsenceProof, BlockId, BlockPage, BundleAnswer, BundleHistory, CertificateView, ConsistencyProof,
     DesignationAnswer, EquivocationPage, FinalTransaction, Hex, HistoryProof, InclusionProof, MailboxPage,
     MailboxQuery, MemberAnswer, NodeStatus, NodeVersion, PeerView, PostageQuote, ReceiptView, SealedHeader,
-    Submitted, TransactionStatus, Validators, ValidatorsChanged, WaitFor,
+    Submitted, TransactionStatus, TransactionsPage, Validators, ValidatorsChanged, WaitFor,
 };
 use jsonrpsee::core::{RpcResult, SubscriptionResult};
 use jsonrpsee::proc_macros::rpc;
@@ -44,6 +44,10 @@ pub trait SealpostRpc {
         from: Option<u32>,
         limit: Option<u32>,
     ) -> RpcResult<BlockPage>;
+    /// Blocks from a height on with every transaction in them, bodies left out: as many as an answer holds,
+    /// [`MAX_HEADERS`](crate::MAX_HEADERS) at most. Beyond the last block there are none.
+    #[method(name = "chain_transactions", param_kind = map)]
+    async fn chain_transactions(&self, from: BlockHeight, limit: Option<u32>) -> RpcResult<TransactionsPage>;
     /// Who signed a block.
     #[method(name = "chain_certificate", param_kind = map)]
     async fn chain_certificate(&self, block: BlockId) -> RpcResult<CertificateView>;

@@ -10,7 +10,7 @@ use sealpost_api::{
     ConsistencyProof, DesignationAnswer, EquivocationPage, FinalTransaction, Hex, HistoryProof,
     InclusionProof, MailboxPage, MailboxQuery, MemberAnswer, NodeStatus, NodeVersion, PROTOCOL_VERSION,
     PeerView, PostageQuote, ReceiptView, SealedHeader, SealpostRpcServer, Submitted, TransactionStatus,
-    Validators, ValidatorsChanged, WaitFor,
+    TransactionsPage, Validators, ValidatorsChanged, WaitFor,
 };
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
@@ -163,6 +163,9 @@ impl SealpostRpcServer for Methods {
         limit: Option<u32>,
     ) -> RpcResult<BlockPage> {
         self.read(move |reader| reader.block(block, from, limit)).await
+    }
+    async fn chain_transactions(&self, from: BlockHeight, limit: Option<u32>) -> RpcResult<TransactionsPage> {
+        self.read(move |reader| reader.whole_blocks(from, limit)).await
     }
     async fn chain_certificate(&self, block: BlockId) -> RpcResult<CertificateView> {
         self.read(move |reader| reader.certificate(block)).await

@@ -1,5 +1,6 @@
 //! `inbox`: messages that came, each verified, none opened.
 
+use super::complete::complete;
 use super::progress::ScanWatch;
 use super::{Session, runtime};
 use crate::failure;
@@ -17,10 +18,16 @@ pub(super) struct InboxArgs {
     /// Go on, and show messages as they come
     #[arg(short, long)]
     follow: bool,
+    /// Read every block and prove that no open message is left out; without it, a node could omit some
+    #[arg(long, conflicts_with_all = ["limit", "follow"])]
+    complete: bool,
+    /// With --complete: the block to begin with
+    #[arg(long, value_name = "HEIGHT", requires = "complete", default_value_t = 1)]
+    from: u64,
 }
 
 #[derive(serde::Serialize)]
-struct Entry {
+pub(super) struct Entry {
     id: String,
     from: String,
     contact: Option<String>,
@@ -39,6 +46,9 @@ pub(super) fn inbox(args: &InboxArgs, session: &Session<'_>) -> Result<(), Failu
     let wallet = session.wallet()?;
     runtime()?.block_on(async {
         let light = session.light(wallet.profile()).await?;
+        if args.complete {
+            return complete(session, &wallet, &light, BlockHeight::new(args.from)).await;
+        }
         // Asked for before the list, so that nothing falls between the two.
         let next = light.next_height().await.map_err(failure)?;
         let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
@@ -83,7 +93,7 @@ async fn follow(
     Err(Failure::unavailable("node.unreachable", "the node ended the subscription").help("run it again"))
 }
 
-fn entry(wallet: &Wallet, incoming: &Incoming) -> Result<Entry, Failure> {
+pub(super) fn entry(wallet: &Wallet, incoming: &Incoming) -> Result<Entry, Failure> {
     let (message, sender) = (&incoming.message, incoming.message.transaction.sender());
     let contacts = wallet.profile().contacts().map_err(failure)?;
     Ok(Entry {
@@ -97,7 +107,7 @@ fn entry(wallet: &Wallet, incoming: &Incoming) -> Result<Entry, Failure> {
     })
 }
 
-fn print(session: &Session<'_>, entry: &Entry) {
+pub(super) fn print(session: &Session<'_>, entry: &Entry) {
     let from = entry.contact.clone().unwrap_or_else(|| short_address(&entry.from));
     let time =
         entry.time.parse::<jiff::Timestamp>().ok().and_then(|t| u64::try_from(t.as_millisecond()).ok());

@@ -93,7 +93,7 @@ pub(super) fn send(args: &SendArgs, session: &Session<'_>) -> Result<(), Failure
     }
     let mut letter = letter(args, session.terminal)?;
     runtime()?.block_on(async {
-        let light = session.light(wallet.profile()).await.map_err(nothing_kept)?;
+        let light = session.light_for_keys(wallet.profile()).await.map_err(nothing_kept)?;
         if let Some(text) = &args.reply_to {
             let id = wallet.resolve(&light, text).await.map_err(failure);
             letter.reply_to = Some(id.map_err(nothing_kept)?);

@@ -2,7 +2,7 @@
 
 use super::{Wallet, WalletError};
 use crate::envelope::{Content, Letter, Opened, open};
-use crate::light::{Light, Proven, SlotAnswer};
+use crate::light::{Light, Proven, Range, SlotAnswer};
 use sealpost_api::{MailboxSide, Order};
 use sealpost_ledger::address::Address;
 use sealpost_ledger::evidence::{Disclosure, Evidence};
@@ -71,6 +71,16 @@ impl Wallet {
             }
             after = page.next;
         }
+    }
+    /// The open messages to this wallet in the next blocks of a range, with the proof that none was left out;
+    /// nothing when the range is read.
+    pub async fn next_of_range(
+        &self,
+        light: &Light,
+        range: &mut Range,
+    ) -> Result<Option<Vec<Incoming>>, WalletError> {
+        let messages = range.next_messages(light, &self.address).await?;
+        Ok(messages.map(|messages| messages.into_iter().filter_map(|m| self.incoming(m)).collect()))
     }
     /// A verified message as ours, if it is.
     pub fn incoming(&self, message: Proven) -> Option<Incoming> {

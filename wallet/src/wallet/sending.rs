@@ -257,6 +257,7 @@ impl Wallet {
         let quote = light.postage(bytes as u64).await?;
         // The price may rise before the block that takes it.
         let work = sealpost_ledger::postage::work(quote.price.max(quote.price_after), bytes);
+        light.accept_postage(work)?;
         let mut pay = || crate::postage::pay(&mut transaction, work, |tried| progress(tried, work));
         // The search uses all cores: other tasks of this thread go elsewhere meanwhile.
         let paid = if work <= 1 { pay() } else { tokio::task::block_in_place(pay) };
@@ -281,7 +282,9 @@ impl Wallet {
         let id = transaction.id();
         // From here on the outbox has it, whatever becomes of the node.
         let kept = |source| match source {
-            LightError::Unreachable { .. } => WalletError::Undelivered { id, source },
+            LightError::Unreachable { .. } | LightError::Behind { .. } => {
+                WalletError::Undelivered { id, source }
+            }
             LightError::Node(ref error) if error.category == Category::Busy => {
                 WalletError::Undelivered { id, source }
             }
@@ -291,7 +294,8 @@ impl Wallet {
         let mut place = None;
         if let TransactionStatus::Final(_) = submitted.status {
             // Not because the node says so, but because it is proven.
-            let proven = light.transaction(&id).await.map_err(kept)?.ok_or(WalletError::Unknown { id })?;
+            let proven = light.transaction(&id).await.map_err(kept)?;
+            let proven = proven.ok_or_else(|| light.not_final(&id))?;
             entry.height = Some(proven.header.height);
             self.outbox.put(&entry)?;
             place = Some(Box::new(proven));
