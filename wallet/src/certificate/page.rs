@@ -57,6 +57,8 @@ impl Certificate {
             version: env!("CARGO_PKG_VERSION"),
         };
         // Writing plain text into a string: there is nothing that could fail.
-        page.render().unwrap_or_default()
+        let mut text = page.render().unwrap_or_default();
+        text.push('\n');
+        text
     }
 }

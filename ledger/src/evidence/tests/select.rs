@@ -55,7 +55,7 @@ fn all_got_the_same_is_found_where_there_are_several() {
 fn the_proof_of_a_silence_is_small_too() {
     // One recipient, suite 1, all four validators: under 4 KiB beside body and content.
     let mut chain = Chain::new();
-    chain.signers = VALIDATORS.map(key).to_vec();
+    chain.signers = VALIDATORS.map(key).into();
     let bundle = chain.bundle(BOB);
     chain.add(vec![(bundle, None)]);
     let (message, body) = chain.message(&[BOB]);
