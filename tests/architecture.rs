@@ -75,7 +75,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("indicatif", &["wallet/"]),
     ("qrcode", &["wallet/"]),
     // The web.
-    ("askama", &["explorer/"]),
+    ("askama", &["explorer/", "wallet/src/certificate"]),
     ("rust_embed", &["explorer/"]),
 ];
 

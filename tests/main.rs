@@ -4,6 +4,7 @@ mod architecture;
 mod demo;
 mod dev;
 mod errors;
+mod evidence;
 mod faults;
 mod foreign_peer;
 mod hostile;

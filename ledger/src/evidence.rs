@@ -17,12 +17,14 @@ mod check;
 mod findings;
 mod format;
 mod refusal;
+mod select;
 #[cfg(test)]
 mod tests;
 
 pub use findings::{Commit, Finding, FindingLine, Findings, KeyStanding, Place};
 pub use format::{EVIDENCE_FORMAT, MAX_EVIDENCE_BYTES, NotEvidence};
 pub use refusal::{EvidencePart, EvidenceRefusal};
+pub use select::SlotPart;
 
 use crate::block::Header;
 use crate::certificate::CommitCertificate;

@@ -8,6 +8,7 @@ mod contact;
 mod contradictions;
 mod designate;
 mod evidence;
+mod group;
 mod inbox;
 mod keys;
 mod network;
@@ -17,6 +18,7 @@ mod outbox;
 mod postage;
 mod progress;
 mod read;
+mod receipts;
 mod send;
 mod status;
 
@@ -115,7 +117,9 @@ enum Command {
     /// Refuse a message
     Refuse(answer::RefuseArgs),
     /// List what was sent, and send again what no block contains yet
-    Outbox,
+    Outbox(outbox::OutboxArgs),
+    /// Show the messages sent and how each stands with its recipients
+    Sent(status::SentArgs),
     /// Show how a message stands with each recipient
     Status(status::StatusArgs),
     /// Make, check and show evidence
@@ -201,7 +205,8 @@ pub fn execute(cli: Cli, terminal: &Terminal) -> Result<(), Failure> {
         Command::Read(args) => read::read(&args, &session),
         Command::Receipt(command) => answer::receipt(&command, &session),
         Command::Refuse(args) => answer::refuse(&args, &session),
-        Command::Outbox => outbox::outbox(&session),
+        Command::Outbox(args) => outbox::outbox(&args, &session),
+        Command::Sent(args) => status::sent(&args, &session),
         Command::Status(args) => status::status(&args, &session),
         Command::Evidence(command) => evidence::evidence(&command, &session),
         Command::Postage(args) => postage::postage(&args, &session),

@@ -46,7 +46,30 @@ pub fn failure(error: impl Into<WalletError>) -> Failure {
             }
             WalletError::Contact(ContactError::Malformed { .. }) => plain(Exit::Usage, "contact.malformed"),
             WalletError::Contact(ContactError::Name { .. }) => plain(Exit::Usage, "contact.name"),
-            WalletError::Contact(ContactError::Taken { .. }) => plain(Exit::Usage, "contact.exists"),
+            WalletError::Contact(ContactError::Taken { .. } | ContactError::TakenByGroup { .. }) => {
+                plain(Exit::Usage, "contact.exists")
+            }
+            WalletError::Contact(ContactError::LooksLike { .. }) => plain(Exit::Usage, "contact.look_alike"),
+            WalletError::Contact(ContactError::NoGroup { .. }) => {
+                plain(Exit::Usage, "contact.no_group").help("`sealpost contact group list` shows those there are")
+            }
+            WalletError::Contact(ContactError::IsGroup { .. }) => plain(Exit::Usage, "contact.is_group")
+                .help("`sealpost contact group show NAME` lists its members"),
+            WalletError::Contact(ContactError::InGroups { .. }) => plain(Exit::Usage, "contact.in_group")
+                .help("`sealpost contact group remove GROUP NAME` takes it out"),
+            WalletError::Contact(ContactError::NotInGroup { .. }) => plain(Exit::Usage, "contact.not_in_group"),
+            WalletError::Contact(ContactError::EmptyGroup { .. }) => plain(Exit::Usage, "contact.empty_group")
+                .help("`sealpost contact group add GROUP NAME…` adds members"),
+            WalletError::Contact(ContactError::GroupTooLarge { .. } | ContactError::TooManyGroups) => {
+                plain(Exit::Usage, "contact.group_limit")
+            }
+            WalletError::Contact(ContactError::Repeated { .. }) => plain(Exit::Usage, "message.repeated_recipient"),
+            WalletError::TooManyRecipients { count, limit } => {
+                let parts = count.div_ceil(usize::from(limit).max(1));
+                plain(Exit::Usage, "message.too_many_recipients").help(format!(
+                    "send it as {parts} messages, each to {limit} recipients at most; a group can be divided into several"
+                ))
+            }
             WalletError::Contact(ContactError::Known { .. }) => plain(Exit::Usage, "contact.known"),
             WalletError::Outbox(OutboxError::Malformed { .. }) => plain(Exit::Unavailable, "outbox.malformed"),
             WalletError::Seal(SealError::NoRecipient) => plain(Exit::Usage, "message.no_recipient"),
@@ -77,6 +100,9 @@ pub fn failure(error: impl Into<WalletError>) -> Failure {
             WalletError::Id { .. } => plain(Exit::Usage, "input.id"),
             WalletError::Stopped => plain(Exit::Interrupted, "postage.interrupted"),
             WalletError::Signing => plain(Exit::Bug, "internal.signing"),
+            WalletError::NotARecipient { .. } => plain(Exit::Usage, "evidence.no_recipient")
+                .help("`sealpost status ID` names its recipients"),
+            WalletError::NoSilence { .. } => plain(Exit::No, "evidence.no_silence"),
             WalletError::NothingToDisclose { .. } => plain(Exit::No, "evidence.nothing_to_disclose"),
     }
 }

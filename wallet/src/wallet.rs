@@ -1,11 +1,18 @@
 //! The wallet itself: an identity on one network, and what it does through a node it does not trust.
 //! The command line, the demo and embedding programs all use this.
 
+mod answering;
+mod proving;
 mod reading;
 mod sending;
+mod sent;
 
+pub(crate) use answering::ALREADY_ANSWERED;
+pub use answering::{GivenReceipt, GotReceipt, Unanswered, Waiting};
+pub use proving::{Answers, EvidenceRequest};
 pub use reading::{Incoming, Reading, Timeline, TimelineSlot};
 pub use sending::{Draft, PostageProgress, Prepared, Sent};
+pub use sent::Standing;
 
 use crate::contacts::ContactError;
 use crate::envelope::{BundleSecret, OpenError, SealError};
@@ -86,6 +93,12 @@ pub enum WalletError {
     Stopped,
     #[error("the transaction could not be signed")]
     Signing,
+    #[error("recipients: {count}, a message takes {limit} at most (genesis: limits.slots)")]
+    TooManyRecipients { count: usize, limit: u16 },
+    #[error("{address} is not a recipient of {id}")]
+    NotARecipient { id: TransactionId, address: String },
+    #[error("no silence to show: every recipient meant has answered {id} on the ledger, or is hidden")]
+    NoSilence { id: TransactionId },
     #[error("this wallet has neither written nor opened {id}, so it cannot show what it says")]
     NothingToDisclose { id: TransactionId },
 }

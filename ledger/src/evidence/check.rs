@@ -125,6 +125,14 @@ impl<'a> Check<'a> {
             Finding::InBlock { place: place.clone(), index: proven.index },
             Finding::Committed { height: place.height, commit: place.commit.clone() },
         ];
+        if message.slots.len() > 1 {
+            findings.push(Finding::SameForAll {
+                recipients: message.slots.len(),
+                body: message.body_hash,
+                key: message.key_commit,
+                content: message.content_commit,
+            });
+        }
         self.check_keys(message, place.height, &mut findings)?;
         let answered = self.check_receipts(message, place.height, &mut findings)?;
         self.check_absences(message, place.height, &answered, &mut findings)?;

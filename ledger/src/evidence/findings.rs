@@ -7,7 +7,7 @@
 use crate::address::{Address, AddressPrefix};
 use crate::block::Header;
 use crate::genesis::Genesis;
-use crate::hash::{BlockHash, BodyHash, ChainId, ContentCommit, TransactionId};
+use crate::hash::{BlockHash, BodyHash, ChainId, ContentCommit, KeyCommit, TransactionId};
 use crate::height::BlockHeight;
 use crate::message::Mode;
 use crate::receipt::RefusalReason;
@@ -52,6 +52,17 @@ pub enum Finding {
         height: BlockHeight,
         /// Who signed.
         commit: Commit,
+    },
+    /// All recipients were sent one and the same content. Found wherever there are several.
+    SameForAll {
+        /// How many there are.
+        recipients: usize,
+        /// Hash of the one body.
+        body: BodyHash,
+        /// Commitment to the one key that opens it.
+        key: KeyCommit,
+        /// Commitment to the one content.
+        content: ContentCommit,
     },
     /// The recipient's key bundle that a slot names stood in the key directory.
     KeyUsed {
@@ -217,6 +228,7 @@ impl Finding {
             Finding::Signed { .. } => "signed",
             Finding::InBlock { .. } => "in_block",
             Finding::Committed { .. } => "committed",
+            Finding::SameForAll { .. } => "same_for_all",
             Finding::KeyUsed { .. } => "key_used",
             Finding::Opened { .. } => "opened",
             Finding::Refused { .. } => "refused",
@@ -231,6 +243,7 @@ impl Finding {
             Finding::Signed { .. } => "signed by",
             Finding::InBlock { .. } => "in block",
             Finding::Committed { .. } => "committed by",
+            Finding::SameForAll { .. } => "same for all",
             Finding::KeyUsed { .. } => "key used",
             Finding::Opened { .. } => "opened by",
             Finding::Refused { .. } => "refused by",
@@ -249,6 +262,11 @@ impl Finding {
                 format!("{} ({}), transaction {index}", place.height, place.block)
             }
             Finding::Committed { commit, .. } => commit.in_words(),
+            Finding::SameForAll { recipients, body, key, content } => {
+                format!(
+                    "{recipients} recipients, body {body}, key commitment {key}, content commitment {content}"
+                )
+            }
             Finding::KeyUsed { owner, sequence, published_at, standing, .. } => {
                 let standing = match standing {
                     KeyStanding::Valid { until } => format!("valid until {until}"),
@@ -281,6 +299,10 @@ impl Finding {
                 "the message stands at this place of the ledger, which two thirds of the validators made final"
             }
             Finding::Committed { .. } => "these validators signed the block, and they were enough to decide",
+            Finding::SameForAll { .. } => {
+                "the sender signed one header with one body, one key and one content for all of them: whoever opens \
+                 it gets this content and no other"
+            }
             Finding::KeyUsed { standing: KeyStanding::Valid { .. }, .. } => {
                 "the message names a key that its recipient had published and that was valid at the time"
             }
@@ -311,6 +333,9 @@ impl Finding {
                 "the exact time: the order is certain, the time is the proposer's clock"
             }
             Finding::Committed { .. } => "that the validators are independent of each other or honest",
+            Finding::SameForAll { .. } => {
+                "that each of them could open it, nor that none of them was sent something else besides"
+            }
             Finding::KeyUsed { .. } => "that the recipient still had the secret part, nor that it was safe",
             Finding::Opened { .. } => "that a person read or understood it",
             Finding::Refused { .. } => "that the recipient knew the content, nor that the reason is true",
@@ -332,6 +357,7 @@ impl Finding {
             Finding::Unanswered { .. } => Some("AcceptanceRejectionExpiry"),
             Finding::Signed { .. }
             | Finding::Committed { .. }
+            | Finding::SameForAll { .. }
             | Finding::KeyUsed { .. }
             | Finding::BodyAttached { .. }
             | Finding::ContentDisclosed { .. } => None,

@@ -7,7 +7,6 @@ use crate::failure;
 use crate::wallet::{Draft, Prepared, Wallet};
 use clap::{Args, ValueEnum};
 use sealpost_api::WaitFor;
-use sealpost_ledger::address::Address;
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
 use sealpost_terminal::{Exit, Failure, Terminal, bytes, grouped, rfc3339, short_address, style};
@@ -29,9 +28,10 @@ enum Wait {
 #[command(after_help = "Examples:
   sealpost send bob -m \"The lift is out of service\"
   sealpost send bob carol -s Lift -f notice.txt --attach plan.pdf
+  sealpost send @residents -f notice.txt
   echo \"The lift is out of service\" | sealpost send bob")]
 pub(super) struct SendArgs {
-    /// Whom to: contacts or addresses
+    /// Whom to: contacts, groups (NAME or @NAME) or addresses
     #[arg(required = true, value_name = "TO")]
     to: Vec<String>,
     /// The text, if it is short: it stands in the shell's history
@@ -73,6 +73,8 @@ struct Answer {
     bytes: usize,
     body_bytes: usize,
     work: u64,
+    /// Last height whose block may contain it.
+    expiry: BlockHeight,
     #[serde(skip_serializing_if = "Option::is_none")]
     height: Option<BlockHeight>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -82,15 +84,8 @@ struct Answer {
 pub(super) fn send(args: &SendArgs, session: &Session<'_>) -> Result<(), Failure> {
     let wallet = session.wallet()?;
     let contacts = wallet.profile().contacts().map_err(failure)?;
-    let to = args.to.iter().map(|text| contacts.resolve(text).map_err(failure));
-    let to: Vec<Address> = to.collect::<Result<_, _>>()?;
-    for (at, address) in to.iter().enumerate() {
-        if to.iter().take(at).any(|before| before == address) {
-            let name = args.to.get(at).map(String::as_str).unwrap_or_default();
-            let message = format!("{name} is named twice");
-            return Err(Failure::new(Exit::Usage, "message.repeated_recipient", message));
-        }
-    }
+    let to = contacts.expand(&args.to).map_err(failure)?;
+    wallet.check_recipients(to.len()).map_err(failure)?;
     let mut letter = letter(args, session.terminal)?;
     runtime()?.block_on(async {
         let light = session.light_for_keys(wallet.profile()).await.map_err(nothing_kept)?;
@@ -153,6 +148,7 @@ fn describe(wallet: &Wallet, draft: &Draft, prepared: &Prepared) -> Result<Answe
         bytes: prepared.transaction.to_bytes().len().saturating_add(body_bytes),
         body_bytes,
         work: prepared.work,
+        expiry: prepared.transaction.transaction().expiry,
         height: None,
         time: None,
     })
@@ -171,6 +167,12 @@ fn print_sealed(session: &Session<'_>, answer: &Answer) {
         answer.suite,
         grouped(answer.work)
     ));
+    if answer.to.len() > 1 {
+        terminal.say(format_args!(
+            "Same     for all {} recipients: one body, one key and one content under one signature",
+            answer.to.len()
+        ));
+    }
 }
 
 fn print_sent(session: &Session<'_>, answer: &Answer, id: TransactionId) {
@@ -179,7 +181,10 @@ fn print_sent(session: &Session<'_>, answer: &Answer, id: TransactionId) {
         (Some(height), Some(time)) => {
             terminal.say(style::held(format_args!("final in block {height}, {time}; proven here")));
         }
-        _ => terminal.say(style::held("accepted by the node; the outbox keeps it until it is final")),
+        _ => terminal.say(style::held(format_args!(
+            "accepted by the node; the outbox keeps it until it is final (void if no block up to {} contains it)",
+            answer.expiry
+        ))),
     }
     terminal.say(format_args!("Message  {id}"));
     terminal.note(format_args!("Next     sealpost status {}", id.to_string().get(..8).unwrap_or_default()));

@@ -65,6 +65,11 @@ pub struct Sent {
 }
 
 impl Wallet {
+    /// Whether one message can go to so many recipients: to be asked before anything is typed or looked up.
+    pub fn check_recipients(&self, count: usize) -> Result<(), WalletError> {
+        let limit = self.genesis().limits().slots;
+        if count > usize::from(limit) { Err(WalletError::TooManyRecipients { count, limit }) } else { Ok(()) }
+    }
     /// Makes new encryption keys and publishes them. The secrets are on disk before anybody can encrypt to
     /// them. Returns the bundle's sequence number.
     pub async fn publish_keys(
@@ -97,6 +102,7 @@ impl Wallet {
         draft: &Draft,
         progress: PostageProgress<'_>,
     ) -> Result<(Prepared, [u8; 32]), WalletError> {
+        self.check_recipients(draft.to.len())?;
         let expiry = self.expiry(light).await?;
         let mut recipients = Vec::with_capacity(draft.to.len());
         for address in &draft.to {
