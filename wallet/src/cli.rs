@@ -5,6 +5,7 @@ mod address;
 mod answer;
 mod contact;
 mod designate;
+mod draft;
 mod evidence;
 mod inbox;
 mod keys;
@@ -100,7 +101,10 @@ enum Command {
     Receipt(answer::ReceiptCommand),
     /// Refuse a message
     Refuse(answer::RefuseArgs),
-    /// List what was sent, and send again what no block contains yet
+    /// What was written and not sent yet
+    #[command(subcommand)]
+    Draft(draft::DraftCommand),
+    /// List what was sent, send again what no block contains yet, and go on with what was interrupted
     Outbox,
     /// Show how a message stands with each recipient
     Status(status::StatusArgs),
@@ -132,6 +136,9 @@ struct WalletSettings {
     /// Wallet to use when there are several.
     #[config(env = "SEALPOST_WALLET")]
     wallet: Option<String>,
+    /// Most bytes of a message's text and files together, sent or read.
+    #[config(env = "SEALPOST_ATTACHMENT_BYTES", default = 26_214_400)]
+    attachment_bytes: u64,
 }
 
 impl HasGlobals for Cli {
@@ -173,6 +180,7 @@ pub fn execute(cli: Cli, terminal: &Terminal) -> Result<(), Failure> {
         Command::Read(args) => read::read(&args, &session),
         Command::Receipt(command) => answer::receipt(&command, &session),
         Command::Refuse(args) => answer::refuse(&args, &session),
+        Command::Draft(command) => draft::draft(&command, &session),
         Command::Outbox => outbox::outbox(&session),
         Command::Status(args) => status::status(&args, &session),
         Command::Evidence(command) => evidence::evidence(&command, &session),

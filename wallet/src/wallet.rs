@@ -1,18 +1,25 @@
 //! The wallet itself: an identity on one network, and what it does through a node it does not trust.
 //! The command line, the demo and embedding programs all use this.
 
+mod collecting;
+mod parcels;
 mod reading;
 mod sending;
 
+pub use collecting::{Collector, FetchHeard};
+pub use parcels::{ParcelHeard, ParcelProgress, ParcelQuote};
 pub use reading::{Incoming, Reading, Timeline, TimelineSlot};
 pub use sending::{Draft, PostageProgress, Prepared, Sent};
 
 use crate::contacts::ContactError;
+use crate::drafts::{DraftError, DraftId, Drafts, PackError};
 use crate::envelope::{BundleSecret, OpenError, SealError};
 use crate::keystore::{Keystore, KeystoreError, Secrets};
+use crate::known::Known;
 use crate::light::LightError;
 use crate::mnemonic::{Phrase, PhraseError};
 use crate::outbox::{Outbox, OutboxError};
+use crate::parcel::ParcelError;
 use crate::profile::{Profile, ProfileError};
 use crate::random::NoRandomness;
 use sealpost_ledger::address::Address;
@@ -32,6 +39,8 @@ pub struct Wallet {
     profile: Profile,
     keystore: Keystore,
     outbox: Outbox,
+    drafts: Drafts,
+    known: Known,
     identity: SigningKey,
     address: Address,
 }
@@ -78,6 +87,16 @@ pub enum WalletError {
     NotOurs { id: TransactionId },
     #[error("{id} is a part of something that was too long for one message; read the letter that names it")]
     OnlyAPart { id: TransactionId },
+    #[error(transparent)]
+    Draft(#[from] DraftError),
+    #[error(transparent)]
+    Pack(#[from] PackError),
+    #[error(transparent)]
+    Parcel(#[from] ParcelError),
+    #[error("draft {draft} has not taken its files in yet")]
+    NotPacked { draft: DraftId },
+    #[error("{parts} of {of} parts are on the ledger: {reason}")]
+    ParcelLeft { draft: DraftId, parts: u32, of: u32, reason: String, source: Option<LightError> },
     #[error("id {text:?}: {reason}")]
     Id { text: String, reason: String },
     #[error("neither inbox nor outbox has a transaction that begins with {text}; give the whole id")]
@@ -110,7 +129,8 @@ impl Wallet {
             (address.to_text(profile.genesis().prefix()), sealpost_terminal::rfc3339(now_ms()));
         let keystore = Keystore::create(&path, &text, &created, secrets, passphrase)?;
         let outbox = Outbox::open(&folder.join("outbox"))?;
-        Ok(Self { name: name.into(), profile, keystore, outbox, identity, address })
+        let (drafts, known) = (Drafts::open(&folder.join("drafts"))?, Known::open(&folder));
+        Ok(Self { name: name.into(), profile, keystore, outbox, drafts, known, identity, address })
     }
     /// Whether a wallet of that name can be made: to be asked before words are shown or written down.
     pub fn check_new(profile: &Profile, name: &str) -> Result<(), WalletError> {
@@ -132,7 +152,8 @@ impl Wallet {
         let identity = phrase.identity(profile.genesis().prefix())?;
         let address = Address::new(identity.public_key());
         let outbox = Outbox::open(&folder.join("outbox"))?;
-        Ok(Self { name: name.into(), profile, keystore, outbox, identity, address })
+        let (drafts, known) = (Drafts::open(&folder.join("drafts"))?, Known::open(&folder));
+        Ok(Self { name: name.into(), profile, keystore, outbox, drafts, known, identity, address })
     }
     /// Its name on this machine.
     pub fn name(&self) -> &str {
@@ -172,7 +193,7 @@ impl Wallet {
 }
 
 /// Milliseconds since 1970 by this machine's clock; shown to people, decides nothing.
-fn now_ms() -> u64 {
+pub(crate) fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -92,6 +92,14 @@ impl Terminal {
             write_line(io::stdout(), &line);
         }
     }
+    /// How far a long work is, for programs: an object on standard error in JSON mode, nothing otherwise.
+    pub fn progress<T: Serialize>(&self, value: &T) {
+        if self.globals.json
+            && let Ok(line) = serde_json::to_string(&Tagged { schema: "sealpost/progress/1", value })
+        {
+            tell(io::stderr(), &line);
+        }
+    }
     /// Raw bytes as data: a file that was asked for on standard output.
     pub fn write(&self, bytes: &[u8]) {
         let mut out = io::stdout().lock();

@@ -36,6 +36,8 @@ struct Report {
     height: BlockHeight,
     index: u32,
     time: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parts: Option<u32>,
     slots: Vec<Slot>,
 }
 
@@ -49,12 +51,14 @@ pub(super) fn status(args: &StatusArgs, session: &Session<'_>) -> Result<(), Fai
     let (terminal, prefix) = (session.terminal, wallet.genesis().prefix());
     let contacts = wallet.profile().contacts().map_err(failure)?;
     let message = &timeline.message;
+    let sent = wallet.outbox().get(&message.id()).map_err(failure)?.and_then(|entry| entry.parcel);
     let mut report = Report {
         id: message.id().to_string(),
         from: message.transaction.sender().to_text(prefix),
         height: message.header.height,
         index: message.index,
         time: rfc3339(message.header.time_ms),
+        parts: sent.map(|parcel| parcel.parts).filter(|parts| *parts > 0),
         slots: Vec::new(),
     };
     terminal.say(format_args!("Message  {}", report.id));
@@ -65,6 +69,11 @@ pub(super) fn status(args: &StatusArgs, session: &Session<'_>) -> Result<(), Fai
         report.index,
         clock(message.header.time_ms)
     )));
+    if let Some(parts) = report.parts {
+        terminal.say(style::held(format_args!(
+            "parts    {parts} of {parts} final, before the letter was signed"
+        )));
+    }
     for slot in &timeline.slots {
         let recipient = slot.recipient.map(|address| address.to_text(prefix));
         let contact = slot.recipient.and_then(|address| contacts.name_of(&address).map(str::to_owned));
