@@ -15,6 +15,7 @@ mod merkle;
 mod mishaps;
 mod network;
 mod ops;
+mod parcels;
 mod schemas;
 mod siege;
 mod snapshot;

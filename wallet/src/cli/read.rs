@@ -61,7 +61,12 @@ pub(super) fn read(args: &ReadArgs, session: &Session<'_>) -> Result<(), Failure
         let mut collector = wallet.collector(&light, &reading, &heard);
         let text = collector.text().await.map_err(failure)?;
         let attachments = save(&reading, &mut collector, args.output.as_deref(), limit).await?;
-        collector.forget().map_err(failure)?;
+        // What was fetched for a file that is not saved yet stays for the next time.
+        let waits = args.output.is_none()
+            && reading.letter.attachments.iter().any(|file| matches!(file.data, Data::Parts(_)));
+        if !waits {
+            collector.forget().map_err(failure)?;
+        }
         drop(watch);
         Ok::<_, Failure>((reading, text, attachments))
     })?;

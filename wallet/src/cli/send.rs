@@ -19,6 +19,9 @@ use std::cell::Cell;
 use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
+/// Bytes below which nobody sees how files are read: a fraction of a second.
+const WORTH_SHOWING: u64 = 4 << 20;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Wait {
     /// The node has it
@@ -146,11 +149,13 @@ fn typed(args: &SendArgs, session: &Session<'_>, wallet: &Wallet, limit: u64) ->
 
 /// Takes the files in.
 fn pack(session: &Session<'_>, wallet: &Wallet, draft: &mut Kept, limit: u64) -> Result<(), Failure> {
-    let total = draft.letter.files.iter().map(|file| file.length).sum();
+    let total: u64 = draft.letter.files.iter().map(|file| file.length).sum();
     let (watch, read) = (TransferWatch::new(session.terminal, "reading"), Cell::new(0_u64));
     let heard = |bytes| {
         read.set(read.get().saturating_add(bytes));
-        watch.hear(read.get(), total, "");
+        if total > WORTH_SHOWING {
+            watch.hear(read.get(), total, "");
+        }
     };
     wallet.pack_draft(draft, limit, &heard).map_err(failure)
 }

@@ -153,7 +153,9 @@ impl Kept {
             held.push(if *ahead {
                 Held::Ahead(frames.copy(&file.path, &mut input, file.length, plan.chunk, heard)?)
             } else {
-                Held::Whole(whole(file, &mut input)?)
+                let bytes = whole(file, &mut input)?;
+                heard(file.length);
+                Held::Whole(bytes)
             });
             if input.metadata().and_then(|file| file.modified()).map_err(unread)? != before {
                 return Err(PackError::Changed { path: file.path.clone() });
