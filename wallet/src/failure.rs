@@ -85,7 +85,7 @@ pub fn failure(error: impl Into<WalletError>) -> Failure {
                 .help("nothing of it was saved; ask the sender to send it again"),
             WalletError::NotPacked { .. } => plain(Exit::Bug, "internal.encryption"),
             WalletError::ParcelLeft { source, .. } => {
-                let failure = source.map(|source| light(source, &message));
+                let failure = source.map(|source| light(*source, &message));
                 let mut failure = failure.unwrap_or_else(|| plain(Exit::Unavailable, "parcel.left"));
                 failure.message = message;
                 failure.help("nothing is lost: `sealpost outbox` goes on with it; --node URL names another node")

@@ -80,7 +80,7 @@ fn read(path: &Path) -> HashMap<TransactionId, Kind> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
     use super::*;
 

@@ -96,7 +96,7 @@ pub enum WalletError {
     #[error("draft {draft} has not taken its files in yet")]
     NotPacked { draft: DraftId },
     #[error("{parts} of {of} parts are on the ledger: {reason}")]
-    ParcelLeft { draft: DraftId, parts: u32, of: u32, reason: String, source: Option<LightError> },
+    ParcelLeft { draft: DraftId, parts: u32, of: u32, reason: String, source: Option<Box<LightError>> },
     #[error("id {text:?}: {reason}")]
     Id { text: String, reason: String },
     #[error("neither inbox nor outbox has a transaction that begins with {text}; give the whole id")]

@@ -144,7 +144,9 @@ fn typed(args: &SendArgs, session: &Session<'_>, wallet: &Wallet, limit: u64) ->
             .help("write it with -m TEXT, name a file with -f FILE, or pipe it into standard input"));
     }
     together(text.len() as u64)?;
-    Ok(Typed { reply_to: args.reply_to.clone(), files, ..Typed::new(to, args.subject.clone(), text) })
+    let mut typed = Typed::new(to, args.subject.clone(), text);
+    (typed.reply_to, typed.files) = (args.reply_to.clone(), files);
+    Ok(typed)
 }
 
 /// Takes the files in.

@@ -1,5 +1,5 @@
 //! What drafts promise: they hold all that was typed and attached, encrypted, whatever becomes of the files.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 use super::*;
 use crate::envelope::Content;

@@ -1,5 +1,5 @@
 //! What parcels promise: what is cut is put together again, and every lie of a sender has a name.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 use super::*;
 use crate::envelope::{Attachment, Content, Data, Letter, Part, Parts, padded_length};
@@ -51,6 +51,8 @@ fn fault(result: Result<Vec<u8>, ParcelError>) -> (usize, String) {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
     #[test]
     fn what_is_cut_is_put_together_again(
         bytes in proptest::collection::vec(any::<u8>(), 1..4000), chunk in 1_usize..1000, first in 0_u32..9

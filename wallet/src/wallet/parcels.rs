@@ -142,7 +142,7 @@ impl Wallet {
             ids.push(id.map_err(|error| course.left(error))?);
         }
         let letter = draft.letter.to_letter(&ids);
-        let mut letter = letter.ok_or_else(|| WalletError::NotPacked { draft: draft.id })?;
+        let mut letter = letter.ok_or(WalletError::NotPacked { draft: draft.id })?;
         letter.reply_to = reply_to;
         Ok(letter)
     }
@@ -307,7 +307,7 @@ impl Course<'_> {
             }
             WalletError::Light(source @ (LightError::Unreachable { .. } | LightError::Node(_))) => {
                 let reason = source.to_string();
-                WalletError::ParcelLeft { draft, parts, of, reason, source: Some(source) }
+                WalletError::ParcelLeft { draft, parts, of, reason, source: Some(Box::new(source)) }
             }
             error => error,
         }
