@@ -56,7 +56,7 @@ fn many_megabytes_and_a_long_text_arrive_whole() {
     let (plan, small_path) = (world.path("plan.pdf"), world.path("small.txt"));
     let send =
         ["-w", "alice", "--passphrase-file", &passphrase, "send", "bob", "-s", "Lift", "--attach", &plan];
-    let send = [&send[..], &["--attach", &small_path, "--json"]].concat();
+    let send = [&send[..], &["-f", "-", "--attach", &small_path, "--json"]].concat();
     let sent = run_with_input("sealpost", home_of(&world), &send, &text);
     let said = String::from_utf8_lossy(&sent.stderr).into_owned();
     assert!(sent.status.success(), "{said}");
@@ -265,7 +265,7 @@ enum Moment {
 
 struct Killing<'a> {
     world: &'a World,
-    /// What the outbox held before.
+    /// What lay in outbox and drafts before.
     before: BTreeSet<PathBuf>,
     drafts: PathBuf,
     outbox: PathBuf,
@@ -275,7 +275,8 @@ impl<'a> Killing<'a> {
     fn new(world: &'a World) -> Self {
         let folder = folder_of(world, "alice");
         let (drafts, outbox) = (folder.join("drafts"), folder.join("outbox"));
-        let before = fs::read_dir(&outbox).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let list = |folder: &Path| fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let before = list(&outbox).chain(list(&drafts)).collect();
         Self { world, before, drafts, outbox }
     }
     /// What the disk shows now.
@@ -288,7 +289,7 @@ impl<'a> Killing<'a> {
         }
         let mut found = Found::Nothing;
         for folder in fs::read_dir(&self.drafts).unwrap().flatten().map(|entry| entry.path()) {
-            if folder.join("letter").exists() {
+            if !self.before.contains(&folder) && folder.join("letter").exists() {
                 let files = fs::read_dir(&folder).into_iter().flatten().flatten();
                 let is_part = |path: PathBuf| path.extension().is_some_and(|end| end == "part");
                 let signed = files.filter(|entry| is_part(entry.path())).count();
@@ -384,6 +385,7 @@ fn a_wallet_killed_at_any_moment_of_send_loses_nothing_and_sends_nothing_twice()
     }
     assert!(arrived.is_empty(), "{arrived:?}");
     println!("kills by what they left: {phases:?}");
+    assert_eq!(fs::read_dir(folder_of(&world, "alice").join("drafts")).unwrap().count(), 0);
 
     // The parts that outlived a crash make the file that was attached.
     let last = inbox["messages"].as_array().unwrap()[0]["id"].as_str().unwrap();

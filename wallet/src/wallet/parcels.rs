@@ -77,7 +77,13 @@ impl Wallet {
         }
         let parcels = self.outbox.list()?.into_iter().filter_map(|entry| entry.parcel);
         let sent: Vec<_> = parcels.map(|parcel| parcel.draft).collect();
-        Ok(listed.into_iter().filter(|draft| !sent.contains(&draft.id)).collect())
+        let (over, still): (Vec<_>, Vec<_>) = listed.into_iter().partition(|draft| sent.contains(&draft.id));
+        for draft in over {
+            // A crash came between outbox and draft: to take it up is to clear it away. Who is just doing it
+            // holds its lock.
+            let _gone = self.take_draft(&draft.id.to_string());
+        }
+        Ok(still)
     }
     /// Takes up the draft that a text means: its id, or how it begins.
     pub fn take_draft(&self, text: &str) -> Result<Kept, WalletError> {
