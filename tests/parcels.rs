@@ -394,6 +394,32 @@ fn a_wallet_killed_at_any_moment_of_send_loses_nothing_and_sends_nothing_twice()
     assert!(fs::read(Path::new(&saved).join("plan.pdf")).unwrap() == bytes);
 }
 
+/// As after a crash between the two steps: the letter is in the outbox, and the draft is still there.
+#[test]
+fn a_draft_whose_letter_is_in_the_outbox_is_not_sent_again() {
+    let world = World::new();
+    let away = world.error("alice", &["--node", "http://127.0.0.1:1", "send", "bob", "-m", "x"]);
+    assert_eq!(away["code"], "node.unreachable");
+    let drafts = folder_of(&world, "alice").join("drafts");
+    let id = world.wallet("alice", &["draft", "list"])["drafts"][0]["id"].as_str().unwrap().to_owned();
+    let letter = drafts.join(&id).join("letter");
+    let copy = fs::read(&letter).unwrap();
+    let restore = || {
+        fs::create_dir_all(letter.parent().unwrap()).unwrap();
+        fs::write(&letter, &copy).unwrap();
+    };
+    world.wallet("alice", &["send", "--draft", &id]);
+    restore();
+    assert_eq!(world.error("alice", &["send", "--draft", &id])["code"], "draft.unknown");
+    restore();
+    assert!(world.wallet("alice", &["draft", "list"])["drafts"].as_array().unwrap().is_empty());
+    assert!(!letter.exists());
+    restore();
+    world.wallet("alice", &["outbox"]);
+    assert!(!letter.exists());
+    assert_eq!(world.wallet("bob", &["inbox"])["messages"].as_array().unwrap().len(), 1);
+}
+
 /// A sender who makes whatever he likes with the library.
 struct Liar {
     wallet: Wallet,

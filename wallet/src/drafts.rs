@@ -18,6 +18,7 @@ use crate::keystore::{Keystore, KeystoreError};
 use crate::random::{NoRandomness, random};
 use sealpost_ledger::address::Address;
 use sealpost_ledger::codec::{Decode, Encode, MAX_BYTES, decode, encode};
+use sealpost_ledger::message::Mode;
 use sealpost_terminal::{Failure, create_private_folder, write_secret_file};
 use std::fmt;
 use std::fs::{self, File, TryLockError};
@@ -54,6 +55,8 @@ pub struct Typed {
     pub written_ms: u64,
     /// Whom to.
     pub to: Vec<Address>,
+    /// Whether everybody sees who writes to whom; the same for all parts.
+    pub mode: Mode,
     /// The subject.
     pub subject: String,
     /// The text, whole.
@@ -232,7 +235,12 @@ impl Drafts {
     pub(crate) fn forget(&self, id: DraftId) -> Result<(), DraftError> {
         let (folder, letter) = (self.folder.join(id.to_string()), self.letter_path(id));
         // From this step on it is no draft any more, whatever else is left of it.
-        fs::remove_file(&letter).map_err(|error| malformed(&letter, &error))?;
+        match fs::remove_file(&letter) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(malformed(&letter, &error));
+            }
+            _ => {}
+        }
         remove_all(&folder, &self.lock_path(id));
         Ok(())
     }

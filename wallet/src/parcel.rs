@@ -10,6 +10,7 @@ pub use assembly::{Assembly, ParcelError, Piece, pieces};
 
 use crate::envelope::{SealError, largest_content};
 use sealpost_ledger::genesis::Genesis;
+use sealpost_ledger::message::Mode;
 
 /// The longest text of a letter, in bytes. What is longer is a file.
 pub const MAX_TEXT_BYTES: u64 = 8 << 20;
@@ -26,6 +27,9 @@ const LETTER_BYTES: usize = 4 + 8 + 8 + 1 + 33 + 8 + 8;
 /// Bytes of parts in a letter around their ids: length 8, hash 32, number of messages 8.
 const PARTS_BYTES: usize = 48;
 const ID_BYTES: usize = 32;
+/// Bytes that stand with a sealed content: author 32, number of recipients 8, signature 64, and each recipient.
+const AUTHOR_BYTES: usize = 104;
+const ADDRESS_BYTES: usize = 32;
 
 /// Lengths of what a letter is made of, in bytes.
 #[derive(Debug, Clone, Default)]
@@ -51,12 +55,16 @@ pub struct Plan {
 
 /// Longest content of a message to so many recipients, in bytes: its body must fit the network's limit when it
 /// is padded, and the whole must fit the part of a block that is for senders who are not members.
-pub fn room(genesis: &Genesis, recipients: usize) -> usize {
+pub fn room(genesis: &Genesis, recipients: usize, mode: Mode) -> usize {
     let limits = genesis.limits();
     let percent = usize::from(genesis.postage().strangers_percent);
     let strangers = to_usize(limits.block_bytes.into()) / 100 * percent;
     let free = strangers.saturating_sub(beside(recipients));
-    largest_content(to_usize(limits.body_bytes.into()).min(free))
+    let author = match mode {
+        Mode::Open => 0,
+        Mode::Sealed => AUTHOR_BYTES.saturating_add(ADDRESS_BYTES.saturating_mul(recipients)),
+    };
+    largest_content(to_usize(limits.body_bytes.into()).min(free)).saturating_sub(author)
 }
 
 /// Bytes of a message's transaction beside its body, at most.

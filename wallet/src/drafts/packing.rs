@@ -7,7 +7,7 @@ use crate::keystore::Keystore;
 use crate::parcel::{Sizes, parts_of, plan};
 use sealpost_ledger::codec::{Decode, Encode, MAX_BYTES, decode, encode};
 use sealpost_ledger::hash::TransactionId;
-use sealpost_ledger::message::Body;
+use sealpost_ledger::message::{Body, Mode};
 use sealpost_ledger::transaction::SignedTransaction;
 use sealpost_terminal::{bytes, write_secret_file};
 use sha2::{Digest, Sha256};
@@ -50,7 +50,8 @@ impl Typed {
     /// What somebody typed just now.
     pub fn new(to: Vec<sealpost_ledger::address::Address>, subject: String, text: String) -> Self {
         let written_ms = crate::wallet::now_ms();
-        Self { written_ms, to, subject, text, reply_to: None, files: Vec::new(), packed: None }
+        let (mode, files) = (Mode::Open, Vec::new());
+        Self { written_ms, to, mode, subject, text, reply_to: None, files, packed: None }
     }
     /// Number of its parts that go ahead; 0 before the files are taken in.
     pub fn parts(&self) -> u32 {

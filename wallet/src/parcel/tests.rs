@@ -138,12 +138,14 @@ fn too_many_files_for_one_letter_are_refused_with_the_limit() {
 #[test]
 fn the_room_obeys_body_limit_and_the_strangers_part_of_a_block() {
     let genesis = crate::testing::genesis();
-    let content = room(&genesis, 1);
+    let content = room(&genesis, 1, Mode::Open);
     assert_eq!(padded_length(content + 36) + 40, 63_488 + 40);
+    assert_eq!(room(&genesis, 3, Mode::Sealed), content - 104 - 3 * 32);
     let mut file = genesis.file().clone();
     file.postage.strangers_percent = 3;
     let narrow = Genesis::new(file).unwrap();
-    let (narrow_room, block) = (room(&narrow, 1), usize::try_from(genesis.limits().block_bytes).unwrap());
+    let (narrow_room, block) =
+        (room(&narrow, 1, Mode::Open), usize::try_from(genesis.limits().block_bytes).unwrap());
     assert!(narrow_room > 10_000 && padded_length(narrow_room + 36) + 40 + beside(1) <= block / 100 * 3);
 }
 

@@ -3,7 +3,7 @@
 //! no plaintext lies where nobody asked for it.
 
 use super::{Incoming, Reading, Wallet, WalletError};
-use crate::envelope::{Content, OpenError, Part, open};
+use crate::envelope::{Content, OpenError};
 use crate::known::Kind;
 use crate::light::{Light, LightError, Proven};
 use crate::parcel::{Assembly, MAX_TEXT_BYTES, ParcelError, Piece, pieces};
@@ -53,15 +53,15 @@ impl Wallet {
         if let Some(kind) = self.known.get(&id) {
             return Ok(kind == Kind::Part);
         }
-        let body = match light.body(&incoming.message).await {
-            Err(LightError::Node(_)) => return Ok(false),
-            body => body?,
-        };
-        let transaction = incoming.message.transaction.transaction();
-        let kind = match open(transaction, &body, incoming.slot, self.bundles()) {
+        let kind = match self.open_message(light, &incoming.message).await {
             Ok((Content::Part(_), _)) => Kind::Part,
             Ok((Content::Letter(_), _)) => Kind::Letter,
-            Err(_) => return Ok(false),
+            Err(
+                WalletError::Open(_) | WalletError::NotOurs { .. } | WalletError::Light(LightError::Node(_)),
+            ) => {
+                return Ok(false);
+            }
+            Err(error) => return Err(error),
         };
         self.known.put(id, kind).map_err(WalletError::File)?;
         Ok(kind == Kind::Part)
@@ -148,31 +148,32 @@ impl Collector<'_> {
             |fault: &str| ParcelError::Foreign { what: what.clone(), number, of, id, fault: fault.into() };
         let found = self.light.transaction(&id).await?;
         let message = found.ok_or_else(|| missing("it is not final on this node".into()))?;
-        let (letter, ours) = (&self.reading.message, self.wallet.address());
-        if message.transaction.sender() != letter.transaction.sender() {
-            return Err(foreign("is of another sender").into());
-        }
+        let letter = &self.reading.message;
         let header = message.transaction.message().ok_or_else(|| foreign("is no message"))?;
         if mode_of(letter) != Some(header.mode) {
             return Err(foreign("is sealed where the letter is open, or the other way round").into());
         }
-        let slot = header.slot_of(&ours).ok_or_else(|| foreign("is not for this wallet"))?;
-        let body = match self.light.body(&message).await {
-            Err(LightError::Node(error)) if error.category == Category::NotFound => {
+        if message.transaction.sender() != letter.transaction.sender() {
+            return Err(foreign("is of another sender").into());
+        }
+        let (content, _) = match self.wallet.open_message(self.light, &message).await {
+            Err(WalletError::NotOurs { .. }) => return Err(foreign("is not for this wallet").into()),
+            Err(WalletError::Light(LightError::Node(error))) if error.category == Category::NotFound => {
                 return Err(missing(error.message).into());
             }
-            body => body?,
-        };
-        match open(message.transaction.transaction(), &body, slot, self.wallet.bundles()) {
-            Ok((content @ Content::Part(Part { .. }), _)) => {
-                // The next list of the inbox need not open it again.
-                self.wallet.known.put(id, Kind::Part).map_err(WalletError::File)?;
-                Ok(content)
+            Err(WalletError::Open(error @ OpenError::KeyGone { .. })) => {
+                return Err(missing(error.to_string()).into());
             }
-            Ok((content, _)) => Ok(content),
-            Err(error @ OpenError::KeyGone { .. }) => Err(missing(error.to_string()).into()),
-            Err(error) => Err(foreign(&format!("can't be opened: {error}")).into()),
+            Err(WalletError::Open(error)) => {
+                return Err(foreign(&format!("can't be opened: {error}")).into());
+            }
+            opened => opened?,
+        };
+        if matches!(content, Content::Part(_)) {
+            // The next list of the inbox need not open it again.
+            self.wallet.known.put(id, Kind::Part).map_err(WalletError::File)?;
         }
+        Ok(content)
     }
 }
 

@@ -105,7 +105,7 @@ impl Wallet {
     /// Takes the files of a draft in, up to `limit` bytes together with the text; from then on it needs them no
     /// more. `heard` is told of the bytes that were read.
     pub fn pack_draft(&self, draft: &mut Kept, limit: u64, heard: &dyn Fn(u64)) -> Result<(), WalletError> {
-        let room = parcel::room(self.genesis(), draft.letter.to.len());
+        let room = parcel::room(self.genesis(), draft.letter.to.len(), draft.letter.mode);
         Ok(draft.pack(&self.keystore, room, limit, heard)?)
     }
     /// What the parts of a draft will cost; nothing if it has none.

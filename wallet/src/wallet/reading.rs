@@ -85,10 +85,7 @@ impl Wallet {
     /// Opens a message. Nobody is told.
     pub async fn read(&self, light: &Light, id: &TransactionId) -> Result<Reading, WalletError> {
         let message = self.message(light, id).await?;
-        let slot = message.transaction.message().and_then(|m| m.slot_of(&self.address));
-        let slot = slot.ok_or(WalletError::NotOurs { id: *id })?;
-        let body = light.body(&message).await?;
-        let (content, opened) = open(message.transaction.transaction(), &body, slot, self.bundles())?;
+        let (content, opened) = self.open_message(light, &message).await?;
         match content {
             Content::Letter(letter) => Ok(Reading { message, letter, opened }),
             Content::Part(_) => Err(WalletError::OnlyAPart { id: *id }),
@@ -173,6 +170,17 @@ impl Wallet {
         }
     }
 
+    /// Opens a message, whatever it holds.
+    pub(super) async fn open_message(
+        &self,
+        light: &Light,
+        message: &Proven,
+    ) -> Result<(Content, Opened), WalletError> {
+        let slot = message.transaction.message().and_then(|m| m.slot_of(&self.address));
+        let slot = slot.ok_or(WalletError::NotOurs { id: message.id() })?;
+        let body = light.body(message).await?;
+        Ok(open(message.transaction.transaction(), &body, slot, self.bundles())?)
+    }
     async fn disclosure(&self, light: &Light, id: &TransactionId) -> Result<Disclosure, WalletError> {
         if let Some(note) = self.outbox.get(id)?.and_then(|entry| entry.note) {
             let note = self.keystore.open_note(id.as_bytes(), note.as_bytes())?;

@@ -269,6 +269,15 @@ impl Wallet {
         let transaction = transaction.sign(&self.identity, &aux).map_err(|_| WalletError::Signing)?;
         Ok(Prepared { transaction, body, suite: None, bundles: Vec::new(), work, parcel: None })
     }
+    /// Puts something signed into the outbox, and then gives up the draft that it was.
+    fn put_out(&self, prepared: &Prepared, entry: &mut OutboxEntry) -> Result<(), WalletError> {
+        entry.parcel = prepared.parcel;
+        self.outbox.put(entry)?;
+        match prepared.parcel {
+            Some(parcel) => Ok(self.drafts.forget(parcel.draft)?),
+            None => Ok(()),
+        }
+    }
     async fn send_prepared(
         &self,
         light: &Light,
@@ -279,11 +288,7 @@ impl Wallet {
     ) -> Result<Sent, WalletError> {
         let Prepared { transaction, body, work, .. } = prepared;
         let mut entry = OutboxEntry::new(transaction, body.as_ref(), to, now_ms(), note);
-        entry.parcel = prepared.parcel;
-        self.outbox.put(&entry)?;
-        if let Some(parcel) = prepared.parcel {
-            self.drafts.forget(parcel.draft)?;
-        }
+        self.put_out(prepared, &mut entry)?;
         let id = transaction.id();
         // From here on the outbox has it, whatever becomes of the node.
         let kept = |source| match source {
