@@ -56,11 +56,13 @@ pub(super) fn read(args: &ReadArgs, session: &Session<'_>) -> Result<(), Failure
         let light = session.light(wallet.profile()).await?;
         let id = wallet.resolve(&light, &args.id).await.map_err(failure)?;
         let reading = wallet.read(&light, &id).await.map_err(failure)?;
+        let folder = args.output.as_deref();
+        let places = places(&reading, folder)?;
         let watch = TransferWatch::new(session.terminal, "fetching");
         let heard = |what: &str, bytes, of_bytes| watch.hear(bytes, of_bytes, &printable(what));
         let mut collector = wallet.collector(&light, &reading, &heard);
         let text = collector.text().await.map_err(failure)?;
-        let attachments = save(&reading, &mut collector, args.output.as_deref(), limit).await?;
+        let attachments = save(&reading, &mut collector, (folder, &places), limit).await?;
         // What was fetched for a file that is not saved yet stays for the next time.
         let waits = args.output.is_none()
             && reading.letter.attachments.iter().any(|file| matches!(file.data, Data::Parts(_)));
@@ -116,36 +118,37 @@ pub(super) fn read(args: &ReadArgs, session: &Session<'_>) -> Result<(), Failure
     Ok(())
 }
 
+/// Where each attachment goes, if a folder was named. What is there already is said before anything is fetched.
+fn places(reading: &Reading, folder: Option<&Path>) -> Result<Vec<PathBuf>, Failure> {
+    let Some(folder) = folder else { return Ok(Vec::new()) };
+    std::fs::create_dir_all(folder)
+        .map_err(|error| Failure::unavailable("file.io", format_args!("{}: {error}", folder.display())))?;
+    let mut paths = Vec::with_capacity(reading.letter.attachments.len());
+    for (number, attachment) in (1..).zip(&reading.letter.attachments) {
+        let name = file_name(&attachment.name, number);
+        let path = folder.join(&name);
+        // Two files of one message may have one name.
+        let path = if paths.contains(&path) { folder.join(format!("{number}-{name}")) } else { path };
+        if path.symlink_metadata().is_ok() {
+            return Err(exists(&path));
+        }
+        paths.push(path);
+    }
+    Ok(paths)
+}
+
 /// Saves the attachments, if a folder was named. Each is written beside its place, checked, and moved there in one
-/// step; what is there already is left alone, and said before anything is fetched.
+/// step; what is there already is left alone.
 async fn save(
     reading: &Reading,
     collector: &mut Collector<'_>,
-    folder: Option<&Path>,
+    (folder, paths): (Option<&Path>, &[PathBuf]),
     limit: u64,
 ) -> Result<Vec<File>, Failure> {
     let io = |path: &Path, error: &dyn std::fmt::Display| {
         Failure::unavailable("file.io", format_args!("{}: {error}", path.display()))
     };
     let attachments = &reading.letter.attachments;
-    let mut paths = Vec::with_capacity(attachments.len());
-    if let Some(folder) = folder {
-        std::fs::create_dir_all(folder).map_err(|error| io(folder, &error))?;
-        for (number, attachment) in (1..).zip(attachments) {
-            let path = folder.join(file_name(&attachment.name, number));
-            // Two files of one message may have one name.
-            let taken = paths.contains(&path);
-            let path = if taken {
-                folder.join(format!("{number}-{}", file_name(&attachment.name, number)))
-            } else {
-                path
-            };
-            if path.symlink_metadata().is_ok() {
-                return Err(exists(&path));
-            }
-            paths.push(path);
-        }
-    }
     let mut files = Vec::with_capacity(attachments.len());
     for (number, attachment) in attachments.iter().enumerate() {
         let saved = match (folder, paths.get(number)) {
