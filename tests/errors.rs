@@ -40,6 +40,8 @@ const KINDS: &[&str] = &[
     "confirm",
     "snapshot",
     "p2p",
+    "draft",
+    "parcel",
 ];
 /// Names of files, settings and metrics that look like codes.
 const NO_CODES: &[&str] = &[

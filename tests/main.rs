@@ -17,6 +17,7 @@ mod merkle;
 mod mishaps;
 mod network;
 mod ops;
+mod parcels;
 mod schemas;
 mod siege;
 mod snapshot;

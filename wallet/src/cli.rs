@@ -7,6 +7,7 @@ mod complete;
 mod contact;
 mod contradictions;
 mod designate;
+mod draft;
 mod evidence;
 mod group;
 mod inbox;
@@ -116,7 +117,10 @@ enum Command {
     Receipt(answer::ReceiptCommand),
     /// Refuse a message
     Refuse(answer::RefuseArgs),
-    /// List what was sent, and send again what no block contains yet
+    /// What was written and not sent yet
+    #[command(subcommand)]
+    Draft(draft::DraftCommand),
+    /// List what was sent, send again what no block contains yet, and go on with what was interrupted
     Outbox(outbox::OutboxArgs),
     /// Show the messages sent and how each stands with its recipients
     Sent(status::SentArgs),
@@ -161,6 +165,9 @@ struct WalletSettings {
     /// Expected hashes that are accepted as postage of one message; without this 8589934592, some minutes of work.
     #[config(env = "SEALPOST_MAX_POSTAGE")]
     max_postage: Option<u64>,
+    /// Most bytes of a message's text and files together, sent or read.
+    #[config(env = "SEALPOST_ATTACHMENT_BYTES", default = 26_214_400)]
+    attachment_bytes: u64,
 }
 
 impl HasGlobals for Cli {
@@ -205,6 +212,7 @@ pub fn execute(cli: Cli, terminal: &Terminal) -> Result<(), Failure> {
         Command::Read(args) => read::read(&args, &session),
         Command::Receipt(command) => answer::receipt(&command, &session),
         Command::Refuse(args) => answer::refuse(&args, &session),
+        Command::Draft(command) => draft::draft(&command, &session),
         Command::Outbox(args) => outbox::outbox(&args, &session),
         Command::Sent(args) => status::sent(&args, &session),
         Command::Status(args) => status::status(&args, &session),

@@ -17,7 +17,8 @@ mod suites;
 mod tests;
 
 pub use content::{
-    Attachment, Content, ContentError, Data, Letter, MAX_CONTENT_OVERHEAD, Part, Parts, padded_length,
+    Attachment, Content, ContentError, Data, Letter, MAX_CONTENT_OVERHEAD, Part, Parts, largest_content,
+    padded_length,
 };
 pub use keys::BundleSecret;
 pub use open::{OpenError, Opened, open};

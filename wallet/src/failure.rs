@@ -1,11 +1,13 @@
 //! How the wallet's errors end a command: exit code, stable code and the way out, in one place.
 
 use crate::contacts::ContactError;
+use crate::drafts::{DraftError, PackError};
 use crate::envelope::{OpenError, SealError};
 use crate::keystore::KeystoreError;
 use crate::light::LightError;
 use crate::mnemonic::PhraseError;
 use crate::outbox::OutboxError;
+use crate::parcel::ParcelError;
 use crate::profile::ProfileError;
 use crate::wallet::WalletError;
 use sealpost_api::{ApiError, Category};
@@ -80,7 +82,39 @@ pub fn failure(error: impl Into<WalletError>) -> Failure {
                 .help("its secret was destroyed or lies in another copy of this wallet; ask the sender to send it again"),
             WalletError::Open(OpenError::NotForUs | OpenError::NotAMessage) => plain(Exit::No, "open.not_for_us"),
             WalletError::Open(_) => plain(Exit::Untrusted, "open.broken"),
+            WalletError::Draft(DraftError::File(failure)) | WalletError::Pack(PackError::Draft(DraftError::File(failure))) => failure,
+            WalletError::Draft(DraftError::Unknown { .. }) => {
+                plain(Exit::No, "draft.unknown").help("`sealpost draft list` shows those there are")
+            }
+            WalletError::Draft(DraftError::Id { .. }) => plain(Exit::Usage, "draft.id"),
+            WalletError::Draft(DraftError::Busy { .. }) => {
+                plain(Exit::Unavailable, "draft.busy").help("wait until it is done; `sealpost outbox` shows how far it is")
+            }
+            WalletError::Draft(DraftError::Malformed { .. } | DraftError::Keystore(_))
+            | WalletError::Pack(PackError::Draft(_)) => plain(Exit::Unavailable, "draft.malformed"),
+            WalletError::Pack(PackError::File { .. }) => plain(Exit::Usage, "message.file"),
+            WalletError::Pack(PackError::Changed { .. }) => plain(Exit::Usage, "message.file_changed")
+                .help("wait until nothing writes to it"),
+            WalletError::Pack(PackError::TooLong { .. }) => plain(Exit::Usage, "message.too_long")
+                .help("--attachment-limit BYTES, or `attachment_bytes` in wallet.toml, allows more"),
+            WalletError::Pack(PackError::Seal(_)) => plain(Exit::Usage, "message.too_long")
+                .help("send fewer files in one message"),
+            WalletError::Parcel(ParcelError::TooLong { .. }) => plain(Exit::Usage, "parcel.too_long")
+                .help("--attachment-limit BYTES, or `attachment_bytes` in wallet.toml, allows more"),
+            WalletError::Parcel(ParcelError::Missing { .. }) => plain(Exit::No, "parcel.missing")
+                .help("ask another node with --node URL; what has been fetched is kept"),
+            WalletError::Parcel(ParcelError::Write { .. }) => plain(Exit::Unavailable, "file.io"),
+            WalletError::Parcel(_) => plain(Exit::Untrusted, "parcel.broken")
+                .help("nothing of it was saved; ask the sender to send it again"),
+            WalletError::NotPacked { .. } => plain(Exit::Bug, "internal.encryption"),
+            WalletError::ParcelLeft { source, .. } => {
+                let failure = source.map(|source| light(*source, &message));
+                let mut failure = failure.unwrap_or_else(|| plain(Exit::Unavailable, "parcel.left"));
+                failure.message = message;
+                failure.help("nothing is lost: `sealpost outbox` goes on with it; --node URL names another node")
+            }
             WalletError::Randomness(_)
+            | WalletError::Draft(DraftError::Randomness(_))
             | WalletError::Keystore(KeystoreError::Randomness(_))
             | WalletError::Phrase(PhraseError::Randomness(_))
             | WalletError::Seal(SealError::Randomness(_)) => plain(Exit::Unavailable, "system.randomness"),

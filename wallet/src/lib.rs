@@ -10,12 +10,15 @@
 pub mod certificate;
 pub mod cli;
 pub mod contacts;
+pub mod drafts;
 pub mod envelope;
 mod failure;
 pub mod keystore;
+mod known;
 pub mod light;
 pub mod mnemonic;
 pub mod outbox;
+pub mod parcel;
 pub mod postage;
 pub mod profile;
 mod random;

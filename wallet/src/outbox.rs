@@ -1,6 +1,7 @@
 //! The outbox: what was signed, written down before it is submitted, so that neither a crash nor a node
 //! that is away loses what was typed. Submitting again what is written here does no harm.
 
+use crate::drafts::DraftId;
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::message::Body;
@@ -38,6 +39,19 @@ pub struct OutboxEntry {
     body: Option<sealpost_api::Hex>,
     /// Salt and content, encrypted for this wallet alone: what disclosure needs.
     pub(crate) note: Option<sealpost_api::Hex>,
+    /// The draft that it was, and what went ahead of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parcel: Option<Parcel>,
+}
+
+/// The draft that a letter was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Parcel {
+    /// Its id, which its parts carry. A draft that is named here has been signed.
+    pub draft: DraftId,
+    /// Number of parts that went ahead; all of them were final before the letter was signed.
+    pub parts: u32,
 }
 
 /// Why the outbox can't be used.
@@ -68,6 +82,7 @@ impl OutboxEntry {
             transaction: transaction.to_bytes(),
             body: body.map(|body| body.as_bytes().to_vec().into()),
             note: note.map(Into::into),
+            parcel: None,
         }
     }
     /// The transaction.

@@ -2,6 +2,8 @@
 //! The command line, the demo and embedding programs all use this.
 
 mod answering;
+mod collecting;
+mod parcels;
 mod proving;
 mod reading;
 mod sending;
@@ -9,17 +11,22 @@ mod sent;
 
 pub(crate) use answering::ALREADY_ANSWERED;
 pub use answering::{GivenReceipt, GotReceipt, Unanswered, Waiting};
+pub use collecting::{Collector, FetchHeard};
+pub use parcels::{ParcelHeard, ParcelProgress, ParcelQuote};
 pub use proving::{Answers, EvidenceRequest};
 pub use reading::{Incoming, Reading, Timeline, TimelineSlot};
 pub use sending::{Draft, PostageProgress, Prepared, Sent};
 pub use sent::Standing;
 
 use crate::contacts::ContactError;
+use crate::drafts::{DraftError, DraftId, Drafts, PackError};
 use crate::envelope::{BundleSecret, OpenError, SealError};
 use crate::keystore::{Keystore, KeystoreError, Secrets};
+use crate::known::Known;
 use crate::light::LightError;
 use crate::mnemonic::{Phrase, PhraseError};
 use crate::outbox::{Outbox, OutboxError};
+use crate::parcel::ParcelError;
 use crate::profile::{Profile, ProfileError};
 use crate::random::NoRandomness;
 use sealpost_ledger::address::Address;
@@ -39,6 +46,8 @@ pub struct Wallet {
     profile: Profile,
     keystore: Keystore,
     outbox: Outbox,
+    drafts: Drafts,
+    known: Known,
     identity: SigningKey,
     address: Address,
 }
@@ -85,6 +94,16 @@ pub enum WalletError {
     NotOurs { id: TransactionId },
     #[error("{id} is a part of something that was too long for one message; read the letter that names it")]
     OnlyAPart { id: TransactionId },
+    #[error(transparent)]
+    Draft(#[from] DraftError),
+    #[error(transparent)]
+    Pack(#[from] PackError),
+    #[error(transparent)]
+    Parcel(#[from] ParcelError),
+    #[error("draft {draft} has not taken its files in yet")]
+    NotPacked { draft: DraftId },
+    #[error("{parts} of {of} parts are on the ledger: {reason}")]
+    ParcelLeft { draft: DraftId, parts: u32, of: u32, reason: String, source: Option<Box<LightError>> },
     #[error("id {text:?}: {reason}")]
     Id { text: String, reason: String },
     #[error("neither inbox nor outbox has a transaction that begins with {text}; give the whole id")]
@@ -123,7 +142,8 @@ impl Wallet {
             (address.to_text(profile.genesis().prefix()), sealpost_terminal::rfc3339(now_ms()));
         let keystore = Keystore::create(&path, &text, &created, secrets, passphrase)?;
         let outbox = Outbox::open(&folder.join("outbox"))?;
-        Ok(Self { name: name.into(), profile, keystore, outbox, identity, address })
+        let (drafts, known) = (Drafts::open(&folder.join("drafts"))?, Known::open(&folder));
+        Ok(Self { name: name.into(), profile, keystore, outbox, drafts, known, identity, address })
     }
     /// Whether a wallet of that name can be made: to be asked before words are shown or written down.
     pub fn check_new(profile: &Profile, name: &str) -> Result<(), WalletError> {
@@ -145,7 +165,8 @@ impl Wallet {
         let identity = phrase.identity(profile.genesis().prefix())?;
         let address = Address::new(identity.public_key());
         let outbox = Outbox::open(&folder.join("outbox"))?;
-        Ok(Self { name: name.into(), profile, keystore, outbox, identity, address })
+        let (drafts, known) = (Drafts::open(&folder.join("drafts"))?, Known::open(&folder));
+        Ok(Self { name: name.into(), profile, keystore, outbox, drafts, known, identity, address })
     }
     /// Its name on this machine.
     pub fn name(&self) -> &str {

@@ -107,6 +107,15 @@ impl Terminal {
     fn attached(&self) -> MutexGuard<'_, Map<String, Value>> {
         self.attached.lock().unwrap_or_else(PoisonError::into_inner)
     }
+    /// How far a long work is, for programs: an object on standard error in JSON mode, nothing otherwise.
+    pub fn progress<T: Serialize>(&self, value: &T) {
+        let tagged = Tagged { schema: "sealpost/progress/1", value, attached: &Map::new() };
+        if self.globals.json
+            && let Ok(line) = serde_json::to_string(&tagged)
+        {
+            tell(io::stderr(), &line);
+        }
+    }
     /// Raw bytes as data: a file that was asked for on standard output.
     pub fn write(&self, bytes: &[u8]) {
         let mut out = io::stdout().lock();

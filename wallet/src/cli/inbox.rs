@@ -1,4 +1,4 @@
-//! `inbox`: messages that came, each verified, none opened.
+//! `inbox`: messages that came, each verified. Parts of letters are left out.
 
 use super::complete::complete;
 use super::progress::ScanWatch;
@@ -85,6 +85,9 @@ async fn follow(
     while let Some(proven) = incoming.next(light).await.map_err(failure)? {
         // What comes on this line are answers to our own messages, too.
         if let Some(found) = wallet.incoming(proven) {
+            if wallet.is_part(light, &found).await.map_err(failure)? {
+                continue;
+            }
             let entry = entry(wallet, &found)?;
             print(session, &entry);
             session.terminal.emit("sealpost/inbox-entry/1", &entry);

@@ -1,8 +1,14 @@
 //! `outbox`: what was sent, and what still has to be.
 
-use super::{Session, runtime, status};
+use super::progress::PostageWatch;
+use super::send::send_parts;
+use super::{Session, draft, runtime, status};
+use crate::drafts::Listed;
 use crate::failure;
+use crate::light::Light;
+use crate::wallet::Wallet;
 use clap::Args;
+use sealpost_api::WaitFor;
 use sealpost_ledger::height::BlockHeight;
 use sealpost_terminal::{Failure, clock, rfc3339, short, short_address};
 
@@ -25,11 +31,14 @@ struct Entry {
     expiry: Option<BlockHeight>,
     #[serde(skip_serializing_if = "Option::is_none")]
     refused: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parts: Option<u32>,
 }
 
 #[derive(serde::Serialize)]
-struct Listed {
+struct Sent {
     entries: Vec<Entry>,
+    drafts: Vec<draft::Entry>,
 }
 
 pub(super) fn outbox(args: &OutboxArgs, session: &Session<'_>) -> Result<(), Failure> {
@@ -37,11 +46,12 @@ pub(super) fn outbox(args: &OutboxArgs, session: &Session<'_>) -> Result<(), Fai
         return status::show(id, false, session);
     }
     let wallet = session.wallet()?;
-    let entries = runtime()?.block_on(async {
+    let (entries, drafts) = runtime()?.block_on(async {
         let light = session.light(wallet.profile()).await?;
-        wallet.flush_outbox(&light).await.map_err(failure)
+        let drafts = go_on(session, &wallet, &light).await?;
+        Ok::<_, Failure>((wallet.flush_outbox(&light).await.map_err(failure)?, drafts))
     })?;
-    let mut listed = Listed { entries: Vec::new() };
+    let mut listed = Sent { entries: Vec::new(), drafts };
     for (entry, refused) in entries {
         let status = match (&refused, entry.height) {
             (Some(_), _) => "refused",
@@ -49,6 +59,8 @@ pub(super) fn outbox(args: &OutboxArgs, session: &Session<'_>) -> Result<(), Fai
             (None, None) => "accepted",
         };
         let to: Vec<_> = entry.to.iter().map(short_address).collect();
+        let parts = entry.parcel.map(|parcel| parcel.parts).filter(|parts| *parts > 0);
+        let ahead = parts.map(|parts| format!("  after {parts} parts")).unwrap_or_default();
         let transaction = entry.transaction().filter(|_| entry.height.is_none());
         let expiry = transaction.map(|transaction| transaction.transaction().expiry);
         let place = match (entry.height, expiry) {
@@ -57,7 +69,11 @@ pub(super) fn outbox(args: &OutboxArgs, session: &Session<'_>) -> Result<(), Fai
             (None, None) => status.to_owned(),
         };
         let (id, time) = (short(entry.id), clock(entry.signed_ms));
-        session.terminal.say(format_args!("{id}  {time}  {:<10} {place}  {}", entry.kind, to.join(", ")));
+        session.terminal.say(format_args!(
+            "{id}  {time}  {:<10} {place}{ahead}  {}",
+            entry.kind,
+            to.join(", ")
+        ));
         if let Some(error) = &refused {
             session.terminal.say(format_args!("    {error}"));
         }
@@ -70,11 +86,44 @@ pub(super) fn outbox(args: &OutboxArgs, session: &Session<'_>) -> Result<(), Fai
             height: entry.height,
             expiry,
             refused: refused.map(|error| error.to_string()),
+            parts,
         });
     }
-    if listed.entries.is_empty() {
+    for entry in &listed.drafts {
+        draft::print(session, entry);
+    }
+    if let Some(first) = listed.drafts.first() {
+        draft::hint(session, first);
+    }
+    if listed.entries.is_empty() && listed.drafts.is_empty() {
         session.terminal.note("nothing was sent from here yet");
     }
     session.terminal.emit("sealpost/outbox/1", &listed);
     Ok(())
+}
+
+/// Goes on with what has begun to leave, and tells what is still here then. A draft of which nothing has left
+/// stays one until it is sent on purpose.
+async fn go_on(session: &Session<'_>, wallet: &Wallet, light: &Light) -> Result<Vec<draft::Entry>, Failure> {
+    let mut still = Vec::new();
+    for listed in wallet.drafts().map_err(failure)? {
+        let mut entry = draft::entry(wallet, &listed);
+        if listed.signed > 0 {
+            match send(session, wallet, light, &listed).await {
+                Ok(()) => continue,
+                Err(failure) => entry.waiting = Some(failure.message),
+            }
+        }
+        still.push(entry);
+    }
+    Ok(still)
+}
+
+async fn send(session: &Session<'_>, wallet: &Wallet, light: &Light, listed: &Listed) -> Result<(), Failure> {
+    let kept = wallet.take_draft(&listed.id.to_string()).map_err(failure)?;
+    let letter = send_parts(session, wallet, light, &kept).await?;
+    let watch = PostageWatch::new(session.terminal);
+    let progress = |tried, work| watch.hear(tried, work);
+    let sent = wallet.send_letter(light, kept, letter, WaitFor::Final, &progress).await;
+    sent.map(|_| ()).map_err(failure)
 }

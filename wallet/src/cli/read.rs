@@ -1,15 +1,19 @@
 //! `read`: opens a message. Nothing a sender wrote reaches the terminal or the disk unfiltered.
 
+use super::progress::TransferWatch;
 use super::{Session, runtime};
-use crate::envelope::{Attachment, Data};
+use crate::envelope::Data;
 use crate::failure;
+use crate::parcel::MAX_TEXT_BYTES;
+use crate::wallet::{Collector, Reading};
 use clap::Args;
 use sealpost_ledger::height::BlockHeight;
 use sealpost_terminal::{
     Exit, Failure, bytes, clock, printable, printable_lines, rfc3339, short_address, style,
-    write_new_secret_file,
 };
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use tempfile::NamedTempFile;
 
 #[derive(Debug, Args)]
 pub(super) struct ReadArgs {
@@ -18,6 +22,9 @@ pub(super) struct ReadArgs {
     /// Folder to save the attachments in; nothing there is overwritten
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
+    /// Most bytes of an attachment that is fetched in parts; without it the setting `attachment_bytes`
+    #[arg(long, value_name = "BYTES")]
+    attachment_limit: Option<u64>,
 }
 
 #[derive(serde::Serialize)]
@@ -37,17 +44,40 @@ struct Answer {
     time: String,
     subject: String,
     text: String,
+    text_complete: bool,
     reply_to: Option<String>,
     attachments: Vec<File>,
 }
 
 pub(super) fn read(args: &ReadArgs, session: &Session<'_>) -> Result<(), Failure> {
     let wallet = session.wallet()?;
-    let reading = runtime()?.block_on(async {
+    let limit = args.attachment_limit.unwrap_or(session.settings.attachment_bytes);
+    let (reading, text, attachments) = runtime()?.block_on(async {
         let light = session.light(wallet.profile()).await?;
         let id = wallet.resolve(&light, &args.id).await.map_err(failure)?;
-        wallet.read(&light, &id).await.map_err(failure)
+        let reading = wallet.read(&light, &id).await.map_err(failure)?;
+        let folder = args.output.as_deref();
+        let places = places(&reading, folder)?;
+        let watch = TransferWatch::new(session.terminal, "fetching");
+        let heard = |what: &str, bytes, of_bytes| watch.hear(bytes, of_bytes, &printable(what));
+        let mut collector = wallet.collector(&light, &reading, &heard);
+        let text = collector.text().await.map_err(failure)?;
+        let attachments = save(&reading, &mut collector, (folder, &places), limit).await?;
+        // What was fetched for a file that is not saved yet stays for the next time.
+        let waits = args.output.is_none()
+            && reading.letter.attachments.iter().any(|file| matches!(file.data, Data::Parts(_)));
+        if !waits {
+            collector.forget().map_err(failure)?;
+        }
+        drop(watch);
+        Ok::<_, Failure>((reading, text, attachments))
     })?;
+    if text.is_none() {
+        let limit = bytes(MAX_TEXT_BYTES);
+        session
+            .terminal
+            .warn(format_args!("the text goes on for longer than {limit}; only its beginning is shown"));
+    }
     let (message, letter) = (&reading.message, &reading.letter);
     let sender = message.transaction.sender();
     let contacts = wallet.profile().contacts().map_err(failure)?;
@@ -58,9 +88,10 @@ pub(super) fn read(args: &ReadArgs, session: &Session<'_>) -> Result<(), Failure
         height: message.header.height,
         time: rfc3339(message.header.time_ms),
         subject: letter.subject.clone(),
-        text: letter.text.clone(),
+        text_complete: text.is_some(),
+        text: text.unwrap_or_else(|| letter.text.clone()),
         reply_to: letter.reply_to.map(|id| id.to_string()),
-        attachments: save(&letter.attachments, args.output.as_deref())?,
+        attachments,
     };
     let terminal = session.terminal;
     let name = answer.contact.as_deref().unwrap_or("(no contact)");
@@ -87,29 +118,75 @@ pub(super) fn read(args: &ReadArgs, session: &Session<'_>) -> Result<(), Failure
     Ok(())
 }
 
-fn save(attachments: &[Attachment], folder: Option<&Path>) -> Result<Vec<File>, Failure> {
-    if let Some(folder) = folder {
-        std::fs::create_dir_all(folder).map_err(|error| {
-            Failure::unavailable("file.io", format_args!("{}: {error}", folder.display()))
-        })?;
+/// Where each attachment goes, if a folder was named. What is there already is said before anything is fetched.
+fn places(reading: &Reading, folder: Option<&Path>) -> Result<Vec<PathBuf>, Failure> {
+    let Some(folder) = folder else { return Ok(Vec::new()) };
+    std::fs::create_dir_all(folder)
+        .map_err(|error| Failure::unavailable("file.io", format_args!("{}: {error}", folder.display())))?;
+    let mut paths = Vec::with_capacity(reading.letter.attachments.len());
+    for (number, attachment) in (1..).zip(&reading.letter.attachments) {
+        let name = file_name(&attachment.name, number);
+        let path = folder.join(&name);
+        // Two files of one message may have one name.
+        let path = if paths.contains(&path) { folder.join(format!("{number}-{name}")) } else { path };
+        if path.symlink_metadata().is_ok() {
+            return Err(exists(&path));
+        }
+        paths.push(path);
     }
-    let saved = (1..).zip(attachments).map(|(number, attachment)| {
-        let saved = match folder {
-            Some(folder) => {
-                let path = folder.join(file_name(&attachment.name, number));
-                let Data::Whole(bytes) = &attachment.data else {
-                    let message =
-                        format!("{} comes in parts, which can't be put together yet", attachment.name);
-                    return Err(Failure::new(Exit::No, "attachment.in_parts", message));
-                };
-                write_new_secret_file(&path, bytes)?;
-                Some(path)
+    Ok(paths)
+}
+
+/// Saves the attachments, if a folder was named. Each is written beside its place, checked, and moved there in one
+/// step; what is there already is left alone.
+async fn save(
+    reading: &Reading,
+    collector: &mut Collector<'_>,
+    (folder, paths): (Option<&Path>, &[PathBuf]),
+    limit: u64,
+) -> Result<Vec<File>, Failure> {
+    let io = |path: &Path, error: &dyn std::fmt::Display| {
+        Failure::unavailable("file.io", format_args!("{}: {error}", path.display()))
+    };
+    let attachments = &reading.letter.attachments;
+    let mut files = Vec::with_capacity(attachments.len());
+    for (number, attachment) in attachments.iter().enumerate() {
+        let saved = match (folder, paths.get(number)) {
+            (Some(folder), Some(path)) => {
+                let temporary = tempfile::Builder::new().prefix(".sealpost-").tempfile_in(folder);
+                let mut temporary = temporary.map_err(|error| io(folder, &error))?;
+                match &attachment.data {
+                    Data::Whole(bytes) => temporary.write_all(bytes).map_err(|error| io(path, &error))?,
+                    Data::Parts(_) => {
+                        collector.file(number, limit, &mut temporary).await.map_err(failure)?;
+                    }
+                }
+                place(temporary, path, folder)?;
+                Some(path.clone())
             }
-            None => None,
+            _ => None,
         };
-        Ok(File { name: attachment.name.clone(), bytes: attachment.data.length(), saved })
-    });
-    saved.collect()
+        files.push(File { name: attachment.name.clone(), bytes: attachment.data.length(), saved });
+    }
+    Ok(files)
+}
+
+/// Moves a whole file to its place. Temporary files are readable by the owner alone, and it stays so.
+fn place(temporary: NamedTempFile, path: &Path, folder: &Path) -> Result<(), Failure> {
+    let io = |error: std::io::Error| {
+        Failure::unavailable("file.io", format_args!("cannot write {}: {error}", path.display()))
+    };
+    temporary.as_file().sync_all().map_err(io)?;
+    temporary.persist_noclobber(path).map_err(|error| match error.error.kind() {
+        std::io::ErrorKind::AlreadyExists => exists(path),
+        _ => io(error.error),
+    })?;
+    std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(io)
+}
+
+fn exists(path: &Path) -> Failure {
+    Failure::new(Exit::Usage, "file.exists", format_args!("{} exists already", path.display()))
+        .help("choose another folder, or move the old file away")
 }
 
 /// A name that is safe to save under, whatever the sender called the file.

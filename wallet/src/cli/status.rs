@@ -73,6 +73,9 @@ struct Report {
     /// What shows that all recipients got the same.
     #[serde(skip_serializing_if = "Option::is_none")]
     same_for_all: Option<SameForAll>,
+    /// Parts that went ahead of an own message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parts: Option<u32>,
     slots: Vec<Slot>,
 }
 
@@ -214,10 +217,15 @@ async fn report(
         time: rfc3339(signed_ms),
         expiry: Some(expiry),
         same_for_all: None,
+        parts: None,
         slots: to.into_iter().map(|address| unsent(contacts, address)).collect(),
     };
     Ok(match wallet.standing(light, &id).await.map_err(failure)? {
-        Standing::Final(timeline) => final_report(wallet, contacts, &timeline),
+        Standing::Final(timeline) => {
+            let entry = wallet.outbox().get(&id).map_err(failure)?;
+            let parts = entry.and_then(|entry| entry.parcel).map(|parcel| parcel.parts);
+            Report { parts: parts.filter(|parts| *parts > 0), ..final_report(wallet, contacts, &timeline) }
+        }
         Standing::Waiting { expiry, to, signed_ms } => not_final("waiting", expiry, to, signed_ms),
         Standing::Void { expiry, to, signed_ms } => not_final("void", expiry, to, signed_ms),
     })
@@ -234,6 +242,7 @@ fn final_report(wallet: &Wallet, contacts: &Contacts, timeline: &Timeline) -> Re
         time: rfc3339(message.header.time_ms),
         expiry: None,
         same_for_all: same_for_all(message),
+        parts: None,
         slots: timeline.slots.iter().map(|answer| slot(wallet, contacts, answer)).collect(),
     }
 }
@@ -296,6 +305,11 @@ fn print(session: &Session<'_>, report: &Report) {
             terminal.say(style::held(format_args!("final    block {height}, position {index}, {time}")));
         }
         _ => terminal.say(waits(report)),
+    }
+    if let Some(parts) = report.parts {
+        terminal.say(style::held(format_args!(
+            "parts    {parts} of {parts} final, before the letter was signed"
+        )));
     }
     if let Some(same) = &report.same_for_all {
         terminal.say(style::held(format_args!(

@@ -10,6 +10,8 @@ use zeroize::Zeroizing;
 
 /// Bytes of a body besides content and padding: nonce 24, salt 32, length 4, tag 16.
 pub const MAX_CONTENT_OVERHEAD: usize = 24 + 32 + 4 + 16;
+/// Bytes of a body besides the padded plaintext: nonce 24, tag 16.
+const BODY_OVERHEAD: usize = 24 + 16;
 const SALT_BYTES: usize = 32;
 const LENGTH_BYTES: usize = 4;
 
@@ -109,6 +111,17 @@ pub enum ContentError {
     Randomness(#[from] NoRandomness),
 }
 
+impl Letter {
+    /// The messages that went ahead with its parts.
+    pub fn parts(&self) -> impl Iterator<Item = &TransactionId> {
+        let files = self.attachments.iter().filter_map(|file| match &file.data {
+            Data::Whole(_) => None,
+            Data::Parts(parts) => Some(parts),
+        });
+        self.continued.iter().chain(files).flat_map(|parts| &parts.messages)
+    }
+}
+
 impl From<Letter> for Content {
     fn from(letter: Letter) -> Self {
         Content::Letter(letter)
@@ -136,6 +149,21 @@ pub fn padded_length(length: usize) -> usize {
     let kept = exponent.ilog2().saturating_add(1);
     let mask = (1_usize << exponent.saturating_sub(kept)).saturating_sub(1);
     length.saturating_add(mask) & !mask
+}
+
+/// The longest content whose padded, encrypted body has at most `body_limit` bytes.
+pub fn largest_content(body_limit: usize) -> usize {
+    let most = body_limit.saturating_sub(BODY_OVERHEAD);
+    let padded = match most {
+        0..64 => 0,
+        64..=1024 => 1 << most.ilog2(),
+        _ => {
+            let exponent = most.ilog2();
+            let kept = exponent.ilog2().saturating_add(1);
+            most & !((1_usize << exponent.saturating_sub(kept)).saturating_sub(1))
+        }
+    };
+    padded.saturating_sub(SALT_BYTES + LENGTH_BYTES)
 }
 
 /// `salt (32) ‖ length (4, little-endian) ‖ content ‖ zeros`.

@@ -53,7 +53,8 @@ pub struct TimelineSlot {
 }
 
 impl Wallet {
-    /// Messages to this wallet, the newest first, `enough` at most. `heard` is told how many were found so far.
+    /// Messages to this wallet, the newest first, `enough` at most; parts of letters are left out, and to know
+    /// them each message is opened once. `heard` is told how many were found so far.
     pub async fn inbox(
         &self,
         light: &Light,
@@ -63,7 +64,11 @@ impl Wallet {
         let (mut found, mut after) = (Vec::new(), None);
         loop {
             let page = self.page(light, MailboxSide::Received, after).await?;
-            found.extend(page.entries.into_iter().filter_map(|message| self.incoming(message)));
+            for incoming in page.entries.into_iter().filter_map(|message| self.incoming(message)) {
+                if found.len() < enough && !self.is_part(light, &incoming).await? {
+                    found.push(incoming);
+                }
+            }
             heard(found.len().min(enough));
             if !page.more || found.len() >= enough {
                 found.truncate(enough);
@@ -90,10 +95,7 @@ impl Wallet {
     /// Opens a message. Nobody is told.
     pub async fn read(&self, light: &Light, id: &TransactionId) -> Result<Reading, WalletError> {
         let message = self.message(light, id).await?;
-        let slot = message.transaction.message().and_then(|m| m.slot_of(&self.address));
-        let slot = slot.ok_or(WalletError::NotOurs { id: *id })?;
-        let body = light.body(&message).await?;
-        let (content, opened) = open(message.transaction.transaction(), &body, slot, self.bundles())?;
+        let (content, opened) = self.open_message(light, &message).await?;
         match content {
             Content::Letter(letter) => Ok(Reading { message, letter, opened }),
             Content::Part(_) => Err(WalletError::OnlyAPart { id: *id }),
@@ -155,9 +157,16 @@ impl Wallet {
             return Err(wrong("4 to 64 lower-case hexadecimal digits are expected".into()));
         }
         let mut known: Vec<TransactionId> = self.outbox.list()?.iter().map(|entry| entry.id).collect();
-        known.extend(
-            self.inbox(light, usize::MAX, &|_| {}).await?.iter().map(|incoming| incoming.message.id()),
-        );
+        let mut after = None;
+        loop {
+            let page = self.page(light, MailboxSide::Received, after).await?;
+            let ours = page.entries.into_iter().filter_map(|message| self.incoming(message));
+            known.extend(ours.map(|incoming| incoming.message.id()));
+            if !page.more {
+                break;
+            }
+            after = page.next;
+        }
         known.retain(|id| id.to_string().starts_with(text));
         known.sort();
         known.dedup();
@@ -171,6 +180,17 @@ impl Wallet {
         }
     }
 
+    /// Opens a message, whatever it holds.
+    pub(super) async fn open_message(
+        &self,
+        light: &Light,
+        message: &Proven,
+    ) -> Result<(Content, Opened), WalletError> {
+        let slot = message.transaction.message().and_then(|m| m.slot_of(&self.address));
+        let slot = slot.ok_or(WalletError::NotOurs { id: message.id() })?;
+        let body = light.body(message).await?;
+        Ok(open(message.transaction.transaction(), &body, slot, self.bundles())?)
+    }
     async fn disclosure(&self, light: &Light, id: &TransactionId) -> Result<Disclosure, WalletError> {
         if let Some(note) = self.outbox.get(id)?.and_then(|entry| entry.note) {
             let note = self.keystore.open_note(id.as_bytes(), note.as_bytes())?;

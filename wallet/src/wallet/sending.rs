@@ -4,7 +4,7 @@
 use super::{Wallet, WalletError, now_ms};
 use crate::envelope::{BundleSecret, Content, Recipient, SealRequest, seal};
 use crate::light::{Light, LightError, Proven};
-use crate::outbox::OutboxEntry;
+use crate::outbox::{OutboxEntry, Parcel};
 use crate::random::random;
 use sealpost_api::{Category, TransactionStatus, WaitFor};
 use sealpost_ledger::address::Address;
@@ -49,6 +49,8 @@ pub struct Prepared {
     pub bundles: Vec<u64>,
     /// Expected hashes of the postage.
     pub work: u64,
+    /// The draft that it was; given up when this is in the outbox.
+    pub parcel: Option<Parcel>,
 }
 
 /// How far something that was sent has come.
@@ -272,7 +274,16 @@ impl Wallet {
         }
         let aux = random::<32>()?;
         let transaction = transaction.sign(&self.identity, &aux).map_err(|_| WalletError::Signing)?;
-        Ok(Prepared { transaction, body, suite: None, bundles: Vec::new(), work })
+        Ok(Prepared { transaction, body, suite: None, bundles: Vec::new(), work, parcel: None })
+    }
+    /// Puts something signed into the outbox, and then gives up the draft that it was.
+    fn put_out(&self, prepared: &Prepared, entry: &mut OutboxEntry) -> Result<(), WalletError> {
+        entry.parcel = prepared.parcel;
+        self.outbox.put(entry)?;
+        match prepared.parcel {
+            Some(parcel) => Ok(self.drafts.forget(parcel.draft)?),
+            None => Ok(()),
+        }
     }
     async fn send_prepared(
         &self,
@@ -284,7 +295,7 @@ impl Wallet {
     ) -> Result<Sent, WalletError> {
         let Prepared { transaction, body, work, .. } = prepared;
         let mut entry = OutboxEntry::new(transaction, body.as_ref(), to, now_ms(), note);
-        self.outbox.put(&entry)?;
+        self.put_out(prepared, &mut entry)?;
         let id = transaction.id();
         // From here on the outbox has it, whatever becomes of the node.
         let kept = |source| match source {

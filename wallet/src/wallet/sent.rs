@@ -59,8 +59,9 @@ impl Wallet {
     /// the ledger has of this identity.
     pub async fn sent(&self, light: &Light, limit: usize) -> Result<Vec<TransactionId>, WalletError> {
         let entries = self.outbox.list()?;
-        let here: BTreeSet<_> = entries.iter().map(|entry| entry.id).collect();
-        let messages = entries.iter().filter(|entry| entry.kind == "message" && !self.is_part(entry));
+        let mut here: BTreeSet<_> = entries.iter().map(|entry| entry.id).collect();
+        here.extend(entries.iter().flat_map(|entry| self.parts_of(entry)));
+        let messages = entries.iter().filter(|entry| entry.kind == "message");
         let mut sent: Vec<_> = messages.map(|entry| (entry.signed_ms, entry.id)).collect();
         let (mut after, mut found) = (None, 0_usize);
         loop {
@@ -80,11 +81,15 @@ impl Wallet {
         sent.truncate(limit);
         Ok(sent.into_iter().map(|(_, id)| id).collect())
     }
-    /// Whether an entry is a part of something that was too long for one message.
-    fn is_part(&self, entry: &OutboxEntry) -> bool {
-        let Some(note) = &entry.note else { return false };
-        let Ok(note) = self.keystore.open_note(entry.id.as_bytes(), note.as_bytes()) else { return false };
-        let content = note.split_first_chunk::<32>().map(|(_, content)| Content::from_bytes(content));
-        matches!(content, Some(Ok(Content::Part(_))))
+    /// The messages with parts of a letter that was sent from here.
+    fn parts_of(&self, entry: &OutboxEntry) -> Vec<TransactionId> {
+        let Some(note) = &entry.note else { return Vec::new() };
+        let Ok(note) = self.keystore.open_note(entry.id.as_bytes(), note.as_bytes()) else {
+            return Vec::new();
+        };
+        match note.split_first_chunk::<32>().map(|(_, content)| Content::from_bytes(content)) {
+            Some(Ok(Content::Letter(letter))) => letter.parts().copied().collect(),
+            _ => Vec::new(),
+        }
     }
 }
