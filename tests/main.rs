@@ -16,6 +16,7 @@ mod mishaps;
 mod network;
 mod ops;
 mod schemas;
+mod sealed;
 mod siege;
 mod snapshot;
 mod validators;

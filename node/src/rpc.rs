@@ -9,6 +9,7 @@ mod metering;
 mod methods;
 mod proof;
 mod subscriptions;
+mod tags;
 mod transaction;
 
 use crate::health::HealthSource;

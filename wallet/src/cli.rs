@@ -14,6 +14,8 @@ mod outbox;
 mod postage;
 mod progress;
 mod read;
+mod scan;
+mod sealed;
 mod send;
 mod status;
 

@@ -77,6 +77,7 @@ pub fn failure(error: impl Into<WalletError>) -> Failure {
             WalletError::Id { .. } => plain(Exit::Usage, "input.id"),
             WalletError::Stopped => plain(Exit::Interrupted, "postage.interrupted"),
             WalletError::Signing => plain(Exit::Bug, "internal.signing"),
+            WalletError::Scan { .. } => plain(Exit::Bug, "internal.scan"),
             WalletError::NothingToDisclose { .. } => plain(Exit::No, "evidence.nothing_to_disclose"),
     }
 }

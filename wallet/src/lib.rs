@@ -18,6 +18,7 @@ pub mod outbox;
 pub mod postage;
 pub mod profile;
 mod random;
+pub mod scan;
 #[cfg(test)]
 mod testing;
 pub mod wallet;

@@ -4,12 +4,14 @@
 
 mod follow;
 mod head;
+mod tags;
 #[cfg(test)]
 mod tests;
 mod validators;
 
 pub use follow::Following;
 pub use head::HeadFile;
+pub use tags::{ListedSlot, Position, SlotPage};
 
 use jsonrpsee::core::ClientError;
 use jsonrpsee::http_client::{HttpClient, HttpClientBuilder};
@@ -79,7 +81,7 @@ impl Proven {
 pub enum SlotAnswer {
     /// The recipient answered.
     Answered {
-        /// The receipt.
+        /// The receipt, or the sealed reply that it came in.
         receipt: Box<Proven>,
         /// What it says.
         answer: Answer,

@@ -25,7 +25,7 @@ pub struct OutboxEntry {
     pub id: TransactionId,
     /// What it does: `message`, `receipt`, `key_bundle`.
     pub kind: String,
-    /// Addresses it is for.
+    /// Addresses it is for. Empty for a sealed message: see [`Wallet::sent_to`](crate::Wallet::sent_to).
     pub to: Vec<String>,
     /// When it was signed, milliseconds since 1970 UTC.
     pub signed_ms: u64,
@@ -38,6 +38,9 @@ pub struct OutboxEntry {
     body: Option<sealpost_api::Hex>,
     /// Salt and content, encrypted for this wallet alone: what disclosure needs.
     pub(crate) note: Option<sealpost_api::Hex>,
+    /// The author block of a sealed message, encrypted for this wallet alone: whom it is to stands nowhere else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) author: Option<sealpost_api::Hex>,
 }
 
 /// Why the outbox can't be used.
@@ -68,6 +71,7 @@ impl OutboxEntry {
             transaction: transaction.to_bytes(),
             body: body.map(|body| body.as_bytes().to_vec().into()),
             note: note.map(Into::into),
+            author: None,
         }
     }
     /// The transaction.

@@ -2,6 +2,7 @@
 //! The command line, the demo and embedding programs all use this.
 
 mod reading;
+mod sealed;
 mod sending;
 
 pub use reading::{Incoming, Reading, Timeline, TimelineSlot};
@@ -20,6 +21,7 @@ use sealpost_ledger::genesis::Genesis;
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::signature::SigningKey;
 use sealpost_terminal::{Failure, create_private_folder};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use thiserror::Error;
@@ -86,6 +88,8 @@ pub enum WalletError {
     Stopped,
     #[error("the transaction could not be signed")]
     Signing,
+    #[error("the scan for sealed messages ended early: {reason}")]
+    Scan { reason: String },
     #[error("this wallet has neither written nor opened {id}, so it cannot show what it says")]
     NothingToDisclose { id: TransactionId },
 }
@@ -165,6 +169,13 @@ impl Wallet {
     /// Secrets of its key bundles.
     pub fn bundles(&self) -> &[BundleSecret] {
         &self.keystore.secrets().bundles
+    }
+    pub(crate) fn keystore(&self) -> &Keystore {
+        &self.keystore
+    }
+    /// Its folder.
+    pub(crate) fn folder(&self) -> Result<PathBuf, WalletError> {
+        Ok(self.profile.wallet_folder(&self.name)?)
     }
     fn text(&self, address: &Address) -> String {
         address.to_text(self.profile.genesis().prefix())

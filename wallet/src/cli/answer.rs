@@ -14,6 +14,8 @@ use sealpost_terminal::{Failure, style};
 #[derive(Debug, Clone, Subcommand)]
 pub(super) enum ReceiptCommand {
     /// Sign on the ledger that you opened a message; it can't be taken back
+    ///
+    /// For a sealed message the receipt goes to its author in a sealed reply: nobody else sees it.
     Give {
         /// The message: its id, or how it begins
         id: String,

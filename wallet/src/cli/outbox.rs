@@ -35,7 +35,8 @@ pub(super) fn outbox(session: &Session<'_>) -> Result<(), Failure> {
             (None, Some(_)) => "final",
             (None, None) => "accepted",
         };
-        let to: Vec<_> = entry.to.iter().map(short_address).collect();
+        let sent_to = wallet.sent_to(&entry).map_err(failure)?;
+        let to: Vec<_> = sent_to.iter().map(short_address).collect();
         let place = entry.height.map_or(status.to_owned(), |height| format!("final in block {height}"));
         let (id, time) = (short(entry.id), clock(entry.signed_ms));
         session.terminal.say(format_args!("{id}  {time}  {:<10} {place}  {}", entry.kind, to.join(", ")));
@@ -45,7 +46,7 @@ pub(super) fn outbox(session: &Session<'_>) -> Result<(), Failure> {
         listed.entries.push(Entry {
             id: entry.id.to_string(),
             kind: entry.kind,
-            to: entry.to,
+            to: sent_to,
             signed: rfc3339(entry.signed_ms),
             status,
             height: entry.height,

@@ -1,6 +1,7 @@
 //! `send`.
 
 use super::progress::PostageWatch;
+use super::sealed::SealedArgs;
 use super::{Session, runtime};
 use crate::envelope::{Attachment, Data, Letter};
 use crate::failure;
@@ -10,6 +11,7 @@ use sealpost_api::WaitFor;
 use sealpost_ledger::address::Address;
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
+use sealpost_ledger::message::Mode;
 use sealpost_terminal::{Exit, Failure, Terminal, bytes, grouped, rfc3339, short_address, style};
 use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
@@ -29,7 +31,8 @@ enum Wait {
 #[command(after_help = "Examples:
   sealpost send bob -m \"The lift is out of service\"
   sealpost send bob carol -s Lift -f notice.txt --attach plan.pdf
-  echo \"The lift is out of service\" | sealpost send bob")]
+  echo \"The lift is out of service\" | sealpost send bob
+  sealpost send bob --sealed --delay 10m -m \"Meet me at noon\"")]
 pub(super) struct SendArgs {
     /// Whom to: contacts or addresses
     #[arg(required = true, value_name = "TO")]
@@ -49,6 +52,8 @@ pub(super) struct SendArgs {
     /// Message that this one answers
     #[arg(long, value_name = "ID")]
     reply_to: Option<String>,
+    #[command(flatten)]
+    sealed: SealedArgs,
     /// How long to wait
     #[arg(long, value_enum, default_value = "final")]
     wait: Wait,
@@ -69,6 +74,7 @@ struct Answer {
     id: String,
     status: &'static str,
     to: Vec<Recipient>,
+    mode: &'static str,
     suite: u8,
     bytes: usize,
     body_bytes: usize,
@@ -98,7 +104,7 @@ pub(super) fn send(args: &SendArgs, session: &Session<'_>) -> Result<(), Failure
             let id = wallet.resolve(&light, text).await.map_err(failure);
             letter.reply_to = Some(id.map_err(nothing_kept)?);
         }
-        let draft = Draft { to, content: letter.into() };
+        let draft = Draft { to, content: letter.into(), mode: args.sealed.mode() };
         let watch = PostageWatch::new(session.terminal);
         let progress = |tried, work| watch.hear(tried, work);
         let prepared = wallet.prepare_message(&light, &draft, &progress).await.map_err(failure);
@@ -113,6 +119,11 @@ pub(super) fn send(args: &SendArgs, session: &Session<'_>) -> Result<(), Failure
                 Wait::Accepted => WaitFor::Accepted,
                 Wait::Final => WaitFor::Final,
             };
+            if let Some(pause) = args.sealed.pause()? {
+                wallet.keep_message(&prepared, &draft, salt).map_err(failure)?;
+                session.terminal.note(format_args!("in the outbox; it goes in {} s", pause.as_secs()));
+                tokio::time::sleep(pause).await;
+            }
             let sent = wallet.send_message(&light, &prepared, &draft, salt, wait).await.map_err(failure)?;
             answer.status = "accepted";
             if let Some(place) = &sent.place {
@@ -149,6 +160,10 @@ fn describe(wallet: &Wallet, draft: &Draft, prepared: &Prepared) -> Result<Answe
         id: prepared.transaction.id().to_string(),
         status: "prepared",
         to: to.collect(),
+        mode: match draft.mode {
+            Mode::Open => "open",
+            Mode::Sealed => "sealed",
+        },
         suite: prepared.suite.map_or(0, |suite| suite.number()),
         bytes: prepared.transaction.to_bytes().len().saturating_add(body_bytes),
         body_bytes,
@@ -164,6 +179,9 @@ fn print_sealed(session: &Session<'_>, answer: &Answer) {
         let name = recipient.name.as_deref().unwrap_or("(no contact)");
         let (address, bundle) = (short_address(&recipient.address), recipient.bundle);
         terminal.say(format_args!("To       {name}  {address}  key bundle #{bundle}, proven"));
+    }
+    if answer.mode == "sealed" {
+        terminal.say("Sealed   nobody else sees who writes to whom; size class and time stay visible");
     }
     terminal.say(format_args!(
         "Size     {}, padded, in suite {}      Postage  {} expected hashes",

@@ -1,5 +1,6 @@
 //! `status`: how a message stands with each recipient, all of it verified.
 
+use super::scan::scan;
 use super::{Session, runtime};
 use crate::failure;
 use crate::light::SlotAnswer;
@@ -44,6 +45,9 @@ pub(super) fn status(args: &StatusArgs, session: &Session<'_>) -> Result<(), Fai
     let timeline = runtime()?.block_on(async {
         let light = session.light(wallet.profile()).await?;
         let id = wallet.resolve(&light, &args.id).await.map_err(failure)?;
+        if wallet.sent_sealed(&id).map_err(failure)? {
+            scan(session, &wallet, &light).await?;
+        }
         wallet.timeline(&light, &id).await.map_err(failure)
     })?;
     let (terminal, prefix) = (session.terminal, wallet.genesis().prefix());
@@ -89,8 +93,9 @@ pub(super) fn status(args: &StatusArgs, session: &Session<'_>) -> Result<(), Fai
                 entry.height = Some(receipt.header.height);
                 entry.time = Some(rfc3339(receipt.header.time_ms));
                 let why = entry.reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
+                let inside = receipt.transaction.message().map_or("receipt", |_| "in sealed reply");
                 terminal.say(style::held(format_args!(
-                    "{:<8} {who}{why}: block {}, {}, receipt {}",
+                    "{:<8} {who}{why}: block {}, {}, {inside} {}",
                     entry.answer,
                     receipt.header.height,
                     clock(receipt.header.time_ms),
@@ -107,7 +112,7 @@ pub(super) fn status(args: &StatusArgs, session: &Session<'_>) -> Result<(), Fai
                 ));
             }
             SlotAnswer::Hidden => {
-                terminal.say(format_args!("· hidden   {who}: answers inside sealed messages"))
+                terminal.say(format_args!("· hidden   {who}: no answer among the sealed messages found here"))
             }
         }
         report.slots.push(entry);

@@ -7,6 +7,9 @@ use sealpost_api::{MAX_PAGE, SealedHeader, SealpostRpcClient};
 use sealpost_ledger::block::Header;
 use std::sync::{MutexGuard, PoisonError};
 
+/// Verified headers that are kept for the transactions to come from the same blocks.
+const MAX_HEADERS_KEPT: usize = 4096;
+
 impl Light {
     /// Verifies a header's certificate.
     pub(crate) async fn verify_header(&self, sealed: &SealedHeader) -> Result<Header, LightError> {
@@ -17,7 +20,12 @@ impl Light {
         }
         let (header, _) =
             verified.map_err(|error| self.untrusted(format!("block {}", sealed.view.height), error))?;
-        self.headers().insert(header.height, header.clone());
+        let mut headers = self.headers();
+        // However long the ledger is: what is forgotten is asked for again.
+        if headers.len() >= MAX_HEADERS_KEPT {
+            headers.clear();
+        }
+        headers.insert(header.height, header.clone());
         Ok(header)
     }
     /// Takes in every change of the validators that the node knows and this wallet does not.
