@@ -126,18 +126,17 @@ impl Scan<'_> {
         to: BlockHeight,
         heard: &(dyn Fn(&ScanProgress) + Sync),
     ) -> Result<(), WalletError> {
-        let beyond = self.state.position;
-        let mut page = self.light.hidden_slots(beyond, to, None).await?;
+        let mut page = self.light.hidden_slots(self.state.position, to).await?;
         loop {
-            let SlotPage { slots, next } = page;
-            let more = next.is_some();
-            let (keys, hidden) =
-                (self.keys.clone(), slots.iter().map(|listed| listed.slot).collect::<Vec<_>>());
+            let SlotPage { slots, more } = page;
+            let last = slots.last().map(|listed| listed.at);
+            let hidden: Vec<_> = slots.iter().map(|listed| listed.slot).collect();
+            let keys = self.keys.clone();
             let looked = tokio::task::spawn_blocking(move || candidates(&keys, &hidden));
             // The next page comes while this one is looked at.
             let fetched = async {
-                match next {
-                    Some(cursor) => self.light.hidden_slots(beyond, to, Some(cursor)).await.map(Some),
+                match last.filter(|_| more) {
+                    Some(last) => self.light.hidden_slots(last, to).await.map(Some),
                     None => Ok(None),
                 }
             };
@@ -145,10 +144,8 @@ impl Scan<'_> {
             let found = found.map_err(|error| WalletError::Scan { reason: error.to_string() })?;
             let found: Vec<_> = found.iter().filter_map(|at| slots.get(*at)).copied().collect();
             self.take_in(&found).await?;
-            self.state.position = match slots.last() {
-                Some(last) if more => last.at,
-                _ => Position::end_of(to).max(self.state.position),
-            };
+            let end = Position::end_of(to).max(self.state.position);
+            self.state.position = last.filter(|_| more).unwrap_or(end);
             self.count(slots.len());
             heard(&self.report.progress);
             if !more || self.kept.elapsed() > KEEP_EVERY {

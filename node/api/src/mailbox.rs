@@ -69,7 +69,8 @@ pub struct TagQuery {
     /// Last height; the newest, if none is given.
     #[serde(default)]
     pub to: Option<BlockHeight>,
-    /// Cursor of the page before, its `next`.
+    /// Only what stands behind this place, `HEIGHT-INDEX`: the `next` of the page before, or where the last
+    /// message looked at stands.
     #[serde(default)]
     pub after: Option<String>,
     /// Slots after which a page ends with the message that has them, [`MAX_TAGS`](crate::MAX_TAGS) at most.

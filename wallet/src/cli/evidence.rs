@@ -13,7 +13,10 @@ pub(super) enum EvidenceCommand {
     /// Write the evidence of a message to a file
     #[command(after_help = "Examples:
   sealpost evidence create 5d0c1f2e -o notice.json
-  sealpost evidence create 5d0c1f2e --disclose     with what the message says, in it for everybody")]
+  sealpost evidence create 5d0c1f2e --disclose     with what the message says, in it for everybody
+
+A sealed message shows who wrote it, and a sealed receipt shows that it was given, by --disclose alone: for the
+receipt, name the sealed reply that `sealpost status` names.")]
     Create {
         /// The message: its id, or how it begins
         id: String,
