@@ -167,6 +167,18 @@ fn a_pause_keeps_the_message_in_the_outbox_and_needs_sealed_mode() {
     let sent = world.wallet("alice", &["send", "bob", "--sealed", "--delay", "1s", "-m", "x"]);
     assert_eq!(sent["status"], "final");
     assert_eq!(world.wallet("bob", &["inbox"])["messages"][0]["id"], sent["id"]);
+
+    // Who has had keys since later only has nothing to look for in what is older.
+    world.wallet("carol", &["new", "carol", "--mnemonic-out", &world.path("carol.words")]);
+    assert_eq!(world.wallet("carol", &["inbox"])["scan"]["slots"], 0);
+    world.wallet("carol", &["keys", "publish"]);
+    assert_eq!(world.wallet("carol", &["inbox"])["scan"]["slots"], 0);
+    // New keys are looked for from their publication on, and what came before stays found.
+    world.wallet("bob", &["keys", "publish"]);
+    let sent = world.wallet("alice", &["send", "bob", "--sealed", "-m", "y"]);
+    let inbox = world.wallet("bob", &["inbox"]);
+    assert_eq!((inbox["scan"]["slots"].as_u64(), inbox["messages"].as_array().unwrap().len()), (Some(1), 2));
+    assert_eq!(inbox["messages"][0]["id"], sent["id"]);
 }
 
 /// A file beneath a folder, by its name.

@@ -82,8 +82,12 @@ impl Wallet {
         let progress = ScanProgress { height, to, slots: 0, found: 0, per_second: 0.0 };
         let report = ScanReport { progress, refused: Vec::new(), refused_count: 0 };
         let (started, kept) = (Instant::now(), Instant::now());
+        let none = keys.is_empty();
         let mut scan = Scan { wallet: self, light, keys: Arc::new(keys), state, report, started, kept };
-        scan.run(to, heard).await?;
+        // Without keys there is nothing to look with; when there are some, a scan begins where they were published.
+        if !none {
+            scan.run(to, heard).await?;
+        }
         Ok(scan.report)
     }
     /// What scans have found so far.
@@ -114,7 +118,8 @@ impl Wallet {
         let since = since.map_or(Position::default(), |height| {
             Position::end_of(BlockHeight::new(height.get().saturating_sub(1)))
         });
-        state.position = state.position.min(since);
+        // A first scan begins where the keys do.
+        state.position = if state.secrets.is_empty() { since } else { state.position.min(since) };
         state.secrets.extend(new);
         Ok(())
     }

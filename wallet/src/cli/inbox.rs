@@ -1,7 +1,7 @@
 //! `inbox`: messages that came, each verified, none opened.
 
 use super::progress::ScanWatch;
-use super::scan::{Scanned, scan};
+use super::scan::{Scanned, follow_sealed, scan};
 use super::{Session, runtime};
 use crate::failure;
 use crate::light::Light;
@@ -21,12 +21,19 @@ pub(super) struct InboxArgs {
     /// Show at most so many, the newest first
     #[arg(short = 'n', long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
-    /// Go on, and show open messages as they come
+    /// Go on, and show messages as they come
     #[arg(short, long)]
     follow: bool,
     /// Don't look for sealed messages: show those that were found before
     #[arg(long)]
     no_scan: bool,
+}
+
+/// Whether sealed messages are looked for.
+#[derive(Clone, Copy)]
+enum Manner {
+    Scan,
+    NoScan,
 }
 
 #[derive(serde::Serialize)]
@@ -55,9 +62,10 @@ pub(super) fn inbox(args: &InboxArgs, session: &Session<'_>) -> Result<(), Failu
         // Asked for before the list, so that nothing falls between the two.
         let next = light.next_height().await.map_err(failure)?;
         let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
-        let scanned = match args.no_scan {
-            true => None,
-            false => Some(scan(session, &wallet, &light).await?),
+        let manner = if args.no_scan { Manner::NoScan } else { Manner::Scan };
+        let scanned = match manner {
+            Manner::Scan => Some(scan(session, &wallet, &light).await?),
+            Manner::NoScan => None,
         };
         let watch = ScanWatch::new(session.terminal);
         let found = wallet.inbox(&light, limit, &|count| watch.hear(count)).await.map_err(failure)?;
@@ -76,7 +84,7 @@ pub(super) fn inbox(args: &InboxArgs, session: &Session<'_>) -> Result<(), Failu
             }
         }
         if args.follow {
-            return follow(session, &wallet, &light, next).await;
+            return follow(session, &wallet, &light, next, manner).await;
         }
         session.terminal.emit("sealpost/inbox/1", &Listed { messages: entries, scan: scanned });
         Ok(())
@@ -96,17 +104,29 @@ async fn follow(
     wallet: &Wallet,
     light: &Light,
     from: BlockHeight,
+    manner: Manner,
 ) -> Result<(), Failure> {
-    let mut incoming = light.follow(&wallet.address(), from).await.map_err(failure)?;
-    while let Some(proven) = incoming.next(light).await.map_err(failure)? {
-        // What comes on this line are answers to our own messages, too.
-        if let Some(found) = wallet.incoming(proven) {
-            let entry = entry(wallet, &found)?;
-            print(session, &entry);
-            session.terminal.emit("sealpost/inbox-entry/1", &entry);
+    let show = |found: &Incoming| {
+        let entry = entry(wallet, found)?;
+        print(session, &entry);
+        session.terminal.emit("sealpost/inbox-entry/1", &entry);
+        Ok(())
+    };
+    let open = async {
+        let mut incoming = light.follow(&wallet.address(), from).await.map_err(failure)?;
+        while let Some(proven) = incoming.next(light).await.map_err(failure)? {
+            // What comes on this line are answers to our own messages, too.
+            if let Some(found) = wallet.incoming(proven) {
+                show(&found)?;
+            }
         }
+        let ended = Failure::unavailable("node.unreachable", "the node ended the subscription");
+        Err::<(), _>(ended.help("run it again"))
+    };
+    match manner {
+        Manner::Scan => tokio::try_join!(open, follow_sealed(wallet, light, &show)).map(|_| ()),
+        Manner::NoScan => open.await,
     }
-    Err(Failure::unavailable("node.unreachable", "the node ended the subscription").help("run it again"))
 }
 
 fn entry(wallet: &Wallet, incoming: &Incoming) -> Result<Entry, Failure> {

@@ -67,11 +67,20 @@ impl Wallet {
     /// Sealed letters that scans have found, the newest first, `enough` at most, each verified.
     pub async fn sealed_inbox(&self, light: &Light, enough: usize) -> Result<Vec<Incoming>, WalletError> {
         let state = self.scan_state()?;
-        let mut letters: Vec<_> =
-            state.found().iter().filter(|found| found.kind != FoundKind::Part).copied().collect();
+        let mut letters: Vec<_> = state.found().iter().filter(|found| is_letter(found)).copied().collect();
         letters.sort_by_key(|found| std::cmp::Reverse(found.at));
-        let mut incoming = Vec::new();
-        for found in letters.into_iter().take(enough) {
+        letters.truncate(enough);
+        self.proven_letters(light, letters).await
+    }
+    /// Sealed letters beyond the first `known` that scans have found, each verified.
+    pub async fn sealed_since(&self, light: &Light, known: usize) -> Result<Vec<Incoming>, WalletError> {
+        let state = self.scan_state()?;
+        let letters = state.found().iter().skip(known).filter(|found| is_letter(found)).copied();
+        self.proven_letters(light, letters.collect()).await
+    }
+    async fn proven_letters(&self, light: &Light, letters: Vec<Found>) -> Result<Vec<Incoming>, WalletError> {
+        let mut incoming = Vec::with_capacity(letters.len());
+        for found in letters {
             let message = self.message(light, &found.id).await?;
             incoming.push(Incoming { message, slot: found.slot, author: found.author });
         }
@@ -108,6 +117,11 @@ impl Reading {
         let inside = self.opened.author.as_ref().map(|block| block.author);
         inside.unwrap_or_else(|| self.message.transaction.sender())
     }
+}
+
+/// What has not been read yet may be one.
+fn is_letter(found: &Found) -> bool {
+    found.kind != FoundKind::Part
 }
 
 /// What the encrypted author block of a message is bound to.
