@@ -11,7 +11,7 @@
 
 mod state;
 
-pub use state::{Found, FoundKind, ScanState};
+pub use state::{Found, FoundKind, HeldAnswer, ScanState};
 
 use crate::envelope::{BundleSecret, Content, Opened, ViewKey, candidates, open_sealed, slot_for};
 use crate::light::{Light, LightError, ListedSlot, Position, SlotPage};
@@ -204,7 +204,7 @@ impl Scan<'_> {
             body => match open_sealed(transaction, &body?, &self.wallet.address(), secrets) {
                 Ok((content, opened)) => {
                     found.author = opened.author.as_ref().map(|author| author.author);
-                    found.kind = self.read(listed.id, &content, &opened)?;
+                    found.kind = self.read(listed, &content, &opened)?;
                 }
                 Err(error) => {
                     self.report.refused_count = self.report.refused_count.saturating_add(1);
@@ -222,7 +222,7 @@ impl Scan<'_> {
     /// Takes note of the answers in a letter, as far as they hold.
     fn read(
         &mut self,
-        reply: TransactionId,
+        listed: &ListedSlot,
         content: &Content,
         opened: &Opened,
     ) -> Result<FoundKind, WalletError> {
@@ -230,7 +230,7 @@ impl Scan<'_> {
         let Some(author) = &opened.author else { return Ok(FoundKind::Letter) };
         for receipt in &letter.answers {
             if self.wallet.answer_holds(receipt, &author.author)? {
-                self.state.answered(reply, *receipt);
+                self.state.answered(HeldAnswer { reply: listed.id, at: listed.at, receipt: *receipt });
             }
         }
         Ok(FoundKind::Letter)

@@ -151,11 +151,15 @@ pub(super) fn to_plaintext(salt: &[u8; 32], content: &[u8], author: &[u8]) -> Ze
     plaintext
 }
 
-/// Salt, content and author block of a plaintext; the block has that many bytes, none in open mode.
-pub(super) fn from_plaintext(
-    plaintext: &[u8],
-    author_bytes: usize,
-) -> Result<([u8; 32], &[u8], &[u8]), ContentError> {
+/// What a plaintext consists of besides its padding.
+pub(super) struct Plain<'a> {
+    pub(super) salt: [u8; 32],
+    pub(super) content: &'a [u8],
+    pub(super) author: &'a [u8],
+}
+
+/// Takes a plaintext apart. The author block has that many bytes, none in open mode.
+pub(super) fn from_plaintext(plaintext: &[u8], author_bytes: usize) -> Result<Plain<'_>, ContentError> {
     let (salt, rest) = plaintext.split_first_chunk::<SALT_BYTES>().ok_or(ContentError::Short)?;
     let (length, rest) = rest.split_first_chunk::<LENGTH_BYTES>().ok_or(ContentError::Short)?;
     let length = usize::try_from(u32::from_le_bytes(*length)).map_err(|_| ContentError::Short)?;
@@ -165,5 +169,5 @@ pub(super) fn from_plaintext(
     if padded_length(unpadded) != plaintext.len() || padding.iter().any(|byte| *byte != 0) {
         return Err(ContentError::Padding);
     }
-    Ok((*salt, content, author))
+    Ok(Plain { salt: *salt, content, author })
 }

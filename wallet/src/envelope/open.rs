@@ -1,7 +1,7 @@
 //! Opening: a recipient's keys, a transaction and its body in, content out. Each commitment is checked
 //! before what it commits to is used.
 
-use super::content::{Content, ContentError, from_plaintext};
+use super::content::{Content, ContentError, Plain, from_plaintext};
 use super::keys::BundleSecret;
 use super::suites::{SlotBinding, SlotKeys, body_key, ecies_unwrap};
 use super::view::{HiddenSlot, ViewKey, candidates_of};
@@ -92,8 +92,7 @@ pub fn open(
     let content_key = unwrap_key(slot, &keys, &context).ok_or(OpenError::Slot { slot: slot_number })?;
     let ours = OurSlot { number: slot_number, bundle, slot, keys, content_key };
     let plaintext = open_body(message, body, &ours, &context)?;
-    let (salt, content_bytes, _) = from_plaintext(&plaintext, 0)?;
-    finish(message, ours, salt, content_bytes, None)
+    finish(message, ours, &from_plaintext(&plaintext, 0)?, None)
 }
 
 /// Opens a sealed message: finds the slot that one of the secrets opens, and checks who wrote the message and
@@ -110,14 +109,14 @@ pub fn open_sealed(
     check_body(message, body)?;
     let plaintext = open_body(message, body, &ours, &context)?;
     let author_bytes = AuthorBlock::length(message.slots.len());
-    let (salt, content_bytes, author) = from_plaintext(&plaintext, author_bytes)?;
-    let author = AuthorBlock::from_bytes(author).map_err(ContentError::from)?;
+    let plain = from_plaintext(&plaintext, author_bytes)?;
+    let author = AuthorBlock::from_bytes(plain.author).map_err(ContentError::from)?;
     author.verify(transaction)?;
     // Whoever opens a letter can wrap it for somebody else; the author did not sign that.
     if author.recipients.get(usize::from(ours.number)) != Some(reader) {
         return Err(OpenError::ForSomebodyElse { slot: ours.number });
     }
-    finish(message, ours, salt, content_bytes, Some(author))
+    finish(message, ours, &plain, Some(author))
 }
 
 /// Which slot of a sealed message one of the secrets opens, if one does, and that secret's bundle. Needs no body.
@@ -209,15 +208,15 @@ fn open_body(
 fn finish(
     message: &Message,
     ours: OurSlot<'_>,
-    salt: [u8; 32],
-    content_bytes: &[u8],
+    plain: &Plain<'_>,
     author: Option<AuthorBlock>,
 ) -> Result<(Content, Opened), OpenError> {
-    if content_commit(&salt, content_bytes) != message.content_commit {
+    let salt = plain.salt;
+    if content_commit(&salt, plain.content) != message.content_commit {
         return Err(OpenError::ContentCommit);
     }
-    let content = Content::from_bytes(content_bytes).map_err(ContentError::from)?;
-    let content_bytes = content_bytes.to_vec();
+    let content = Content::from_bytes(plain.content).map_err(ContentError::from)?;
+    let content_bytes = plain.content.to_vec();
     let (slot, receipt_secret) = (ours.number, ours.keys.receipt);
     Ok((content, Opened { content_bytes, salt, slot, author, receipt_secret }))
 }

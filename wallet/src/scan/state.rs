@@ -20,7 +20,19 @@ pub struct ScanState {
     pub(super) secrets: Vec<u64>,
     /// Sealed messages to this wallet, in the order in which they were found.
     pub(super) found: Vec<Found>,
-    answers: Vec<(TransactionId, Receipt)>,
+    answers: Vec<HeldAnswer>,
+}
+
+/// An answer to a sealed message of ours, which was checked when it was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[bincode(crate = "sealpost_ledger::codec")]
+pub struct HeldAnswer {
+    /// The sealed reply that it came in.
+    pub reply: TransactionId,
+    /// Where the reply stands.
+    pub at: Position,
+    /// The answer.
+    pub receipt: Receipt,
 }
 
 /// A sealed message to this wallet.
@@ -53,6 +65,12 @@ pub enum FoundKind {
     Unread,
 }
 
+impl HeldAnswer {
+    fn answers(&self, message: &TransactionId, slot: u16) -> bool {
+        self.receipt.message == *message && self.receipt.slot == slot
+    }
+}
+
 impl Default for ScanState {
     fn default() -> Self {
         Self {
@@ -74,16 +92,17 @@ impl ScanState {
     pub fn position(&self) -> Position {
         self.position
     }
-    /// The answer to a slot of a sealed message of ours, and the reply it came in.
-    pub fn answer(&self, message: &TransactionId, slot: u16) -> Option<(TransactionId, Receipt)> {
-        let answers =
-            |(_, receipt): &&(TransactionId, Receipt)| receipt.message == *message && receipt.slot == slot;
-        self.answers.iter().find(answers).copied()
+    /// The answer to a slot of a sealed message of ours.
+    pub fn answer(&self, message: &TransactionId, slot: u16) -> Option<HeldAnswer> {
+        self.answers.iter().find(|held| held.answers(message, slot)).copied()
     }
-    /// Keeps an answer that holds; the first for a slot counts.
-    pub(super) fn answered(&mut self, reply: TransactionId, receipt: Receipt) {
-        if self.answer(&receipt.message, receipt.slot).is_none() {
-            self.answers.push((reply, receipt));
+    /// Keeps an answer that holds; of several for a slot the first on the ledger counts.
+    pub(super) fn answered(&mut self, answer: HeldAnswer) {
+        let Receipt { message, slot, .. } = answer.receipt;
+        match self.answers.iter_mut().find(|held| held.answers(&message, slot)) {
+            Some(held) if held.at <= answer.at => {}
+            Some(held) => *held = answer,
+            None => self.answers.push(answer),
         }
     }
     pub(super) fn to_bytes(&self) -> Vec<u8> {
@@ -99,6 +118,7 @@ impl ScanState {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use sealpost_ledger::height::BlockHeight;
     use sealpost_ledger::receipt::{Answer, RefusalReason};
 
     #[test]
@@ -107,10 +127,16 @@ mod tests {
         let message = TransactionId::from_bytes([1; 32]);
         let opened = Receipt { message, slot: 0, answer: Answer::Opened { secret: [2; 32] } };
         let refused = Receipt { answer: Answer::Refused { reason: RefusalReason::Unwanted }, ..opened };
-        let (first, second) = (TransactionId::from_bytes([3; 32]), TransactionId::from_bytes([4; 32]));
-        state.answered(first, opened);
-        state.answered(second, refused);
-        assert_eq!(state.answer(&message, 0), Some((first, opened)));
+        let held = |height, receipt| {
+            let at = Position { height: BlockHeight::new(height), index: 0 };
+            HeldAnswer { reply: TransactionId::from_bytes([3; 32]), at, receipt }
+        };
+        state.answered(held(5, opened));
+        state.answered(held(6, refused));
+        assert_eq!(state.answer(&message, 0), Some(held(5, opened)));
+        // A later scan with another secret finds an earlier one.
+        state.answered(held(4, refused));
+        assert_eq!(state.answer(&message, 0), Some(held(4, refused)));
         assert_eq!(state.answer(&message, 1), None);
         assert_eq!(ScanState::from_bytes(&state.to_bytes()), Some(state));
     }

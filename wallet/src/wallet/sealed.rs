@@ -98,10 +98,10 @@ impl Wallet {
         let state: ScanState = self.scan_state()?;
         for ((number, slot), recipient) in (0_u16..).zip(slots).zip(&block.recipients) {
             slot.recipient = Some(*recipient);
-            if let Some((reply, receipt)) = state.answer(id, number) {
+            if let Some(held) = state.answer(id, number) {
                 // The answer was checked when it was found; this proves where the reply stands.
-                let receipt_at = Box::new(self.message(light, &reply).await?);
-                slot.answer = SlotAnswer::Answered { receipt: receipt_at, answer: receipt.answer };
+                let receipt = Box::new(self.message(light, &held.reply).await?);
+                slot.answer = SlotAnswer::Answered { receipt, answer: held.receipt.answer };
             }
         }
         Ok(())
