@@ -108,16 +108,19 @@ impl Wallet {
     /// Goes back as far as a secret that no scan has used makes necessary.
     async fn begin(&self, light: &Light, state: &mut ScanState) -> Result<(), WalletError> {
         let sequences = self.bundles().iter().map(|secret| secret.sequence);
-        let new: Vec<_> = sequences.filter(|sequence| !state.secrets.contains(sequence)).collect();
+        let mut new: Vec<_> = sequences.filter(|sequence| !state.secrets.contains(sequence)).collect();
         if new.is_empty() {
             return Ok(());
         }
-        let newest = light.bundle(&self.address()).await?;
-        // Nobody encrypts to keys that are not published yet. (Whoever got a card of them earlier might.)
-        let since = newest.filter(|record| new == [record.bundle.sequence]).map(|record| record.height);
-        let since = since.map_or(Position::default(), |height| {
-            Position::end_of(BlockHeight::new(height.get().saturating_sub(1)))
-        });
+        // Nobody encrypts to keys that are not published yet: those are new in a later scan.
+        let Some(newest) = light.bundle(&self.address()).await? else { return Ok(()) };
+        new.retain(|sequence| *sequence <= newest.bundle.sequence);
+        let published = BlockHeight::new(newest.height.get().saturating_sub(1));
+        let since = match new.as_slice() {
+            [] => return Ok(()),
+            [only] if *only == newest.bundle.sequence => Position::end_of(published),
+            _ => Position::default(),
+        };
         // A first scan begins where the keys do.
         state.position = if state.secrets.is_empty() { since } else { state.position.min(since) };
         state.secrets.extend(new);
@@ -148,7 +151,11 @@ impl Scan<'_> {
             let (found, following) = tokio::join!(looked, fetched);
             let found = found.map_err(|error| WalletError::Scan { reason: error.to_string() })?;
             let found: Vec<_> = found.iter().filter_map(|at| slots.get(*at)).copied().collect();
-            self.take_in(&found).await?;
+            if let Err(error) = self.take_in(&found).await {
+                // What was found before this page stays found.
+                self.wallet.keep_scan(&self.state)?;
+                return Err(error);
+            }
             let end = Position::end_of(to).max(self.state.position);
             self.state.position = last.filter(|_| more).unwrap_or(end);
             self.count(slots.len());
