@@ -35,7 +35,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("anyhow", &["ledger/src/state"]),
     ("bech32", &["ledger/src/address"]),
     // Keys and encryption.
-    ("k256", &["ledger/src/signature"]),
+    // The envelope for the view tags of hidden slots: a key agreement that is no signature and no ECIES.
+    ("k256", &["ledger/src/signature", "wallet/src/envelope"]),
     ("ecies", &["wallet/src/envelope"]),
     ("ml_kem", &["wallet/src/envelope"]),
     ("hkdf", &["wallet/src/envelope"]),

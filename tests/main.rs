@@ -19,6 +19,7 @@ mod network;
 mod ops;
 mod parcels;
 mod schemas;
+mod sealed;
 mod siege;
 mod snapshot;
 mod validators;

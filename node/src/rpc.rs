@@ -10,6 +10,7 @@ mod methods;
 mod proof;
 mod range;
 mod subscriptions;
+mod tags;
 mod transaction;
 
 use crate::health::HealthSource;

@@ -87,7 +87,9 @@ impl Messages {
         let content = Letter { text, ..Letter::default() }.into();
         let recipients = std::slice::from_ref(&self.recipient);
         let body_limit = self.genesis.limits().body_bytes;
-        let request = SealRequest { chain, sender, expiry, recipients, content: &content, body_limit };
+        let author = None;
+        let request =
+            SealRequest { chain, sender, author, expiry, recipients, content: &content, body_limit };
         let sealed = seal(&request).expect("sealed");
         let payload = Payload::Message(sealed.message);
         let transaction =

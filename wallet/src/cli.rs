@@ -20,6 +20,8 @@ mod postage;
 mod progress;
 mod read;
 mod receipts;
+mod scan;
+mod sealed;
 mod send;
 mod status;
 

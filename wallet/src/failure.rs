@@ -137,6 +137,7 @@ pub fn failure(error: impl Into<WalletError>) -> Failure {
             WalletError::NotARecipient { .. } => plain(Exit::Usage, "evidence.no_recipient")
                 .help("`sealpost status ID` names its recipients"),
             WalletError::NoSilence { .. } => plain(Exit::No, "evidence.no_silence"),
+            WalletError::Scan { .. } => plain(Exit::Bug, "internal.scan"),
             WalletError::NothingToDisclose { .. } => plain(Exit::No, "evidence.nothing_to_disclose"),
     }
 }

@@ -22,6 +22,7 @@ pub mod parcel;
 pub mod postage;
 pub mod profile;
 mod random;
+pub mod scan;
 #[cfg(test)]
 mod testing;
 pub mod wallet;

@@ -13,6 +13,7 @@ mod node;
 mod options;
 mod range;
 mod sync;
+mod tags;
 #[cfg(test)]
 mod tests;
 mod validators;
@@ -28,6 +29,7 @@ pub use known::Statement;
 pub use options::{LightOptions, Listener, MAX_POSTAGE, Notice};
 pub use range::Range;
 pub use sealpost_api::verify::WholeBlock;
+pub use tags::{ListedSlot, Position, SlotPage};
 
 use known::Known;
 use node::Node;
@@ -127,7 +129,7 @@ impl Proven {
 pub enum SlotAnswer {
     /// The recipient answered.
     Answered {
-        /// The receipt.
+        /// The receipt, or the sealed reply that it came in.
         receipt: Box<Proven>,
         /// What it says.
         answer: Answer,

@@ -26,7 +26,7 @@ pub struct OutboxEntry {
     pub id: TransactionId,
     /// What it does: `message`, `receipt`, `key_bundle`.
     pub kind: String,
-    /// Addresses it is for.
+    /// Addresses it is for. Empty for a sealed message: see [`Wallet::sent_to`](crate::Wallet::sent_to).
     pub to: Vec<String>,
     /// When it was signed, milliseconds since 1970 UTC.
     pub signed_ms: u64,
@@ -42,6 +42,9 @@ pub struct OutboxEntry {
     /// The draft that it was, and what went ahead of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parcel: Option<Parcel>,
+    /// The author block of a sealed message, encrypted for this wallet alone: whom it is to stands nowhere else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) author: Option<sealpost_api::Hex>,
 }
 
 /// The draft that a letter was.
@@ -83,6 +86,7 @@ impl OutboxEntry {
             body: body.map(|body| body.as_bytes().to_vec().into()),
             note: note.map(Into::into),
             parcel: None,
+            author: None,
         }
     }
     /// The transaction.

@@ -6,6 +6,7 @@ mod collecting;
 mod parcels;
 mod proving;
 mod reading;
+mod sealed;
 mod sending;
 mod sent;
 
@@ -34,6 +35,7 @@ use sealpost_ledger::genesis::Genesis;
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::signature::SigningKey;
 use sealpost_terminal::{Failure, create_private_folder};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use thiserror::Error;
@@ -118,6 +120,8 @@ pub enum WalletError {
     NotARecipient { id: TransactionId, address: String },
     #[error("no silence to show: every recipient meant has answered {id} on the ledger, or is hidden")]
     NoSilence { id: TransactionId },
+    #[error("the scan for sealed messages ended early: {reason}")]
+    Scan { reason: String },
     #[error("this wallet has neither written nor opened {id}, so it cannot show what it says")]
     NothingToDisclose { id: TransactionId },
 }
@@ -199,6 +203,13 @@ impl Wallet {
     /// Secrets of its key bundles.
     pub fn bundles(&self) -> &[BundleSecret] {
         &self.keystore.secrets().bundles
+    }
+    pub(crate) fn keystore(&self) -> &Keystore {
+        &self.keystore
+    }
+    /// Its folder.
+    pub(crate) fn folder(&self) -> Result<PathBuf, WalletError> {
+        Ok(self.profile.wallet_folder(&self.name)?)
     }
     fn text(&self, address: &Address) -> String {
         address.to_text(self.profile.genesis().prefix())

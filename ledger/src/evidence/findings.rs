@@ -7,7 +7,7 @@
 use crate::address::{Address, AddressPrefix};
 use crate::block::Header;
 use crate::genesis::Genesis;
-use crate::hash::{BlockHash, BodyHash, ChainId, ContentCommit, KeyCommit, TransactionId};
+use crate::hash::{BlockHash, BodyHash, ChainId, ContentCommit, KeyCommit, ReceiptCommit, TransactionId};
 use crate::height::BlockHeight;
 use crate::message::Mode;
 use crate::receipt::RefusalReason;
@@ -126,6 +126,39 @@ pub enum Finding {
         /// Its length in bytes.
         length: usize,
     },
+    /// The author of a sealed message signed inside that they wrote it, and to whom.
+    Authored {
+        /// The author.
+        by: Address,
+        /// The recipients, in the order of the slots.
+        to: Vec<Address>,
+    },
+    /// A sealed message carries its author's answer to another sealed message.
+    SealedAnswer {
+        /// Who answers: the author.
+        by: Address,
+        /// The message that is answered.
+        message: TransactionId,
+        /// Its slot.
+        slot: u16,
+        /// What the answer says.
+        answer: SealedAnswer,
+    },
+}
+
+/// What an answer inside a sealed message says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SealedAnswer {
+    /// Decrypted.
+    Opened {
+        /// What the revealed secret gives, to be compared with the commitment of the answered slot.
+        commit: ReceiptCommit,
+    },
+    /// Declined.
+    Refused {
+        /// Why.
+        reason: RefusalReason,
+    },
 }
 
 /// A final block.
@@ -235,6 +268,8 @@ impl Finding {
             Finding::Unanswered { .. } => "unanswered",
             Finding::BodyAttached { .. } => "body_attached",
             Finding::ContentDisclosed { .. } => "content_disclosed",
+            Finding::Authored { .. } => "authored",
+            Finding::SealedAnswer { .. } => "sealed_answer",
         }
     }
     /// The fact in two or three words; [`fact`](Self::fact) goes on from there.
@@ -250,6 +285,8 @@ impl Finding {
             Finding::Unanswered { .. } => "no answer by",
             Finding::BodyAttached { .. } => "body attached",
             Finding::ContentDisclosed { .. } => "content shown",
+            Finding::Authored { .. } => "written by",
+            Finding::SealedAnswer { .. } => "answer inside",
         }
     }
     /// The particulars, with addresses as that network writes them.
@@ -284,6 +321,17 @@ impl Finding {
             }
             Finding::BodyAttached { length, hash } => format!("{length} bytes, hash {hash}"),
             Finding::ContentDisclosed { length, commit } => format!("{length} bytes, commitment {commit}"),
+            Finding::Authored { by, to } => {
+                let to: Vec<_> = to.iter().map(name).collect();
+                format!("{} to {}", name(by), to.join(", "))
+            }
+            Finding::SealedAnswer { by, message, slot, answer } => {
+                let answer = match answer {
+                    SealedAnswer::Opened { commit } => format!("opened, receipt commitment {commit}"),
+                    SealedAnswer::Refused { reason } => format!("refused: {reason}"),
+                };
+                format!("{} on slot {slot} of message {message}: {answer}", name(by))
+            }
         }
     }
     /// What the fact shows.
@@ -320,6 +368,16 @@ impl Finding {
             Finding::ContentDisclosed { .. } => {
                 "the sender committed to exactly this content when they signed"
             }
+            Finding::Authored { .. } => {
+                "the key behind the author's address signed this content, for exactly these recipients"
+            }
+            Finding::SealedAnswer { answer: SealedAnswer::Opened { .. }, .. } => {
+                "the author's key signed that they opened that message; if its slot is theirs and carries this \
+                 receipt commitment, as that message's own evidence says, they had decrypted it"
+            }
+            Finding::SealedAnswer { answer: SealedAnswer::Refused { .. }, .. } => {
+                "the author's key signed that they decline that message"
+            }
         }
     }
     /// What the fact does not show.
@@ -346,6 +404,13 @@ impl Finding {
             Finding::ContentDisclosed { .. } => {
                 "that the content is true, nor by itself that a recipient read it or could decrypt the body"
             }
+            Finding::Authored { .. } => {
+                "who held the key, nor that a slot was really made for the recipient it is said to be for"
+            }
+            Finding::SealedAnswer { .. } => {
+                "that the answered slot is the author's, which that message's own evidence says, nor that a \
+                 person read or understood it"
+            }
         }
     }
     /// The evidence event of ETSI EN 319 522-1 that comes nearest, if one does.
@@ -353,6 +418,10 @@ impl Finding {
         match self {
             Finding::InBlock { .. } => Some("SubmissionAcceptance"),
             Finding::Opened { .. } => Some("ContentHandover"),
+            Finding::SealedAnswer { answer: SealedAnswer::Opened { .. }, .. } => Some("ContentHandover"),
+            Finding::SealedAnswer { answer: SealedAnswer::Refused { .. }, .. } => {
+                Some("ConsignmentRejection")
+            }
             Finding::Refused { .. } => Some("ConsignmentRejection"),
             Finding::Unanswered { .. } => Some("AcceptanceRejectionExpiry"),
             Finding::Signed { .. }
@@ -360,7 +429,8 @@ impl Finding {
             | Finding::SameForAll { .. }
             | Finding::KeyUsed { .. }
             | Finding::BodyAttached { .. }
-            | Finding::ContentDisclosed { .. } => None,
+            | Finding::ContentDisclosed { .. }
+            | Finding::Authored { .. } => None,
         }
     }
     /// The fact in words.

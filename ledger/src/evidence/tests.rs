@@ -1,6 +1,7 @@
 //! Claims about evidence, on a real little chain.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
+mod sealed;
 mod second_opinion;
 mod select;
 

@@ -4,7 +4,8 @@ use crate::{
     AbsenceProof, BlockId, BlockPage, BundleAnswer, BundleHistory, CertificateView, ConsistencyProof,
     DesignationAnswer, EquivocationPage, FinalTransaction, Hex, HistoryProof, InclusionProof, MailboxPage,
     MailboxQuery, MemberAnswer, NodeStatus, NodeVersion, PeerView, PostageQuote, ReceiptView, SealedHeader,
-    Submitted, TransactionStatus, TransactionsPage, Validators, ValidatorsChanged, WaitFor,
+    Submitted, TagPage, TagQuery, TransactionStatus, TransactionsPage, Validators, ValidatorsChanged,
+    WaitFor,
 };
 use jsonrpsee::core::{RpcResult, SubscriptionResult};
 use jsonrpsee::proc_macros::rpc;
@@ -123,6 +124,10 @@ pub trait SealpostRpc {
     /// A page of the transactions of an address.
     #[method(name = "mailbox_list", param_kind = map)]
     async fn mailbox_list(&self, query: MailboxQuery) -> RpcResult<MailboxPage>;
+
+    /// A page of the hidden slots of sealed messages in a range of heights: the same for everybody who asks.
+    #[method(name = "mailbox_tags", param_kind = map)]
+    async fn mailbox_tags(&self, query: TagQuery) -> RpcResult<TagPage>;
 
     /// Shows that a transaction stands in its block.
     #[method(name = "proof_inclusion", param_kind = map)]

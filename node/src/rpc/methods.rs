@@ -9,8 +9,8 @@ use sealpost_api::{
     AbsenceProof, ApiError, BlockId, BlockPage, BundleAnswer, BundleHistory, Category, CertificateView,
     ConsistencyProof, DesignationAnswer, EquivocationPage, FinalTransaction, Hex, HistoryProof,
     InclusionProof, MailboxPage, MailboxQuery, MemberAnswer, NodeStatus, NodeVersion, PROTOCOL_VERSION,
-    PeerView, PostageQuote, ReceiptView, SealedHeader, SealpostRpcServer, Submitted, TransactionStatus,
-    TransactionsPage, Validators, ValidatorsChanged, WaitFor,
+    PeerView, PostageQuote, ReceiptView, SealedHeader, SealpostRpcServer, Submitted, TagPage, TagQuery,
+    TransactionStatus, TransactionsPage, Validators, ValidatorsChanged, WaitFor,
 };
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
@@ -247,6 +247,9 @@ impl SealpostRpcServer for Methods {
     }
     async fn mailbox_list(&self, query: MailboxQuery) -> RpcResult<MailboxPage> {
         self.read(move |reader| reader.mailbox(&query)).await
+    }
+    async fn mailbox_tags(&self, query: TagQuery) -> RpcResult<TagPage> {
+        self.read(move |reader| reader.tags(&query)).await
     }
     async fn proof_inclusion(&self, id: TransactionId) -> RpcResult<InclusionProof> {
         self.read(move |reader| reader.inclusion(&id)).await

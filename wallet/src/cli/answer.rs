@@ -12,7 +12,10 @@ use sealpost_terminal::{Failure, style};
 
 #[derive(Debug, Clone, Subcommand)]
 pub(super) enum ReceiptCommand {
-    /// Sign on the ledger that you opened messages; it can't be taken back
+    /// Sign that you opened messages; it can't be taken back
+    ///
+    /// The receipt stands on the ledger. For a sealed message it goes to its author in a sealed reply: nobody else
+    /// sees it.
     Give(receipts::GiveArgs),
     /// List the answers that were given and got
     List(receipts::ListArgs),

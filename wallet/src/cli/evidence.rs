@@ -68,7 +68,10 @@ The page is one file that loads nothing from elsewhere; a browser shows and prin
   sealpost evidence create 5d0c1f2e --absent-receipt        with the proof that there was no answer
   sealpost evidence create 5d0c1f2e --recipients bob,carol  with their answers and keys alone
 The file always holds: the signed header, the block and who made it final, and what shows that all recipients got
-the same. It holds as well, by default: every answer, and the key bundle of each recipient.")]
+the same. It holds as well, by default: every answer, and the key bundle of each recipient.
+
+A sealed message shows who wrote it, and a sealed receipt shows that it was given, by --disclose alone: for the
+receipt, name the sealed reply that `sealpost status` names.")]
 pub(super) struct CreateArgs {
     /// The message: its id, or how it begins
     id: String,

@@ -58,7 +58,8 @@ pub(super) fn outbox(args: &OutboxArgs, session: &Session<'_>) -> Result<(), Fai
             (None, Some(_)) => "final",
             (None, None) => "accepted",
         };
-        let to: Vec<_> = entry.to.iter().map(short_address).collect();
+        let sent_to = wallet.sent_to(&entry).map_err(failure)?;
+        let to: Vec<_> = sent_to.iter().map(short_address).collect();
         let parts = entry.parcel.map(|parcel| parcel.parts).filter(|parts| *parts > 0);
         let ahead = parts.map(|parts| format!("  after {parts} parts")).unwrap_or_default();
         let transaction = entry.transaction().filter(|_| entry.height.is_none());
@@ -80,7 +81,7 @@ pub(super) fn outbox(args: &OutboxArgs, session: &Session<'_>) -> Result<(), Fai
         listed.entries.push(Entry {
             id: entry.id.to_string(),
             kind: entry.kind,
-            to: entry.to,
+            to: sent_to,
             signed: rfc3339(entry.signed_ms),
             status,
             height: entry.height,

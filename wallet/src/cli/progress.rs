@@ -1,8 +1,9 @@
 //! Progress on standard error: of the postage search, which Ctrl-C stops, of scans for messages, and of bytes
 //! that are read, sent or fetched.
 
+use crate::scan::ScanProgress;
 use indicatif::{ProgressBar, ProgressStyle};
-use sealpost_terminal::Terminal;
+use sealpost_terminal::{Terminal, grouped};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -148,6 +149,40 @@ impl Drop for ScanWatch {
 impl Drop for PostageWatch {
     fn drop(&mut self) {
         if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// A scan for sealed messages that can be watched.
+pub(super) struct SealedWatch(Option<ProgressBar>);
+
+impl SealedWatch {
+    /// Begins to watch.
+    pub(super) fn new(terminal: &Terminal) -> Self {
+        let bar = terminal.shows_progress().then(ProgressBar::no_length);
+        if let Some(bar) = &bar {
+            // The template is fixed, so it is right.
+            if let Ok(style) = ProgressStyle::with_template("sealed {bar:30} block {pos}/{len}, {msg}") {
+                bar.set_style(style);
+            }
+        }
+        Self(bar)
+    }
+    /// Hears how far the scan is.
+    pub(super) fn hear(&self, progress: &ScanProgress) {
+        if let Some(bar) = &self.0 {
+            bar.set_length(progress.to.get());
+            bar.set_position(progress.height.get());
+            let (slots, found) = (grouped(progress.slots), progress.found);
+            bar.set_message(format!("{slots} slots, {:.0} a second, {found} found", progress.per_second));
+        }
+    }
+}
+
+impl Drop for SealedWatch {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.0 {
             bar.finish_and_clear();
         }
     }

@@ -47,6 +47,10 @@ struct Answer {
     text_complete: bool,
     reply_to: Option<String>,
     attachments: Vec<File>,
+    sealed: bool,
+    /// All recipients of a sealed message, in the order of its slots.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    to: Vec<String>,
 }
 
 pub(super) fn read(args: &ReadArgs, session: &Session<'_>) -> Result<(), Failure> {
@@ -79,7 +83,7 @@ pub(super) fn read(args: &ReadArgs, session: &Session<'_>) -> Result<(), Failure
             .warn(format_args!("the text goes on for longer than {limit}; only its beginning is shown"));
     }
     let (message, letter) = (&reading.message, &reading.letter);
-    let sender = message.transaction.sender();
+    let sender = reading.author();
     let contacts = wallet.profile().contacts().map_err(failure)?;
     let answer = Answer {
         id: message.id().to_string(),
@@ -92,11 +96,30 @@ pub(super) fn read(args: &ReadArgs, session: &Session<'_>) -> Result<(), Failure
         text: text.unwrap_or_else(|| letter.text.clone()),
         reply_to: letter.reply_to.map(|id| id.to_string()),
         attachments,
+        sealed: reading.opened.author.is_some(),
+        to: reading
+            .opened
+            .author
+            .iter()
+            .flat_map(|block| &block.recipients)
+            .map(|address| address.to_text(wallet.genesis().prefix()))
+            .collect(),
     };
     let terminal = session.terminal;
     let name = answer.contact.as_deref().unwrap_or("(no contact)");
     terminal.say(format_args!("From     {name}  {}", short_address(&answer.from)));
     terminal.say(format_args!("Final    block {}, {}", answer.height, clock(message.header.time_ms)));
+    if answer.sealed {
+        let to: Vec<_> = answer.to.iter().map(short_address).collect();
+        terminal.say(format_args!("Sealed   signed inside by its author, to {}", to.join(", ")));
+    }
+    for receipt in &letter.answers {
+        let word = match receipt.answer {
+            sealpost_ledger::receipt::Answer::Opened { .. } => "opened",
+            sealpost_ledger::receipt::Answer::Refused { .. } => "refused",
+        };
+        terminal.say(format_args!("Receipt  {word}: slot {} of {}", receipt.slot, receipt.message));
+    }
     if !answer.subject.is_empty() {
         terminal.say(format_args!("Subject  {}", printable(&answer.subject)));
     }

@@ -2,6 +2,7 @@
 //! a draft, or in the outbox.
 
 use super::progress::{PostageWatch, TransferWatch};
+use super::sealed::SealedArgs;
 use super::{Session, runtime};
 use crate::drafts::{Attached, DraftId, Kept, PackError, Typed, measure};
 use crate::envelope::Letter;
@@ -13,6 +14,7 @@ use clap::{Args, ValueEnum};
 use sealpost_api::WaitFor;
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
+use sealpost_ledger::message::Mode;
 use sealpost_terminal::{Exit, Failure, Terminal, bytes, grouped, rfc3339, short_address, style};
 use std::cell::Cell;
 use std::io::{IsTerminal, Read};
@@ -35,6 +37,7 @@ enum Wait {
   sealpost send bob carol -s Lift -f notice.txt --attach plan.pdf
   sealpost send @residents -f notice.txt
   echo \"The lift is out of service\" | sealpost send bob
+  sealpost send bob --sealed --delay 10m -m \"Meet me at noon\"
   sealpost send --draft 5d0c
 
 What was typed is kept as a draft until the signed message is in the outbox. Files and texts that are too long
@@ -68,6 +71,8 @@ pub(super) struct SendArgs {
     /// Message that this one answers
     #[arg(long, value_name = "ID")]
     reply_to: Option<String>,
+    #[command(flatten)]
+    sealed: SealedArgs,
     /// How long to wait
     #[arg(long, value_enum, default_value = "final")]
     wait: Wait,
@@ -88,6 +93,7 @@ struct Answer {
     id: String,
     status: &'static str,
     to: Vec<Recipient>,
+    mode: &'static str,
     suite: u8,
     bytes: usize,
     body_bytes: usize,
@@ -140,7 +146,7 @@ fn typed(args: &SendArgs, session: &Session<'_>, wallet: &Wallet, limit: u64) ->
     }
     together(text.len() as u64)?;
     let mut typed = Typed::new(to, args.subject.clone(), text);
-    (typed.reply_to, typed.files) = (args.reply_to.clone(), files);
+    (typed.reply_to, typed.files, typed.mode) = (args.reply_to.clone(), files, args.sealed.mode());
     Ok(typed)
 }
 
@@ -196,6 +202,11 @@ async fn deliver(
             Wait::Accepted => WaitFor::Accepted,
             Wait::Final => WaitFor::Final,
         };
+        if let Some(pause) = args.sealed.pause()? {
+            wallet.keep_message(&prepared, &message, salt).map_err(failure)?;
+            session.terminal.note(format_args!("in the outbox; it goes in {} s", pause.as_secs()));
+            tokio::time::sleep(pause).await;
+        }
         let sent = wallet.send_message(&light, &prepared, &message, salt, wait).await.map_err(failure)?;
         answer.status = "accepted";
         if let Some(place) = &sent.place {
@@ -270,6 +281,10 @@ fn describe(wallet: &Wallet, draft: &Draft, prepared: &Prepared) -> Result<Answe
         id: prepared.transaction.id().to_string(),
         status: "prepared",
         to: to.collect(),
+        mode: match draft.mode {
+            Mode::Open => "open",
+            Mode::Sealed => "sealed",
+        },
         suite: prepared.suite.map_or(0, |suite| suite.number()),
         bytes: prepared.transaction.to_bytes().len().saturating_add(body_bytes),
         body_bytes,
@@ -287,6 +302,9 @@ fn print_sealed(session: &Session<'_>, answer: &Answer) {
         let name = recipient.name.as_deref().unwrap_or("(no contact)");
         let (address, bundle) = (short_address(&recipient.address), recipient.bundle);
         terminal.say(format_args!("To       {name}  {address}  key bundle #{bundle}, proven"));
+    }
+    if answer.mode == "sealed" {
+        terminal.say("Sealed   nobody else sees who writes to whom; size class and time stay visible");
     }
     terminal.say(format_args!(
         "Size     {}, padded, in suite {}      Postage  {} expected hashes",

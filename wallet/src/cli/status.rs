@@ -1,5 +1,6 @@
 //! `status` and `sent`: how what was sent stands with each recipient, all of it verified.
 
+use super::scan::scan;
 use super::{Session, runtime};
 use crate::contacts::Contacts;
 use crate::failure;
@@ -134,6 +135,9 @@ pub(super) fn show(id: &str, follow: bool, session: &Session<'_>) -> Result<(), 
     runtime()?.block_on(async {
         let light = session.light(wallet.profile()).await?;
         let id = wallet.resolve(&light, id).await.map_err(failure)?;
+        if wallet.sent_sealed(&id).map_err(failure)? {
+            scan(session, &wallet, &light).await?;
+        }
         // Asked for before, so that no answer falls between what is shown and what is followed.
         let mut next = light.next_height().await.map_err(failure)?;
         let mut report = report(&wallet, &light, &contacts, id).await?;
@@ -355,7 +359,9 @@ fn print_slot(session: &Session<'_>, slot: &Slot) {
         "silent" => {
             terminal.say(format_args!("· silent   {who}: no answer up to block {height} (proof of absence)"));
         }
-        "hidden" => terminal.say(format_args!("· hidden   {who}: answers inside sealed messages")),
+        "hidden" => {
+            terminal.say(format_args!("· hidden   {who}: no answer among the sealed messages found here"));
+        }
         "none" => terminal.say(format_args!("· to       {who}")),
         answer => {
             let why = slot.reason.map(|reason| format!(" ({reason})")).unwrap_or_default();

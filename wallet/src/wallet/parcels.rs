@@ -280,7 +280,7 @@ impl Kept {
     }
     /// A message of this draft: a part of it, or the letter.
     pub fn message(&self, content: impl Into<crate::envelope::Content>) -> Draft {
-        Draft { to: self.letter.to.clone(), content: content.into() }
+        Draft { to: self.letter.to.clone(), content: content.into(), mode: self.letter.mode }
     }
 }
 

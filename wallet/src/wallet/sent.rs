@@ -49,7 +49,8 @@ impl Wallet {
         }
         let entry = self.outbox.get(id)?.ok_or(WalletError::Unknown { id: *id })?;
         let transaction = entry.transaction().ok_or(WalletError::Unknown { id: *id })?;
-        let (expiry, to, signed_ms) = (transaction.transaction().expiry, entry.to, entry.signed_ms);
+        let (expiry, to) = (transaction.transaction().expiry, self.sent_to(&entry)?);
+        let signed_ms = entry.signed_ms;
         Ok(match expiry < next {
             true => Standing::Void { expiry, to, signed_ms },
             false => Standing::Waiting { expiry, to, signed_ms },
