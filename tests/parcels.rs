@@ -4,6 +4,7 @@
 use crate::world::{World, home_of};
 use sealpost_ledger::address::Address;
 use sealpost_ledger::hash::TransactionId;
+use sealpost_ledger::message::Mode;
 use sealpost_tests::{Server, json, program, run, run_with_input};
 use sealpost_wallet::envelope::{Attachment, Content, Data, Letter, Part, Parts};
 use sealpost_wallet::light::Light;
@@ -436,7 +437,7 @@ impl Liar {
         Self { wallet: Wallet::open(profile, name, "correct horse").unwrap(), light, bob }
     }
     async fn send(&self, content: impl Into<Content>) -> TransactionId {
-        let draft = Draft { to: vec![self.bob], content: content.into() };
+        let draft = Draft { to: vec![self.bob], content: content.into(), mode: Mode::Open };
         self.wallet.send(&self.light, &draft, sealpost_api::WaitFor::Final, &|_, _| true).await.unwrap().id
     }
     async fn part(&self, number: u32, bytes: &[u8]) -> TransactionId {

@@ -69,7 +69,8 @@ pub struct GotReceipt {
 }
 
 impl Wallet {
-    /// Opens what came and has no answer by this wallet, the newest first, `enough` at most. Nobody is told.
+    /// Opens what came and has no answer by this wallet, the newest first, `enough` at most; of sealed letters those
+    /// that scans have found. Nobody is told.
     /// `heard` is told how many were found so far.
     pub async fn unanswered(
         &self,
@@ -94,10 +95,21 @@ impl Wallet {
                 heard(waiting.ready.len());
             }
             if !page.more {
-                return Ok(waiting);
+                break;
             }
             after = page.next;
         }
+        let left = enough.saturating_sub(waiting.ready.len());
+        let sealed = self.sealed_unanswered(light, left.saturating_add(1)).await?;
+        for incoming in sealed {
+            if waiting.ready.len() >= enough {
+                waiting.more = true;
+                break;
+            }
+            self.take_in(light, incoming, None, &mut waiting).await?;
+            heard(waiting.ready.len());
+        }
+        Ok(waiting)
     }
     /// Opens a message in order to answer for it.
     pub async fn to_answer(&self, light: &Light, id: &TransactionId) -> Result<Unanswered, WalletError> {
@@ -204,6 +216,8 @@ impl Wallet {
     ) -> Result<(), WalletError> {
         let id = incoming.message.id();
         match self.read(light, &id).await {
+            // Receipts that came in a sealed reply are not answered with receipts.
+            Ok(reading) if incoming.author.is_some() && !reading.letter.answers.is_empty() => {}
             Ok(reading) => {
                 let (slot, answer) = (reading.opened.slot, reading.opened.answer());
                 let (message, letter, signed) = (reading.message, reading.letter, signed.map(Box::new));

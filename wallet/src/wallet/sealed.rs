@@ -11,6 +11,7 @@ use sealpost_ledger::author::AuthorBlock;
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::message::{Body, Mode};
 use sealpost_ledger::receipt::Receipt;
+use std::collections::HashSet;
 
 impl Wallet {
     /// Who wrote a sealed message that was sent from here, and to whom.
@@ -77,6 +78,23 @@ impl Wallet {
         let state = self.scan_state()?;
         let letters = state.found().iter().skip(known).filter(|found| is_letter(found)).copied();
         self.proven_letters(light, letters.collect()).await
+    }
+    /// Sealed letters that scans have found and that were not answered from here, the newest first.
+    pub(super) async fn sealed_unanswered(
+        &self,
+        light: &Light,
+        enough: usize,
+    ) -> Result<Vec<Incoming>, WalletError> {
+        let sealed = self.outbox.list()?.into_iter().filter(|entry| entry.author.is_some());
+        let letters = sealed.filter_map(|entry| self.own_letter(&entry));
+        let receipts = letters.flat_map(|letter| letter.answers);
+        let answered: HashSet<_> = receipts.map(|receipt| receipt.message).collect();
+        let state = self.scan_state()?;
+        let open = |found: &&Found| is_letter(found) && !answered.contains(&found.id);
+        let mut letters: Vec<_> = state.found().iter().filter(open).copied().collect();
+        letters.sort_by_key(|found| std::cmp::Reverse(found.at));
+        letters.truncate(enough);
+        self.proven_letters(light, letters).await
     }
     async fn proven_letters(&self, light: &Light, letters: Vec<Found>) -> Result<Vec<Incoming>, WalletError> {
         let mut incoming = Vec::with_capacity(letters.len());

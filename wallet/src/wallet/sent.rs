@@ -2,7 +2,7 @@
 //! block, or void because no block may contain it any more.
 
 use super::{Timeline, Wallet, WalletError};
-use crate::envelope::Content;
+use crate::envelope::{Content, Letter};
 use crate::light::Light;
 use crate::outbox::OutboxEntry;
 use sealpost_api::{MailboxSide, Order};
@@ -61,7 +61,8 @@ impl Wallet {
     pub async fn sent(&self, light: &Light, limit: usize) -> Result<Vec<TransactionId>, WalletError> {
         let entries = self.outbox.list()?;
         let mut here: BTreeSet<_> = entries.iter().map(|entry| entry.id).collect();
-        here.extend(entries.iter().flat_map(|entry| self.parts_of(entry)));
+        let letters = entries.iter().filter_map(|entry| self.own_letter(entry));
+        here.extend(letters.flat_map(|letter| letter.parts().copied().collect::<Vec<_>>()));
         let messages = entries.iter().filter(|entry| entry.kind == "message");
         let mut sent: Vec<_> = messages.map(|entry| (entry.signed_ms, entry.id)).collect();
         let (mut after, mut found) = (None, 0_usize);
@@ -82,15 +83,13 @@ impl Wallet {
         sent.truncate(limit);
         Ok(sent.into_iter().map(|(_, id)| id).collect())
     }
-    /// The messages with parts of a letter that was sent from here.
-    fn parts_of(&self, entry: &OutboxEntry) -> Vec<TransactionId> {
-        let Some(note) = &entry.note else { return Vec::new() };
-        let Ok(note) = self.keystore.open_note(entry.id.as_bytes(), note.as_bytes()) else {
-            return Vec::new();
-        };
-        match note.split_first_chunk::<32>().map(|(_, content)| Content::from_bytes(content)) {
-            Some(Ok(Content::Letter(letter))) => letter.parts().copied().collect(),
-            _ => Vec::new(),
+    /// The letter that an entry is, if it is one whose text is kept here.
+    pub(super) fn own_letter(&self, entry: &OutboxEntry) -> Option<Letter> {
+        let note = entry.note.as_ref()?;
+        let note = self.keystore.open_note(entry.id.as_bytes(), note.as_bytes()).ok()?;
+        match Content::from_bytes(note.split_first_chunk::<32>()?.1) {
+            Ok(Content::Letter(letter)) => Some(letter),
+            _ => None,
         }
     }
 }
