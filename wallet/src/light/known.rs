@@ -75,10 +75,11 @@ impl Known {
         if let Some(before) = before {
             return Err(Box::new(Contradiction::new(&self.genesis, before, shown, None)));
         }
-        headers.insert(header.height, (header.clone(), shown));
-        while headers.len() > MAX_HEADERS {
-            headers.pop_first();
+        // However long the ledger is: what is forgotten is asked for again.
+        if headers.len() >= MAX_HEADERS {
+            headers.clear();
         }
+        headers.insert(header.height, (header.clone(), shown));
         Ok(())
     }
     /// The newest header that was verified since this program began.
