@@ -18,9 +18,12 @@ use sealpost_ledger::genesis::Genesis;
 use sealpost_ledger::message::{Message, SlotRecipient};
 use sealpost_terminal::{bytes, clock, counted, grouped, printable, printable_lines};
 use sha2::{Digest, Sha256};
+use std::fmt::Write as _;
 
 /// Signers named one by one; of more the number is told.
 const MAX_SIGNERS: usize = 64;
+/// Marks over one letter that are set as they are.
+const MAX_STACKED: usize = 4;
 
 /// What an evidence file shows, for people. Made of checked evidence alone.
 #[derive(Debug, Clone)]
@@ -105,9 +108,9 @@ impl Certificate {
         let message = evidence.message.transaction.message();
         Self {
             message: findings.message().to_string(),
-            network: printable(findings.chain_name()),
+            network: visible(findings.chain_name()),
             chain: findings.chain().to_string(),
-            file: FileFacts { name: printable(name), size, sha256 },
+            file: FileFacts { name: visible(name), size, sha256 },
             sender: sender(findings, prefix),
             block: place.map(BlockRow::of).unwrap_or_else(BlockRow::none),
             signers,
@@ -208,7 +211,7 @@ fn sender(findings: &Findings, prefix: &AddressPrefix) -> String {
 fn signers(place: &Place, genesis: &Genesis) -> (Vec<Signer>, usize) {
     let named = place.commit.signers.iter().take(MAX_SIGNERS).map(|key| {
         let known = genesis.file().validators.iter().find(|validator| validator.public_key == *key);
-        let name = known.map_or_else(|| "(not in the genesis)".into(), |known| printable(&known.name));
+        let name = known.map_or_else(|| "(not in the genesis)".into(), |known| visible(&known.name));
         Signer { name, key: key.to_string() }
     });
     (named.collect(), place.commit.signers.len().saturating_sub(MAX_SIGNERS))
@@ -281,7 +284,7 @@ impl Shown {
     fn of(letter: &Letter) -> Self {
         let files = letter.attachments.iter().map(|file| {
             let size = bytes(file.data.length());
-            format!("{} ({size})", printable(&file.name))
+            format!("{} ({size})", visible(&file.name))
         });
         let note = letter.continued.as_ref().map(|parts| {
             let (size, count) = (bytes(parts.length), counted(parts.messages.len() as u64, "message"));
@@ -289,7 +292,7 @@ impl Shown {
         });
         Self {
             note: note.unwrap_or_default(),
-            subject: printable(&letter.subject),
+            subject: visible(&letter.subject),
             text: visible_lines(&letter.text),
             answers: letter.reply_to.map(|id| id.to_string()),
             files: files.collect(),
@@ -297,9 +300,44 @@ impl Shown {
     }
 }
 
-/// Lines end as they do elsewhere; every other control character is shown.
+/// Foreign text for one line: what can't be seen is shown.
+fn visible(text: &str) -> String {
+    calm(&printable(text))
+}
+
+/// Foreign text of several lines. Lines end as they do elsewhere; every other control character is shown.
 fn visible_lines(text: &str) -> String {
-    printable_lines(&text.replace("\r\n", "\n"))
+    calm(&printable_lines(&text.replace("\r\n", "\n")))
+}
+
+/// Marks stacked higher than any language needs reach over the lines above, and even over the page's head: those
+/// beyond [`MAX_STACKED`] are shown as numbers.
+fn calm(text: &str) -> String {
+    let (mut out, mut stacked) = (String::with_capacity(text.len()), 0_usize);
+    for c in text.chars() {
+        stacked = if stacks(c) { stacked.saturating_add(1) } else { 0 };
+        if stacked > MAX_STACKED {
+            // Writing into a string does not fail.
+            let _infallible = write!(out, "\\u{{{:x}}}", u32::from(c));
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// Marks that are set above or below the letter before them.
+fn stacks(c: char) -> bool {
+    matches!(c,
+        '\u{300}'..='\u{36f}' | '\u{483}'..='\u{489}' | '\u{591}'..='\u{5c7}' | '\u{610}'..='\u{61a}'
+        | '\u{64b}'..='\u{65f}' | '\u{670}' | '\u{6d6}'..='\u{6ed}' | '\u{711}'..='\u{74a}' | '\u{7eb}'..='\u{7f3}'
+        | '\u{816}'..='\u{82d}' | '\u{859}'..='\u{85b}' | '\u{898}'..='\u{902}' | '\u{93a}' | '\u{93c}'
+        | '\u{941}'..='\u{957}' | '\u{e31}' | '\u{e34}'..='\u{e3a}' | '\u{e47}'..='\u{e4e}' | '\u{eb1}'
+        | '\u{eb4}'..='\u{ebc}' | '\u{ec8}'..='\u{ece}' | '\u{f18}' | '\u{f19}' | '\u{f35}'..='\u{f39}'
+        | '\u{f71}'..='\u{fbc}' | '\u{135d}'..='\u{135f}' | '\u{1ab0}'..='\u{1aff}' | '\u{1cd0}'..='\u{1cf9}'
+        | '\u{1dc0}'..='\u{1dff}' | '\u{20d0}'..='\u{20ff}' | '\u{2de0}'..='\u{2dff}' | '\u{302a}'..='\u{302f}'
+        | '\u{3099}' | '\u{309a}' | '\u{a66f}'..='\u{a67d}' | '\u{a8e0}'..='\u{a8f1}' | '\u{fe00}'..='\u{fe0f}'
+        | '\u{fe20}'..='\u{fe2f}' | '\u{1d165}'..='\u{1d1ad}' | '\u{1e000}'..='\u{1e02a}')
 }
 
 /// Whether a file's name can stand in a command as it is.

@@ -171,6 +171,21 @@ fn what_cannot_be_seen_is_made_visible() {
 }
 
 #[test]
+fn marks_are_not_stacked_up_to_the_head_of_the_page() {
+    let tower = format!("e{}", "\u{301}".repeat(400));
+    let shown = letter(&tower, &tower, &tower);
+    for text in [&shown.subject, &shown.text, &shown.files[1]] {
+        assert_eq!(text.matches('\u{301}').count(), MAX_STACKED, "{text}");
+        assert_eq!(text.matches("\\u{301}").count(), 400 - MAX_STACKED, "{text}");
+    }
+    // What people write stays as it is.
+    for text in ["Größe", "e\u{301}a\u{302}\u{323}", "ภาษาไทย ที่นี่", "हिन्दी", "שָׁלוֹם", "👍🏽"]
+    {
+        assert_eq!(letter("", text, "").text, format!("Text {text}"));
+    }
+}
+
+#[test]
 fn a_text_that_goes_on_elsewhere_says_so() {
     use crate::envelope::Parts;
     let parts = Parts {

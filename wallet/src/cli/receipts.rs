@@ -169,7 +169,7 @@ async fn all(
     if waiting.more {
         terminal.note("There are older ones without an answer; the next run shows them.");
     }
-    let question = format!("Sign on the ledger that you opened {count}? It can't be taken back");
+    let question = format!("Sign on the ledger that you opened {count}? It can't be taken back.");
     if !terminal.confirm(&question)? {
         return Err(Failure::locked("confirm.no", "nothing was answered"));
     }
