@@ -467,19 +467,21 @@ async fn a_sender_who_lies_about_parts_is_refused_and_nothing_is_saved() {
     assert_eq!(fs::read(Path::new(&saved).join("plan.pdf")).unwrap(), b"onetwo");
     assert!(!Path::new(&world.path("plan.pdf")).exists());
 
-    let lies: [(&str, u64, &[u8], &[TransactionId], &str, i32); 9] = [
-        ("another sender's part", 6, b"onetwo", &[one, foreign], "part 2 of 2", 6),
-        ("a letter for a part", 6, b"onetwo", &[one, plain], "is a letter", 6),
-        ("another order", 6, b"twoone", &[two, one], "has number 1 where 0 is due", 6),
-        ("a part twice", 6, b"oneone", &[one, one], "has number 0 where 1 is due", 6),
-        ("another hash", 6, b"onetwi", &[one, two], "SHA-256", 6),
-        ("longer", 7, b"onetwo!", &[one, two], "6 bytes together, 7 were announced", 6),
-        ("shorter", 5, b"onetw", &[one, two], "makes 6 bytes, and 5 were announced", 6),
-        ("without end", u64::MAX, b"onetwo", &[one, two], "the limit is", 2),
-        ("missing", 6, b"onetwo", &[one, nowhere], "part 2 of 2 is missing", 1),
+    // What the lie is; the length and the bytes that are announced; the parts; what is said; how it ends.
+    type Lie<'a> = (&'a str, u64, &'a [u8], Vec<TransactionId>, (&'a str, i32));
+    let lies: Vec<Lie<'_>> = vec![
+        ("another sender's part", 6, b"onetwo", vec![one, foreign], ("part 2 of 2", 6)),
+        ("a letter for a part", 6, b"onetwo", vec![one, plain], ("is a letter", 6)),
+        ("another order", 6, b"twoone", vec![two, one], ("has number 1 where 0 is due", 6)),
+        ("a part twice", 6, b"oneone", vec![one, one], ("has number 0 where 1 is due", 6)),
+        ("another hash", 6, b"onetwi", vec![one, two], ("SHA-256", 6)),
+        ("longer", 7, b"onetwo!", vec![one, two], ("6 bytes together, 7 were announced", 6)),
+        ("shorter", 5, b"onetw", vec![one, two], ("makes 6 bytes, and 5 were announced", 6)),
+        ("without end", u64::MAX, b"onetwo", vec![one, two], ("the limit is", 2)),
+        ("missing", 6, b"onetwo", vec![one, nowhere], ("part 2 of 2 is missing", 1)),
     ];
-    for (number, (lie, length, whole, messages, words, exit)) in lies.into_iter().enumerate() {
-        let id = alice.letter(length, whole, messages).await;
+    for (number, (lie, length, whole, messages, (words, exit))) in lies.into_iter().enumerate() {
+        let id = alice.letter(length, whole, &messages).await;
         let folder = world.path(&format!("saved-{number}"));
         let passphrase = world.path("passphrase");
         let args = ["-w", "bob", "--passphrase-file", &passphrase, "read", &id, "-o", &folder];
