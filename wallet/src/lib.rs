@@ -7,17 +7,21 @@
 //!  encryption keys ──────┘                             └─► light (verify) ─► envelope (open) ─► evidence
 //! ```
 
+pub mod archive;
 pub mod cli;
 pub mod contacts;
 pub mod envelope;
 mod failure;
 pub mod keystore;
+pub mod letters;
 pub mod light;
+pub mod mail;
 pub mod mnemonic;
 pub mod outbox;
 pub mod postage;
 pub mod profile;
 mod random;
+pub mod search;
 #[cfg(test)]
 mod testing;
 pub mod wallet;

@@ -1,12 +1,15 @@
 //! The wallet itself: an identity on one network, and what it does through a node it does not trust.
 //! The command line, the demo and embedding programs all use this.
 
+mod keeping;
 mod reading;
 mod sending;
 
+pub use keeping::{CaughtUp, Source};
 pub use reading::{Incoming, Reading, Timeline, TimelineSlot};
 pub use sending::{Draft, PostageProgress, Prepared, Sent};
 
+use crate::archive::{Archive, ArchiveError, ArchiveKey};
 use crate::contacts::ContactError;
 use crate::envelope::{BundleSecret, OpenError, SealError};
 use crate::keystore::{Keystore, KeystoreError, Secrets};
@@ -32,6 +35,7 @@ pub struct Wallet {
     profile: Profile,
     keystore: Keystore,
     outbox: Outbox,
+    archive: Archive,
     identity: SigningKey,
     address: Address,
 }
@@ -54,6 +58,10 @@ pub enum WalletError {
     Contact(#[from] ContactError),
     #[error(transparent)]
     Outbox(#[from] OutboxError),
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    #[error("nothing is kept here of {text}")]
+    NotKept { text: String },
     #[error(transparent)]
     Seal(#[from] SealError),
     #[error(transparent)]
@@ -105,12 +113,15 @@ impl Wallet {
         create_private_folder(&folder).map_err(WalletError::File)?;
         let identity = phrase.identity(profile.genesis().prefix())?;
         let address = Address::new(identity.public_key());
-        let secrets = Secrets { mnemonic: phrase.text().to_string(), bundles: Vec::new(), archival };
+        let archive = ArchiveKey::generate()?;
+        let (mnemonic, bundles) = (phrase.text().to_string(), Vec::new());
+        let secrets = Secrets { mnemonic, bundles, archival, archive: Some(archive.clone()) };
         let (text, created) =
             (address.to_text(profile.genesis().prefix()), sealpost_terminal::rfc3339(now_ms()));
         let keystore = Keystore::create(&path, &text, &created, secrets, passphrase)?;
         let outbox = Outbox::open(&folder.join("outbox"))?;
-        Ok(Self { name: name.into(), profile, keystore, outbox, identity, address })
+        let archive = Archive::open(&folder.join("archive"), archive)?;
+        Ok(Self { name: name.into(), profile, keystore, outbox, archive, identity, address })
     }
     /// Whether a wallet of that name can be made: to be asked before words are shown or written down.
     pub fn check_new(profile: &Profile, name: &str) -> Result<(), WalletError> {
@@ -127,12 +138,13 @@ impl Wallet {
             let network = profile.genesis().chain_name().into();
             return Err(WalletError::Missing { name: name.into(), network });
         }
-        let keystore = Keystore::open(&path, passphrase)?;
+        let mut keystore = Keystore::open(&path, passphrase)?;
         let phrase = Phrase::parse(&keystore.secrets().mnemonic)?;
         let identity = phrase.identity(profile.genesis().prefix())?;
         let address = Address::new(identity.public_key());
         let outbox = Outbox::open(&folder.join("outbox"))?;
-        Ok(Self { name: name.into(), profile, keystore, outbox, identity, address })
+        let archive = Archive::open(&folder.join("archive"), archive_key(&mut keystore)?)?;
+        Ok(Self { name: name.into(), profile, keystore, outbox, archive, identity, address })
     }
     /// Its name on this machine.
     pub fn name(&self) -> &str {
@@ -169,6 +181,16 @@ impl Wallet {
     fn text(&self, address: &Address) -> String {
         address.to_text(self.profile.genesis().prefix())
     }
+}
+
+/// The archive's key, made if this wallet is older than archives are.
+fn archive_key(keystore: &mut Keystore) -> Result<ArchiveKey, WalletError> {
+    if let Some(key) = &keystore.secrets().archive {
+        return Ok(key.clone());
+    }
+    let key = ArchiveKey::generate()?;
+    keystore.change(|secrets| secrets.archive = Some(key.clone()))?;
+    Ok(key)
 }
 
 /// Milliseconds since 1970 by this machine's clock; shown to people, decides nothing.

@@ -52,7 +52,7 @@ pub(super) fn receipt(command: &ReceiptCommand, session: &Session<'_>) -> Result
     runtime()?.block_on(async {
         let light = session.light(wallet.profile()).await?;
         let id = wallet.resolve(&light, id).await.map_err(failure)?;
-        let opened = wallet.read(&light, &id).await.map_err(failure)?.opened;
+        let opened = wallet.read_or_recall(&light, &id).await.map_err(failure)?.0.opened;
         answer(session, &wallet, &light, id, opened.slot, opened.answer()).await
     })
 }

@@ -1,5 +1,7 @@
 //! `inbox`: messages that came, each verified, none opened.
 
+use super::follow::Follower;
+use super::notify::Hook;
 use super::progress::ScanWatch;
 use super::{Session, runtime};
 use crate::failure;
@@ -7,9 +9,18 @@ use crate::light::Light;
 use crate::wallet::{Incoming, Wallet};
 use clap::Args;
 use sealpost_ledger::height::BlockHeight;
-use sealpost_terminal::{Failure, bytes, clock, rfc3339, short, short_address};
+use sealpost_terminal::{Failure, bytes, clock, printable, rfc3339};
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  sealpost inbox --unread --since 2d
+  sealpost inbox --follow --exec notify-send -- 'New message'
+  sealpost inbox --follow --exec ./on-message
+
+The program of --exec is run for each new message, those that came since it last ran included, four at once, for a \
+minute at most. It is told in its environment: SEALPOST_MESSAGE (id), SEALPOST_FROM, SEALPOST_CONTACT, \
+SEALPOST_HEIGHT, SEALPOST_TIME, SEALPOST_BYTES, SEALPOST_SLOT, and SEALPOST_NETWORK and SEALPOST_WALLET, so that it can call \
+`sealpost read`. What it prints goes to standard error.")]
 pub(super) struct InboxArgs {
     /// Show at most so many, the newest first
     #[arg(short = 'n', long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
@@ -17,17 +28,35 @@ pub(super) struct InboxArgs {
     /// Go on, and show messages as they come
     #[arg(short, long)]
     follow: bool,
+    /// Show only messages that were not read on this machine
+    #[arg(short, long)]
+    unread: bool,
+    /// Show only messages since a day (2026-11-24), a time, or for so long (2d, 12h); by their blocks' times
+    #[arg(long, value_name = "WHEN", value_parser = super::since::since)]
+    since: Option<u64>,
+    /// With --follow: run a program for each new message; no shell reads it. Its arguments follow after `--`
+    #[arg(long, value_name = "PROGRAM", requires = "follow")]
+    exec: Option<String>,
+    /// Give the program the subject and the text, opened, on its standard input
+    #[arg(long, requires = "follow")]
+    exec_text: bool,
+    /// Arguments of the program
+    #[arg(last = true, value_name = "ARGUMENTS", requires = "exec")]
+    arguments: Vec<String>,
 }
 
 #[derive(serde::Serialize)]
-struct Entry {
-    id: String,
-    from: String,
-    contact: Option<String>,
-    height: BlockHeight,
-    time: String,
-    body_bytes: u32,
-    slot: u16,
+pub(super) struct Entry {
+    pub(super) id: String,
+    pub(super) from: String,
+    pub(super) contact: Option<String>,
+    pub(super) height: BlockHeight,
+    pub(super) time: String,
+    pub(super) body_bytes: u32,
+    pub(super) slot: u16,
+    unread: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<String>,
 }
 
 #[derive(serde::Serialize)]
@@ -36,18 +65,19 @@ struct Listed {
 }
 
 pub(super) fn inbox(args: &InboxArgs, session: &Session<'_>) -> Result<(), Failure> {
-    let wallet = session.wallet()?;
+    let mut wallet = session.wallet()?;
     runtime()?.block_on(async {
         let light = session.light(wallet.profile()).await?;
         // Asked for before the list, so that nothing falls between the two.
         let next = light.next_height().await.map_err(failure)?;
         let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
-        let watch = ScanWatch::new(session.terminal);
-        let found = wallet.inbox(&light, limit, &|count| watch.hear(count)).await.map_err(failure)?;
-        drop(watch);
+        let found = matching(args, session, &wallet, &light, limit).await?;
         let entries = found.iter().map(|incoming| entry(&wallet, incoming)).collect::<Result<Vec<_>, _>>()?;
         if entries.is_empty() {
-            session.terminal.note("nothing has come yet");
+            session.terminal.note(match args.unread || args.since.is_some() {
+                true => "no such message",
+                false => "nothing has come yet",
+            });
         }
         let in_order: Box<dyn Iterator<Item = &Entry>> =
             if args.follow { Box::new(entries.iter().rev()) } else { Box::new(entries.iter()) };
@@ -58,34 +88,67 @@ pub(super) fn inbox(args: &InboxArgs, session: &Session<'_>) -> Result<(), Failu
             }
         }
         if args.follow {
-            return follow(session, &wallet, &light, next).await;
+            let shown = found.iter().map(|incoming| incoming.message.id()).collect();
+            let hook = hook(args, session, &wallet);
+            let with_text = args.exec_text;
+            let mut follower = Follower { session, wallet: &mut wallet, shown, hook, with_text };
+            return follower.follow(light, next).await;
         }
         session.terminal.emit("sealpost/inbox/1", &Listed { messages: entries });
         Ok(())
     })
 }
 
-async fn follow(
+/// The newest messages that are asked for. Without a filter, as many as are wanted; with one, further and
+/// further back until there are enough, or all were seen.
+async fn matching(
+    args: &InboxArgs,
     session: &Session<'_>,
     wallet: &Wallet,
     light: &Light,
-    from: BlockHeight,
-) -> Result<(), Failure> {
-    let mut incoming = light.follow(&wallet.address(), from).await.map_err(failure)?;
-    while let Some(proven) = incoming.next(light).await.map_err(failure)? {
-        // What comes on this line are answers to our own messages, too.
-        if let Some(found) = wallet.incoming(proven) {
-            let entry = entry(wallet, &found)?;
-            print(session, &entry);
-            session.terminal.emit("sealpost/inbox-entry/1", &entry);
+    limit: usize,
+) -> Result<Vec<Incoming>, Failure> {
+    let filters = args.unread || args.since.is_some();
+    let mut enough = limit;
+    loop {
+        let watch = ScanWatch::new(session.terminal);
+        let mut found = wallet.inbox(light, enough, &|count| watch.hear(count)).await.map_err(failure)?;
+        drop(watch);
+        let since = args.since.unwrap_or(0);
+        let all =
+            found.len() < enough || found.last().is_some_and(|oldest| oldest.message.header.time_ms < since);
+        if filters {
+            let mut kept = Vec::new();
+            for incoming in found {
+                let read = wallet.archive().marked(&incoming.message.id()).map_err(failure)?.is_some();
+                if incoming.message.header.time_ms >= since && !(args.unread && read) {
+                    kept.push(incoming);
+                }
+            }
+            found = kept;
         }
+        if !filters || all || found.len() >= limit {
+            found.truncate(limit);
+            return Ok(found);
+        }
+        enough = enough.saturating_mul(4);
     }
-    Err(Failure::unavailable("node.unreachable", "the node ended the subscription").help("run it again"))
 }
 
-fn entry(wallet: &Wallet, incoming: &Incoming) -> Result<Entry, Failure> {
+fn hook(args: &InboxArgs, session: &Session<'_>, wallet: &Wallet) -> Option<Hook> {
+    let command = match &args.exec {
+        Some(program) => [std::slice::from_ref(program), args.arguments.as_slice()].concat(),
+        None => session.settings.notify.clone()?,
+    };
+    Hook::new(command, session.terminal, wallet.genesis().chain_name(), wallet.name())
+}
+
+pub(super) fn entry(wallet: &Wallet, incoming: &Incoming) -> Result<Entry, Failure> {
     let (message, sender) = (&incoming.message, incoming.message.transaction.sender());
     let contacts = wallet.profile().contacts().map_err(failure)?;
+    let mark = wallet.archive().marked(&message.id()).map_err(failure)?;
+    // A letter that can't be read is listed all the same.
+    let kept = wallet.letter(&message.id()).ok().flatten();
     Ok(Entry {
         id: message.id().to_string(),
         from: sender.to_text(wallet.genesis().prefix()),
@@ -94,18 +157,24 @@ fn entry(wallet: &Wallet, incoming: &Incoming) -> Result<Entry, Failure> {
         time: rfc3339(message.header.time_ms),
         body_bytes: message.transaction.message().map_or(0, |message| message.body_length),
         slot: incoming.slot,
+        unread: mark.is_none(),
+        subject: kept.map(|kept| kept.letter.subject),
     })
 }
 
-fn print(session: &Session<'_>, entry: &Entry) {
-    let from = entry.contact.clone().unwrap_or_else(|| short_address(&entry.from));
+pub(super) fn print(session: &Session<'_>, entry: &Entry) {
+    let terminal = session.terminal;
+    let from = entry.contact.clone().unwrap_or_else(|| terminal.address(&entry.from));
     let time =
         entry.time.parse::<jiff::Timestamp>().ok().and_then(|t| u64::try_from(t.as_millisecond()).ok());
-    session.terminal.say(format_args!(
-        "{}  {}  block {}  from {from}  {}",
-        short(&entry.id),
+    let mark = if entry.unread { "•" } else { " " };
+    let subject = entry.subject.as_deref().map(|subject| format!("  {}", printable(subject)));
+    terminal.say(format_args!(
+        "{mark} {}  {}  block {}  from {from}  {}{}",
+        terminal.id(&entry.id),
         time.map_or_else(|| entry.time.clone(), clock),
         entry.height,
-        bytes(entry.body_bytes.into())
+        bytes(entry.body_bytes.into()),
+        subject.unwrap_or_default()
     ));
 }

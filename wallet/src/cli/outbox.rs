@@ -3,7 +3,7 @@
 use super::{Session, runtime};
 use crate::failure;
 use sealpost_ledger::height::BlockHeight;
-use sealpost_terminal::{Failure, clock, rfc3339, short, short_address};
+use sealpost_terminal::{Failure, clock, rfc3339};
 
 #[derive(serde::Serialize)]
 struct Entry {
@@ -35,9 +35,9 @@ pub(super) fn outbox(session: &Session<'_>) -> Result<(), Failure> {
             (None, Some(_)) => "final",
             (None, None) => "accepted",
         };
-        let to: Vec<_> = entry.to.iter().map(short_address).collect();
+        let to: Vec<_> = entry.to.iter().map(|to| session.terminal.address(to)).collect();
         let place = entry.height.map_or(status.to_owned(), |height| format!("final in block {height}"));
-        let (id, time) = (short(entry.id), clock(entry.signed_ms));
+        let (id, time) = (session.terminal.id(entry.id), clock(entry.signed_ms));
         session.terminal.say(format_args!("{id}  {time}  {:<10} {place}  {}", entry.kind, to.join(", ")));
         if let Some(error) = &refused {
             session.terminal.say(format_args!("    {error}"));

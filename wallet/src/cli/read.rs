@@ -3,6 +3,7 @@
 use super::{Session, runtime};
 use crate::envelope::{Attachment, Data};
 use crate::failure;
+use crate::wallet::Source;
 use clap::Args;
 use sealpost_ledger::height::BlockHeight;
 use sealpost_terminal::{
@@ -39,15 +40,14 @@ struct Answer {
     text: String,
     reply_to: Option<String>,
     attachments: Vec<File>,
+    source: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kept: Option<String>,
 }
 
 pub(super) fn read(args: &ReadArgs, session: &Session<'_>) -> Result<(), Failure> {
     let wallet = session.wallet()?;
-    let reading = runtime()?.block_on(async {
-        let light = session.light(wallet.profile()).await?;
-        let id = wallet.resolve(&light, &args.id).await.map_err(failure)?;
-        wallet.read(&light, &id).await.map_err(failure)
-    })?;
+    let (reading, source) = runtime()?.block_on(session.reading(&wallet, &args.id))?;
     let (message, letter) = (&reading.message, &reading.letter);
     let sender = message.transaction.sender();
     let contacts = wallet.profile().contacts().map_err(failure)?;
@@ -61,6 +61,14 @@ pub(super) fn read(args: &ReadArgs, session: &Session<'_>) -> Result<(), Failure
         text: letter.text.clone(),
         reply_to: letter.reply_to.map(|id| id.to_string()),
         attachments: save(&letter.attachments, args.output.as_deref())?,
+        source: match source {
+            Source::Ledger => "ledger",
+            Source::Archive { .. } => "archive",
+        },
+        kept: match source {
+            Source::Ledger => None,
+            Source::Archive { kept_ms } => Some(rfc3339(kept_ms)),
+        },
     };
     let terminal = session.terminal;
     let name = answer.contact.as_deref().unwrap_or("(no contact)");
@@ -77,12 +85,19 @@ pub(super) fn read(args: &ReadArgs, session: &Session<'_>) -> Result<(), Failure
         let saved = saved.unwrap_or_else(|| ", `-o DIR` saves it".into());
         terminal.say(format_args!("File     {} ({}){saved}", printable(&file.name), bytes(file.bytes)));
     }
-    terminal.say(format_args!("\n{}\n", printable_lines(&answer.text)));
+    terminal.say(format_args!("\n{}\n", terminal.wrapped(&printable_lines(&answer.text))));
     let next = format!(
         "Nobody was told. To answer for it: sealpost receipt give {}",
         answer.id.get(..8).unwrap_or_default()
     );
     terminal.note(style::faint(next));
+    if let Source::Archive { kept_ms } = source {
+        terminal.note(format_args!(
+            "This is from the archive, verified and kept on {}: its key is gone, or no node has it.",
+            clock(kept_ms)
+        ));
+    }
+    session.remember(&wallet, &reading, source)?;
     terminal.emit("sealpost/read/1", &answer);
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! `send`.
 
+pub(super) mod reply;
+
 use super::progress::PostageWatch;
 use super::{Session, runtime};
 use crate::envelope::{Attachment, Data, Letter};
@@ -80,7 +82,11 @@ struct Answer {
 }
 
 pub(super) fn send(args: &SendArgs, session: &Session<'_>) -> Result<(), Failure> {
-    let wallet = session.wallet()?;
+    send_from(args, session, &session.wallet()?)
+}
+
+/// Sends from a wallet that is open already.
+fn send_from(args: &SendArgs, session: &Session<'_>, wallet: &Wallet) -> Result<(), Failure> {
     let contacts = wallet.profile().contacts().map_err(failure)?;
     let to = args.to.iter().map(|text| contacts.resolve(text).map_err(failure));
     let to: Vec<Address> = to.collect::<Result<_, _>>()?;
@@ -104,7 +110,7 @@ pub(super) fn send(args: &SendArgs, session: &Session<'_>) -> Result<(), Failure
         let prepared = wallet.prepare_message(&light, &draft, &progress).await.map_err(failure);
         let (prepared, salt) = prepared.map_err(nothing_kept)?;
         drop(watch);
-        let mut answer = describe(&wallet, &draft, &prepared)?;
+        let mut answer = describe(wallet, &draft, &prepared)?;
         print_sealed(session, &answer);
         if args.dry_run {
             session.terminal.note("Nothing was sent (--dry-run).");

@@ -168,7 +168,7 @@ impl Wallet {
                 note.split_first_chunk().ok_or(WalletError::NothingToDisclose { id: *id })?;
             return Ok(Disclosure { salt: *salt, content: content.to_vec() });
         }
-        let reading = match self.read(light, id).await {
+        let (reading, _) = match self.read_or_recall(light, id).await {
             Err(WalletError::NotOurs { id }) => return Err(WalletError::NothingToDisclose { id }),
             reading => reading?,
         };
