@@ -132,8 +132,10 @@ fn a_hook_hears_of_each_message_even_of_those_that_came_while_nobody_followed() 
     assert_eq!(heard.next(), format!("{last} alice bob //last"));
     drop(following);
 
-    // A hook that does not work is said, and the messages come all the same.
-    let following = Following::start(&world, "bob", &["--exec", &world.path("no-such-program")]);
+    // A hook of the settings that does not work is said, and the messages come all the same.
+    let settings = format!("notify = [{:?}, \"x\"]\n", world.path("no-such-program"));
+    std::fs::write(world.path("wallet.toml"), settings).unwrap();
+    let following = Following::start(&world, "bob", &[]);
     let more = send(&world, "more");
     assert!((0..).map(|_| following.message()).any(|id| id == more));
     assert!(following.err.with("notify: ").contains("no-such-program"));

@@ -120,6 +120,10 @@ fn a_kept_letter_outlives_its_key_and_one_that_is_not_kept_does_not() {
     let world = World::new();
     let send =
         |text: &str| world.wallet("alice", &["send", "bob", "-m", text])["id"].as_str().unwrap().to_owned();
+    // Bob's wallet is from before there were archives.
+    let folder = home_of(&world).join("networks/world/wallets/bob");
+    let mut keystore = Keystore::open(&folder.join("keystore.json"), "correct horse").unwrap();
+    keystore.change(|secrets| secrets.archive = None).unwrap();
     let (kept, not_kept, unseen) = (send("kept"), send("not kept"), send("unseen"));
     assert_eq!(world.wallet("bob", &["read", &kept])["source"], "ledger");
     assert_eq!(world.wallet("bob", &["--archive", "off", "read", &not_kept])["text"], "not kept");

@@ -19,6 +19,7 @@ use sealpost_terminal::{Failure, create_private_folder, write_secret_file};
 use std::fs;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -26,6 +27,8 @@ use zeroize::Zeroizing;
 const FORMAT: u8 = 1;
 /// How the names of letters end.
 const ENDING: &str = "letter";
+/// No letter takes longer to write.
+const LONGEST_WRITE: Duration = Duration::from_secs(3600);
 /// No file may be longer: the longest record, padded, with its format, nonce and tag.
 const MAX_FILE_BYTES: u64 = 18 << 20;
 
@@ -85,6 +88,7 @@ impl Archive {
     pub fn forget(&self, id: &TransactionId) -> Result<bool, ArchiveError> {
         // The mark first: after a crash between the two, the letter is still there to be forgotten.
         self.mark(id, Mark::Forgotten)?;
+        self.sweep()?;
         match fs::remove_file(self.path(id)) {
             Ok(()) => self.sync_folder().map(|()| true),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
@@ -98,6 +102,7 @@ impl Archive {
     /// Removes every letter, and goes on with another key.
     pub(crate) fn empty(&mut self, key: ArchiveKey) -> Result<(), ArchiveError> {
         self.key = key;
+        self.sweep()?;
         for path in self.paths()? {
             fs::remove_file(&path).map_err(|error| failed("remove", &path, &error))?;
         }
@@ -141,6 +146,22 @@ impl Archive {
         let record = Record::from_bytes(&bytes)
             .map_err(|source| ArchiveError::Record { path: path.into(), source })?;
         if record.id() == id { Ok(Some(record)) } else { Err(damaged()) }
+    }
+    /// Removes what writers left that were killed: half a letter is to be forgotten, too. A writer that runs
+    /// keeps its file.
+    fn sweep(&self) -> Result<(), ArchiveError> {
+        let entries = fs::read_dir(&self.folder).map_err(|error| failed("read", &self.folder, &error))?;
+        let left =
+            entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(".sealpost-"));
+        for path in left.map(|entry| entry.path()) {
+            let age =
+                fs::metadata(&path).and_then(|meta| meta.modified()).ok().and_then(|at| at.elapsed().ok());
+            if age.is_some_and(|age| age > LONGEST_WRITE) {
+                // One that another process removes meanwhile is gone as well.
+                let _gone = fs::remove_file(&path);
+            }
+        }
+        Ok(())
     }
     fn sync_folder(&self) -> Result<(), ArchiveError> {
         let synced = fs::File::open(&self.folder).and_then(|folder| folder.sync_all());

@@ -116,3 +116,60 @@ fn plain_name(name: &str) -> String {
 fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::envelope::{Attachment, Letter, Parts};
+    use crate::letters::Place;
+    use crate::testing::genesis;
+    use proptest::prelude::*;
+    use sealpost_ledger::signature::SigningKey;
+
+    fn kept(letter: Letter) -> Kept {
+        let person = |seed| Address::new(SigningKey::from_bytes(&[seed; 32]).unwrap().public_key());
+        let (id, place) = (TransactionId::from_bytes([5; 32]), Place::Signed { time_ms: 1_700_000_000_123 });
+        Kept { id, way: Way::Went, from: person(2), to: vec![person(3)], place, letter }
+    }
+
+    fn written(kept: &Kept, name: &str) -> String {
+        let genesis = genesis();
+        let name = |_: &Address| Some(name.to_owned());
+        let message = Mailer { genesis: &genesis, name: &name }.message(kept, &[]);
+        String::from_utf8_lossy(&message).into_owned()
+    }
+
+    #[test]
+    fn what_is_not_final_or_not_here_is_said() {
+        let parts = Parts { length: 9, sha256: [1; 32], messages: Vec::new() };
+        let attachments = vec![Attachment { name: "../big.iso".into(), data: Data::Parts(parts) }];
+        let text = written(&kept(Letter { text: "x".into(), attachments, ..Letter::default() }), "bob");
+        assert!(text.contains("X-Sealpost-Verified: no;"), "{text}");
+        assert!(!text.contains("X-Sealpost-Block") && text.contains("Date: Tue, 14 Nov 2023 22:13:20 +0000"));
+        assert!(text.contains("[big.iso (9 bytes, SHA-256 0101"), "{text}");
+        let nobody = Kept { to: Vec::new(), ..kept(Letter::default()) };
+        assert!(written(&nobody, "bob").contains("undisclosed-recipients"));
+    }
+
+    proptest! {
+        /// Whatever a sender wrote, the head has our fields and no others, and every line ends as it must.
+        #[test]
+        fn nothing_a_sender_wrote_adds_a_header(
+            subject in any::<String>(), text in any::<String>(), file in any::<String>(), name in any::<String>(),
+        ) {
+            let attachments = vec![Attachment { name: file, data: Data::Whole(vec![7; 9]) }];
+            let written = written(&kept(Letter { subject, text, attachments, ..Letter::default() }), &name);
+            let head = written.split("\r\n\r\n").next().unwrap();
+            prop_assert!(!head.replace("\r\n", "").contains(['\r', '\n']), "{head:?}");
+            let known = [
+                "Message-ID", "Date", "From", "To", "Subject", "X-Sealpost-Id", "X-Sealpost-Chain",
+                "X-Sealpost-Direction", "X-Sealpost-Time", "X-Sealpost-Verified", "MIME-Version", "Content-Type",
+            ];
+            for line in head.split("\r\n").filter(|line| !line.starts_with([' ', '\t'])) {
+                let field = line.split(':').next().unwrap();
+                prop_assert!(known.contains(&field), "{line:?}");
+            }
+        }
+    }
+}

@@ -3,7 +3,7 @@
 
 use super::{Session, runtime};
 use crate::failure;
-use crate::letters::Links;
+use crate::letters::{Links, Place};
 use crate::mail::{Mailer, Mbox};
 use crate::wallet::{Wallet, WalletError};
 use clap::{Args, Subcommand};
@@ -77,12 +77,12 @@ pub(super) fn export(command: &ExportCommand, session: &Session<'_>) -> Result<(
     Ok(())
 }
 
-/// Hands over one message after another, with its time.
+/// Hands over one message after another, with its id and place.
 fn each(
     wallet: &Wallet,
     links: &Links,
     letters: &[TransactionId],
-    mut write: impl FnMut(&TransactionId, u64, &[u8]) -> Result<(), Failure>,
+    mut write: impl FnMut(&TransactionId, Place, &[u8]) -> Result<(), Failure>,
 ) -> Result<usize, Failure> {
     let contacts = wallet.profile().contacts().map_err(failure)?;
     let name = |address: &_| contacts.name_of(address).map(str::to_owned);
@@ -91,7 +91,7 @@ fn each(
     for id in letters {
         // One that was forgotten meanwhile is left out.
         let Some(kept) = wallet.letter(id).map_err(failure)? else { continue };
-        write(id, kept.place.time_ms(), &mailer.message(&kept, &links.ancestors(id)))?;
+        write(id, kept.place, &mailer.message(&kept, &links.ancestors(id)))?;
         written = written.saturating_add(1);
     }
     Ok(written)
@@ -112,8 +112,9 @@ fn mbox(wallet: &Wallet, links: &Links, letters: &[TransactionId], path: &Path) 
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let file = tempfile::Builder::new().prefix(".sealpost-").tempfile_in(folder.unwrap_or(Path::new(".")));
     let mut mailbox = Mbox::new(BufWriter::new(file.map_err(failed)?));
-    let written =
-        each(wallet, links, letters, |_, time_ms, message| mailbox.add(message, time_ms).map_err(failed))?;
+    let written = each(wallet, links, letters, |_, place, message| {
+        mailbox.add(message, place.time_ms()).map_err(failed)
+    })?;
     let mut out = mailbox.into_inner();
     out.flush().map_err(failed)?;
     let file = out.into_inner().map_err(|error| failed(error.into_error()))?;
@@ -124,9 +125,18 @@ fn mbox(wallet: &Wallet, links: &Links, letters: &[TransactionId], path: &Path) 
 
 fn eml(wallet: &Wallet, links: &Links, letters: &[TransactionId], folder: &Path) -> Result<usize, Failure> {
     sealpost_terminal::create_private_folder(folder)?;
-    each(wallet, links, letters, |id, time_ms, message| {
-        let time = i64::try_from(time_ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
-        let time = time.unwrap_or_default().strftime("%Y-%m-%dT%H%M%SZ");
-        write_new_secret_file(&folder.join(format!("{time}-{id}.eml")), message)
+    each(wallet, links, letters, |id, place, message| {
+        write_new_secret_file(&folder.join(file_name(id, place)), message)
     })
+}
+
+/// A name that is sorted as the ledger is, also within a second.
+fn file_name(id: &TransactionId, place: Place) -> String {
+    let time = i64::try_from(place.time_ms()).ok();
+    let time = time.and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok()).unwrap_or_default();
+    let time = time.strftime("%Y-%m-%dT%H%M%SZ");
+    match place {
+        Place::Final { height, index, .. } => format!("{time}-{:08}-{index:04}-{id}.eml", height.get()),
+        Place::Signed { .. } => format!("{time}-signed-{id}.eml"),
+    }
 }

@@ -140,7 +140,12 @@ fn hook(args: &InboxArgs, session: &Session<'_>, wallet: &Wallet) -> Option<Hook
         Some(program) => [std::slice::from_ref(program), args.arguments.as_slice()].concat(),
         None => session.settings.notify.clone()?,
     };
-    Hook::new(command, session.terminal, wallet.genesis().chain_name(), wallet.name())
+    // The names of the settings, so that the program's own calls of `sealpost` mean the same wallet.
+    let environment = vec![
+        ("SEALPOST_NETWORK", wallet.genesis().chain_name().to_owned()),
+        ("SEALPOST_WALLET", wallet.name().to_owned()),
+    ];
+    Hook::new(command, session.terminal, environment)
 }
 
 pub(super) fn entry(wallet: &Wallet, incoming: &Incoming) -> Result<Entry, Failure> {
@@ -167,10 +172,10 @@ pub(super) fn print(session: &Session<'_>, entry: &Entry) {
     let from = entry.contact.clone().unwrap_or_else(|| terminal.address(&entry.from));
     let time =
         entry.time.parse::<jiff::Timestamp>().ok().and_then(|t| u64::try_from(t.as_millisecond()).ok());
-    let mark = if entry.unread { "•" } else { " " };
+    let unread = if entry.unread { "  unread" } else { "" };
     let subject = entry.subject.as_deref().map(|subject| format!("  {}", printable(subject)));
     terminal.say(format_args!(
-        "{mark} {}  {}  block {}  from {from}  {}{}",
+        "{}  {}  block {}  from {from}  {}{unread}{}",
         terminal.id(&entry.id),
         time.map_or_else(|| entry.time.clone(), clock),
         entry.height,

@@ -19,20 +19,17 @@ const LONGEST: Duration = Duration::from_secs(60);
 pub(super) struct Hook {
     command: Vec<String>,
     terminal: Terminal,
-    environment: [(&'static str, String); 2],
+    environment: Vec<(&'static str, String)>,
     running: JoinSet<()>,
 }
 
 impl Hook {
-    /// A program and its arguments, and what it is told about the wallet.
+    /// A program and its arguments, and what it is told besides each message's facts; nothing if there is none.
     pub(super) fn new(
         command: Vec<String>,
         terminal: &Terminal,
-        network: &str,
-        wallet: &str,
+        environment: Vec<(&'static str, String)>,
     ) -> Option<Self> {
-        // The names of the settings, so that the program's own calls of `sealpost` mean the same wallet.
-        let environment = [("SEALPOST_NETWORK", network.into()), ("SEALPOST_WALLET", wallet.into())];
         let (terminal, running) = (terminal.clone(), JoinSet::new());
         if command.is_empty() { None } else { Some(Self { command, terminal, environment, running }) }
     }

@@ -108,10 +108,9 @@ impl Wallet {
     /// All letters that are here, in no order, one in memory at a time.
     pub fn letters(&self) -> Result<impl Iterator<Item = Result<Kept, WalletError>> + '_, WalletError> {
         let archived = self.archive.records()?.map(|record| Ok(record?.into()));
-        let sent = self.outbox.list()?.into_iter();
-        let sent = sent.filter(|entry| !self.archive.contains(&entry.id));
-        let sent = sent.filter_map(|entry| self.sent_letter(&entry).transpose());
-        Ok(archived.chain(sent))
+        let sent = self.outbox.ids().filter(|id| !self.archive.contains(id));
+        let sent = sent.map(|id| self.outbox.get(&id)?.map_or(Ok(None), |entry| self.sent_letter(&entry)));
+        Ok(archived.chain(sent.filter_map(Result::transpose)))
     }
     /// How the letters here answer one another, and how many can't be read.
     pub fn links(&self) -> Result<(Links, usize), WalletError> {
@@ -196,8 +195,8 @@ impl Wallet {
             }
         }
         self.archive.set_caught_up(next)?;
-        for entry in self.outbox.list()? {
-            caught_up.kept = caught_up.kept.saturating_add(self.keep_sent(light, &entry.id).await?.into());
+        for id in self.outbox.ids() {
+            caught_up.kept = caught_up.kept.saturating_add(self.keep_sent(light, &id).await?.into());
         }
         Ok(caught_up)
     }
@@ -222,12 +221,12 @@ impl Wallet {
     }
     /// Keeps a letter that was sent, once it stands in a block. Whether it is kept now and was not before.
     pub async fn keep_sent(&self, light: &Light, id: &TransactionId) -> Result<bool, WalletError> {
-        let Some(entry) = self.outbox.get(id)?.filter(|entry| entry.kind == "message") else {
-            return Ok(false);
-        };
         if self.archive.contains(id) || self.archive.marked(id)? == Some(Mark::Forgotten) {
             return Ok(false);
         }
+        let Some(entry) = self.outbox.get(id)?.filter(|entry| entry.kind == "message") else {
+            return Ok(false);
+        };
         let Some(note) = &entry.note else { return Ok(false) };
         let Some(kept) = self.sent_letter(&entry)? else { return Ok(false) };
         let Some(message) = light.transaction(id).await? else { return Ok(false) };
