@@ -23,6 +23,7 @@ const KINDS: &[&str] = &[
     "approval",
     "member",
     "wallet",
+    "archive",
     "network",
     "contact",
     "recipient",

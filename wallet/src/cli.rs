@@ -9,12 +9,17 @@ mod contradictions;
 mod designate;
 mod draft;
 mod evidence;
+mod export;
+mod follow;
+mod forget;
 mod group;
 mod inbox;
+mod keeping;
 mod keys;
 mod network;
 mod new;
 mod nodes;
+mod notify;
 mod outbox;
 mod postage;
 mod progress;
@@ -22,8 +27,12 @@ mod read;
 mod receipts;
 mod scan;
 mod sealed;
+mod search;
 mod send;
+mod since;
 mod status;
+mod sync;
+mod thread;
 
 use crate::failure;
 use crate::profile::Profile;
@@ -88,6 +97,10 @@ struct PlaceArgs {
     /// Expected hashes that are accepted as postage of one message [env: SEALPOST_MAX_POSTAGE]
     #[arg(long, value_name = "HASHES", global = true)]
     max_postage: Option<u64>,
+    /// Keep letters that are opened, encrypted, so that they stay readable when their keys are gone; `off`
+    /// keeps nothing more: then a destroyed key takes its messages along [default: on] [env: SEALPOST_ARCHIVE]
+    #[arg(long, value_name = "on|off", global = true)]
+    archive: Option<keeping::Keeping>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -114,6 +127,22 @@ enum Command {
     Inbox(inbox::InboxArgs),
     /// Open a message; nobody is told
     Read(read::ReadArgs),
+    /// Answer a message with a message
+    Reply(send::reply::ReplyArgs),
+    /// Show a whole conversation in order
+    Thread(thread::ThreadArgs),
+    /// Find letters by words, among those that are kept here
+    Search(search::SearchArgs),
+    /// Open and keep what came, so that it is found and stays readable; nobody is told
+    Sync(sync::SyncArgs),
+    /// Count messages as read or unread, on this machine
+    #[command(subcommand)]
+    Mark(forget::MarkCommand),
+    /// Forget letters that are kept here
+    Forget(forget::ForgetArgs),
+    /// Write letters as e-mail files, for other programs
+    #[command(subcommand)]
+    Export(export::ExportCommand),
     /// Answer for a message
     #[command(subcommand)]
     Receipt(answer::ReceiptCommand),
@@ -170,6 +199,12 @@ struct WalletSettings {
     /// Most bytes of a message's text and files together, sent or read.
     #[config(env = "SEALPOST_ATTACHMENT_BYTES", default = 26_214_400)]
     attachment_bytes: u64,
+    /// Keep letters that are opened, encrypted, on this machine: "on" or "off". They stay readable when
+    /// their keys are destroyed; with "off" a destroyed key takes its messages along.
+    #[config(env = "SEALPOST_ARCHIVE", default = "on")]
+    archive: keeping::Keeping,
+    /// Program that `inbox --follow` runs for each new message, and its arguments; no shell reads them.
+    notify: Option<Vec<String>>,
 }
 
 impl HasGlobals for Cli {
@@ -194,6 +229,7 @@ pub fn execute(cli: Cli, terminal: &Terminal) -> Result<(), Failure> {
         (given.map(NodeList::new), cli.place.network.clone(), cli.place.wallet.clone());
     (flags.timeout, flags.max_age, flags.max_postage) =
         (cli.place.timeout, cli.place.max_age, cli.place.max_postage);
+    flags.archive = cli.place.archive;
     let command = match cli.command {
         Command::Config(command) => return command.run_with::<WalletSettings>("wallet", terminal, flags),
         Command::Pages(pages) => return pages.run(Cli::command(), terminal),
@@ -212,6 +248,13 @@ pub fn execute(cli: Cli, terminal: &Terminal) -> Result<(), Failure> {
         Command::Send(args) => send::send(&args, &session),
         Command::Inbox(args) => inbox::inbox(&args, &session),
         Command::Read(args) => read::read(&args, &session),
+        Command::Reply(args) => send::reply::reply(args, &session),
+        Command::Thread(args) => thread::thread(&args, &session),
+        Command::Search(args) => search::search(&args, &session),
+        Command::Sync(args) => sync::sync(&args, &session),
+        Command::Mark(command) => forget::mark(&command, &session),
+        Command::Forget(args) => forget::forget(&args, &session),
+        Command::Export(command) => export::export(&command, &session),
         Command::Receipt(command) => answer::receipt(&command, &session),
         Command::Refuse(args) => answer::refuse(&args, &session),
         Command::Draft(command) => draft::draft(&command, &session),

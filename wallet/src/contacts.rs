@@ -47,7 +47,7 @@ pub enum ContactError {
     #[error("{address} is already the contact {name}")]
     Known { name: String, address: String },
     #[error("there is no contact {name:?}, and it is not an address either: {reason}")]
-    Unknown { name: String, reason: AddressError },
+    Unknown { name: String, reason: AddressError, near: Vec<String> },
     #[error("there is no contact {name:?}")]
     Missing { name: String },
     #[error("there is a group {name} already; contacts and groups share their names, choose another one")]
@@ -152,8 +152,24 @@ impl Contacts {
         if text.starts_with('@') || self.groups.contains_key(&text.to_lowercase()) {
             return Err(ContactError::IsGroup { name: text.chars().take(100).collect() });
         }
-        Address::parse(text, &self.prefix)
-            .map_err(|reason| ContactError::Unknown { name: text.chars().take(100).collect(), reason })
+        Address::parse(text, &self.prefix).map_err(|reason| {
+            let name: String = text.chars().take(100).collect();
+            ContactError::Unknown { near: self.nearest(&name), name, reason }
+        })
+    }
+    /// The names that resemble one, the nearest first: for somebody who mistyped.
+    pub fn nearest(&self, name: &str) -> Vec<String> {
+        let name = name.to_lowercase();
+        let (most, long) = (name.chars().count().div_ceil(3), name.chars().count() > 1);
+        let away = self.entries.keys().chain(self.groups.keys()).map(|known| {
+            match long && known.starts_with(&name) {
+                true => (0, known),
+                false => (strsim::osa_distance(&name, known), known),
+            }
+        });
+        let mut near: Vec<_> = away.filter(|(away, _)| *away <= most.min(3)).collect();
+        near.sort_unstable();
+        near.into_iter().take(3).map(|(_, known)| known.clone()).collect()
     }
     fn save(&self) -> Result<(), ContactError> {
         let contacts = self
@@ -203,6 +219,23 @@ mod tests {
         assert!(matches!(contacts.add("bOB", address(3)), Err(ContactError::Taken { .. })));
         assert!(matches!(contacts.add("robert", address(2)), Err(ContactError::Known { .. })));
         assert!(matches!(contacts.resolve("carol"), Err(ContactError::Unknown { .. })));
+    }
+
+    #[test]
+    fn a_mistyped_name_is_answered_with_the_nearest_ones() {
+        let (dir, prefix) = (tempfile::tempdir().unwrap(), AddressPrefix::new("sealdev").unwrap());
+        let mut contacts = Contacts::load(&dir.path().join("contacts.json"), &prefix).unwrap();
+        for (seed, name) in [(2, "bob"), (3, "bobby-tables"), (4, "caroline"), (5, "zoe")] {
+            contacts.add(name, address(seed)).unwrap();
+        }
+        assert_eq!(contacts.nearest("bbo"), ["bob"]);
+        assert_eq!(contacts.nearest("Carolin"), ["caroline"]);
+        assert_eq!(contacts.nearest("carloine"), ["caroline"]);
+        assert_eq!(contacts.nearest("bobby"), ["bobby-tables", "bob"]);
+        assert!(contacts.nearest("dave").is_empty() && contacts.nearest("").is_empty());
+        assert!(
+            matches!(contacts.resolve("bpb"), Err(ContactError::Unknown { near, .. }) if near == ["bob"])
+        );
     }
 
     #[test]

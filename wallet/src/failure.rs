@@ -1,5 +1,6 @@
 //! How the wallet's errors end a command: exit code, stable code and the way out, in one place.
 
+use crate::archive::ArchiveError;
 use crate::contacts::ContactError;
 use crate::drafts::{DraftError, PackError};
 use crate::envelope::{OpenError, SealError};
@@ -27,6 +28,7 @@ pub fn failure(error: impl Into<WalletError>) -> Failure {
             | WalletError::Profile(ProfileError::File(failure))
             | WalletError::Contact(ContactError::File(failure))
             | WalletError::Outbox(OutboxError::File(failure))
+            | WalletError::Archive(ArchiveError::File(failure))
             | WalletError::File(failure) => failure,
             WalletError::Keystore(KeystoreError::Passphrase { .. }) => {
                 plain(Exit::Locked, "passphrase.wrong").help("try again, or `sealpost restore` from the mnemonic")
@@ -43,6 +45,9 @@ pub fn failure(error: impl Into<WalletError>) -> Failure {
             WalletError::Profile(ProfileError::OtherGenesis { .. }) => plain(Exit::Usage, "network.other_genesis"),
             WalletError::Profile(ProfileError::Name { what: "wallet", .. }) => plain(Exit::Usage, "wallet.name"),
             WalletError::Profile(ProfileError::Name { .. }) => plain(Exit::Usage, "network.name"),
+            WalletError::Contact(ContactError::Unknown { near, .. }) if !near.is_empty() => {
+                plain(Exit::Usage, "contact.unknown").help(format!("did you mean {}?", near.join(" or ")))
+            }
             WalletError::Contact(ContactError::Unknown { .. } | ContactError::Missing { .. }) => {
                 plain(Exit::Usage, "contact.unknown").help("`sealpost contact list` shows the names known here")
             }
@@ -74,6 +79,13 @@ pub fn failure(error: impl Into<WalletError>) -> Failure {
             }
             WalletError::Contact(ContactError::Known { .. }) => plain(Exit::Usage, "contact.known"),
             WalletError::Outbox(OutboxError::Malformed { .. }) => plain(Exit::Unavailable, "outbox.malformed"),
+            WalletError::Archive(ArchiveError::Damaged { .. } | ArchiveError::Record { .. }) => {
+                plain(Exit::Unavailable, "archive.damaged")
+            }
+            WalletError::Archive(ArchiveError::Format { .. }) => plain(Exit::Usage, "archive.format"),
+            WalletError::Archive(ArchiveError::TooLong { .. }) => plain(Exit::No, "archive.too_long"),
+            WalletError::NotKept { .. } => plain(Exit::No, "archive.unknown")
+                .help("`sealpost sync` opens and keeps what came; what was forgotten is gone"),
             WalletError::Seal(SealError::NoRecipient) => plain(Exit::Usage, "message.no_recipient"),
             WalletError::Seal(SealError::TooLong { .. }) => plain(Exit::Usage, "message.too_long"),
             WalletError::Seal(SealError::Key { .. }) => plain(Exit::No, "recipient.key"),
@@ -117,6 +129,7 @@ pub fn failure(error: impl Into<WalletError>) -> Failure {
             | WalletError::Draft(DraftError::Randomness(_))
             | WalletError::Keystore(KeystoreError::Randomness(_))
             | WalletError::Phrase(PhraseError::Randomness(_))
+            | WalletError::Archive(ArchiveError::Randomness(_))
             | WalletError::Seal(SealError::Randomness(_)) => plain(Exit::Unavailable, "system.randomness"),
             WalletError::Exists { .. } => plain(Exit::Usage, "wallet.exists"),
             WalletError::Missing { .. } => {

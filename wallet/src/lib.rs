@@ -7,6 +7,7 @@
 //!  encryption keys ──────┘                             └─► light (verify) ─► envelope (open) ─► evidence
 //! ```
 
+pub mod archive;
 pub mod certificate;
 pub mod cli;
 pub mod contacts;
@@ -15,7 +16,9 @@ pub mod envelope;
 mod failure;
 pub mod keystore;
 mod known;
+pub mod letters;
 pub mod light;
+pub mod mail;
 pub mod mnemonic;
 pub mod outbox;
 pub mod parcel;
@@ -23,6 +26,7 @@ pub mod postage;
 pub mod profile;
 mod random;
 pub mod scan;
+pub mod search;
 #[cfg(test)]
 mod testing;
 pub mod wallet;

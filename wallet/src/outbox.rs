@@ -117,6 +117,11 @@ impl Outbox {
         let path = self.folder.join(format!("{id}.json"));
         if path.exists() { read(&path).map(Some) } else { Ok(None) }
     }
+    /// The ids of all entries, in no order. Reads none of them.
+    pub fn ids(&self) -> impl Iterator<Item = TransactionId> + use<> {
+        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten().map(|entry| entry.path());
+        entries.filter_map(|path| path.file_stem()?.to_str()?.parse().ok())
+    }
     /// All entries, the oldest first.
     pub fn list(&self) -> Result<Vec<OutboxEntry>, OutboxError> {
         let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten().map(|entry| entry.path());

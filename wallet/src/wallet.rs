@@ -3,6 +3,7 @@
 
 mod answering;
 mod collecting;
+mod keeping;
 mod parcels;
 mod proving;
 mod reading;
@@ -13,12 +14,14 @@ mod sent;
 pub(crate) use answering::ALREADY_ANSWERED;
 pub use answering::{GivenReceipt, GotReceipt, Unanswered, Waiting};
 pub use collecting::{Collector, FetchHeard};
+pub use keeping::{CaughtUp, Source};
 pub use parcels::{ParcelHeard, ParcelProgress, ParcelQuote};
 pub use proving::{Answers, EvidenceRequest};
 pub use reading::{Incoming, Reading, Timeline, TimelineSlot};
 pub use sending::{Draft, PostageProgress, Prepared, Sent};
 pub use sent::Standing;
 
+use crate::archive::{Archive, ArchiveError, ArchiveKey};
 use crate::contacts::ContactError;
 use crate::drafts::{DraftError, DraftId, Drafts, PackError};
 use crate::envelope::{BundleSecret, OpenError, SealError};
@@ -50,6 +53,7 @@ pub struct Wallet {
     outbox: Outbox,
     drafts: Drafts,
     known: Known,
+    archive: Archive,
     identity: SigningKey,
     address: Address,
 }
@@ -72,6 +76,10 @@ pub enum WalletError {
     Contact(#[from] ContactError),
     #[error(transparent)]
     Outbox(#[from] OutboxError),
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    #[error("nothing is kept here of {text}")]
+    NotKept { text: String },
     #[error(transparent)]
     Seal(#[from] SealError),
     #[error(transparent)]
@@ -141,13 +149,16 @@ impl Wallet {
         create_private_folder(&folder).map_err(WalletError::File)?;
         let identity = phrase.identity(profile.genesis().prefix())?;
         let address = Address::new(identity.public_key());
-        let secrets = Secrets { mnemonic: phrase.text().to_string(), bundles: Vec::new(), archival };
+        let archive = ArchiveKey::generate()?;
+        let (mnemonic, bundles) = (phrase.text().to_string(), Vec::new());
+        let secrets = Secrets { mnemonic, bundles, archival, archive: Some(archive.clone()) };
         let (text, created) =
             (address.to_text(profile.genesis().prefix()), sealpost_terminal::rfc3339(now_ms()));
         let keystore = Keystore::create(&path, &text, &created, secrets, passphrase)?;
         let outbox = Outbox::open(&folder.join("outbox"))?;
         let (drafts, known) = (Drafts::open(&folder.join("drafts"))?, Known::open(&folder));
-        Ok(Self { name: name.into(), profile, keystore, outbox, drafts, known, identity, address })
+        let archive = Archive::open(&folder.join("archive"), archive)?;
+        Ok(Self { name: name.into(), profile, keystore, outbox, drafts, known, archive, identity, address })
     }
     /// Whether a wallet of that name can be made: to be asked before words are shown or written down.
     pub fn check_new(profile: &Profile, name: &str) -> Result<(), WalletError> {
@@ -164,13 +175,14 @@ impl Wallet {
             let network = profile.genesis().chain_name().into();
             return Err(WalletError::Missing { name: name.into(), network });
         }
-        let keystore = Keystore::open(&path, passphrase)?;
+        let mut keystore = Keystore::open(&path, passphrase)?;
         let phrase = Phrase::parse(&keystore.secrets().mnemonic)?;
         let identity = phrase.identity(profile.genesis().prefix())?;
         let address = Address::new(identity.public_key());
         let outbox = Outbox::open(&folder.join("outbox"))?;
         let (drafts, known) = (Drafts::open(&folder.join("drafts"))?, Known::open(&folder));
-        Ok(Self { name: name.into(), profile, keystore, outbox, drafts, known, identity, address })
+        let archive = Archive::open(&folder.join("archive"), archive_key(&mut keystore)?)?;
+        Ok(Self { name: name.into(), profile, keystore, outbox, drafts, known, archive, identity, address })
     }
     /// Its name on this machine.
     pub fn name(&self) -> &str {
@@ -214,6 +226,16 @@ impl Wallet {
     fn text(&self, address: &Address) -> String {
         address.to_text(self.profile.genesis().prefix())
     }
+}
+
+/// The archive's key, made if this wallet is older than archives are.
+fn archive_key(keystore: &mut Keystore) -> Result<ArchiveKey, WalletError> {
+    if let Some(key) = &keystore.secrets().archive {
+        return Ok(key.clone());
+    }
+    let key = ArchiveKey::generate()?;
+    keystore.change(|secrets| secrets.archive = Some(key.clone()))?;
+    Ok(key)
 }
 
 /// Milliseconds since 1970 by this machine's clock; shown to people, decides nothing.

@@ -10,7 +10,7 @@ use crate::wallet::Wallet;
 use clap::Args;
 use sealpost_api::WaitFor;
 use sealpost_ledger::height::BlockHeight;
-use sealpost_terminal::{Failure, clock, rfc3339, short, short_address};
+use sealpost_terminal::{Failure, clock, rfc3339};
 
 #[derive(Debug, Clone, Args)]
 pub(super) struct OutboxArgs {
@@ -59,7 +59,7 @@ pub(super) fn outbox(args: &OutboxArgs, session: &Session<'_>) -> Result<(), Fai
             (None, None) => "accepted",
         };
         let sent_to = wallet.sent_to(&entry).map_err(failure)?;
-        let to: Vec<_> = sent_to.iter().map(short_address).collect();
+        let to: Vec<_> = sent_to.iter().map(|to| session.terminal.address(to)).collect();
         let parts = entry.parcel.map(|parcel| parcel.parts).filter(|parts| *parts > 0);
         let ahead = parts.map(|parts| format!("  after {parts} parts")).unwrap_or_default();
         let transaction = entry.transaction().filter(|_| entry.height.is_none());
@@ -69,7 +69,7 @@ pub(super) fn outbox(args: &OutboxArgs, session: &Session<'_>) -> Result<(), Fai
             (None, Some(expiry)) => format!("{status}, void if no block up to {expiry} contains it"),
             (None, None) => status.to_owned(),
         };
-        let (id, time) = (short(entry.id), clock(entry.signed_ms));
+        let (id, time) = (session.terminal.id(entry.id), clock(entry.signed_ms));
         session.terminal.say(format_args!(
             "{id}  {time}  {:<10} {place}{ahead}  {}",
             entry.kind,

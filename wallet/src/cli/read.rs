@@ -5,7 +5,7 @@ use super::{Session, runtime};
 use crate::envelope::Data;
 use crate::failure;
 use crate::parcel::MAX_TEXT_BYTES;
-use crate::wallet::{Collector, Reading};
+use crate::wallet::{Collector, Reading, Source};
 use clap::Args;
 use sealpost_ledger::height::BlockHeight;
 use sealpost_terminal::{
@@ -51,30 +51,40 @@ struct Answer {
     /// All recipients of a sealed message, in the order of its slots.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     to: Vec<String>,
+    source: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kept: Option<String>,
 }
 
 pub(super) fn read(args: &ReadArgs, session: &Session<'_>) -> Result<(), Failure> {
     let wallet = session.wallet()?;
     let limit = args.attachment_limit.unwrap_or(session.settings.attachment_bytes);
-    let (reading, text, attachments) = runtime()?.block_on(async {
-        let light = session.light(wallet.profile()).await?;
-        let id = wallet.resolve(&light, &args.id).await.map_err(failure)?;
-        let reading = wallet.read(&light, &id).await.map_err(failure)?;
+    let (reading, source, text, attachments) = runtime()?.block_on(async {
+        let (reading, source) = session.reading(&wallet, &args.id).await?;
         let folder = args.output.as_deref();
         let places = places(&reading, folder)?;
-        let watch = TransferWatch::new(session.terminal, "fetching");
-        let heard = |what: &str, bytes, of_bytes| watch.hear(bytes, of_bytes, &printable(what));
-        let mut collector = wallet.collector(&light, &reading, &heard);
-        let text = collector.text().await.map_err(failure)?;
-        let attachments = save(&reading, &mut collector, (folder, &places), limit).await?;
-        // What was fetched for a file that is not saved yet stays for the next time.
-        let waits = args.output.is_none()
-            && reading.letter.attachments.iter().any(|file| matches!(file.data, Data::Parts(_)));
-        if !waits {
-            collector.forget().map_err(failure)?;
-        }
-        drop(watch);
-        Ok::<_, Failure>((reading, text, attachments))
+        let in_parts = reading.letter.parts().next().is_some();
+        let (text, attachments) = match in_parts {
+            false => {
+                (Some(reading.letter.text.clone()), save(&reading, None, (folder, &places), limit).await?)
+            }
+            true => {
+                let light = session.light(wallet.profile()).await?;
+                let watch = TransferWatch::new(session.terminal, "fetching");
+                let heard = |what: &str, bytes, of_bytes| watch.hear(bytes, of_bytes, &printable(what));
+                let mut collector = wallet.collector(&light, &reading, &heard);
+                let text = collector.text().await.map_err(failure)?;
+                let attachments = save(&reading, Some(&mut collector), (folder, &places), limit).await?;
+                // What was fetched for a file that is not saved yet stays for the next time.
+                let waits = args.output.is_none()
+                    && reading.letter.attachments.iter().any(|file| matches!(file.data, Data::Parts(_)));
+                if !waits {
+                    collector.forget().map_err(failure)?;
+                }
+                (text, attachments)
+            }
+        };
+        Ok::<_, Failure>((reading, source, text, attachments))
     })?;
     if text.is_none() {
         let limit = bytes(MAX_TEXT_BYTES);
@@ -104,6 +114,14 @@ pub(super) fn read(args: &ReadArgs, session: &Session<'_>) -> Result<(), Failure
             .flat_map(|block| &block.recipients)
             .map(|address| address.to_text(wallet.genesis().prefix()))
             .collect(),
+        source: match source {
+            Source::Ledger => "ledger",
+            Source::Archive { .. } => "archive",
+        },
+        kept: match source {
+            Source::Ledger => None,
+            Source::Archive { kept_ms } => Some(rfc3339(kept_ms)),
+        },
     };
     let terminal = session.terminal;
     let name = answer.contact.as_deref().unwrap_or("(no contact)");
@@ -131,12 +149,20 @@ pub(super) fn read(args: &ReadArgs, session: &Session<'_>) -> Result<(), Failure
         let saved = saved.unwrap_or_else(|| ", `-o DIR` saves it".into());
         terminal.say(format_args!("File     {} ({}){saved}", printable(&file.name), bytes(file.bytes)));
     }
-    terminal.say(format_args!("\n{}\n", printable_lines(&answer.text)));
+    terminal.say(format_args!("\n{}\n", terminal.wrapped(&printable_lines(&answer.text))));
     let next = format!(
         "Nobody was told. To answer for it: sealpost receipt give {}",
         answer.id.get(..8).unwrap_or_default()
     );
     terminal.note(style::faint(next));
+    if let Source::Archive { kept_ms } = source {
+        terminal.note(format_args!(
+            "This is from the archive, verified and kept on {}: its key is gone, or no node has it.",
+            clock(kept_ms)
+        ));
+    }
+    let whole = (reading.letter.continued.is_some() && answer.text_complete).then(|| answer.text.clone());
+    session.remember(&wallet, &reading, source, whole)?;
     terminal.emit("sealpost/read/1", &answer);
     Ok(())
 }
@@ -164,7 +190,7 @@ fn places(reading: &Reading, folder: Option<&Path>) -> Result<Vec<PathBuf>, Fail
 /// step; what is there already is left alone.
 async fn save(
     reading: &Reading,
-    collector: &mut Collector<'_>,
+    mut collector: Option<&mut Collector<'_>>,
     (folder, paths): (Option<&Path>, &[PathBuf]),
     limit: u64,
 ) -> Result<Vec<File>, Failure> {
@@ -181,7 +207,9 @@ async fn save(
                 match &attachment.data {
                     Data::Whole(bytes) => temporary.write_all(bytes).map_err(|error| io(path, &error))?,
                     Data::Parts(_) => {
-                        collector.file(number, limit, &mut temporary).await.map_err(failure)?;
+                        if let Some(collector) = &mut collector {
+                            collector.file(number, limit, &mut temporary).await.map_err(failure)?;
+                        }
                     }
                 }
                 place(temporary, path, folder)?;

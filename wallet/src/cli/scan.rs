@@ -5,13 +5,9 @@ use super::progress::SealedWatch;
 use crate::failure;
 use crate::light::Light;
 use crate::scan::ScanReport;
-use crate::wallet::{Incoming, Wallet};
+use crate::wallet::Wallet;
 use sealpost_ledger::height::BlockHeight;
 use sealpost_terminal::{Failure, grouped, short, style};
-use std::time::Duration;
-
-/// Pause between two looks for new sealed messages: nobody tells a wallet of those that are for it.
-const FOLLOW_EVERY: Duration = Duration::from_secs(5);
 
 /// What a scan did, in JSON.
 #[derive(serde::Serialize)]
@@ -55,21 +51,4 @@ pub(super) async fn scan(session: &Session<'_>, wallet: &Wallet, light: &Light) 
         found: progress.found,
         refused: refused_count,
     })
-}
-
-/// Looks for sealed messages again and again, and shows each that is new. Ends with an error only.
-pub(super) async fn follow_sealed(
-    wallet: &Wallet,
-    light: &Light,
-    show: &(dyn Fn(&Incoming) -> Result<(), Failure> + Sync),
-) -> Result<(), Failure> {
-    let mut ticks = tokio::time::interval(FOLLOW_EVERY);
-    loop {
-        ticks.tick().await;
-        let known = wallet.scan_state().map_err(failure)?.found().len();
-        wallet.scan(light, &|_| {}).await.map_err(failure)?;
-        for incoming in wallet.sealed_since(light, known).await.map_err(failure)? {
-            show(&incoming)?;
-        }
-    }
 }

@@ -1,6 +1,8 @@
 //! `send`. What was typed is kept, encrypted, before anything else is done with it: whatever happens then, it is
 //! a draft, or in the outbox.
 
+pub(super) mod reply;
+
 use super::progress::{PostageWatch, TransferWatch};
 use super::sealed::SealedArgs;
 use super::{Session, runtime};
@@ -116,16 +118,20 @@ struct Parts {
 }
 
 pub(super) fn send(args: &SendArgs, session: &Session<'_>) -> Result<(), Failure> {
-    let wallet = session.wallet()?;
+    send_from(args, session, &session.wallet()?)
+}
+
+/// Sends from a wallet that is open already.
+fn send_from(args: &SendArgs, session: &Session<'_>, wallet: &Wallet) -> Result<(), Failure> {
     let limit = args.attachment_limit.unwrap_or(session.settings.attachment_bytes);
     let mut draft = match &args.draft {
         Some(text) => wallet.take_draft(text).map_err(failure)?,
-        None => wallet.keep_draft(typed(args, session, &wallet, limit)?).map_err(failure)?,
+        None => wallet.keep_draft(typed(args, session, wallet, limit)?).map_err(failure)?,
     };
     let id = draft.id;
-    let sent = pack(session, &wallet, &mut draft, limit)
-        .and_then(|()| runtime()?.block_on(deliver(args, session, &wallet, draft)));
-    sent.map_err(|failure| kept_as_draft(failure, &wallet, id))
+    let sent = pack(session, wallet, &mut draft, limit)
+        .and_then(|()| runtime()?.block_on(deliver(args, session, wallet, draft)));
+    sent.map_err(|failure| kept_as_draft(failure, wallet, id))
 }
 
 /// What was typed. What can be wrong with it is found before the text is read: nobody types for nothing.

@@ -71,6 +71,13 @@ impl Data {
             Data::Parts(parts) => parts.length,
         }
     }
+    /// Where it is, if it is not here.
+    pub fn parts(&self) -> Option<&Parts> {
+        match self {
+            Data::Whole(_) => None,
+            Data::Parts(parts) => Some(parts),
+        }
+    }
 }
 
 /// Bytes that went ahead in messages of their own.

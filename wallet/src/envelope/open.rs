@@ -32,6 +32,16 @@ pub struct Opened {
 }
 
 impl Opened {
+    /// What was opened before, as the archive kept it.
+    pub(crate) fn recalled(
+        content_bytes: Vec<u8>,
+        salt: [u8; 32],
+        slot: u16,
+        author: Option<AuthorBlock>,
+        receipt_secret: [u8; 32],
+    ) -> Self {
+        Self { content_bytes, salt, slot, author, receipt_secret: Zeroizing::new(receipt_secret) }
+    }
     /// The answer that shows this message was decrypted. Revealing it is the recipient's explicit act.
     pub fn answer(&self) -> Answer {
         Answer::Opened { secret: *self.receipt_secret }

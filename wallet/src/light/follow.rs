@@ -3,7 +3,7 @@
 use super::node::Node;
 use super::{Light, LightError, Proven};
 use jsonrpsee::core::client::Subscription;
-use jsonrpsee::ws_client::{WsClient, WsClientBuilder};
+use jsonrpsee::ws_client::{PingConfig, WsClient, WsClientBuilder};
 use sealpost_api::{FinalTransaction, SealpostRpcClient};
 use sealpost_ledger::address::Address;
 use sealpost_ledger::height::BlockHeight;
@@ -32,7 +32,9 @@ impl Node {
             url: url.clone(),
             reason: error.to_string(),
         };
-        let client = WsClientBuilder::default().build(&url).await.map_err(unreachable)?;
+        // Pings, so that a node that vanished without a word is missed.
+        let builder = WsClientBuilder::default().enable_ws_ping(PingConfig::new());
+        let client = builder.build(&url).await.map_err(unreachable)?;
         let address = address.to_text(self.genesis().prefix());
         let entries = client.mailbox_subscribe(address, Some(from)).await.map_err(unreachable)?;
         Ok(Following { entries, url: self.url().into(), _client: client })

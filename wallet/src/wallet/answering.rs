@@ -113,7 +113,7 @@ impl Wallet {
     }
     /// Opens a message in order to answer for it.
     pub async fn to_answer(&self, light: &Light, id: &TransactionId) -> Result<Unanswered, WalletError> {
-        let reading = self.read(light, id).await?;
+        let (reading, _) = self.read_or_recall(light, id).await?;
         let signed = self.signed_answers(light).await?.remove(id).map(Box::new);
         let (slot, answer) = (reading.opened.slot, reading.opened.answer());
         Ok(Unanswered { message: reading.message, letter: reading.letter, slot, answer, signed })
@@ -215,7 +215,7 @@ impl Wallet {
         waiting: &mut Waiting,
     ) -> Result<(), WalletError> {
         let id = incoming.message.id();
-        match self.read(light, &id).await {
+        match self.read_or_recall(light, &id).await.map(|(reading, _)| reading) {
             // Receipts that came in a sealed reply are not answered with receipts.
             Ok(reading) if incoming.author.is_some() && !reading.letter.answers.is_empty() => {}
             Ok(reading) => {

@@ -153,10 +153,11 @@ impl Collector<'_> {
         if mode_of(letter) != Some(header.mode) {
             return Err(foreign("is sealed where the letter is open, or the other way round").into());
         }
-        if message.transaction.sender() != letter.transaction.sender() {
-            return Err(foreign("is of another sender").into());
+        let other_sender = || foreign("is of another sender");
+        if header.mode == Mode::Open && message.transaction.sender() != letter.transaction.sender() {
+            return Err(other_sender().into());
         }
-        let (content, _) = match self.wallet.open_message(self.light, &message).await {
+        let (content, opened) = match self.wallet.open_message(self.light, &message).await {
             Err(WalletError::NotOurs { .. }) => return Err(foreign("is not for this wallet").into()),
             Err(WalletError::Light(LightError::Node(error))) if error.category == Category::NotFound => {
                 return Err(missing(error.message).into());
@@ -169,6 +170,10 @@ impl Collector<'_> {
             }
             opened => opened?,
         };
+        // Each sealed message is signed by a key of its own; the author stands inside.
+        if opened.author.is_some_and(|block| block.author != self.reading.author()) {
+            return Err(other_sender().into());
+        }
         if matches!(content, Content::Part(_)) {
             // The next list of the inbox need not open it again.
             self.wallet.known.put(id, Kind::Part).map_err(WalletError::File)?;

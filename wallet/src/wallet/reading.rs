@@ -215,7 +215,7 @@ impl Wallet {
             let author = self.authorship(&entry)?;
             return Ok(Disclosure { salt: *salt, content: content.to_vec(), author });
         }
-        let reading = match self.read(light, id).await {
+        let (reading, _) = match self.read_or_recall(light, id).await {
             Err(WalletError::NotOurs { id }) => return Err(WalletError::NothingToDisclose { id }),
             reading => reading?,
         };

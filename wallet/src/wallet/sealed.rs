@@ -130,6 +130,14 @@ impl Wallet {
 }
 
 impl Reading {
+    /// Whom it went to: those that the author named inside a sealed message, or those that an open one names.
+    pub fn recipients(&self) -> Vec<sealpost_ledger::address::Address> {
+        match (&self.opened.author, self.message.transaction.message()) {
+            (Some(block), _) => block.recipients.clone(),
+            (None, Some(message)) => message.recipients().collect(),
+            (None, None) => Vec::new(),
+        }
+    }
     /// Who wrote it: the author inside a sealed message, or who signed an open one.
     pub fn author(&self) -> sealpost_ledger::address::Address {
         let inside = self.opened.author.as_ref().map(|block| block.author);
