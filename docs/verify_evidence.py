@@ -476,6 +476,9 @@ def check(genesis, data):
     message, at = sent["payload"][1], evidence["message"]["block"]
     lines = [f"message {sent['id'].hex()} signed by key {sent['sender'].hex()} in block {at}"]
 
+    if len(message["slots"]) > 1:
+        lines.append(f"one body, one key and one content for all {len(message['slots'])} recipients")
+
     def named(slot):
         need(slot < len(message["slots"]), "no such slot")
         kind, recipient = message["slots"][slot]["recipient"]

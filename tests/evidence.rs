@@ -210,6 +210,7 @@ fn silence_is_proved_up_to_a_height_and_both_programs_agree() {
     );
     let said = second_opinion(&genesis, &file("silence")).0;
     assert!(said.contains(&format!("slot 1 not answered up to block {until}")), "{said}");
+    assert!(said.contains("one body, one key and one content for all 2 recipients"), "{said}");
     // A file is smaller than another one that says more.
     let size = |name: &str| fs::metadata(file(name)).unwrap().len();
     assert!(size("silence") < size("plain") && size("plain") < size("whole"));

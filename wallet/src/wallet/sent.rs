@@ -47,7 +47,9 @@ impl Wallet {
             Err(WalletError::Unknown { .. }) => {}
             timeline => return Ok(Standing::Final(Box::new(timeline?))),
         }
-        let entry = self.outbox.get(id)?.ok_or(WalletError::Unknown { id: *id })?;
+        // Of other things than messages there is no more to say than whether they are final.
+        let entry = self.outbox.get(id)?.filter(|entry| entry.kind == "message");
+        let entry = entry.ok_or(WalletError::Unknown { id: *id })?;
         let transaction = entry.transaction().ok_or(WalletError::Unknown { id: *id })?;
         let (expiry, to) = (transaction.transaction().expiry, self.sent_to(&entry)?);
         let signed_ms = entry.signed_ms;
