@@ -11,6 +11,7 @@ mod keys;
 mod network;
 mod new;
 mod outbox;
+mod own_keys;
 mod postage;
 mod progress;
 mod read;
@@ -20,7 +21,7 @@ mod status;
 use crate::failure;
 use crate::light::Light;
 use crate::profile::Profile;
-use crate::wallet::Wallet;
+use crate::wallet::{KeyTerms, Wallet};
 use clap::{CommandFactory, Parser, Subcommand};
 use confique::{Config, Layer};
 use sealpost_ledger::genesis::Genesis;
@@ -132,6 +133,24 @@ struct WalletSettings {
     /// Wallet to use when there are several.
     #[config(env = "SEALPOST_WALLET")]
     wallet: Option<String>,
+    /// The life of encryption keys.
+    #[config(nested)]
+    keys: KeySettings,
+}
+
+/// The life of encryption keys.
+#[derive(Debug, Clone, Config)]
+#[config(layer_attr(derive(Clone, Debug, serde::Serialize)))]
+#[config(layer_attr(serde(deny_unknown_fields)))]
+struct KeySettings {
+    /// Days after which new encryption keys supersede the old ones, while the wallet runs (`inbox --follow`)
+    /// or by `keys tend`; 0 for never.
+    #[config(env = "SEALPOST_KEYS_ROTATE_DAYS", default = 7)]
+    rotate_days: u32,
+    /// Days for which superseded keys still open what was sent to them; then they are destroyed, unless the
+    /// wallet is archival. Never before the last message that was signed for them has expired.
+    #[config(env = "SEALPOST_KEYS_GRACE_DAYS", default = 28)]
+    grace_days: u32,
 }
 
 impl HasGlobals for Cli {
@@ -208,6 +227,11 @@ impl Session<'_> {
                 the_only("wallet", "--wallet", &known).map(str::to_owned)
             }
         }
+    }
+    /// When keys are rotated and destroyed.
+    fn terms(&self) -> KeyTerms {
+        let KeySettings { rotate_days, grace_days } = self.settings.keys;
+        KeyTerms::from_days(rotate_days, grace_days)
     }
     /// Opens the wallet.
     fn wallet(&self) -> Result<Wallet, Failure> {

@@ -11,6 +11,12 @@ use crate::wallet::WalletError;
 use sealpost_api::{ApiError, Category};
 use sealpost_terminal::{Exit, Failure};
 
+/// What a change of the own entry in the key directory means, and the ways out.
+pub(crate) const FOREIGN_KEYS: &str = "either another copy of this wallet did it (restored from the words or a backup), \
+    or somebody has the identity key. If it was you: use one copy only, and `sealpost keys rotate --take-back` \
+    there. If it was not: `sealpost keys revoke` withdraws the newest keys, so that nobody encrypts to them; tell \
+    your contacts on another way, and make a new identity with `sealpost new`";
+
 /// What a command ends with after a wallet error.
 pub fn failure(error: impl Into<WalletError>) -> Failure {
     let error = error.into();
@@ -31,6 +37,7 @@ pub fn failure(error: impl Into<WalletError>) -> Failure {
             }
             WalletError::Keystore(KeystoreError::Malformed { .. }) => plain(Exit::Usage, "keystore.malformed"),
             WalletError::Keystore(KeystoreError::Unsupported { .. }) => plain(Exit::Usage, "keystore.unsupported"),
+            WalletError::Keystore(KeystoreError::OtherPassphrase { .. }) => plain(Exit::Locked, "passphrase.changed"),
             WalletError::Phrase(PhraseError::Count { .. }) => plain(Exit::Usage, "mnemonic.count"),
             WalletError::Phrase(PhraseError::Word { .. }) => plain(Exit::Usage, "mnemonic.word"),
             WalletError::Phrase(PhraseError::Checksum) => plain(Exit::Usage, "mnemonic.checksum"),
@@ -71,6 +78,12 @@ pub fn failure(error: impl Into<WalletError>) -> Failure {
                 .help("nothing is encrypted to withdrawn keys; ask the recipient to run `sealpost keys publish`"),
             WalletError::KeysExpired { .. } => plain(Exit::No, "recipient.keys_expired")
                 .help("ask the recipient to run `sealpost keys publish`"),
+            WalletError::ForeignKeys { .. } => plain(Exit::Untrusted, "bundle.foreign").help(FOREIGN_KEYS),
+            WalletError::NothingToWithdraw => plain(Exit::No, "bundle.none"),
+            WalletError::KeyDestroyed { .. } => plain(Exit::No, "open.key_destroyed")
+                .help("ask the sender to send it again"),
+            WalletError::KeyNeverHere { .. } => plain(Exit::No, "open.key_never_here")
+                .help("the copy of the wallet that published that bundle can open it; else ask the sender to send it again"),
             WalletError::Unknown { .. } | WalletError::NoneBegins { .. } => plain(Exit::No, "tx.unknown"),
             WalletError::OnlyAPart { .. } => plain(Exit::No, "open.only_a_part"),
             WalletError::NotOurs { .. } => plain(Exit::No, "open.not_for_us"),

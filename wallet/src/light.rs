@@ -2,12 +2,14 @@
 //! every header must carry a certificate of the validators of its height, every transaction its inclusion path, every
 //! directory entry its state proof. What can't be proven (that a list is complete) is not claimed.
 
+mod directory;
 mod follow;
 mod head;
 #[cfg(test)]
 mod tests;
 mod validators;
 
+pub use directory::BundleNow;
 pub use follow::Following;
 pub use head::HeadFile;
 
@@ -26,7 +28,7 @@ use sealpost_ledger::hash::{ChainId, TransactionId};
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::message::{Body, Message, SlotRecipient};
 use sealpost_ledger::receipt::Answer;
-use sealpost_ledger::state::{BundleRecord, DesignationRecord, MemberRecord};
+use sealpost_ledger::state::{DesignationRecord, MemberRecord};
 use sealpost_ledger::transaction::SignedTransaction;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -168,17 +170,6 @@ impl Light {
             return Err(self.untrusted(format!("transaction {id}"), "it is another transaction"));
         }
         Ok(Some(proven))
-    }
-    /// The newest key bundle of an identity, proven present or absent under a head not older than any
-    /// verified before.
-    pub async fn bundle(&self, address: &Address) -> Result<Option<BundleRecord>, LightError> {
-        let text = address.to_text(self.genesis.prefix());
-        let what = format!("the keys of {text}");
-        let Some(answer) = self.ask_present(self.client.directory_bundle(text, None)).await? else {
-            return Ok(None);
-        };
-        let header = self.recent_header(&answer.at, &what).await?;
-        verify::verify_bundle(&answer, address, &header).map_err(|error| self.untrusted(what, error))
     }
     /// Where an identity receives notices of a class, proven under a head not older than any verified
     /// before; nothing if it never said so.

@@ -1,11 +1,15 @@
 //! The wallet itself: an identity on one network, and what it does through a node it does not trust.
 //! The command line, the demo and embedding programs all use this.
 
+mod key_life;
+mod keys;
 mod reading;
 mod sending;
 
+pub use key_life::{Alarm, Due, KeyTerms, Standing, least_days};
+pub use keys::{BundleState, Foreign, OwnBundle, OwnKeys, Rotated, Tended};
 pub use reading::{Incoming, Reading, Timeline, TimelineSlot};
-pub use sending::{Draft, PostageProgress, Prepared, Sent};
+pub use sending::{Draft, KeysAt, PostageProgress, Prepared, Sent};
 
 use crate::contacts::ContactError;
 use crate::envelope::{BundleSecret, OpenError, SealError};
@@ -72,6 +76,18 @@ pub enum WalletError {
     KeysRevoked { address: String, sequence: u64, from: u64 },
     #[error("the keys of {address} are past their last height {valid_until}")]
     KeysExpired { address: String, valid_until: u64 },
+    #[error("{alarm}")]
+    ForeignKeys { alarm: Alarm },
+    #[error("this identity has published no keys, so there is nothing to withdraw")]
+    NothingToWithdraw,
+    #[error(
+        "{id} is for key bundle {bundle}, whose secret was destroyed on {when}: nobody can open it any more, and neither words nor passphrase change that"
+    )]
+    KeyDestroyed { id: TransactionId, bundle: u64, when: String },
+    #[error(
+        "{id} is for key bundle {bundle}, whose secret never was in this copy of the wallet: the words restore the identity, and no old message"
+    )]
+    KeyNeverHere { id: TransactionId, bundle: u64 },
     #[error("no final message {id} is known to the node")]
     Unknown { id: TransactionId },
     #[error("{id} is not addressed to this wallet")]
@@ -105,7 +121,7 @@ impl Wallet {
         create_private_folder(&folder).map_err(WalletError::File)?;
         let identity = phrase.identity(profile.genesis().prefix())?;
         let address = Address::new(identity.public_key());
-        let secrets = Secrets { mnemonic: phrase.text().to_string(), bundles: Vec::new(), archival };
+        let secrets = Secrets::new(phrase.text().to_string(), archival)?;
         let (text, created) =
             (address.to_text(profile.genesis().prefix()), sealpost_terminal::rfc3339(now_ms()));
         let keystore = Keystore::create(&path, &text, &created, secrets, passphrase)?;

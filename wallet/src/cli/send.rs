@@ -1,16 +1,17 @@
 //! `send`.
 
 use super::progress::PostageWatch;
-use super::{Session, runtime};
+use super::{Session, own_keys, runtime};
 use crate::envelope::{Attachment, Data, Letter};
 use crate::failure;
-use crate::wallet::{Draft, Prepared, Wallet};
+use crate::wallet::{Draft, Prepared, Wallet, least_days};
 use clap::{Args, ValueEnum};
 use sealpost_api::WaitFor;
 use sealpost_ledger::address::Address;
+use sealpost_ledger::genesis::Genesis;
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
-use sealpost_terminal::{Exit, Failure, Terminal, bytes, grouped, rfc3339, short_address, style};
+use sealpost_terminal::{Exit, Failure, Terminal, bytes, counted, grouped, rfc3339, short_address, style};
 use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
@@ -62,6 +63,8 @@ struct Recipient {
     name: Option<String>,
     address: String,
     bundle: u64,
+    proven_at: Option<BlockHeight>,
+    valid_until: Option<BlockHeight>,
 }
 
 #[derive(serde::Serialize)]
@@ -80,7 +83,7 @@ struct Answer {
 }
 
 pub(super) fn send(args: &SendArgs, session: &Session<'_>) -> Result<(), Failure> {
-    let wallet = session.wallet()?;
+    let mut wallet = session.wallet()?;
     let contacts = wallet.profile().contacts().map_err(failure)?;
     let to = args.to.iter().map(|text| contacts.resolve(text).map_err(failure));
     let to: Vec<Address> = to.collect::<Result<_, _>>()?;
@@ -94,6 +97,7 @@ pub(super) fn send(args: &SendArgs, session: &Session<'_>) -> Result<(), Failure
     let mut letter = letter(args, session.terminal)?;
     runtime()?.block_on(async {
         let light = session.light(wallet.profile()).await.map_err(nothing_kept)?;
+        own_keys::look(session, &mut wallet, &light).await.map_err(nothing_kept)?;
         if let Some(text) = &args.reply_to {
             let id = wallet.resolve(&light, text).await.map_err(failure);
             letter.reply_to = Some(id.map_err(nothing_kept)?);
@@ -105,7 +109,7 @@ pub(super) fn send(args: &SendArgs, session: &Session<'_>) -> Result<(), Failure
         let (prepared, salt) = prepared.map_err(nothing_kept)?;
         drop(watch);
         let mut answer = describe(&wallet, &draft, &prepared)?;
-        print_sealed(session, &answer);
+        print_sealed(session, &answer, wallet.genesis());
         if args.dry_run {
             session.terminal.note("Nothing was sent (--dry-run).");
         } else {
@@ -139,10 +143,13 @@ fn nothing_kept(failure: Failure) -> Failure {
 fn describe(wallet: &Wallet, draft: &Draft, prepared: &Prepared) -> Result<Answer, Failure> {
     let contacts = wallet.profile().contacts().map_err(failure)?;
     let prefix = wallet.genesis().prefix();
-    let to = draft.to.iter().zip(&prepared.bundles).map(|(address, bundle)| Recipient {
+    let known = prepared.keys_at.iter().map(Some).chain(std::iter::repeat(None));
+    let to = draft.to.iter().zip(&prepared.bundles).zip(known).map(|((address, bundle), keys)| Recipient {
         name: contacts.name_of(address).map(Into::into),
         address: address.to_text(prefix),
         bundle: *bundle,
+        proven_at: keys.map(|keys| keys.proven),
+        valid_until: keys.map(|keys| keys.valid_until),
     });
     let body_bytes = prepared.body.as_ref().map_or(0, |body| body.as_bytes().len());
     Ok(Answer {
@@ -158,12 +165,20 @@ fn describe(wallet: &Wallet, draft: &Draft, prepared: &Prepared) -> Result<Answe
     })
 }
 
-fn print_sealed(session: &Session<'_>, answer: &Answer) {
+fn print_sealed(session: &Session<'_>, answer: &Answer, genesis: &Genesis) {
     let terminal = session.terminal;
     for recipient in &answer.to {
         let name = recipient.name.as_deref().unwrap_or("(no contact)");
         let (address, bundle) = (short_address(&recipient.address), recipient.bundle);
-        terminal.say(format_args!("To       {name}  {address}  key bundle #{bundle}, proven"));
+        let proven = match (recipient.proven_at, recipient.valid_until) {
+            (Some(at), Some(until)) => format!(
+                ", proven at height {}, valid for at least {}",
+                grouped(at.get()),
+                counted(least_days(until.blocks_since(at), genesis), "day")
+            ),
+            _ => ", proven".into(),
+        };
+        terminal.say(format_args!("To       {name}  {address}  key bundle #{bundle}{proven}"));
     }
     terminal.say(format_args!(
         "Size     {}, padded, in suite {}      Postage  {} expected hashes",
