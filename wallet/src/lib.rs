@@ -11,6 +11,7 @@ pub mod cli;
 pub mod contacts;
 pub mod envelope;
 mod failure;
+pub mod hardening;
 pub mod keystore;
 pub mod light;
 pub mod mnemonic;
