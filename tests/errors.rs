@@ -35,6 +35,7 @@ const KINDS: &[&str] = &[
     "head",
     "mnemonic",
     "keystore",
+    "backup",
     "file",
     "system",
     "confirm",

@@ -17,9 +17,15 @@ pub(crate) fn secret(path: &Path, text: &str) {
 
 impl World {
     pub(crate) fn new() -> Self {
+        Self::with_genesis(|text| text)
+    }
+    /// A world whose genesis was changed before it began.
+    pub(crate) fn with_genesis(change: impl FnOnce(String) -> String) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let home = dir.path();
         json("sealpost-node", home, &["init", "--new-network", "world"]);
+        let genesis = home.join("node/genesis.json");
+        fs::write(&genesis, change(fs::read_to_string(&genesis).unwrap())).unwrap();
         let node = Server::node(home);
         secret(&home.join("passphrase"), "correct horse\n");
         let world = Self { dir, node };

@@ -3,8 +3,10 @@
 
 mod address;
 mod answer;
+mod backup;
 mod contact;
 mod designate;
+mod doctor;
 mod evidence;
 mod inbox;
 mod keys;
@@ -15,6 +17,7 @@ mod own_keys;
 mod postage;
 mod progress;
 mod read;
+mod secrets;
 mod send;
 mod status;
 
@@ -80,6 +83,21 @@ enum Command {
     Restore(new::RestoreArgs),
     /// List the wallets
     List,
+    /// Use a wallet when none is named
+    Use(secrets::UseArgs),
+    /// Remove a wallet from this machine
+    Remove(secrets::RemoveArgs),
+    /// Change the wallet's passphrase
+    Passphrase(secrets::PassphraseChangeArgs),
+    /// The words that restore the identity
+    #[command(subcommand)]
+    Mnemonic(secrets::MnemonicCommand),
+    /// Write everything of the wallet to one encrypted file
+    Backup(backup::BackupArgs),
+    /// Make a wallet again from such a file, or check one
+    RestoreBackup(backup::RestoreBackupArgs),
+    /// Look for what is wrong: node, clock, files, keys, memory
+    Doctor,
     /// Print the wallet's address
     Address(address::AddressArgs),
     /// Encryption keys
@@ -178,11 +196,19 @@ pub fn execute(cli: Cli, terminal: &Terminal) -> Result<(), Failure> {
         command => command,
     };
     let settings = load_config("wallet", terminal.globals(), flags)?;
+    doctor::tell_hardening(terminal);
     let session = Session { terminal, settings, genesis: cli.place.genesis, passphrase: cli.passphrase };
     match command {
         Command::New(args) => new::new(&args, &session),
         Command::Restore(args) => new::restore(&args, &session),
         Command::List => new::list(&session),
+        Command::Use(args) => secrets::use_wallet(&args, &session),
+        Command::Remove(args) => secrets::remove(&args, &session),
+        Command::Passphrase(args) => secrets::passphrase(&args, &session),
+        Command::Mnemonic(command) => secrets::mnemonic(&command, &session),
+        Command::Backup(args) => backup::backup(&args, &session),
+        Command::RestoreBackup(args) => backup::restore_backup(&args, &session),
+        Command::Doctor => doctor::doctor(&session),
         Command::Address(args) => address::address(&args, &session),
         Command::Keys(command) => keys::keys(&command, &session),
         Command::Contact(command) => contact::contact(&command, &session),
@@ -223,6 +249,9 @@ impl Session<'_> {
         match &self.settings.wallet {
             Some(name) => Ok(name.clone()),
             None => {
+                if let Some(chosen) = profile.chosen_wallet() {
+                    return Ok(chosen);
+                }
                 let known = profile.wallets().map_err(failure)?;
                 the_only("wallet", "--wallet", &known).map(str::to_owned)
             }

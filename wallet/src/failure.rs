@@ -1,8 +1,9 @@
 //! How the wallet's errors end a command: exit code, stable code and the way out, in one place.
 
+use crate::backup::BackupError;
 use crate::contacts::ContactError;
 use crate::envelope::{OpenError, SealError};
-use crate::keystore::KeystoreError;
+use crate::keystore::{KeystoreError, StreamError};
 use crate::light::LightError;
 use crate::mnemonic::PhraseError;
 use crate::outbox::OutboxError;
@@ -31,7 +32,9 @@ pub fn failure(error: impl Into<WalletError>) -> Failure {
             | WalletError::Profile(ProfileError::File(failure))
             | WalletError::Contact(ContactError::File(failure))
             | WalletError::Outbox(OutboxError::File(failure))
+            | WalletError::Backup(BackupError::File(failure))
             | WalletError::File(failure) => failure,
+            WalletError::Backup(error) => backup(&error, &message),
             WalletError::Keystore(KeystoreError::Passphrase { .. }) => {
                 plain(Exit::Locked, "passphrase.wrong").help("try again, or `sealpost restore` from the mnemonic")
             }
@@ -91,6 +94,23 @@ pub fn failure(error: impl Into<WalletError>) -> Failure {
             WalletError::Stopped => plain(Exit::Interrupted, "postage.interrupted"),
             WalletError::Signing => plain(Exit::Bug, "internal.signing"),
             WalletError::NothingToDisclose { .. } => plain(Exit::No, "evidence.nothing_to_disclose"),
+    }
+}
+
+fn backup(error: &BackupError, message: &str) -> Failure {
+    let BackupError::Stream { source, .. } = error else {
+        return Failure::new(Exit::Usage, "backup.malformed", message);
+    };
+    match source {
+        StreamError::Io(_) => Failure::unavailable("file.io", message),
+        StreamError::Malformed(_) => Failure::new(Exit::Usage, "backup.malformed", message),
+        StreamError::Unsupported { .. } => Failure::new(Exit::Usage, "backup.unsupported", message),
+        StreamError::Passphrase => Failure::new(Exit::Locked, "passphrase.wrong", message)
+            .help("a backup keeps the passphrase it was made with, whatever the wallet's is since"),
+        StreamError::Altered { .. } => Failure::new(Exit::Usage, "backup.altered", message)
+            .help("nothing was restored; use another copy of it"),
+        StreamError::TooLong => Failure::new(Exit::Usage, "backup.too_long", message),
+        StreamError::Randomness(_) => Failure::unavailable("system.randomness", message),
     }
 }
 

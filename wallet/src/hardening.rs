@@ -67,9 +67,7 @@ pub fn swaps() -> Option<bool> {
 mod platform {
     use super::{Hardening, Protection};
     use rustix::mm::{MlockAllFlags, mlockall};
-    use rustix::process::{
-        DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit,
-    };
+    use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
 
     pub(super) fn harden() -> Hardening {
         let none = Rlimit { current: Some(0), maximum: Some(0) };

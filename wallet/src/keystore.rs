@@ -4,11 +4,13 @@
 //! Two programs may use one wallet at a time: every change is made under a lock and on what the file holds
 //! then, so that neither overwrites a secret of the other.
 
+pub(crate) mod backup;
 mod crypt;
 mod secrets;
 #[cfg(test)]
 mod tests;
 
+pub use backup::StreamError;
 pub use crypt::Cost;
 pub use secrets::{KeysHash, Moment, Origin, Publication, Secrets};
 

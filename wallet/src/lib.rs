@@ -7,6 +7,7 @@
 //!  encryption keys ──────┘                             └─► light (verify) ─► envelope (open) ─► evidence
 //! ```
 
+pub mod backup;
 pub mod cli;
 pub mod contacts;
 pub mod envelope;

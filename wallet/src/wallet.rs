@@ -11,6 +11,7 @@ pub use keys::{BundleState, Foreign, OwnBundle, OwnKeys, Rotated, Tended};
 pub use reading::{Incoming, Reading, Timeline, TimelineSlot};
 pub use sending::{Draft, KeysAt, PostageProgress, Prepared, Sent};
 
+use crate::backup::BackupError;
 use crate::contacts::ContactError;
 use crate::envelope::{BundleSecret, OpenError, SealError};
 use crate::keystore::{Keystore, KeystoreError, Secrets};
@@ -62,6 +63,8 @@ pub enum WalletError {
     Seal(#[from] SealError),
     #[error(transparent)]
     Open(#[from] OpenError),
+    #[error(transparent)]
+    Backup(#[from] BackupError),
     #[error(transparent)]
     Randomness(#[from] NoRandomness),
     #[error("{0}")]
@@ -174,6 +177,13 @@ impl Wallet {
     pub fn profile(&self) -> &Profile {
         &self.profile
     }
+    pub(crate) fn keystore(&self) -> &Keystore {
+        &self.keystore
+    }
+    /// Encrypts the wallet under another passphrase. The old one opens nothing of it any more.
+    pub fn change_passphrase(&mut self, passphrase: &str) -> Result<(), WalletError> {
+        Ok(self.keystore.change_passphrase(passphrase)?)
+    }
     /// What was sent from here.
     pub fn outbox(&self) -> &Outbox {
         &self.outbox
@@ -188,7 +198,7 @@ impl Wallet {
 }
 
 /// Milliseconds since 1970 by this machine's clock; shown to people, decides nothing.
-fn now_ms() -> u64 {
+pub(crate) fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -148,7 +148,7 @@ impl Secrets {
         found.into_iter().for_each(|publication| self.remember(publication));
     }
     /// As JSON, in memory that is wiped.
-    pub(super) fn to_json(&self) -> serde_json::Result<Zeroizing<Vec<u8>>> {
+    pub(crate) fn to_json(&self) -> serde_json::Result<Zeroizing<Vec<u8>>> {
         let mut buffer = WipedBuffer::default();
         serde_json::to_writer(&mut buffer, self)?;
         Ok(buffer.0)
