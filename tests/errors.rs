@@ -58,6 +58,7 @@ const NO_CODES: &[&str] = &[
     "evidence.json",
     "head.json",
     "keystore.json",
+    "keystore.lock",
     "postage.floor",
     "postage.strangers_percent",
     "block.html",

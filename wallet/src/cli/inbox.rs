@@ -114,7 +114,9 @@ async fn tend(
     let tended = match wallet.tend(light, &session.terms(), &|_, _| true).await {
         Ok(tended) => tended,
         // A node that is away or busy is asked again an hour later; the subscription says if it is gone.
-        Err(WalletError::Light(error @ LightError::Unreachable { .. })) => {
+        Err(
+            error @ (WalletError::Light(LightError::Unreachable { .. }) | WalletError::Undelivered { .. }),
+        ) => {
             session.terminal.warn(format_args!("the keys were not looked after: {error}"));
             return Ok(());
         }

@@ -100,7 +100,10 @@ pub(super) fn new(args: &NewArgs, session: &Session<'_>) -> Result<(), Failure> 
     // The words first: a wallet whose words nobody has would be lost with its file.
     match &args.mnemonic_out {
         Some(path) => {
-            let text = Zeroizing::new(format!("{}\n", *phrase.text()));
+            let words = phrase.text();
+            let mut text = Zeroizing::new(String::with_capacity(words.len().saturating_add(1)));
+            text.push_str(&words);
+            text.push('\n');
             write_new_secret_file(path, text.as_bytes())?;
         }
         None => show(session, &phrase)?,
@@ -113,17 +116,15 @@ pub(super) fn new(args: &NewArgs, session: &Session<'_>) -> Result<(), Failure> 
 pub(super) fn restore(args: &RestoreArgs, session: &Session<'_>) -> Result<(), Failure> {
     let profile = session.profile()?;
     Wallet::check_new(&profile, &args.name).map_err(failure)?;
+    let _guard = guard_screen(session)?;
     let text = match &args.mnemonic_file {
         Some(path) => {
             let bytes = read_secret_file(path)?;
             Zeroizing::new(String::from_utf8_lossy(&bytes).into_owned())
         }
-        None => {
-            let _guard = guard_screen(session)?;
-            session.terminal.ask_secret("The words, in their order: ").map_err(|failure| {
-                failure.help("--mnemonic-file FILE reads them from a file that only you can read")
-            })?
-        }
+        None => session.terminal.ask_secret("The words, in their order: ").map_err(|failure| {
+            failure.help("--mnemonic-file FILE reads them from a file that only you can read")
+        })?,
     };
     let phrase = Phrase::parse(&text).map_err(failure)?;
     let what = format!("wallet {}", args.name);
@@ -199,6 +200,7 @@ fn show(session: &Session<'_>, phrase: &Phrase) -> Result<(), Failure> {
     let words: Vec<&str> = text.split(' ').collect();
     let heading =
         "Write these words down, in this order. They are shown once, and they alone restore the wallet.";
+    let _guard = guard_screen(session)?;
     show_words(session, heading, &words)?;
     for index in some_of(words.len())? {
         let number = index.saturating_add(1);
@@ -214,7 +216,7 @@ fn show(session: &Session<'_>, phrase: &Phrase) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Shows words on the screen that is forgotten afterwards.
+/// Shows words on the screen that is forgotten afterwards. To be called under [`guard_screen`].
 pub(super) fn show_words(session: &Session<'_>, heading: &str, words: &[&str]) -> Result<(), Failure> {
     // Room for all of it at once: a growing buffer leaves unwiped copies behind.
     let room = words.len().saturating_mul(32).saturating_add(heading.len()).saturating_add(16);
@@ -227,14 +229,14 @@ pub(super) fn show_words(session: &Session<'_>, heading: &str, words: &[&str]) -
         page.push('\n');
     }
     page.push('\n');
-    let _guard = guard_screen(session)?;
     session
         .terminal
         .show_secret(&page, "Press Enter when you have them on paper; then the screen forgets them. ")
 }
 
-/// Takes a secret from the screen if the person interrupts; until what is returned is dropped.
-fn guard_screen(session: &Session<'_>) -> Result<Runtime, Failure> {
+/// Ends the program if the person interrupts, and takes a secret from the screen before. To be held as long as
+/// anybody may interrupt: once it was there, nothing else ends the program so.
+pub(super) fn guard_screen(session: &Session<'_>) -> Result<Runtime, Failure> {
     let runtime = runtime()?;
     let interrupted = session.terminal.clone();
     runtime.spawn(async move {

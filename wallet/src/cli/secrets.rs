@@ -1,7 +1,7 @@
 //! `use`, `remove`, `passphrase`, `mnemonic show`: what is done with a wallet's secrets on this machine.
 
 use super::Session;
-use super::new::show_words;
+use super::new::{guard_screen, show_words};
 use crate::failure;
 use crate::wallet::WalletError;
 use clap::{Args, Subcommand};
@@ -114,5 +114,6 @@ pub(super) fn mnemonic(command: &MnemonicCommand, session: &Session<'_>) -> Resu
     let text = wallet.mnemonic();
     let words: Vec<&str> = text.split(' ').collect();
     let heading = format!("The words of wallet {}, in their order.", wallet.name());
+    let _guard = guard_screen(session)?;
     show_words(session, &heading, &words)
 }

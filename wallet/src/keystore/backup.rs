@@ -308,7 +308,7 @@ fn read_header(input: &mut impl BufRead) -> Result<(Header, Vec<u8>), StreamErro
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
