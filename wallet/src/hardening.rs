@@ -3,6 +3,7 @@
 //!
 //! Locking is best effort: an ordinary user may lock 8 MiB on most systems, which is less than one stretching of
 //! a passphrase takes. Where the limit is in the way nothing is locked, and `-v` and `doctor` say so.
+//! `unsafe` is forbidden here, so single pages can't be locked instead: only all of them by safe calls.
 
 use std::fmt;
 use std::sync::OnceLock;
@@ -66,8 +67,11 @@ pub fn swaps() -> Option<bool> {
 #[cfg(target_os = "linux")]
 mod platform {
     use super::{Hardening, Protection};
-    use rustix::mm::{MlockAllFlags, mlockall};
+    use rustix::mm::{MlockAllFlags, mlockall, munlockall};
     use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
+
+    /// So much beyond the limit is tried.
+    const PROBE: u64 = 16 << 20;
 
     pub(super) fn harden() -> Hardening {
         let none = Rlimit { current: Some(0), maximum: Some(0) };
@@ -80,16 +84,30 @@ mod platform {
 
     /// All of it, or none: under a limit, an allocation beyond it would end the program.
     fn lock_memory() -> Protection {
-        let limit = getrlimit(Resource::Memlock);
-        let endless = Rlimit { current: None, maximum: None };
-        let unlimited = limit.current.is_none() || setrlimit(Resource::Memlock, endless).is_ok();
-        if !unlimited {
-            let allowed = sealpost_terminal::bytes(limit.current.unwrap_or_default());
-            return Protection::Off(format!("this user may lock {allowed} only (`ulimit -l`)"));
-        }
+        let Rlimit { current, maximum } = getrlimit(Resource::Memlock);
+        // As far as this user may; where that is not far enough, the next steps find out.
+        let raised = setrlimit(Resource::Memlock, Rlimit { current: maximum, maximum });
+        let limit = if raised.is_ok() { maximum } else { current };
         // On fault: what is reserved and never touched, such as threads' stacks, takes no memory.
         let all = MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT;
-        Protection::from_result(mlockall(all))
+        if let Err(error) = mlockall(all) {
+            let allowed = limit.map(|limit| format!(" (`ulimit -l`: {})", sealpost_terminal::bytes(limit)));
+            return Protection::Off(format!("{error}{}", allowed.unwrap_or_default()));
+        }
+        let Some(limit) = limit else { return Protection::On };
+        // Whoever may lock more than the limit has the right to, whatever it says. Nothing is touched here.
+        let beyond = usize::try_from(limit.saturating_add(PROBE)).unwrap_or(usize::MAX);
+        let mut probe = Vec::<u8>::new();
+        let fits = probe.try_reserve_exact(beyond).is_ok();
+        // Else a compiler may leave an allocation out that nobody uses.
+        std::hint::black_box(&probe);
+        if fits {
+            return Protection::On;
+        }
+        let allowed = sealpost_terminal::bytes(limit);
+        // It can't fail after what was locked; if it did, the message below is still right.
+        let _unlocked = munlockall();
+        Protection::Off(format!("this user may lock {allowed} only (`ulimit -l`)"))
     }
 }
 

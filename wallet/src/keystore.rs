@@ -15,7 +15,7 @@ pub use crypt::Cost;
 pub use secrets::{KeysHash, Moment, Origin, Publication, Secrets};
 
 use crate::random::{NoRandomness, random};
-use crypt::{CIPHER, COST, KDF, decrypt, encrypt};
+use crypt::{CIPHER, COST, Encrypted, KDF, decrypt, encrypt};
 use sealpost_terminal::{Failure, read_secret_file, write_secret_file};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, OpenOptions};
@@ -188,7 +188,8 @@ impl Keystore {
     }
     /// Encrypts a note that only this wallet can read again. `about` binds it to its place.
     pub fn seal_note(&self, about: &[u8], note: &[u8]) -> Result<Vec<u8>, KeystoreError> {
-        let (nonce, ciphertext) = self.encrypted(encrypt(self.note_key(), &note_aad(about), note)?)?;
+        let Encrypted { nonce, ciphertext } =
+            self.encrypted(encrypt(self.note_key(), &note_aad(about), note)?)?;
         Ok([nonce.as_slice(), &ciphertext].concat())
     }
     /// Reads such a note.
@@ -198,7 +199,7 @@ impl Keystore {
         decrypt(self.note_key(), nonce, &note_aad(about), ciphertext).ok_or_else(wrong)
     }
 
-    fn encrypted<T>(&self, encrypted: Option<T>) -> Result<T, KeystoreError> {
+    fn encrypted(&self, encrypted: Option<Encrypted>) -> Result<Encrypted, KeystoreError> {
         let (path, reason) = (self.path.clone(), "encryption failed".into());
         encrypted.ok_or(KeystoreError::Malformed { path, reason })
     }
@@ -221,7 +222,8 @@ impl Keystore {
     fn save(&self) -> Result<(), KeystoreError> {
         let malformed = |reason: String| KeystoreError::Malformed { path: self.path.clone(), reason };
         let plaintext = self.secrets.to_json().map_err(|error| malformed(error.to_string()))?;
-        let (nonce, ciphertext) = self.encrypted(encrypt(&self.key, &aad(&self.header), &plaintext)?)?;
+        let Encrypted { nonce, ciphertext } =
+            self.encrypted(encrypt(&self.key, &aad(&self.header), &plaintext)?)?;
         let file = File { header: self.header.clone(), nonce, ciphertext };
         let mut json = serde_json::to_vec_pretty(&file).map_err(|error| malformed(error.to_string()))?;
         json.push(b'\n');

@@ -164,7 +164,7 @@ fn rotate(session: &Session<'_>, foreign: Foreign) -> Result<Published, Failure>
         |sent| short(sent.id),
     );
     session.terminal.say(style::held(format_args!("key bundle #{} {place}  {id}", rotated.sequence)));
-    if rotated.sequence > 1 {
+    if wallet.bundles().len() > 1 {
         let days = session.settings.keys.grace_days;
         let fate = match wallet.is_archival() {
             true => "this wallet is archival and keeps them".to_owned(),

@@ -55,16 +55,22 @@ impl Cost {
     }
 }
 
-/// Encrypts under a fresh nonce, which is returned with the ciphertext. Nothing for more than 256 GiB.
+/// Something encrypted, with its nonce.
+pub(super) struct Encrypted {
+    pub(super) nonce: [u8; 24],
+    pub(super) ciphertext: Vec<u8>,
+}
+
+/// Encrypts under a fresh nonce. Nothing for more than 256 GiB.
 pub(super) fn encrypt(
     key: &[u8; 32],
     aad: &[u8],
     plaintext: &[u8],
-) -> Result<Option<([u8; 24], Vec<u8>)>, NoRandomness> {
+) -> Result<Option<Encrypted>, NoRandomness> {
     let nonce = random::<24>()?;
     let payload = Payload { msg: plaintext, aad };
     let ciphertext = XChaCha20Poly1305::new(key.into()).encrypt(&XNonce::from(*nonce), payload);
-    Ok(ciphertext.ok().map(|ciphertext| (*nonce, ciphertext)))
+    Ok(ciphertext.ok().map(|ciphertext| Encrypted { nonce: *nonce, ciphertext }))
 }
 
 /// Decrypts. Nothing if key, associated data or ciphertext are others.

@@ -38,7 +38,7 @@ impl KeyTerms {
     pub fn from_days(rotate: u32, grace: u32) -> Self {
         Self { rotate_after: (rotate > 0).then(|| DAY * rotate), grace: DAY * grace }
     }
-    /// Blocks for which a new bundle is to be used: at least [`VALID_ROTATIONS`] rotations, however fast
+    /// Blocks for which a new bundle is to be used: at least two rotations, however fast
     /// blocks come; on a slow network longer in days. Without rotation, a year.
     pub fn valid_blocks(&self, genesis: &Genesis) -> u64 {
         let lasting = self.rotate_after.map_or(DAY * 365, |after| after.max(DAY) * VALID_ROTATIONS);
