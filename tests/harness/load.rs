@@ -65,8 +65,8 @@ impl Messages {
     /// For a network.
     pub fn new(genesis: Genesis) -> Self {
         let address = Address::new(SigningKey::from_bytes(&[5; 32]).expect("a key").public_key());
-        let made = BundleSecret::generate(1).expect("randomness").bundle(BlockHeight::new(1_000_000));
-        let mut bundle = made;
+        let secret = BundleSecret::generate(1).expect("randomness");
+        let mut bundle = secret.bundle(BlockHeight::new(1_000_000));
         // Suite 1: the traffic's own work is to be small beside the network's.
         bundle.ml_kem = None;
         Self { genesis, recipient: Recipient { address, bundle } }
