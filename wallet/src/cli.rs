@@ -3,10 +3,12 @@
 
 mod address;
 mod answer;
+mod backup;
 mod complete;
 mod contact;
 mod contradictions;
 mod designate;
+mod doctor;
 mod draft;
 mod evidence;
 mod export;
@@ -21,6 +23,7 @@ mod new;
 mod nodes;
 mod notify;
 mod outbox;
+mod own_keys;
 mod postage;
 mod progress;
 mod read;
@@ -28,6 +31,7 @@ mod receipts;
 mod scan;
 mod sealed;
 mod search;
+mod secrets;
 mod send;
 mod since;
 mod status;
@@ -36,7 +40,7 @@ mod thread;
 
 use crate::failure;
 use crate::profile::Profile;
-use crate::wallet::Wallet;
+use crate::wallet::{KeyTerms, Wallet};
 use clap::{CommandFactory, Parser, Subcommand};
 use confique::{Config, Layer};
 use nodes::{NodeList, Period};
@@ -111,6 +115,21 @@ enum Command {
     Restore(new::RestoreArgs),
     /// List the wallets
     List,
+    /// Use a wallet when none is named
+    Use(secrets::UseArgs),
+    /// Remove a wallet from this machine
+    Remove(secrets::RemoveArgs),
+    /// Change the wallet's passphrase
+    Passphrase(secrets::PassphraseChangeArgs),
+    /// The words that restore the identity
+    #[command(subcommand)]
+    Mnemonic(secrets::MnemonicCommand),
+    /// Write everything of the wallet to one encrypted file
+    Backup(backup::BackupArgs),
+    /// Make a wallet again from such a file, or check one
+    RestoreBackup(backup::RestoreBackupArgs),
+    /// Look for what is wrong: node, clock, files, keys, memory
+    Doctor,
     /// Print the wallet's address
     Address(address::AddressArgs),
     /// Encryption keys
@@ -205,6 +224,24 @@ struct WalletSettings {
     archive: keeping::Keeping,
     /// Program that `inbox --follow` runs for each new message, and its arguments; no shell reads them.
     notify: Option<Vec<String>>,
+    /// The life of encryption keys.
+    #[config(nested)]
+    keys: KeySettings,
+}
+
+/// The life of encryption keys.
+#[derive(Debug, Clone, Config)]
+#[config(layer_attr(derive(Clone, Debug, serde::Serialize)))]
+#[config(layer_attr(serde(deny_unknown_fields)))]
+struct KeySettings {
+    /// Days after which new encryption keys supersede the old ones, while the wallet runs (`inbox --follow`)
+    /// or by `keys tend`; 0 for never.
+    #[config(env = "SEALPOST_KEYS_ROTATE_DAYS", default = 7)]
+    rotate_days: u32,
+    /// Days for which superseded keys still open what was sent to them; then they are destroyed, unless the
+    /// wallet is archival. Never before the last message that was signed for them has expired.
+    #[config(env = "SEALPOST_KEYS_GRACE_DAYS", default = 28)]
+    grace_days: u32,
 }
 
 impl HasGlobals for Cli {
@@ -236,11 +273,19 @@ pub fn execute(cli: Cli, terminal: &Terminal) -> Result<(), Failure> {
         command => command,
     };
     let settings = load_config("wallet", terminal.globals(), flags)?;
+    doctor::tell_hardening(terminal);
     let session = Session { terminal, settings, genesis: cli.place.genesis, passphrase: cli.passphrase };
     match command {
         Command::New(args) => new::new(&args, &session),
         Command::Restore(args) => new::restore(&args, &session),
         Command::List => new::list(&session),
+        Command::Use(args) => secrets::use_wallet(&args, &session),
+        Command::Remove(args) => secrets::remove(&args, &session),
+        Command::Passphrase(args) => secrets::passphrase(&args, &session),
+        Command::Mnemonic(command) => secrets::mnemonic(&command, &session),
+        Command::Backup(args) => backup::backup(&args, &session),
+        Command::RestoreBackup(args) => backup::restore_backup(&args, &session),
+        Command::Doctor => doctor::doctor(&session),
         Command::Address(args) => address::address(&args, &session),
         Command::Keys(command) => keys::keys(&command, &session),
         Command::Contact(command) => contact::contact(&command, &session),
@@ -290,10 +335,18 @@ impl Session<'_> {
         match &self.settings.wallet {
             Some(name) => Ok(name.clone()),
             None => {
+                if let Some(chosen) = profile.chosen_wallet() {
+                    return Ok(chosen);
+                }
                 let known = profile.wallets().map_err(failure)?;
                 the_only("wallet", "--wallet", &known).map(str::to_owned)
             }
         }
+    }
+    /// When keys are rotated and destroyed.
+    fn terms(&self) -> KeyTerms {
+        let KeySettings { rotate_days, grace_days } = self.settings.keys;
+        KeyTerms::from_days(rotate_days, grace_days)
     }
     /// Opens the wallet.
     fn wallet(&self) -> Result<Wallet, Failure> {

@@ -1,10 +1,11 @@
 //! How the wallet's errors end a command: exit code, stable code and the way out, in one place.
 
 use crate::archive::ArchiveError;
+use crate::backup::BackupError;
 use crate::contacts::ContactError;
 use crate::drafts::{DraftError, PackError};
 use crate::envelope::{OpenError, SealError};
-use crate::keystore::KeystoreError;
+use crate::keystore::{KeystoreError, StreamError};
 use crate::light::LightError;
 use crate::mnemonic::PhraseError;
 use crate::outbox::OutboxError;
@@ -13,6 +14,12 @@ use crate::profile::ProfileError;
 use crate::wallet::WalletError;
 use sealpost_api::{ApiError, Category};
 use sealpost_terminal::{Exit, Failure};
+
+/// What a change of the own entry in the key directory means, and the ways out.
+pub(crate) const FOREIGN_KEYS: &str = "either another copy of this wallet did it (restored from the words or a backup), \
+    or somebody has the identity key. If it was you: use one copy only, and `sealpost keys rotate --take-back` \
+    there. If it was not: `sealpost keys revoke` withdraws the newest keys, so that nobody encrypts to them; tell \
+    your contacts on another way, and make a new identity with `sealpost new`";
 
 /// What a command ends with after a wallet error.
 pub fn failure(error: impl Into<WalletError>) -> Failure {
@@ -29,12 +36,15 @@ pub fn failure(error: impl Into<WalletError>) -> Failure {
             | WalletError::Contact(ContactError::File(failure))
             | WalletError::Outbox(OutboxError::File(failure))
             | WalletError::Archive(ArchiveError::File(failure))
+            | WalletError::Backup(BackupError::File(failure))
             | WalletError::File(failure) => failure,
+            WalletError::Backup(error) => backup(&error, &message),
             WalletError::Keystore(KeystoreError::Passphrase { .. }) => {
                 plain(Exit::Locked, "passphrase.wrong").help("try again, or `sealpost restore` from the mnemonic")
             }
             WalletError::Keystore(KeystoreError::Malformed { .. }) => plain(Exit::Usage, "keystore.malformed"),
             WalletError::Keystore(KeystoreError::Unsupported { .. }) => plain(Exit::Usage, "keystore.unsupported"),
+            WalletError::Keystore(KeystoreError::OtherPassphrase { .. }) => plain(Exit::Locked, "passphrase.changed"),
             WalletError::Phrase(PhraseError::Count { .. }) => plain(Exit::Usage, "mnemonic.count"),
             WalletError::Phrase(PhraseError::Word { .. }) => plain(Exit::Usage, "mnemonic.word"),
             WalletError::Phrase(PhraseError::Checksum) => plain(Exit::Usage, "mnemonic.checksum"),
@@ -141,6 +151,12 @@ pub fn failure(error: impl Into<WalletError>) -> Failure {
                 .help("nothing is encrypted to withdrawn keys; ask the recipient to run `sealpost keys publish`"),
             WalletError::KeysExpired { .. } => plain(Exit::No, "recipient.keys_expired")
                 .help("ask the recipient to run `sealpost keys publish`"),
+            WalletError::ForeignKeys { .. } => plain(Exit::Untrusted, "bundle.foreign").help(FOREIGN_KEYS),
+            WalletError::NothingToWithdraw => plain(Exit::No, "bundle.none"),
+            WalletError::KeyDestroyed { .. } => plain(Exit::No, "open.key_destroyed")
+                .help("ask the sender to send it again"),
+            WalletError::KeyNeverHere { .. } => plain(Exit::No, "open.key_never_here")
+                .help("the copy of the wallet that published that bundle can open it; else ask the sender to send it again"),
             WalletError::Unknown { .. } | WalletError::NoneBegins { .. } => plain(Exit::No, "tx.unknown"),
             WalletError::OnlyAPart { .. } => plain(Exit::No, "open.only_a_part"),
             WalletError::NotOurs { .. } => plain(Exit::No, "open.not_for_us"),
@@ -152,6 +168,23 @@ pub fn failure(error: impl Into<WalletError>) -> Failure {
             WalletError::NoSilence { .. } => plain(Exit::No, "evidence.no_silence"),
             WalletError::Scan { .. } => plain(Exit::Bug, "internal.scan"),
             WalletError::NothingToDisclose { .. } => plain(Exit::No, "evidence.nothing_to_disclose"),
+    }
+}
+
+fn backup(error: &BackupError, message: &str) -> Failure {
+    let BackupError::Stream { source, .. } = error else {
+        return Failure::new(Exit::Usage, "backup.malformed", message);
+    };
+    match source {
+        StreamError::Io(_) => Failure::unavailable("file.io", message),
+        StreamError::Malformed(_) => Failure::new(Exit::Usage, "backup.malformed", message),
+        StreamError::Unsupported { .. } => Failure::new(Exit::Usage, "backup.unsupported", message),
+        StreamError::Passphrase => Failure::new(Exit::Locked, "passphrase.wrong", message)
+            .help("a backup keeps the passphrase it was made with, whatever the wallet's is since"),
+        StreamError::Altered { .. } => Failure::new(Exit::Usage, "backup.altered", message)
+            .help("nothing was restored; use another copy of it"),
+        StreamError::TooLong => Failure::new(Exit::Usage, "backup.too_long", message),
+        StreamError::Randomness(_) => Failure::unavailable("system.randomness", message),
     }
 }
 

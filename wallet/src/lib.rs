@@ -8,12 +8,14 @@
 //! ```
 
 pub mod archive;
+pub mod backup;
 pub mod certificate;
 pub mod cli;
 pub mod contacts;
 pub mod drafts;
 pub mod envelope;
 mod failure;
+pub mod hardening;
 pub mod keystore;
 mod known;
 pub mod letters;

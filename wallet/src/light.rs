@@ -5,6 +5,7 @@
 mod age;
 mod asking;
 mod contradiction;
+mod directory;
 mod evidence;
 mod follow;
 mod head;
@@ -23,6 +24,7 @@ pub use contradiction::{
     CONTRADICTION_FORMAT, Certified, Change, Contradiction, MAX_CONTRADICTION_BYTES, NoContradiction,
     OtherHistory, Shown,
 };
+pub use directory::BundleNow;
 pub use follow::Following;
 pub use head::HeadFile;
 pub use known::Statement;
@@ -42,7 +44,7 @@ use sealpost_ledger::hash::{ChainId, TransactionId};
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::message::{Body, Message};
 use sealpost_ledger::receipt::Answer;
-use sealpost_ledger::state::{BundleRecord, DesignationRecord, MemberRecord};
+use sealpost_ledger::state::{DesignationRecord, MemberRecord};
 use sealpost_ledger::transaction::SignedTransaction;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -213,11 +215,6 @@ impl Light {
             Err(LightError::Node(error)) if error.code == "tx.unknown" => Ok(None),
             found => found.map(Some),
         }
-    }
-    /// The newest key bundle of an identity, proven present or absent under a head not older than any
-    /// verified before.
-    pub async fn bundle(&self, address: &Address) -> Result<Option<BundleRecord>, LightError> {
-        self.through(|node| node.bundle(address)).await
     }
     /// Where an identity receives notices of a class, proven under a head not older than any verified
     /// before; nothing if it never said so.

@@ -57,7 +57,14 @@ impl Phrase {
     }
     /// Reads words; spacing and case don't matter.
     pub fn parse(text: &str) -> Result<Self, PhraseError> {
-        let plain = Zeroizing::new(text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase());
+        // Room for all of it at once: a growing buffer leaves unwiped copies behind.
+        let mut plain = Zeroizing::new(String::with_capacity(text.len()));
+        for word in text.split_whitespace() {
+            if !plain.is_empty() {
+                plain.push(' ');
+            }
+            plain.extend(word.chars().map(|c| c.to_ascii_lowercase()));
+        }
         let count = plain.split(' ').filter(|word| !word.is_empty()).count();
         if !matches!(count, 12 | 24) {
             return Err(PhraseError::Count { count });
@@ -69,7 +76,15 @@ impl Phrase {
     }
     /// The words, separated by spaces.
     pub fn text(&self) -> Zeroizing<String> {
-        Zeroizing::new(self.0.to_string())
+        let length: usize = self.0.words().map(|word| word.len().saturating_add(1)).sum();
+        let mut text = Zeroizing::new(String::with_capacity(length));
+        for word in self.0.words() {
+            if !text.is_empty() {
+                text.push(' ');
+            }
+            text.push_str(word);
+        }
+        text
     }
     /// The identity key on the network with that prefix: `m/44'/coin'/0'/0/0` (BIP-44's shape).
     pub fn identity(&self, prefix: &AddressPrefix) -> Result<SigningKey, PhraseError> {

@@ -103,6 +103,18 @@ impl Profile {
     pub fn head(&self) -> Result<HeadFile, LightError> {
         HeadFile::load(self.folder.join("head.json"))
     }
+    /// The wallet to use when none is named, if one was chosen and is still there.
+    pub fn chosen_wallet(&self) -> Option<String> {
+        let text = fs::read_to_string(self.folder.join("wallet")).ok()?;
+        let name = text.trim().to_owned();
+        self.wallet_folder(&name).is_ok_and(|folder| folder.join("keystore.json").exists()).then_some(name)
+    }
+    /// Chooses the wallet to use when none is named.
+    pub fn choose_wallet(&self, name: &str) -> Result<(), ProfileError> {
+        check_name("wallet", name)?;
+        write_atomically(&self.folder.join("wallet"), format!("{name}\n").as_bytes())
+            .map_err(ProfileError::File)
+    }
     /// The wallets, by name.
     pub fn wallets(&self) -> Result<Vec<String>, ProfileError> {
         names_in(&self.folder.join("wallets"), "keystore.json")

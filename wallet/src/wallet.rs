@@ -4,6 +4,8 @@
 mod answering;
 mod collecting;
 mod keeping;
+mod key_life;
+mod keys;
 mod parcels;
 mod proving;
 mod reading;
@@ -15,13 +17,16 @@ pub(crate) use answering::ALREADY_ANSWERED;
 pub use answering::{GivenReceipt, GotReceipt, Unanswered, Waiting};
 pub use collecting::{Collector, FetchHeard};
 pub use keeping::{CaughtUp, Source};
+pub use key_life::{Alarm, Due, KeyTerms, Standing, least_days};
+pub use keys::{BundleState, Foreign, OwnBundle, OwnKeys, Rotated, Tended};
 pub use parcels::{ParcelHeard, ParcelProgress, ParcelQuote};
 pub use proving::{Answers, EvidenceRequest};
 pub use reading::{Incoming, Reading, Timeline, TimelineSlot};
-pub use sending::{Draft, PostageProgress, Prepared, Sent};
-pub use sent::Standing;
+pub use sending::{Draft, KeysAt, PostageProgress, Prepared, Sent};
+pub use sent::SentStanding;
 
 use crate::archive::{Archive, ArchiveError, ArchiveKey};
+use crate::backup::BackupError;
 use crate::contacts::ContactError;
 use crate::drafts::{DraftError, DraftId, Drafts, PackError};
 use crate::envelope::{BundleSecret, OpenError, SealError};
@@ -85,6 +90,8 @@ pub enum WalletError {
     #[error(transparent)]
     Open(#[from] OpenError),
     #[error(transparent)]
+    Backup(#[from] BackupError),
+    #[error(transparent)]
     Randomness(#[from] NoRandomness),
     #[error("{0}")]
     File(Failure),
@@ -98,6 +105,18 @@ pub enum WalletError {
     KeysRevoked { address: String, sequence: u64, from: u64 },
     #[error("the keys of {address} are past their last height {valid_until}")]
     KeysExpired { address: String, valid_until: u64 },
+    #[error("{alarm}")]
+    ForeignKeys { alarm: Alarm },
+    #[error("this identity has published no keys, so there is nothing to withdraw")]
+    NothingToWithdraw,
+    #[error(
+        "{id} is for key bundle {bundle}, whose secret was destroyed on {when}: nobody can open it any more, and neither words nor passphrase change that"
+    )]
+    KeyDestroyed { id: TransactionId, bundle: u64, when: String },
+    #[error(
+        "{id} is for key bundle {bundle}, whose secret never was in this copy of the wallet: the words restore the identity, and no old message"
+    )]
+    KeyNeverHere { id: TransactionId, bundle: u64 },
     #[error("no final message {id} is known to the node")]
     Unknown { id: TransactionId },
     #[error("{id} is not addressed to this wallet")]
@@ -149,15 +168,13 @@ impl Wallet {
         create_private_folder(&folder).map_err(WalletError::File)?;
         let identity = phrase.identity(profile.genesis().prefix())?;
         let address = Address::new(identity.public_key());
-        let archive = ArchiveKey::generate()?;
-        let (mnemonic, bundles) = (phrase.text().to_string(), Vec::new());
-        let secrets = Secrets { mnemonic, bundles, archival, archive: Some(archive.clone()) };
+        let secrets = Secrets::new(phrase.text().to_string(), archival)?;
         let (text, created) =
             (address.to_text(profile.genesis().prefix()), sealpost_terminal::rfc3339(now_ms()));
-        let keystore = Keystore::create(&path, &text, &created, secrets, passphrase)?;
+        let mut keystore = Keystore::create(&path, &text, &created, secrets, passphrase)?;
         let outbox = Outbox::open(&folder.join("outbox"))?;
         let (drafts, known) = (Drafts::open(&folder.join("drafts"))?, Known::open(&folder));
-        let archive = Archive::open(&folder.join("archive"), archive)?;
+        let archive = Archive::open(&folder.join("archive"), archive_key(&mut keystore)?)?;
         Ok(Self { name: name.into(), profile, keystore, outbox, drafts, known, archive, identity, address })
     }
     /// Whether a wallet of that name can be made: to be asked before words are shown or written down.
@@ -208,6 +225,13 @@ impl Wallet {
     pub fn profile(&self) -> &Profile {
         &self.profile
     }
+    pub(crate) fn keystore(&self) -> &Keystore {
+        &self.keystore
+    }
+    /// Encrypts the wallet under another passphrase. The old one opens nothing of it any more.
+    pub fn change_passphrase(&mut self, passphrase: &str) -> Result<(), WalletError> {
+        Ok(self.keystore.change_passphrase(passphrase)?)
+    }
     /// What was sent from here.
     pub fn outbox(&self) -> &Outbox {
         &self.outbox
@@ -215,9 +239,6 @@ impl Wallet {
     /// Secrets of its key bundles.
     pub fn bundles(&self) -> &[BundleSecret] {
         &self.keystore.secrets().bundles
-    }
-    pub(crate) fn keystore(&self) -> &Keystore {
-        &self.keystore
     }
     /// Its folder.
     pub(crate) fn folder(&self) -> Result<PathBuf, WalletError> {

@@ -100,7 +100,7 @@ pub use flags::{ColorWhen, GlobalArgs, HasGlobals, LogFormat, long_version};
 pub use folders::{Folder, Folders, create_private_folder};
 pub use logging::Logging;
 pub use output::Terminal;
-pub use passphrase::{Confirm, PassphraseArgs};
+pub use passphrase::{Confirm, PassphraseArgs, new_passphrase};
 pub use runner::{StopRequests, run};
 pub use url::check_url;
 pub use wording::{

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use zeroize::Zeroizing;
 
 /// Where a command prints.
 #[derive(Debug, Clone)]
@@ -58,6 +59,10 @@ impl Terminal {
     /// terminal's window or in what can be scrolled back to. Nobody there: exit 4.
     pub fn show_secret(&self, secret: &str, question: &str) -> Result<(), Failure> {
         prompt::show_secret(&self.globals, secret, question)
+    }
+    /// Asks for a secret, such as words that restore a wallet, on a screen of its own. Nobody there: exit 4.
+    pub fn ask_secret(&self, question: &str) -> Result<Zeroizing<String>, Failure> {
+        prompt::ask_secret(&self.globals, question)
     }
     /// Ends the program while a secret may be on the screen, and takes it away before.
     pub fn leave_secret(&self, exit: Exit) -> ! {

@@ -6,7 +6,7 @@ use crate::{Exit, Failure, Terminal};
 use clap::Args;
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 /// No passphrase is longer, in bytes.
@@ -81,6 +81,28 @@ impl PassphraseArgs {
         }
         prompt(what, confirm)
     }
+}
+
+/// Gets a passphrase that will protect something new beside one that is in use: from a file that only its
+/// owner may read, or typed twice. `flag` is the flag that names such a file.
+pub fn new_passphrase(
+    file: Option<&Path>,
+    flag: &str,
+    terminal: &Terminal,
+    what: &str,
+) -> Result<Zeroizing<String>, Failure> {
+    if let Some(path) = file {
+        if path.is_file() {
+            check_private(path)?;
+        }
+        return read_file(path.to_owned());
+    }
+    if !terminal.can_ask() {
+        let message = format!("{what} needs a new passphrase");
+        return Err(Failure::new(Exit::Locked, "passphrase.missing", message)
+            .help(format!("give it by {flag} PATH, or run this on a terminal")));
+    }
+    prompt(what, Confirm::Twice)
 }
 
 fn prompt(what: &str, confirm: Confirm) -> Result<Zeroizing<String>, Failure> {

@@ -2,9 +2,13 @@
 //! on standard input and the answer go out on standard output at the same time.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 
 use crate::{Failure, GlobalArgs};
+use zeroize::Zeroizing;
+
+/// No secret that is typed is longer, in bytes: 24 words are below 220.
+const MAX_SECRET_BYTES: usize = 4096;
 
 /// Asks for one line. `None` only if the person ended the input (Ctrl-D).
 pub(crate) fn ask(flags: &GlobalArgs, question: &str) -> Result<Option<String>, Failure> {
@@ -32,6 +36,48 @@ pub(crate) fn show_secret(flags: &GlobalArgs, secret: &str, question: &str) -> R
     show_until_enter(&mut input, &mut output, secret, question).map_err(|error| {
         Failure::unavailable("input.terminal", "the terminal cannot be read").because(&error)
     })
+}
+
+/// Asks for a secret on the second screen, and leaves no copy of it in memory but the one returned.
+pub(crate) fn ask_secret(flags: &GlobalArgs, question: &str) -> Result<Zeroizing<String>, Failure> {
+    let terminal = if flags.no_input { Err(io::ErrorKind::NotFound.into()) } else { open_terminal() };
+    let (input, mut output) = terminal.map_err(|_| {
+        Failure::locked("input.nobody_to_ask", format!("nobody is there to answer: {question}"))
+    })?;
+    // Without the buffer of the reader, which nobody wipes.
+    read_secret(&mut input.into_inner(), &mut output, question).map_err(|error| {
+        Failure::unavailable("input.terminal", "the terminal cannot be read").because(&error)
+    })
+}
+
+fn read_secret(
+    input: &mut impl Read,
+    output: &mut impl Write,
+    question: &str,
+) -> io::Result<Zeroizing<String>> {
+    output.write_all(SECOND_SCREEN.as_bytes())?;
+    output.write_all(question.as_bytes())?;
+    output.flush()?;
+    let read = read_line_wiped(input);
+    output.write_all(FIRST_SCREEN.as_bytes())?;
+    output.flush()?;
+    read
+}
+
+fn read_line_wiped(input: &mut impl Read) -> io::Result<Zeroizing<String>> {
+    let mut bytes = Zeroizing::new([0_u8; MAX_SECRET_BYTES]);
+    let mut length = 0;
+    while let Some(room) = bytes.get_mut(length..).filter(|room| !room.is_empty()) {
+        let read = input.read(room)?;
+        length = length.saturating_add(read);
+        let line = bytes.get(..length).unwrap_or_default();
+        if read == 0 || line.contains(&b'\n') {
+            let line = line.split(|byte| *byte == b'\n').next().unwrap_or_default();
+            let text = std::str::from_utf8(line).map_err(|_| io::ErrorKind::InvalidData)?;
+            return Ok(Zeroizing::new(text.trim().to_owned()));
+        }
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidData, format!("a line of more than {MAX_SECRET_BYTES} bytes")))
 }
 
 /// Takes a secret from the screen that [`show_secret`] shows just then.
@@ -118,6 +164,17 @@ mod tests {
             let inside = shown.strip_prefix("\x1b[?1049h").and_then(|rest| rest.strip_suffix("\x1b[?1049l"));
             assert!(inside.is_some_and(|inside| inside.contains("coast seed tenant")), "{shown:?}");
         }
+    }
+
+    #[test]
+    fn a_secret_is_typed_on_the_second_screen_and_is_one_line() {
+        let mut shown = Vec::new();
+        let typed = read_secret(&mut &b" coast seed \nnext"[..], &mut shown, "Words: ").unwrap();
+        assert_eq!(typed.as_str(), "coast seed");
+        assert!(shown.starts_with(SECOND_SCREEN.as_bytes()) && shown.ends_with(FIRST_SCREEN.as_bytes()));
+        assert_eq!(read_secret(&mut &b""[..], &mut shown, "Words: ").unwrap().as_str(), "");
+        let endless = io::repeat(b'a');
+        assert!(read_secret(&mut endless.take(1 << 20), &mut shown, "Words: ").is_err());
     }
 
     #[test]

@@ -3,12 +3,12 @@
 
 mod cursor;
 
-use super::Session;
 use super::inbox::{Entry, entry, print};
 use super::notify::Hook;
+use super::{Session, own_keys};
 use crate::failure;
 use crate::light::{Light, LightError};
-use crate::wallet::{Incoming, Wallet, WalletError};
+use crate::wallet::{Incoming, Standing, Wallet, WalletError};
 use cursor::Cursor;
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
@@ -21,6 +21,8 @@ const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// Pause between two looks for new sealed messages: nobody tells a wallet of those that are for it.
 const SCAN_EVERY: Duration = Duration::from_secs(5);
+/// How often a running wallet looks after its keys.
+const TEND_EVERY: Duration = Duration::from_secs(60 * 60);
 
 /// What is done with each message.
 pub(super) struct Follower<'a> {
@@ -33,6 +35,8 @@ pub(super) struct Follower<'a> {
     pub(super) with_text: bool,
     /// Whether sealed messages are looked for, too.
     pub(super) scans: bool,
+    /// How the own entry in the key directory stood when it was last told.
+    pub(super) own_entry: Option<Standing>,
 }
 
 impl Follower<'_> {
@@ -87,14 +91,17 @@ impl Follower<'_> {
         if std::mem::take(told) {
             self.session.terminal.note("the node is back");
         }
-        let mut ticks = tokio::time::interval(SCAN_EVERY);
+        // The first tick of each comes at once.
+        let (mut scanning, mut tending) =
+            (tokio::time::interval(SCAN_EVERY), tokio::time::interval(TEND_EVERY));
         loop {
             let proven = {
                 let mut next = std::pin::pin!(incoming.next(light));
                 loop {
                     tokio::select! {
                         proven = &mut next => break proven.map_err(failure)?,
-                        _ = ticks.tick(), if self.scans => self.scan(light).await?,
+                        _ = scanning.tick(), if self.scans => self.scan(light).await?,
+                        _ = tending.tick() => self.tend(light).await?,
                     }
                 }
             };
@@ -106,6 +113,28 @@ impl Follower<'_> {
                 self.hear(light, cursor, found).await?;
             }
         }
+    }
+    /// Does what is due with the wallet's keys, and says each state of the own entry once.
+    async fn tend(&mut self, light: &Light) -> Result<(), Failure> {
+        let (terminal, terms) = (self.session.terminal, self.session.terms());
+        let tended = match self.wallet.tend(light, &terms, &|_, _| true).await {
+            Ok(tended) => tended,
+            // A node that is away or busy is asked again an hour later; the subscription says if it is gone.
+            Err(
+                error
+                @ (WalletError::Light(LightError::Unreachable { .. }) | WalletError::Undelivered { .. }),
+            ) => {
+                terminal.warn(format_args!("the keys were not looked after: {error}"));
+                return Ok(());
+            }
+            Err(error) => return Err(failure(error)),
+        };
+        own_keys::tell_tended(terminal, &tended);
+        let before = self.own_entry.replace(tended.own.standing);
+        if before != Some(tended.own.standing) && tended.rotated.is_none() {
+            own_keys::tell(terminal, &tended.own);
+        }
+        Ok(())
     }
     /// Looks for sealed messages that are new. How far a scan has come is kept by the wallet itself.
     async fn scan(&mut self, light: &Light) -> Result<(), Failure> {

@@ -5,7 +5,7 @@ use super::follow::Follower;
 use super::notify::Hook;
 use super::progress::ScanWatch;
 use super::scan::{Scanned, scan};
-use super::{Session, runtime};
+use super::{Session, own_keys, runtime};
 use crate::failure;
 use crate::light::Light;
 use crate::wallet::{Incoming, Wallet};
@@ -32,7 +32,7 @@ pub(super) struct InboxArgs {
     /// Show at most so many, the newest first
     #[arg(short = 'n', long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
-    /// Go on, and show messages as they come
+    /// Go on, and show messages as they come; the wallet's keys are rotated and destroyed when it is time
     #[arg(short, long)]
     follow: bool,
     /// Read every block and prove that no open message is left out; without it, a node could omit some
@@ -90,6 +90,9 @@ pub(super) fn inbox(args: &InboxArgs, session: &Session<'_>) -> Result<(), Failu
         if args.complete {
             return complete(session, &wallet, &light, BlockHeight::new(args.from)).await;
         }
+        if !args.follow {
+            own_keys::look(session, &mut wallet, &light).await?;
+        }
         // Asked for before the list, so that nothing falls between the two.
         let next = light.next_height().await.map_err(failure)?;
         let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
@@ -117,7 +120,8 @@ pub(super) fn inbox(args: &InboxArgs, session: &Session<'_>) -> Result<(), Failu
             let shown = found.iter().map(|incoming| incoming.message.id()).collect();
             let hook = hook(args, session, &wallet);
             let (with_text, scans) = (args.exec_text, !args.no_scan);
-            let mut follower = Follower { session, wallet: &mut wallet, shown, hook, with_text, scans };
+            let wallet = &mut wallet;
+            let mut follower = Follower { session, wallet, shown, hook, with_text, scans, own_entry: None };
             return follower.follow(light, next).await;
         }
         session.terminal.emit("sealpost/inbox/1", &Listed { messages: entries, scan: scanned });

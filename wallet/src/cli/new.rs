@@ -9,6 +9,7 @@ use crate::wallet::Wallet;
 use clap::{Args, ValueEnum};
 use sealpost_terminal::{Confirm, Exit, Failure, read_secret_file, write_new_secret_file};
 use std::path::PathBuf;
+use tokio::runtime::Runtime;
 use zeroize::Zeroizing;
 
 /// How many words are asked back after they were shown.
@@ -59,6 +60,14 @@ struct Made<'a> {
 }
 
 #[derive(serde::Serialize)]
+struct Back<'a> {
+    wallet: &'a str,
+    network: &'a str,
+    address: String,
+    published: Option<u64>,
+}
+
+#[derive(serde::Serialize)]
 struct Listed {
     network: String,
     wallets: Vec<ListedWallet>,
@@ -91,7 +100,10 @@ pub(super) fn new(args: &NewArgs, session: &Session<'_>) -> Result<(), Failure> 
     // The words first: a wallet whose words nobody has would be lost with its file.
     match &args.mnemonic_out {
         Some(path) => {
-            let text = Zeroizing::new(format!("{}\n", *phrase.text()));
+            let words = phrase.text();
+            let mut text = Zeroizing::new(String::with_capacity(words.len().saturating_add(1)));
+            text.push_str(&words);
+            text.push('\n');
             write_new_secret_file(path, text.as_bytes())?;
         }
         None => show(session, &phrase)?,
@@ -104,26 +116,48 @@ pub(super) fn new(args: &NewArgs, session: &Session<'_>) -> Result<(), Failure> 
 pub(super) fn restore(args: &RestoreArgs, session: &Session<'_>) -> Result<(), Failure> {
     let profile = session.profile()?;
     Wallet::check_new(&profile, &args.name).map_err(failure)?;
+    let _guard = guard_screen(session)?;
     let text = match &args.mnemonic_file {
         Some(path) => {
             let bytes = read_secret_file(path)?;
             Zeroizing::new(String::from_utf8_lossy(&bytes).into_owned())
         }
-        None => {
-            let typed = session.terminal.ask("The words, in their order: ").map_err(|failure| {
-                failure.help("--mnemonic-file FILE reads them from a file that only you can read")
-            })?;
-            Zeroizing::new(typed.unwrap_or_default())
-        }
+        None => session.terminal.ask_secret("The words, in their order: ").map_err(|failure| {
+            failure.help("--mnemonic-file FILE reads them from a file that only you can read")
+        })?,
     };
     let phrase = Phrase::parse(&text).map_err(failure)?;
     let what = format!("wallet {}", args.name);
     let passphrase = session.passphrase.read(session.terminal, &what, Confirm::Twice)?;
-    let wallet = Wallet::create(profile, &args.name, &phrase, &passphrase, args.archival).map_err(failure)?;
-    tell(session, "sealpost/restore/1", &wallet);
-    session
-        .terminal
-        .note("The identity is back. Messages from before are not: their keys were never in the words.");
+    let mut wallet =
+        Wallet::create(profile, &args.name, &phrase, &passphrase, args.archival).map_err(failure)?;
+    let terminal = session.terminal;
+    terminal.note("The identity is back. Messages from before are not: their keys were never in the words.");
+    let found = runtime()?.block_on(async {
+        let light = session.light(wallet.profile()).await?;
+        wallet.acknowledge_keys(&light).await.map_err(failure)
+    });
+    let published = match found {
+        Ok(own) => own.newest.map(|record| record.bundle.sequence),
+        // The wallet is there; what the ledger says is asked with the next command.
+        Err(failure) => {
+            terminal.warn(format_args!("which keys are published was not asked: {failure}"));
+            None
+        }
+    };
+    match published {
+        Some(sequence) => {
+            terminal.note(format_args!(
+                "The ledger has key bundle #{sequence} of this identity; its secret is not here. What is sent to \
+                 it can't be read with this copy, what was sent before neither."
+            ));
+            say(session, &wallet, "sealpost keys rotate   (before that nothing new can be read here)");
+        }
+        None => say(session, &wallet, FIRST_KEYS),
+    }
+    let (network, address) = (wallet.genesis().chain_name(), wallet.address_text());
+    let back = Back { wallet: wallet.name(), network, address, published };
+    terminal.emit("sealpost/restore/1", &back);
     Ok(())
 }
 
@@ -144,12 +178,19 @@ pub(super) fn list(session: &Session<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
+const FIRST_KEYS: &str = "sealpost keys publish   (before that nobody can write to you)";
+
 fn tell(session: &Session<'_>, schema: &str, wallet: &Wallet) {
+    say(session, wallet, FIRST_KEYS);
+    let network = wallet.genesis().chain_name();
+    session.terminal.emit(schema, &Made { wallet: wallet.name(), network, address: wallet.address_text() });
+}
+
+fn say(session: &Session<'_>, wallet: &Wallet, next: &str) {
     let network = wallet.genesis().chain_name();
     session.terminal.say(format_args!("Wallet   {} on network {network}", wallet.name()));
     session.terminal.say(format_args!("Address  {}", wallet.address_text()));
-    session.terminal.note("Next     sealpost keys publish   (before that nobody can write to you)");
-    session.terminal.emit(schema, &Made { wallet: wallet.name(), network, address: wallet.address_text() });
+    session.terminal.note(format_args!("Next     {next}"));
 }
 
 /// Shows the words where nothing of them stays on the screen, and asks some of them back.
@@ -157,19 +198,10 @@ fn show(session: &Session<'_>, phrase: &Phrase) -> Result<(), Failure> {
     let terminal = session.terminal;
     let text = phrase.text();
     let words: Vec<&str> = text.split(' ').collect();
-    let lines = (1..).zip(&words).map(|(number, word)| format!("  {number:>2}  {word}\n"));
-    let page = Zeroizing::new(format!(
-        "Write these words down, in this order. They are shown once, and they alone restore the wallet.\n\n{}\n",
-        Zeroizing::new(lines.collect::<String>()).as_str()
-    ));
-    let runtime = runtime()?;
-    let interrupted = terminal.clone();
-    runtime.spawn(async move {
-        if tokio::signal::ctrl_c().await.is_ok() {
-            interrupted.leave_secret(Exit::Interrupted);
-        }
-    });
-    terminal.show_secret(&page, "Press Enter when you have them on paper; then the screen forgets them. ")?;
+    let heading =
+        "Write these words down, in this order. They are shown once, and they alone restore the wallet.";
+    let _guard = guard_screen(session)?;
+    show_words(session, heading, &words)?;
     for index in some_of(words.len())? {
         let number = index.saturating_add(1);
         let asked = Zeroizing::new(terminal.ask(&format!("Word {number}: "))?.unwrap_or_default());
@@ -182,6 +214,37 @@ fn show(session: &Session<'_>, phrase: &Phrase) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// Shows words on the screen that is forgotten afterwards. To be called under [`guard_screen`].
+pub(super) fn show_words(session: &Session<'_>, heading: &str, words: &[&str]) -> Result<(), Failure> {
+    // Room for all of it at once: a growing buffer leaves unwiped copies behind.
+    let room = words.len().saturating_mul(32).saturating_add(heading.len()).saturating_add(16);
+    let mut page = Zeroizing::new(String::with_capacity(room));
+    page.push_str(heading);
+    page.push_str("\n\n");
+    for (number, word) in (1..).zip(words) {
+        page.push_str(&format!("  {number:>2}  "));
+        page.push_str(word);
+        page.push('\n');
+    }
+    page.push('\n');
+    session
+        .terminal
+        .show_secret(&page, "Press Enter when you have them on paper; then the screen forgets them. ")
+}
+
+/// Ends the program if the person interrupts, and takes a secret from the screen before. To be held as long as
+/// anybody may interrupt: once it was there, nothing else ends the program so.
+pub(super) fn guard_screen(session: &Session<'_>) -> Result<Runtime, Failure> {
+    let runtime = runtime()?;
+    let interrupted = session.terminal.clone();
+    runtime.spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            interrupted.leave_secret(Exit::Interrupted);
+        }
+    });
+    Ok(runtime)
 }
 
 /// Which words are asked back: [`ASKED`] different ones, in their order, foreseen by nobody.

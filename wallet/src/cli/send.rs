@@ -5,19 +5,20 @@ pub(super) mod reply;
 
 use super::progress::{PostageWatch, TransferWatch};
 use super::sealed::SealedArgs;
-use super::{Session, runtime};
+use super::{Session, own_keys, runtime};
 use crate::drafts::{Attached, DraftId, Kept, PackError, Typed, measure};
 use crate::envelope::Letter;
 use crate::failure;
 use crate::light::Light;
 use crate::parcel::MAX_TEXT_BYTES;
-use crate::wallet::{Draft, ParcelProgress, ParcelQuote, Prepared, Wallet};
+use crate::wallet::{Draft, ParcelProgress, ParcelQuote, Prepared, Wallet, least_days};
 use clap::{Args, ValueEnum};
 use sealpost_api::WaitFor;
+use sealpost_ledger::genesis::Genesis;
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::message::Mode;
-use sealpost_terminal::{Exit, Failure, Terminal, bytes, grouped, rfc3339, short_address, style};
+use sealpost_terminal::{Exit, Failure, Terminal, bytes, counted, grouped, rfc3339, short_address, style};
 use std::cell::Cell;
 use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
@@ -88,6 +89,8 @@ struct Recipient {
     name: Option<String>,
     address: String,
     bundle: u64,
+    proven_at: Option<BlockHeight>,
+    valid_until: Option<BlockHeight>,
 }
 
 #[derive(serde::Serialize)]
@@ -118,11 +121,11 @@ struct Parts {
 }
 
 pub(super) fn send(args: &SendArgs, session: &Session<'_>) -> Result<(), Failure> {
-    send_from(args, session, &session.wallet()?)
+    send_from(args, session, &mut session.wallet()?)
 }
 
 /// Sends from a wallet that is open already.
-fn send_from(args: &SendArgs, session: &Session<'_>, wallet: &Wallet) -> Result<(), Failure> {
+fn send_from(args: &SendArgs, session: &Session<'_>, wallet: &mut Wallet) -> Result<(), Failure> {
     let limit = args.attachment_limit.unwrap_or(session.settings.attachment_bytes);
     let mut draft = match &args.draft {
         Some(text) => wallet.take_draft(text).map_err(failure)?,
@@ -172,10 +175,11 @@ fn pack(session: &Session<'_>, wallet: &Wallet, draft: &mut Kept, limit: u64) ->
 async fn deliver(
     args: &SendArgs,
     session: &Session<'_>,
-    wallet: &Wallet,
+    wallet: &mut Wallet,
     draft: Kept,
 ) -> Result<(), Failure> {
     let light = session.light_for_keys(wallet.profile()).await?;
+    own_keys::look(session, wallet, &light).await?;
     let quote = wallet.quote_parcel(&light, &draft).await.map_err(failure)?;
     if let Some(quote) = &quote {
         print_quote(session, quote);
@@ -197,7 +201,7 @@ async fn deliver(
     prepared.parcel = Some(draft.parcel());
     let mut answer = describe(wallet, &message, &prepared)?;
     answer.parts = quote.map(|quote| Parts { count: quote.parts, bytes: quote.bytes, work: quote.work });
-    print_sealed(session, &answer);
+    print_sealed(session, &answer, wallet.genesis());
     if args.dry_run {
         if args.draft.is_none() {
             wallet.discard_draft(draft).map_err(failure)?;
@@ -277,10 +281,13 @@ fn print_quote(session: &Session<'_>, quote: &ParcelQuote) {
 fn describe(wallet: &Wallet, draft: &Draft, prepared: &Prepared) -> Result<Answer, Failure> {
     let contacts = wallet.profile().contacts().map_err(failure)?;
     let prefix = wallet.genesis().prefix();
-    let to = draft.to.iter().zip(&prepared.bundles).map(|(address, bundle)| Recipient {
+    let known = prepared.keys_at.iter().map(Some).chain(std::iter::repeat(None));
+    let to = draft.to.iter().zip(&prepared.bundles).zip(known).map(|((address, bundle), keys)| Recipient {
         name: contacts.name_of(address).map(Into::into),
         address: address.to_text(prefix),
         bundle: *bundle,
+        proven_at: keys.map(|keys| keys.proven),
+        valid_until: keys.map(|keys| keys.valid_until),
     });
     let body_bytes = prepared.body.as_ref().map_or(0, |body| body.as_bytes().len());
     Ok(Answer {
@@ -302,12 +309,20 @@ fn describe(wallet: &Wallet, draft: &Draft, prepared: &Prepared) -> Result<Answe
     })
 }
 
-fn print_sealed(session: &Session<'_>, answer: &Answer) {
+fn print_sealed(session: &Session<'_>, answer: &Answer, genesis: &Genesis) {
     let terminal = session.terminal;
     for recipient in &answer.to {
         let name = recipient.name.as_deref().unwrap_or("(no contact)");
         let (address, bundle) = (short_address(&recipient.address), recipient.bundle);
-        terminal.say(format_args!("To       {name}  {address}  key bundle #{bundle}, proven"));
+        let proven = match (recipient.proven_at, recipient.valid_until) {
+            (Some(at), Some(until)) => format!(
+                ", proven at height {}, valid for at least {}",
+                grouped(at.get()),
+                counted(least_days(until.blocks_since(at), genesis), "day")
+            ),
+            _ => ", proven".into(),
+        };
+        terminal.say(format_args!("To       {name}  {address}  key bundle #{bundle}{proven}"));
     }
     if answer.mode == "sealed" {
         terminal.say("Sealed   nobody else sees who writes to whom; size class and time stay visible");

@@ -5,7 +5,7 @@ use super::{Session, runtime};
 use crate::contacts::Contacts;
 use crate::failure;
 use crate::light::{Light, Proven, SlotAnswer};
-use crate::wallet::{Standing, Timeline, TimelineSlot, Wallet};
+use crate::wallet::{SentStanding, Timeline, TimelineSlot, Wallet};
 use clap::Args;
 use sealpost_ledger::block::Header;
 use sealpost_ledger::hash::TransactionId;
@@ -225,13 +225,13 @@ async fn report(
         slots: to.into_iter().map(|address| unsent(contacts, address)).collect(),
     };
     Ok(match wallet.standing(light, &id).await.map_err(failure)? {
-        Standing::Final(timeline) => {
+        SentStanding::Final(timeline) => {
             let entry = wallet.outbox().get(&id).map_err(failure)?;
             let parts = entry.and_then(|entry| entry.parcel).map(|parcel| parcel.parts);
             Report { parts: parts.filter(|parts| *parts > 0), ..final_report(wallet, contacts, &timeline) }
         }
-        Standing::Waiting { expiry, to, signed_ms } => not_final("waiting", expiry, to, signed_ms),
-        Standing::Void { expiry, to, signed_ms } => not_final("void", expiry, to, signed_ms),
+        SentStanding::Waiting { expiry, to, signed_ms } => not_final("waiting", expiry, to, signed_ms),
+        SentStanding::Void { expiry, to, signed_ms } => not_final("void", expiry, to, signed_ms),
     })
 }
 

@@ -20,7 +20,7 @@ struct Place {
 
 fn place() -> Place {
     let dir = tempfile::tempdir().unwrap();
-    let secrets = Secrets { mnemonic: "words".into(), bundles: Vec::new(), archival: false, archive: None };
+    let secrets = Secrets::new("words".into(), false).unwrap();
     let path = dir.path().join("keystore.json");
     let keystore = Keystore::create(&path, "address", "today", secrets, "correct horse").unwrap();
     let drafts = Drafts::open(&dir.path().join("drafts")).unwrap();

@@ -45,13 +45,18 @@ impl BundleSecret {
         ecies_public(&self.ecies)
     }
     fn decapsulation_key(&self) -> DecapsulationKey<MlKem768> {
-        MlKem768::from_seed(&self.ml_kem_seed.into()).0
+        let mut seed = self.ml_kem_seed.into();
+        let key = MlKem768::from_seed(&seed).0;
+        seed.zeroize();
+        key
     }
     /// The second share of a slot of suite 2. A foreign ciphertext gives a share nobody has (implicit
     /// rejection, FIPS 203); only a wrong length gives none.
     pub(super) fn ml_kem_share(&self, ciphertext: &[u8]) -> Option<Zeroizing<[u8; 32]>> {
-        let share = self.decapsulation_key().decapsulate_slice(ciphertext).ok()?;
-        Some(Zeroizing::new(share.into()))
+        let mut share = self.decapsulation_key().decapsulate_slice(ciphertext).ok()?;
+        let kept = Zeroizing::new(share.into());
+        share.zeroize();
+        Some(kept)
     }
 }
 
@@ -73,6 +78,8 @@ fn ecies_public(secret: &[u8; 32]) -> [u8; 33] {
 /// A fresh share for the holder of an ML-KEM-768 key, and its ciphertext. `None` if it is no such key.
 pub(super) fn ml_kem_encapsulate(key: &[u8]) -> Option<(Vec<u8>, Zeroizing<[u8; 32]>)> {
     let key = EncapsulationKey::<MlKem768>::new(&key.try_into().ok()?).ok()?;
-    let (ciphertext, share) = key.encapsulate();
-    Some((ciphertext.to_vec(), Zeroizing::new(share.into())))
+    let (ciphertext, mut share) = key.encapsulate();
+    let kept = Zeroizing::new(share.into());
+    share.zeroize();
+    Some((ciphertext.to_vec(), kept))
 }

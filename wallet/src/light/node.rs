@@ -17,7 +17,7 @@ use sealpost_ledger::genesis::Genesis;
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::message::{Body, Message, SlotRecipient};
-use sealpost_ledger::state::{BundleRecord, DesignationRecord, MemberRecord};
+use sealpost_ledger::state::{DesignationRecord, MemberRecord};
 use sealpost_ledger::transaction::SignedTransaction;
 use sealpost_terminal::printable;
 use std::sync::Arc;
@@ -126,17 +126,6 @@ impl Node {
         }
         Ok(proven)
     }
-    /// The newest key bundle of an identity, proven present or absent under a head not older than any
-    /// verified before.
-    pub(super) async fn bundle(&self, address: &Address) -> Result<Option<BundleRecord>, LightError> {
-        let text = address.to_text(self.genesis().prefix());
-        let (what, floor) = (format!("the keys of {text}"), self.floor());
-        let Some(answer) = self.ask_present(self.client.directory_bundle(text, None), floor).await? else {
-            return Ok(None);
-        };
-        let header = self.recent_header(&answer.at, &what, floor).await?;
-        verify::verify_bundle(&answer, address, &header).map_err(|error| self.untrusted(what, error))
-    }
     /// Where an identity receives notices of a class, proven under a head not older than any verified
     /// before; nothing if it never said so.
     pub(super) async fn designation(
@@ -164,7 +153,7 @@ impl Node {
         verify::verify_member(&answer, address, &header).map_err(|error| self.untrusted(what, error))
     }
     /// An answer about the present state; nothing before the first block, when nobody has published anything.
-    async fn ask_present<T>(
+    pub(super) async fn ask_present<T>(
         &self,
         call: impl Future<Output = Result<T, ClientError>>,
         floor: Floor,
@@ -180,7 +169,7 @@ impl Node {
     }
     /// The header an answer about the present rests on: not older than what this node had shown when it was asked,
     /// nor than what is known to be final.
-    async fn recent_header(
+    pub(super) async fn recent_header(
         &self,
         sealed: &SealedHeader,
         what: &str,

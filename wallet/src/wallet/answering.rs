@@ -226,7 +226,12 @@ impl Wallet {
             // The letter that names it is answered.
             Err(WalletError::OnlyAPart { .. }) => {}
             // Of this message alone: its body is gone, or so is its key.
-            Err(error @ (WalletError::Light(LightError::Node(_)) | WalletError::Open(_))) => {
+            Err(
+                error @ (WalletError::Light(LightError::Node(_))
+                | WalletError::Open(_)
+                | WalletError::KeyDestroyed { .. }
+                | WalletError::KeyNeverHere { .. }),
+            ) => {
                 waiting.unopened.push((id, error));
             }
             Err(error) => return Err(error),

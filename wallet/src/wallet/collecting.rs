@@ -57,7 +57,11 @@ impl Wallet {
             Ok((Content::Part(_), _)) => Kind::Part,
             Ok((Content::Letter(_), _)) => Kind::Letter,
             Err(
-                WalletError::Open(_) | WalletError::NotOurs { .. } | WalletError::Light(LightError::Node(_)),
+                WalletError::Open(_)
+                | WalletError::KeyDestroyed { .. }
+                | WalletError::KeyNeverHere { .. }
+                | WalletError::NotOurs { .. }
+                | WalletError::Light(LightError::Node(_)),
             ) => {
                 return Ok(false);
             }
@@ -162,7 +166,11 @@ impl Collector<'_> {
             Err(WalletError::Light(LightError::Node(error))) if error.category == Category::NotFound => {
                 return Err(missing(error.message).into());
             }
-            Err(WalletError::Open(error @ OpenError::KeyGone { .. })) => {
+            Err(
+                error @ (WalletError::Open(OpenError::KeyGone { .. })
+                | WalletError::KeyDestroyed { .. }
+                | WalletError::KeyNeverHere { .. }),
+            ) => {
                 return Err(missing(error.to_string()).into());
             }
             Err(WalletError::Open(error)) => {

@@ -189,7 +189,7 @@ impl Wallet {
                     caught_up.kept = caught_up.kept.saturating_add(self.keep(&reading, None)?.into())
                 }
                 Err(WalletError::OnlyAPart { .. }) => {}
-                Err(WalletError::Open(OpenError::KeyGone { .. })) => {
+                Err(error) if is_key_gone(&error) => {
                     caught_up.gone = caught_up.gone.saturating_add(1);
                 }
                 Err(error) if is_gone(&error) || matches!(error, WalletError::Open(_)) => {
@@ -282,10 +282,20 @@ impl Wallet {
     }
 }
 
+/// Whether the key of a message is not here, or not any more.
+fn is_key_gone(error: &WalletError) -> bool {
+    matches!(
+        error,
+        WalletError::Open(OpenError::KeyGone { .. })
+            | WalletError::KeyDestroyed { .. }
+            | WalletError::KeyNeverHere { .. }
+    )
+}
+
 /// Whether a message can't be opened any more, though nobody is to blame for it.
 fn is_gone(error: &WalletError) -> bool {
     match error {
-        WalletError::Open(OpenError::KeyGone { .. }) => true,
+        error if is_key_gone(error) => true,
         WalletError::Light(LightError::Node(error)) => error.code == "tx.body_pruned",
         _ => false,
     }

@@ -1,7 +1,8 @@
 //! Reading: what came, what it says, how it was answered, and the evidence of it.
 
 use super::{Wallet, WalletError};
-use crate::envelope::{Content, Letter, Opened, open};
+use crate::envelope::{Content, Letter, OpenError, Opened, open};
+use crate::keystore::Origin;
 use crate::light::{Light, Proven, Range, SlotAnswer};
 use sealpost_api::{MailboxSide, Order};
 use sealpost_ledger::address::Address;
@@ -203,7 +204,8 @@ impl Wallet {
         let slot = message.transaction.message().and_then(|m| m.slot_of(&self.address));
         let slot = slot.ok_or(WalletError::NotOurs { id: message.id() })?;
         let body = light.body(message).await?;
-        Ok(open(message.transaction.transaction(), &body, slot, self.bundles())?)
+        let opened = open(message.transaction.transaction(), &body, slot, self.bundles());
+        opened.map_err(|error| self.explain(&message.id(), error))
     }
     async fn disclosure(&self, light: &Light, id: &TransactionId) -> Result<Disclosure, WalletError> {
         if let Some(entry) = self.outbox.get(id)?
@@ -221,6 +223,18 @@ impl Wallet {
         };
         let Opened { salt, content_bytes: content, author, .. } = reading.opened;
         Ok(Disclosure { salt, content, author })
+    }
+    /// Why a secret is not here, as far as this wallet knows.
+    pub(super) fn explain(&self, id: &TransactionId, error: OpenError) -> WalletError {
+        let OpenError::KeyGone { bundle } = error else { return error.into() };
+        let known = self.keystore.secrets().publication(bundle);
+        match known.and_then(|known| known.destroyed_ms) {
+            Some(at) => WalletError::KeyDestroyed { id: *id, bundle, when: sealpost_terminal::rfc3339(at) },
+            None if known.is_none_or(|known| known.origin == Origin::Elsewhere) => {
+                WalletError::KeyNeverHere { id: *id, bundle }
+            }
+            None => error.into(),
+        }
     }
     pub(super) async fn message(&self, light: &Light, id: &TransactionId) -> Result<Proven, WalletError> {
         light.transaction(id).await?.ok_or(WalletError::Unknown { id: *id })

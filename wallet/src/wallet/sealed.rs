@@ -60,7 +60,9 @@ impl Wallet {
     ) -> Result<(crate::envelope::Content, crate::envelope::Opened), WalletError> {
         let opened = open_sealed(message.transaction.transaction(), body, &self.address, self.bundles());
         opened.map_err(|error| match (error, self.found(&message.id())) {
-            (OpenError::NotForUs, Ok(Some(found))) => OpenError::KeyGone { bundle: found.bundle }.into(),
+            (OpenError::NotForUs, Ok(Some(found))) => {
+                self.explain(&message.id(), OpenError::KeyGone { bundle: found.bundle })
+            }
             (OpenError::NotForUs, _) => WalletError::NotOurs { id: message.id() },
             (error, _) => error.into(),
         })

@@ -1,8 +1,8 @@
-//! Sending: publish and withdraw keys, designate, seal and sign a message, answer one. Everything signed is in the outbox before
-//! it leaves.
+//! Sending: designate, seal and sign a message, answer one. Everything signed is in the outbox before it
+//! leaves.
 
 use super::{Wallet, WalletError, now_ms};
-use crate::envelope::{BundleSecret, Content, Recipient, SealRequest, seal};
+use crate::envelope::{Content, Recipient, SealRequest, seal};
 use crate::light::{Light, LightError, Proven};
 use crate::outbox::{OutboxEntry, Parcel};
 use crate::random::random;
@@ -11,7 +11,6 @@ use sealpost_ledger::address::Address;
 use sealpost_ledger::author::AuthorBlock;
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
-use sealpost_ledger::key_bundle::Revoke;
 use sealpost_ledger::membership::Designate;
 use sealpost_ledger::message::{Body, Mode, Suite};
 use sealpost_ledger::receipt::{Answer, Receipt};
@@ -23,11 +22,6 @@ pub type PostageProgress<'a> = &'a (dyn Fn(u64, u64) -> bool + Sync);
 
 /// Blocks after which an unsent transaction is void, unless the network's window is shorter.
 const EXPIRY_BLOCKS: u64 = 10_000;
-/// Blocks for which a key bundle is to be used.
-const BUNDLE_BLOCKS: u64 = 1_000_000;
-
-/// A withdrawal must stand in a block before it begins: room for a few blocks that others fill first.
-const REVOKE_MARGIN_BLOCKS: u64 = 3;
 
 /// What is to be sent.
 #[derive(Debug, Clone)]
@@ -51,12 +45,23 @@ pub struct Prepared {
     pub suite: Option<Suite>,
     /// Key bundles used, in the order of the recipients.
     pub bundles: Vec<u64>,
+    /// What was proven of them, in the same order.
+    pub keys_at: Vec<KeysAt>,
     /// Who wrote it and to whom, if it is sealed.
     pub author: Option<AuthorBlock>,
     /// Expected hashes of the postage.
     pub work: u64,
     /// The draft that it was; given up when this is in the outbox.
     pub parcel: Option<Parcel>,
+}
+
+/// What was proven of a recipient's keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeysAt {
+    /// The height at which they are the newest.
+    pub proven: BlockHeight,
+    /// The last height at which they are to be used.
+    pub valid_until: BlockHeight,
 }
 
 /// How far something that was sent has come.
@@ -78,31 +83,6 @@ impl Wallet {
         let limit = self.genesis().limits().slots;
         if count > usize::from(limit) { Err(WalletError::TooManyRecipients { count, limit }) } else { Ok(()) }
     }
-    /// Makes new encryption keys and publishes them. The secrets are on disk before anybody can encrypt to
-    /// them. Returns the bundle's sequence number.
-    pub async fn publish_keys(
-        &mut self,
-        light: &Light,
-        progress: PostageProgress<'_>,
-    ) -> Result<(u64, Sent), WalletError> {
-        let newest = light.bundle(&self.address).await?;
-        let sequence = newest.map_or(0, |record| record.bundle.sequence).saturating_add(1);
-        let known = self.bundles().iter().find(|secret| secret.sequence == sequence).cloned();
-        let secret = match known {
-            // Made before, and never published.
-            Some(secret) => secret,
-            None => {
-                let secret = BundleSecret::generate(sequence)?;
-                self.keystore.change(|secrets| secrets.bundles.push(secret.clone()))?;
-                secret
-            }
-        };
-        let valid_until = light.next_height().await?.saturating_add(BUNDLE_BLOCKS);
-        let payload = Payload::KeyBundle(secret.bundle(valid_until));
-        let prepared = self.prepare(light, payload, None, self.expiry(light).await?, progress).await?;
-        let sent = self.send_prepared(light, &prepared, Vec::new(), None, WaitFor::Final).await?;
-        Ok((sequence, sent))
-    }
     /// Encrypts and signs a message. Nothing leaves this machine but questions for keys and postage.
     pub async fn prepare_message(
         &self,
@@ -113,8 +93,11 @@ impl Wallet {
         self.check_recipients(draft.to.len())?;
         let expiry = self.expiry(light).await?;
         let mut recipients = Vec::with_capacity(draft.to.len());
+        let mut keys_at = Vec::with_capacity(draft.to.len());
         for address in &draft.to {
-            recipients.push(self.recipient(light, address).await?);
+            let (recipient, proven) = self.recipient(light, address).await?;
+            keys_at.push(KeysAt { proven, valid_until: recipient.bundle.valid_until });
+            recipients.push(recipient);
         }
         let one_time = match draft.mode {
             Mode::Open => None,
@@ -136,6 +119,7 @@ impl Wallet {
             self.prepare_as(signer, light, payload, Some(sealed.body), expiry, progress).await?;
         prepared.suite = Some(suite);
         prepared.author = sealed.author;
+        prepared.keys_at = keys_at;
         prepared.bundles = recipients.iter().map(|recipient| recipient.bundle.sequence).collect();
         Ok((prepared, sealed.salt))
     }
@@ -205,19 +189,6 @@ impl Wallet {
         }
         self.send_plain(light, Payload::Receipt(receipt), progress).await
     }
-    /// Withdraws an own key bundle from a height on; soon, if none is given. Returns that height.
-    pub async fn revoke_keys(
-        &self,
-        light: &Light,
-        sequence: u64,
-        from: Option<BlockHeight>,
-        progress: PostageProgress<'_>,
-    ) -> Result<(BlockHeight, Sent), WalletError> {
-        let soon = light.next_height().await?.saturating_add(REVOKE_MARGIN_BLOCKS);
-        let from = from.unwrap_or(soon);
-        let payload = Payload::Revoke(Revoke { sequence, from });
-        Ok((from, self.send_plain(light, payload, progress).await?))
-    }
     /// Says where notices of a class reach this wallet's identity. Final when this returns.
     pub async fn designate(
         &self,
@@ -268,14 +239,19 @@ impl Wallet {
         Ok(entries)
     }
 
-    async fn expiry(&self, light: &Light) -> Result<BlockHeight, WalletError> {
+    pub(super) async fn expiry(&self, light: &Light) -> Result<BlockHeight, WalletError> {
         let window = self.genesis().limits().expiry_window.min(EXPIRY_BLOCKS);
         Ok(light.next_height().await?.saturating_add(window))
     }
-    /// A recipient's newest keys, proven.
-    async fn recipient(&self, light: &Light, address: &Address) -> Result<Recipient, WalletError> {
-        let record = light.bundle(address).await?;
-        let record = record.ok_or_else(|| WalletError::NoKeys { address: self.text(address) })?;
+    /// A recipient's newest keys, and the height at which they are proven to be that.
+    async fn recipient(
+        &self,
+        light: &Light,
+        address: &Address,
+    ) -> Result<(Recipient, BlockHeight), WalletError> {
+        let now = light.bundle_now(address).await?;
+        let proven = now.and_then(|now| now.record.map(|record| (record, now.at.height)));
+        let (record, at) = proven.ok_or_else(|| WalletError::NoKeys { address: self.text(address) })?;
         let next = light.next_height().await?;
         if let Some(from) = record.revoked_from.filter(|from| *from <= next) {
             let (sequence, from) = (record.bundle.sequence, from.get());
@@ -285,10 +261,10 @@ impl Wallet {
             let valid_until = record.bundle.valid_until.get();
             return Err(WalletError::KeysExpired { address: self.text(address), valid_until });
         }
-        Ok(Recipient { address: *address, bundle: record.bundle })
+        Ok((Recipient { address: *address, bundle: record.bundle }, at))
     }
     /// Pays and signs as this identity.
-    async fn prepare(
+    pub(super) async fn prepare(
         &self,
         light: &Light,
         payload: Payload,
@@ -329,8 +305,9 @@ impl Wallet {
         }
         let aux = random::<32>()?;
         let transaction = transaction.sign(signer, &aux).map_err(|_| WalletError::Signing)?;
-        let (suite, bundles, author, parcel) = (None, Vec::new(), None, None);
-        Ok(Prepared { transaction, body, suite, bundles, author, work, parcel })
+        let (suite, bundles, keys_at) = (None, Vec::new(), Vec::new());
+        let (author, parcel) = (None, None);
+        Ok(Prepared { transaction, body, suite, bundles, keys_at, author, work, parcel })
     }
     /// Puts something signed into the outbox, and then gives up the draft that it was.
     fn put_out(&self, prepared: &Prepared, entry: &mut OutboxEntry) -> Result<(), WalletError> {
@@ -342,7 +319,7 @@ impl Wallet {
             None => Ok(()),
         }
     }
-    async fn send_prepared(
+    pub(super) async fn send_prepared(
         &self,
         light: &Light,
         prepared: &Prepared,

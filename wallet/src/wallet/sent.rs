@@ -15,7 +15,7 @@ const PAGE: u32 = 50;
 
 /// How something that was sent stands.
 #[derive(Debug)]
-pub enum Standing {
+pub enum SentStanding {
     /// It is final.
     Final(Box<Timeline>),
     /// It was signed here and is in no block yet.
@@ -40,12 +40,12 @@ pub enum Standing {
 
 impl Wallet {
     /// How a message stands. What is in no block is known to the wallet that signed it alone.
-    pub async fn standing(&self, light: &Light, id: &TransactionId) -> Result<Standing, WalletError> {
+    pub async fn standing(&self, light: &Light, id: &TransactionId) -> Result<SentStanding, WalletError> {
         // Asked for before: a block that comes in between is no reason to call a message void.
         let next = light.next_height().await?;
         match self.timeline(light, id).await {
             Err(WalletError::Unknown { .. }) => {}
-            timeline => return Ok(Standing::Final(Box::new(timeline?))),
+            timeline => return Ok(SentStanding::Final(Box::new(timeline?))),
         }
         // Of other things than messages there is no more to say than whether they are final.
         let entry = self.outbox.get(id)?.filter(|entry| entry.kind == "message");
@@ -54,8 +54,8 @@ impl Wallet {
         let (expiry, to) = (transaction.transaction().expiry, self.sent_to(&entry)?);
         let signed_ms = entry.signed_ms;
         Ok(match expiry < next {
-            true => Standing::Void { expiry, to, signed_ms },
-            false => Standing::Waiting { expiry, to, signed_ms },
+            true => SentStanding::Void { expiry, to, signed_ms },
+            false => SentStanding::Waiting { expiry, to, signed_ms },
         })
     }
     /// The messages that this wallet sent, the newest first, `limit` at most: what it signed here, and what

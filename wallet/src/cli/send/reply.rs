@@ -36,7 +36,7 @@ struct Answered {
 
 pub(in crate::cli) fn reply(args: ReplyArgs, session: &Session<'_>) -> Result<(), Failure> {
     let ReplyArgs { mut send, all } = args;
-    let wallet = session.wallet()?;
+    let mut wallet = session.wallet()?;
     let text = send.to.first().cloned().unwrap_or_default();
     let answered = runtime()?.block_on(answered(session, &wallet, &text, all))?;
     let prefix = wallet.genesis().prefix();
@@ -45,7 +45,7 @@ pub(in crate::cli) fn reply(args: ReplyArgs, session: &Session<'_>) -> Result<()
     if send.subject.is_empty() {
         send.subject = with_re(&answered.subject);
     }
-    super::send_from(&send, session, &wallet)
+    super::send_from(&send, session, &mut wallet)
 }
 
 async fn answered(

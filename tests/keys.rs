@@ -1,0 +1,253 @@
+//! The life of encryption keys with the real programs: what rotation, destruction and withdrawal do to messages,
+//! and the alarm when somebody else publishes keys of an identity.
+
+use crate::world::{World, home_of};
+use sealpost_api::WaitFor;
+use sealpost_tests::{Server, json, program, run};
+use sealpost_wallet::Wallet;
+use sealpost_wallet::envelope::Letter;
+use sealpost_wallet::light::Light;
+use sealpost_wallet::profile::Profile;
+use sealpost_wallet::wallet::{Draft, KeyTerms, Standing};
+use serde_json::Value;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// Blocks for which a transaction may wait: the least that a genesis may say.
+const WINDOW: u64 = 10;
+
+fn quick_world() -> World {
+    let world = World::with_genesis(|genesis| genesis["limits"]["expiry_window"] = WINDOW.into());
+    // No days of grace: the window alone decides.
+    std::fs::write(world.path("wallet.toml"), "[keys]\ngrace_days = 0\n").unwrap();
+    world
+}
+
+fn library(world: &World, name: &str) -> Wallet {
+    let profile = Profile::open(home_of(world), "world").unwrap();
+    Wallet::open(profile, name, "correct horse").unwrap()
+}
+
+async fn light(world: &World, wallet: &Wallet) -> Light {
+    let head = wallet.profile().head().unwrap();
+    Light::connect(&world.node.said("rpc"), wallet.genesis().clone(), head).await.unwrap()
+}
+
+/// A block for each message.
+fn send(world: &World, text: &str) -> String {
+    world.wallet("alice", &["send", "bob", "-m", text])["id"].as_str().unwrap().to_owned()
+}
+
+fn states(listed: &Value) -> Vec<(u64, String)> {
+    let bundles = listed["bundles"].as_array().unwrap().iter();
+    bundles.map(|b| (b["sequence"].as_u64().unwrap(), b["state"].as_str().unwrap().to_owned())).collect()
+}
+
+fn expected(states: &[(u64, &str)]) -> Vec<(u64, String)> {
+    states.iter().map(|(sequence, state)| (*sequence, (*state).to_owned())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_under_way_is_read_within_the_grace_period_and_never_after_it() {
+    let world = quick_world();
+    // Alice has encrypted to bundle #1 when bob rotates.
+    let alice = library(&world, "alice");
+    let node = light(&world, &alice).await;
+    let content = Letter { text: "under way".into(), ..Letter::default() }.into();
+    let draft = Draft {
+        to: vec![library(&world, "bob").address()],
+        content,
+        mode: sealpost_ledger::message::Mode::Open,
+    };
+    let (prepared, salt) = alice.prepare_message(&node, &draft, &|_, _| true).await.unwrap();
+    let rotated = world.wallet("bob", &["keys", "rotate"]);
+    assert_eq!(rotated["sequence"], 2);
+    let sent = alice.send_message(&node, &prepared, &draft, salt, WaitFor::Final).await.unwrap();
+    let old = sent.id.to_string();
+    assert_eq!(world.wallet("bob", &["read", &old])["text"], "under way");
+    let listed = world.wallet("bob", &["keys", "list"]);
+    assert_eq!(states(&listed), expected(&[(2, "live"), (1, "in_grace")]));
+    assert_eq!(world.wallet("bob", &["keys", "tend"])["destroyed"], serde_json::json!([]));
+
+    let mut new = String::new();
+    for number in 0..WINDOW {
+        new = send(&world, &format!("number {number}"));
+    }
+    // Bob's wallet runs: it destroys by itself what is due.
+    let passphrase = world.path("passphrase");
+    let follow = ["-w", "bob", "--passphrase-file", &passphrase, "inbox", "--follow"];
+    let following = Server::start("sealpost", home_of(&world), &follow, &world.dir.path().join("follow.log"));
+    let listed = (0..1000).map(|_| world.wallet("bob", &["keys", "list"]));
+    let destroyed = expected(&[(2, "live"), (1, "destroyed")]);
+    assert!(listed.map(|listed| states(&listed)).any(|found| found == destroyed), "#1 is still there");
+    drop(following);
+
+    let gone = world.error("bob", &["read", &old]);
+    assert_eq!((gone["code"].as_str(), gone["exit"].as_u64()), (Some("open.key_destroyed"), Some(1)));
+    assert_eq!(world.wallet("bob", &["read", &new])["text"], format!("number {}", WINDOW - 1));
+    let left: Vec<u64> = library(&world, "bob").bundles().iter().map(|bundle| bundle.sequence).collect();
+    assert_eq!(left, [2]);
+}
+
+#[test]
+fn an_archival_wallet_destroys_nothing_until_it_is_told_otherwise() {
+    let world = quick_world();
+    let id = send(&world, "old");
+    assert_eq!(world.exit("bob", &["--no-input", "keys", "archival", "on"]), 4);
+    assert_eq!(world.wallet("bob", &["-y", "keys", "archival", "on"])["changed"], true);
+    world.wallet("bob", &["keys", "rotate"]);
+    (0..=WINDOW).for_each(|_| drop(send(&world, "x")));
+    assert_eq!(world.wallet("bob", &["keys", "tend"])["destroyed"], serde_json::json!([]));
+    assert_eq!(world.wallet("bob", &["read", &id])["text"], "old");
+    assert_eq!(world.wallet("bob", &["-y", "keys", "archival", "off"])["archival"], false);
+    assert_eq!(world.wallet("bob", &["keys", "tend"])["destroyed"], serde_json::json!([1]));
+    assert_eq!(world.exit("bob", &["read", &id]), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_wallet_rotates_old_keys_by_itself_and_young_ones_not() {
+    let world = World::new();
+    let mut bob = library(&world, "bob");
+    let node = light(&world, &bob).await;
+    let young = bob.tend(&node, &KeyTerms::default(), &|_, _| true).await.unwrap();
+    assert!(young.rotated.is_none() && young.destroyed.is_empty() && young.own.due.is_empty());
+    let terms = KeyTerms { rotate_after: Some(Duration::ZERO), ..KeyTerms::default() };
+    let old = bob.tend(&node, &terms, &|_, _| true).await.unwrap();
+    assert_eq!(old.rotated.map(|rotated| rotated.sequence), Some(2));
+    assert_eq!(bob.own_keys(&node, &KeyTerms::default()).await.unwrap().standing, Standing::Ours);
+    let sent = world.wallet("alice", &["send", "bob", "-m", "x"]);
+    assert_eq!(sent["to"][0]["bundle"], 2);
+    assert!(sent["to"][0]["proven_at"].is_u64(), "{sent}");
+}
+
+/// A second home with alice's identity, restored from her words.
+fn copy(world: &World) -> (tempfile::TempDir, Value) {
+    let dir = tempfile::tempdir().unwrap();
+    let (genesis, words) = (world.path("node/genesis.json"), world.path("alice.words"));
+    let node = world.node.said("rpc");
+    json("sealpost", dir.path(), &["network", "add", "--genesis", &genesis, "--node", &node]);
+    let passphrase = world.path("passphrase");
+    let restore = ["--passphrase-file", &passphrase, "restore", "alice", "--mnemonic-file", &words];
+    let restored = json("sealpost", dir.path(), &restore);
+    (dir, restored)
+}
+
+fn in_copy(world: &World, home: &Path, args: &[&str]) -> (i32, String, String) {
+    let passphrase = world.path("passphrase");
+    let args = [&["--passphrase-file", &passphrase, "--json"], args].concat();
+    let output = run("sealpost", home, &args);
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn a_second_copy_that_publishes_keys_is_an_alarm_and_there_is_a_way_out() {
+    let world = World::new();
+    let id = world.wallet("bob", &["send", "alice", "-m", "before"])["id"].as_str().unwrap().to_owned();
+    let (copy, restored) = copy(&world);
+    assert_eq!(restored["published"], 1);
+    // The words open nothing that was sent before, and the copy says so.
+    let (code, _, error) = in_copy(&world, copy.path(), &["read", &id]);
+    assert!(code == 1 && error.contains("open.key_never_here"), "{error}");
+    let (code, _, told) = in_copy(&world, copy.path(), &["inbox"]);
+    assert!(code == 0 && told.contains("restored from its words"), "{told}");
+    let (code, _, error) = in_copy(&world, copy.path(), &["keys", "rotate"]);
+    assert_eq!(code, 0, "{error}");
+
+    // The first copy notices, whatever it does, and publishes nothing of its own against the other.
+    let passphrase = world.path("passphrase");
+    let alice = |args: &[&str]| {
+        let args = [&["-w", "alice", "--passphrase-file", &passphrase, "--json"], args].concat();
+        let output = run("sealpost", home_of(&world), &args);
+        (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    for command in [&["keys", "list"][..], &["keys", "rotate"], &["keys", "publish"], &["keys", "tend"]] {
+        let (code, error) = alice(command);
+        assert!(code == 6 && error.contains("bundle.foreign"), "{command:?}: {error}");
+        assert!(error.contains("keys revoke") && error.contains("another copy"), "{error}");
+    }
+    for command in [&["inbox"][..], &["send", "bob", "-m", "x", "--dry-run"]] {
+        let (code, error) = alice(command);
+        assert!(code == 0 && error.contains("YOUR KEYS WERE CHANGED"), "{command:?}: {error}");
+    }
+    assert_eq!(alice(&["doctor"]).0, 6);
+
+    // Withdrawn: nobody writes to the stranger's keys, and the other copy hears of it in its turn.
+    assert_eq!(world.wallet("alice", &["keys", "revoke"])["sequence"], 2);
+    assert_eq!(in_copy(&world, copy.path(), &["keys", "list"]).0, 6);
+    let rotated = world.wallet("alice", &["keys", "rotate"]);
+    assert_eq!(rotated["sequence"], 3);
+    let listed = world.wallet("alice", &["keys", "list"]);
+    assert_eq!(states(&listed), expected(&[(3, "live"), (2, "elsewhere"), (1, "in_grace")]));
+    assert_eq!(world.wallet("alice", &["read", &id])["text"], "before");
+    let (code, _, _) = in_copy(&world, copy.path(), &["keys", "rotate"]);
+    assert_eq!(code, 6);
+    let (code, out, error) = in_copy(&world, copy.path(), &["keys", "rotate", "--take-back"]);
+    assert!(code == 0 && out.contains("\"sequence\":4"), "{out}{error}");
+}
+
+#[test]
+fn a_rotation_that_is_killed_at_any_moment_loses_no_secret_and_raises_no_alarm() {
+    let world = World::new();
+    let passphrase = world.path("passphrase");
+    let args = ["-w", "bob", "--passphrase-file", &passphrase, "keys", "rotate"];
+    let mut killed = 0;
+    for round in 0..16 {
+        let mut rotating = Command::new(program("sealpost"))
+            .args(args)
+            .env("SEALPOST_HOME", home_of(&world))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        // The moment is what is varied here; nothing is expected of it.
+        std::thread::sleep(Duration::from_millis(round * 60));
+        killed += u32::from(rotating.try_wait().unwrap().is_none());
+        let _ = rotating.kill();
+        rotating.wait().unwrap();
+        let listed = world.wallet("bob", &["keys", "list"]);
+        for bundle in listed["bundles"].as_array().unwrap() {
+            assert!(bundle["ours"] == true && bundle["secret_here"] == true, "round {round}: {listed}");
+        }
+        assert_eq!(listed["alarm"], Value::Null);
+        let id = send(&world, "are you there?");
+        assert_eq!(world.wallet("bob", &["read", &id])["text"], "are you there?");
+    }
+    assert!(killed > 0, "no run was killed on its way");
+    world.wallet("bob", &["keys", "rotate"]);
+    let listed = world.wallet("bob", &["keys", "list"]);
+    assert_eq!(states(&listed)[0].1, "live", "{listed}");
+}
+
+#[test]
+fn no_core_is_dumped_of_a_wallet_that_waits_for_its_passphrase() {
+    let world = World::new();
+    let pipe = world.path("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let mut waiting = Command::new(program("sealpost"))
+        .args(["-w", "bob", "--passphrase-file", &pipe, "keys", "list"])
+        .env("SEALPOST_HOME", home_of(&world))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    // Opens when the wallet has opened its end: it waits for the passphrase now.
+    let writer = std::fs::OpenOptions::new().write(true).open(&pipe).unwrap();
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", waiting.id())).unwrap();
+    std::io::Write::write_all(&mut &writer, b"correct horse\n").unwrap();
+    drop(writer);
+    assert!(waiting.wait().unwrap().success());
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    let numbers: Vec<&str> = core.split_whitespace().filter(|word| word.parse::<u64>().is_ok()).collect();
+    assert_eq!(numbers, ["0", "0"], "{limits}");
+
+    let checks = world.wallet("bob", &["doctor"]);
+    let states: Vec<_> = checks["checks"].as_array().unwrap().iter().collect();
+    let state = |name: &str| states.iter().find(|check| check["name"] == name).map(|check| &check["state"]);
+    for name in ["core dumps", "permissions", "keystore", "node", "clock", "own entry", "keys", "outbox"] {
+        assert_eq!(state(name).and_then(Value::as_str), Some("ok"), "{name}: {checks}");
+    }
+    assert_eq!(checks["healthy"], true);
+    assert_eq!(world.exit("bob", &["--node", "http://127.0.0.1:1", "doctor"]), 3);
+}
