@@ -19,8 +19,8 @@ const WINDOW: u64 = 10;
 
 fn quick_world() -> World {
     let world = World::with_genesis(|genesis| genesis["limits"]["expiry_window"] = WINDOW.into());
-    // No days of grace: the window alone decides.
-    std::fs::write(world.path("wallet.toml"), "[keys]\ngrace_days = 0\n").unwrap();
+    // No days of grace: the window alone decides. And no archive, which keeps what was opened before.
+    std::fs::write(world.path("wallet.toml"), "archive = \"off\"\n[keys]\ngrace_days = 0\n").unwrap();
     world
 }
 
