@@ -40,6 +40,7 @@ const KINDS: &[&str] = &[
     "confirm",
     "snapshot",
     "p2p",
+    "serve",
 ];
 /// Names of files, settings and metrics that look like codes.
 const NO_CODES: &[&str] = &[

@@ -15,6 +15,8 @@ mod seal;
 mod suites;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vectors;
 
 pub use content::{
     Attachment, Content, ContentError, Data, Letter, MAX_CONTENT_OVERHEAD, Part, Parts, padded_length,

@@ -3,7 +3,7 @@
 use super::{Session, read_genesis, runtime};
 use crate::failure;
 use clap::Subcommand;
-use sealpost_ledger::evidence::{Evidence, EvidenceError, FindingLine};
+use sealpost_ledger::evidence::{Evidence, EvidenceError, FindingLine, Findings};
 use sealpost_ledger::height::BlockHeight;
 use sealpost_terminal::{Exit, Failure, bytes, style, write_new_file, write_new_secret_file};
 use std::path::{Path, PathBuf};
@@ -45,20 +45,36 @@ pub(super) enum EvidenceCommand {
 }
 
 #[derive(serde::Serialize)]
-struct Created {
-    file: PathBuf,
-    bytes: usize,
-    message: String,
-    facts: Vec<FindingLine>,
+pub(super) struct Created {
+    /// Where it was written; or the evidence itself, over the socket of `serve`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) file: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) evidence: Option<serde_json::Value>,
+    pub(super) bytes: usize,
+    pub(super) message: String,
+    pub(super) facts: Vec<FindingLine>,
 }
 
 #[derive(serde::Serialize)]
-struct Verified {
+pub(super) struct Verified {
     valid: bool,
     message: String,
     network: String,
     chain: String,
     facts: Vec<FindingLine>,
+}
+
+impl Verified {
+    pub(super) fn new(findings: &Findings) -> Self {
+        Self {
+            valid: true,
+            message: findings.message().to_string(),
+            network: findings.chain_name().into(),
+            chain: findings.chain().to_string(),
+            facts: findings.lines(),
+        }
+    }
 }
 
 pub(super) fn evidence(command: &EvidenceCommand, session: &Session<'_>) -> Result<(), Failure> {
@@ -110,7 +126,7 @@ fn create(
     terminal.note(format_args!("  sealpost evidence verify {} --genesis {genesis}", file.display()));
     terminal.emit(
         "sealpost/evidence-create/1",
-        &Created { file, bytes: json.len(), message, facts: findings.lines() },
+        &Created { file: Some(file), evidence: None, bytes: json.len(), message, facts: findings.lines() },
     );
     Ok(())
 }
@@ -146,17 +162,7 @@ fn verify(session: &Session<'_>, file: &Path, manner: Manner) -> Result<(), Fail
         show_content(session, &evidence);
     }
     terminal.say(style::good("VALID"));
-    let facts = findings.lines();
-    terminal.emit(
-        "sealpost/evidence-verify/1",
-        &Verified {
-            valid: true,
-            message: findings.message().to_string(),
-            network: findings.chain_name().into(),
-            chain: findings.chain().to_string(),
-            facts,
-        },
-    );
+    terminal.emit("sealpost/evidence-verify/1", &Verified::new(&findings));
     Ok(())
 }
 
@@ -187,7 +193,7 @@ fn show_content(session: &Session<'_>, evidence: &Evidence) {
 }
 
 /// The answer is no, or the file is none.
-fn refusal(error: &EvidenceError) -> Failure {
+pub(super) fn refusal(error: &EvidenceError) -> Failure {
     let exit = match error {
         EvidenceError::NotEvidence(_) => Exit::Usage,
         EvidenceError::Refused(_) => Exit::No,

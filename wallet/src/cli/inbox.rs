@@ -20,7 +20,7 @@ pub(super) struct InboxArgs {
 }
 
 #[derive(serde::Serialize)]
-struct Entry {
+pub(super) struct Entry {
     id: String,
     from: String,
     contact: Option<String>,
@@ -31,8 +31,8 @@ struct Entry {
 }
 
 #[derive(serde::Serialize)]
-struct Listed {
-    messages: Vec<Entry>,
+pub(super) struct Listed {
+    pub(super) messages: Vec<Entry>,
 }
 
 pub(super) fn inbox(args: &InboxArgs, session: &Session<'_>) -> Result<(), Failure> {
@@ -83,7 +83,7 @@ async fn follow(
     Err(Failure::unavailable("node.unreachable", "the node ended the subscription").help("run it again"))
 }
 
-fn entry(wallet: &Wallet, incoming: &Incoming) -> Result<Entry, Failure> {
+pub(super) fn entry(wallet: &Wallet, incoming: &Incoming) -> Result<Entry, Failure> {
     let (message, sender) = (&incoming.message, incoming.message.transaction.sender());
     let contacts = wallet.profile().contacts().map_err(failure)?;
     Ok(Entry {

@@ -3,8 +3,10 @@
 use super::progress::PostageWatch;
 use super::{Session, runtime};
 use crate::failure;
+use crate::wallet::Wallet;
 use clap::Subcommand;
 use sealpost_ledger::height::BlockHeight;
+use sealpost_ledger::state::BundleRecord;
 use sealpost_terminal::{Failure, short, style};
 
 #[derive(Debug, Clone, Subcommand)]
@@ -27,24 +29,38 @@ pub(super) struct RevokeArgs {
 }
 
 #[derive(serde::Serialize)]
-struct Revoked {
-    sequence: u64,
-    from: BlockHeight,
-    id: String,
-    height: Option<BlockHeight>,
+pub(super) struct Revoked {
+    pub(super) sequence: u64,
+    pub(super) from: BlockHeight,
+    pub(super) id: String,
+    pub(super) height: Option<BlockHeight>,
 }
 
 #[derive(serde::Serialize)]
-struct Published {
-    sequence: u64,
-    id: String,
-    height: Option<BlockHeight>,
+pub(super) struct Published {
+    pub(super) sequence: u64,
+    pub(super) id: String,
+    pub(super) height: Option<BlockHeight>,
 }
 
 #[derive(serde::Serialize)]
-struct Listed {
+pub(super) struct Listed {
     here: Vec<u64>,
     published: Option<Newest>,
+}
+
+impl Listed {
+    pub(super) fn new(wallet: &Wallet, published: Option<BundleRecord>) -> Self {
+        let here: Vec<u64> = wallet.bundles().iter().map(|secret| secret.sequence).collect();
+        let published = published.map(|record| Newest {
+            sequence: record.bundle.sequence,
+            height: record.height,
+            valid_until: record.bundle.valid_until,
+            revoked_from: record.revoked_from,
+            secret_here: here.contains(&record.bundle.sequence),
+        });
+        Self { here, published }
+    }
 }
 
 #[derive(serde::Serialize)]
@@ -103,22 +119,16 @@ fn publish(session: &Session<'_>) -> Result<(), Failure> {
 
 fn list(session: &Session<'_>) -> Result<(), Failure> {
     let wallet = session.wallet()?;
-    let here: Vec<u64> = wallet.bundles().iter().map(|secret| secret.sequence).collect();
     let published = runtime()?.block_on(async {
         let light = session.light(wallet.profile()).await?;
         light.bundle(&wallet.address()).await.map_err(failure)
     })?;
-    for sequence in &here {
+    let listed = Listed::new(&wallet, published);
+    for sequence in &listed.here {
         session.terminal.say(format_args!("#{sequence}  secret is here"));
     }
-    let published = published.map(|record| Newest {
-        sequence: record.bundle.sequence,
-        height: record.height,
-        valid_until: record.bundle.valid_until,
-        revoked_from: record.revoked_from,
-        secret_here: here.contains(&record.bundle.sequence),
-    });
-    match &published {
+    let published = &listed.published;
+    match published {
         None => session.terminal.say("published: none; `sealpost keys publish` makes some"),
         Some(newest) => session.terminal.say(format_args!(
             "published: #{} in block {}, to be used until height {}",
@@ -133,6 +143,6 @@ fn list(session: &Session<'_>) -> Result<(), Failure> {
             "the published keys are not this wallet's: another copy of it published them, or somebody has its words",
         );
     }
-    session.terminal.emit("sealpost/keys-list/1", &Listed { here, published });
+    session.terminal.emit("sealpost/keys-list/1", &listed);
     Ok(())
 }

@@ -3,6 +3,7 @@
 use super::{Session, runtime};
 use crate::envelope::{Attachment, Data};
 use crate::failure;
+use crate::wallet::{Reading, Wallet};
 use clap::Args;
 use sealpost_ledger::height::BlockHeight;
 use sealpost_terminal::{
@@ -29,7 +30,7 @@ struct File {
 }
 
 #[derive(serde::Serialize)]
-struct Answer {
+pub(super) struct Answer {
     id: String,
     from: String,
     contact: Option<String>,
@@ -48,20 +49,8 @@ pub(super) fn read(args: &ReadArgs, session: &Session<'_>) -> Result<(), Failure
         let id = wallet.resolve(&light, &args.id).await.map_err(failure)?;
         wallet.read(&light, &id).await.map_err(failure)
     })?;
-    let (message, letter) = (&reading.message, &reading.letter);
-    let sender = message.transaction.sender();
-    let contacts = wallet.profile().contacts().map_err(failure)?;
-    let answer = Answer {
-        id: message.id().to_string(),
-        from: sender.to_text(wallet.genesis().prefix()),
-        contact: contacts.name_of(&sender).map(Into::into),
-        height: message.header.height,
-        time: rfc3339(message.header.time_ms),
-        subject: letter.subject.clone(),
-        text: letter.text.clone(),
-        reply_to: letter.reply_to.map(|id| id.to_string()),
-        attachments: save(&letter.attachments, args.output.as_deref())?,
-    };
+    let message = &reading.message;
+    let answer = answer(&wallet, &reading, args.output.as_deref())?;
     let terminal = session.terminal;
     let name = answer.contact.as_deref().unwrap_or("(no contact)");
     terminal.say(format_args!("From     {name}  {}", short_address(&answer.from)));
@@ -87,6 +76,24 @@ pub(super) fn read(args: &ReadArgs, session: &Session<'_>) -> Result<(), Failure
     Ok(())
 }
 
+/// What a message says; its files are saved in a folder, if one is given.
+pub(super) fn answer(wallet: &Wallet, reading: &Reading, folder: Option<&Path>) -> Result<Answer, Failure> {
+    let (message, letter) = (&reading.message, &reading.letter);
+    let sender = message.transaction.sender();
+    let contacts = wallet.profile().contacts().map_err(failure)?;
+    Ok(Answer {
+        id: message.id().to_string(),
+        from: sender.to_text(wallet.genesis().prefix()),
+        contact: contacts.name_of(&sender).map(Into::into),
+        height: message.header.height,
+        time: rfc3339(message.header.time_ms),
+        subject: letter.subject.clone(),
+        text: letter.text.clone(),
+        reply_to: letter.reply_to.map(|id| id.to_string()),
+        attachments: save(&letter.attachments, folder)?,
+    })
+}
+
 fn save(attachments: &[Attachment], folder: Option<&Path>) -> Result<Vec<File>, Failure> {
     if let Some(folder) = folder {
         std::fs::create_dir_all(folder).map_err(|error| {
@@ -97,11 +104,7 @@ fn save(attachments: &[Attachment], folder: Option<&Path>) -> Result<Vec<File>, 
         let saved = match folder {
             Some(folder) => {
                 let path = folder.join(file_name(&attachment.name, number));
-                let Data::Whole(bytes) = &attachment.data else {
-                    let message =
-                        format!("{} comes in parts, which can't be put together yet", attachment.name);
-                    return Err(Failure::new(Exit::No, "attachment.in_parts", message));
-                };
+                let bytes = whole(attachment)?;
                 write_new_secret_file(&path, bytes)?;
                 Some(path)
             }
@@ -110,6 +113,17 @@ fn save(attachments: &[Attachment], folder: Option<&Path>) -> Result<Vec<File>, 
         Ok(File { name: attachment.name.clone(), bytes: attachment.data.length(), saved })
     });
     saved.collect()
+}
+
+/// What is in a file.
+pub(super) fn whole(attachment: &Attachment) -> Result<&[u8], Failure> {
+    match &attachment.data {
+        Data::Whole(bytes) => Ok(bytes),
+        Data::Parts(_) => {
+            let message = format!("{} comes in parts, which can't be put together yet", attachment.name);
+            Err(Failure::new(Exit::No, "attachment.in_parts", message))
+        }
+    }
 }
 
 /// A name that is safe to save under, whatever the sender called the file.

@@ -2,9 +2,10 @@
 
 use super::progress::PostageWatch;
 use super::{Session, runtime};
+use crate::contacts::Contacts;
 use crate::envelope::{Attachment, Data, Letter};
 use crate::failure;
-use crate::wallet::{Draft, Prepared, Wallet};
+use crate::wallet::{Draft, Prepared, Sent, Wallet};
 use clap::{Args, ValueEnum};
 use sealpost_api::WaitFor;
 use sealpost_ledger::address::Address;
@@ -65,7 +66,7 @@ struct Recipient {
 }
 
 #[derive(serde::Serialize)]
-struct Answer {
+pub(super) struct Answer {
     id: String,
     status: &'static str,
     to: Vec<Recipient>,
@@ -82,15 +83,7 @@ struct Answer {
 pub(super) fn send(args: &SendArgs, session: &Session<'_>) -> Result<(), Failure> {
     let wallet = session.wallet()?;
     let contacts = wallet.profile().contacts().map_err(failure)?;
-    let to = args.to.iter().map(|text| contacts.resolve(text).map_err(failure));
-    let to: Vec<Address> = to.collect::<Result<_, _>>()?;
-    for (at, address) in to.iter().enumerate() {
-        if to.iter().take(at).any(|before| before == address) {
-            let name = args.to.get(at).map(String::as_str).unwrap_or_default();
-            let message = format!("{name} is named twice");
-            return Err(Failure::new(Exit::Usage, "message.repeated_recipient", message));
-        }
-    }
+    let to = recipients(&contacts, &args.to)?;
     let mut letter = letter(args, session.terminal)?;
     runtime()?.block_on(async {
         let light = session.light(wallet.profile()).await.map_err(nothing_kept)?;
@@ -114,12 +107,7 @@ pub(super) fn send(args: &SendArgs, session: &Session<'_>) -> Result<(), Failure
                 Wait::Final => WaitFor::Final,
             };
             let sent = wallet.send_message(&light, &prepared, &draft, salt, wait).await.map_err(failure)?;
-            answer.status = "accepted";
-            if let Some(place) = &sent.place {
-                answer.status = "final";
-                answer.height = Some(place.header.height);
-                answer.time = Some(rfc3339(place.header.time_ms));
-            }
+            answer.was_sent(&sent);
             print_sent(session, &answer, sent.id);
         }
         session.terminal.emit("sealpost/send/1", &answer);
@@ -136,7 +124,32 @@ fn nothing_kept(failure: Failure) -> Failure {
     }
 }
 
-fn describe(wallet: &Wallet, draft: &Draft, prepared: &Prepared) -> Result<Answer, Failure> {
+impl Answer {
+    pub(super) fn was_sent(&mut self, sent: &Sent) {
+        self.status = "accepted";
+        if let Some(place) = &sent.place {
+            self.status = "final";
+            self.height = Some(place.header.height);
+            self.time = Some(rfc3339(place.header.time_ms));
+        }
+    }
+}
+
+/// Whom these names and addresses mean, each once.
+pub(super) fn recipients(contacts: &Contacts, named: &[String]) -> Result<Vec<Address>, Failure> {
+    let to = named.iter().map(|text| contacts.resolve(text).map_err(failure));
+    let to: Vec<Address> = to.collect::<Result<_, _>>()?;
+    for (at, address) in to.iter().enumerate() {
+        if to.iter().take(at).any(|before| before == address) {
+            let name = named.get(at).map(String::as_str).unwrap_or_default();
+            let message = format!("{name} is named twice");
+            return Err(Failure::new(Exit::Usage, "message.repeated_recipient", message));
+        }
+    }
+    Ok(to)
+}
+
+pub(super) fn describe(wallet: &Wallet, draft: &Draft, prepared: &Prepared) -> Result<Answer, Failure> {
     let contacts = wallet.profile().contacts().map_err(failure)?;
     let prefix = wallet.genesis().prefix();
     let to = draft.to.iter().zip(&prepared.bundles).map(|(address, bundle)| Recipient {
@@ -211,11 +224,19 @@ fn letter(args: &SendArgs, terminal: &Terminal) -> Result<Letter, Failure> {
         Ok(Attachment { name: name.into(), data: Data::Whole(read_file("attach", path)?) })
     });
     let attachments = attachments.collect::<Result<Vec<_>, Failure>>()?;
-    if text.trim().is_empty() && args.subject.trim().is_empty() && attachments.is_empty() {
-        return Err(Failure::new(Exit::Usage, "message.empty", "nothing to send: the message is empty")
-            .help("write it with -m TEXT, name a file with -f FILE, or pipe it into standard input"));
+    let letter = Letter { subject: args.subject.clone(), text, attachments, ..Letter::default() };
+    check_not_empty(&letter).map_err(|failure| {
+        failure.help("write it with -m TEXT, name a file with -f FILE, or pipe it into standard input")
+    })?;
+    Ok(letter)
+}
+
+pub(super) fn check_not_empty(letter: &Letter) -> Result<(), Failure> {
+    let Letter { subject, text, attachments, .. } = letter;
+    if text.trim().is_empty() && subject.trim().is_empty() && attachments.is_empty() {
+        return Err(Failure::new(Exit::Usage, "message.empty", "nothing to send: the message is empty"));
     }
-    Ok(Letter { subject: args.subject.clone(), text, attachments, ..Letter::default() })
+    Ok(())
 }
 
 fn read_file(flag: &str, path: &Path) -> Result<Vec<u8>, Failure> {

@@ -1,0 +1,162 @@
+//! `serve`: the wallet for programs in other languages, as JSON-RPC 2.0 on a Unix socket that only its owner
+//! reaches. It opens the wallet once, answers until it is told to stop, and tends the wallet meanwhile. Secrets
+//! never leave through it, and it opens no file that a client names.
+
+mod connection;
+mod methods;
+mod protocol;
+mod signals;
+mod socket;
+#[cfg(test)]
+mod tests;
+
+use super::{Session, runtime};
+use crate::failure;
+use crate::light::Light;
+use crate::profile::Profile;
+use crate::wallet::Wallet;
+use clap::Args;
+use connection::{Connection, Welcome};
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use sealpost_terminal::Failure;
+use socket::{Door, Token};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::UnixStream;
+use tokio::sync::{Mutex, RwLock, watch};
+use tokio::time::MissedTickBehavior;
+
+/// Clients at a time.
+const MAX_CONNECTIONS: usize = 16;
+/// How often the wallet is tended.
+const TENDING: Duration = Duration::from_secs(60);
+/// How long what was begun may go on after the request to stop.
+const FAREWELL: Duration = Duration::from_secs(10);
+/// Questions after which the connection to the node is made anew: it remembers every header it has verified.
+const LIGHT_USES: u32 = 256;
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  sealpost serve --passphrase-file secret
+  sealpost serve --folder /run/user/1000/sealpost
+
+docs/serve.md has the methods and a client in Python.")]
+pub(super) struct ServeArgs {
+    /// Folder for the socket and its token; without it `serve` in the wallet's own
+    #[arg(long, value_name = "DIR")]
+    folder: Option<PathBuf>,
+}
+
+/// Told on standard output as soon as a client can connect.
+#[derive(serde::Serialize)]
+struct Ready<'a> {
+    wallet: &'a str,
+    address: String,
+    socket: &'a str,
+    token_file: String,
+}
+
+pub(super) fn serve(args: &ServeArgs, session: &Session<'_>) -> Result<(), Failure> {
+    let wallet = session.wallet()?;
+    let folder = match &args.folder {
+        Some(folder) => folder.clone(),
+        None => wallet.profile().wallet_folder(wallet.name()).map_err(failure)?.join("serve"),
+    };
+    runtime()?.block_on(async {
+        let door = Door::open(&folder)?;
+        let ready = Ready {
+            wallet: wallet.name(),
+            address: wallet.address_text(),
+            socket: door.socket(),
+            token_file: door.token_file().display().to_string(),
+        };
+        session.terminal.say(format_args!("ready    {}", ready.socket));
+        session.terminal.note(format_args!("token    {}", ready.token_file));
+        session.terminal.emit("sealpost/serve-ready/1", &ready);
+        Server::new(session, wallet).run(&door).await;
+        Ok(())
+    })
+}
+
+/// What all connections share.
+struct Server<'a> {
+    session: &'a Session<'a>,
+    profile: Profile,
+    welcome: Welcome,
+    wallet: RwLock<Wallet>,
+    light: Mutex<Option<(Arc<Light>, u32)>>,
+}
+
+impl<'a> Server<'a> {
+    fn new(session: &'a Session<'a>, wallet: Wallet) -> Self {
+        let (profile, welcome) = (wallet.profile().clone(), Welcome::to(&wallet));
+        Self { session, profile, welcome, wallet: RwLock::new(wallet), light: Mutex::default() }
+    }
+    /// Until somebody asks to stop. Everything goes on in this one future: when it ends, nothing of it is left.
+    async fn run(&self, door: &Door) {
+        let stop = signals::listen(self.session.terminal);
+        let mut connections = FuturesUnordered::new();
+        {
+            let asked = signals::asked(stop.clone());
+            let tend = self.tend_for_ever();
+            tokio::pin!(asked, tend);
+            loop {
+                tokio::select! {
+                    () = &mut asked => break,
+                    () = &mut tend => break,
+                    stream = door.accept() => {
+                        let room = connections.len() < MAX_CONNECTIONS;
+                        connections.push(self.welcome(stream, door.token(), stop.clone(), room));
+                    }
+                    Some(()) = connections.next() => {}
+                }
+            }
+        }
+        // Each ends by itself when it has answered what it was asked.
+        let rest = async { while connections.next().await.is_some() {} };
+        if tokio::time::timeout(FAREWELL, rest).await.is_err() {
+            self.session.terminal.warn("stopped before everything that was begun had ended");
+        }
+    }
+    async fn welcome(&self, stream: UnixStream, token: &Token, stop: watch::Receiver<bool>, room: bool) {
+        let connection = Connection::new(self, stream, stop);
+        match room {
+            true => connection.serve(token).await,
+            false => connection.turn_away(MAX_CONNECTIONS).await,
+        }
+    }
+    async fn tend_for_ever(&self) {
+        let mut ticks = tokio::time::interval(TENDING);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            self.tend().await;
+        }
+    }
+    /// What the wallet does by itself while it runs. The one place for it; what fails is tried again the next time.
+    async fn tend(&self) {
+        // What was signed while no node answered goes out as soon as one does.
+        let wallet = self.wallet.read().await;
+        let waiting = wallet.outbox().list().is_ok_and(|list| list.iter().any(|e| e.height.is_none()));
+        if waiting && let Ok(light) = self.light().await {
+            let _ = wallet.flush_outbox(&light).await;
+        }
+    }
+    /// A connection to the node that knows its present head.
+    async fn light(&self) -> Result<Arc<Light>, Failure> {
+        let mut kept = self.light.lock().await;
+        if let Some((light, uses)) = kept.as_mut().filter(|(_, uses)| *uses < LIGHT_USES)
+            && light.sync_head().await.is_ok()
+        {
+            *uses = uses.saturating_add(1);
+            return Ok(light.clone());
+        }
+        // What was wrong is found, and told, in making it anew.
+        *kept = None;
+        let light = Arc::new(self.session.light(&self.profile).await?);
+        *kept = Some((light.clone(), 0));
+        Ok(light)
+    }
+}

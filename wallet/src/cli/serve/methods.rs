@@ -1,0 +1,473 @@
+//! The methods, one for each command that has a place here, with the same answers. The table is the one list of
+//! them; docs/serve.md describes them, and a test compares the two.
+
+use super::Server;
+use super::protocol::{Refusal, parameters, tagged};
+use crate::cli::{address, answer, contact, designate, evidence, inbox, keys, outbox, read, send, status};
+use crate::envelope::{Attachment, Data, Letter};
+use crate::failure;
+use crate::wallet::{Draft, Sent};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use sealpost_api::WaitFor;
+use sealpost_ledger::evidence::{Evidence, EvidenceError};
+use sealpost_ledger::height::BlockHeight;
+use sealpost_ledger::receipt::RefusalReason;
+use sealpost_terminal::{Exit, Failure};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// The first request of a connection.
+pub(super) const AUTHENTICATE: &str = "authenticate";
+/// The one method whose answers go on.
+pub(super) const FOLLOW: &str = "inbox_follow";
+/// Most entries of an answer.
+const MAX_LIMIT: u32 = 1000;
+
+type Answered = Result<Value, Refusal>;
+
+/// Makes the list of the names and the way to the functions from one table.
+macro_rules! methods {
+    ($($name:literal => $function:ident,)*) => {
+        const NAMES: &[&str] = &[$($name),*];
+
+        /// Answers a question.
+        pub(super) async fn answer(server: &Server<'_>, method: &str, params: Value) -> Answered {
+            match method {
+                $($name => $function(server, parameters(params)?).await,)*
+                _ => Err(Refusal::no_method(method)),
+            }
+        }
+    };
+}
+
+methods! {
+    "address" => own_address,
+    "contact_add" => contact_add,
+    "contact_list" => contact_list,
+    "contact_remove" => contact_remove,
+    "contact_rename" => contact_rename,
+    "contact_show" => contact_show,
+    "designate" => designate_class,
+    "evidence_create" => evidence_create,
+    "evidence_verify" => evidence_verify,
+    "inbox" => list_inbox,
+    "keys_list" => keys_list,
+    "keys_publish" => keys_publish,
+    "keys_revoke" => keys_revoke,
+    "outbox" => list_outbox,
+    "postage" => postage,
+    "read" => read_message,
+    "read_attachment" => read_attachment,
+    "receipt_give" => receipt_give,
+    "refuse" => refuse,
+    "send" => send_message,
+    "status" => message_status,
+}
+
+/// All names, with those that a connection answers itself.
+pub(super) fn all() -> Vec<&'static str> {
+    let mut names: Vec<_> = NAMES.iter().copied().chain([AUTHENTICATE, FOLLOW]).collect();
+    names.sort_unstable();
+    names
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OfMessage {
+    id: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OfContact {
+    name: String,
+}
+
+/// Nobody watches the search for a stamp here, and nobody stops it but by stopping the server.
+fn unwatched(_: u64, _: u64) -> bool {
+    true
+}
+
+fn height_of(sent: &Sent) -> Option<BlockHeight> {
+    sent.place.as_ref().map(|place| place.header.height)
+}
+
+fn within(name: &str, limit: u32, most: u32) -> Result<usize, Failure> {
+    if (1..=most).contains(&limit) {
+        return Ok(usize::try_from(limit).unwrap_or(usize::MAX));
+    }
+    Err(Failure::usage(format_args!("{name}: {limit} is none; 1 to {most} are possible")))
+}
+
+// -- Address, contacts, postage ------------------------------------------------------------------------
+
+async fn own_address(server: &Server<'_>, _: Nothing) -> Answered {
+    let wallet = server.wallet.read().await;
+    let answer = address::Answer::new(wallet.name().into(), wallet.address_text());
+    tagged("sealpost/address/1", &answer)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Add {
+    name: String,
+    address: String,
+}
+
+async fn contact_add(server: &Server<'_>, Add { name, address }: Add) -> Answered {
+    let wallet = server.wallet.write().await;
+    let prefix = wallet.genesis().prefix();
+    let address = contact::parse_address(&address, prefix)?;
+    wallet.profile().contacts().and_then(|mut contacts| contacts.add(&name, address)).map_err(failure)?;
+    let entry = contact::Entry { name: Some(name.to_lowercase()), address: address.to_text(prefix) };
+    tagged("sealpost/contact-add/1", &entry)
+}
+
+async fn contact_list(server: &Server<'_>, _: Nothing) -> Answered {
+    let wallet = server.wallet.read().await;
+    let contacts = wallet.profile().contacts().map_err(failure)?;
+    let prefix = wallet.genesis().prefix();
+    let entries = contacts
+        .list()
+        .map(|(name, address)| contact::Entry { name: Some(name.into()), address: address.to_text(prefix) });
+    tagged("sealpost/contact-list/1", &contact::Listed { contacts: entries.collect() })
+}
+
+async fn contact_remove(server: &Server<'_>, OfContact { name }: OfContact) -> Answered {
+    let wallet = server.wallet.write().await;
+    let mut contacts = wallet.profile().contacts().map_err(failure)?;
+    let address = contacts.remove(&name).map_err(failure)?.to_text(wallet.genesis().prefix());
+    tagged("sealpost/contact-remove/1", &contact::Entry { name: Some(name.to_lowercase()), address })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rename {
+    name: String,
+    new: String,
+}
+
+async fn contact_rename(server: &Server<'_>, Rename { name, new }: Rename) -> Answered {
+    let wallet = server.wallet.write().await;
+    let mut contacts = wallet.profile().contacts().map_err(failure)?;
+    let address = contacts.rename(&name, &new).map_err(failure)?.to_text(wallet.genesis().prefix());
+    tagged("sealpost/contact-rename/1", &contact::Entry { name: Some(new.to_lowercase()), address })
+}
+
+async fn contact_show(server: &Server<'_>, OfContact { name }: OfContact) -> Answered {
+    let wallet = server.wallet.read().await;
+    let contacts = wallet.profile().contacts().map_err(failure)?;
+    let address = contacts.resolve(&name).map_err(failure)?;
+    let name = contacts.name_of(&address).map(Into::into);
+    let address = address.to_text(wallet.genesis().prefix());
+    tagged("sealpost/contact-show/1", &contact::Entry { name, address })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Designate {
+    class: String,
+    to: String,
+}
+
+async fn designate_class(server: &Server<'_>, Designate { class, to }: Designate) -> Answered {
+    designate::check_class(&class)?;
+    let wallet = server.wallet.read().await;
+    let to = wallet.profile().contacts().map_err(failure)?.resolve(&to).map_err(failure)?;
+    let light = server.light().await?;
+    let sent = wallet.designate(&light, &class, to, &unwatched).await.map_err(failure)?;
+    let to = to.to_text(wallet.genesis().prefix());
+    let answer = designate::Designated { class, to, id: sent.id.to_string(), height: height_of(&sent) };
+    tagged("sealpost/designate/1", &answer)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Postage {
+    #[serde(default = "usual_bytes")]
+    bytes: u64,
+}
+
+fn usual_bytes() -> u64 {
+    2048
+}
+
+async fn postage(server: &Server<'_>, Postage { bytes }: Postage) -> Answered {
+    let quote = server.light().await?.postage(bytes).await.map_err(failure)?;
+    tagged("sealpost/postage/1", &quote)
+}
+
+// -- Keys ----------------------------------------------------------------------------------------------
+
+async fn keys_list(server: &Server<'_>, _: Nothing) -> Answered {
+    let wallet = server.wallet.read().await;
+    let published = server.light().await?.bundle(&wallet.address()).await.map_err(failure)?;
+    tagged("sealpost/keys-list/1", &keys::Listed::new(&wallet, published))
+}
+
+async fn keys_publish(server: &Server<'_>, _: Nothing) -> Answered {
+    let mut wallet = server.wallet.write().await;
+    let light = server.light().await?;
+    let (sequence, sent) = wallet.publish_keys(&light, &unwatched).await.map_err(failure)?;
+    let answer = keys::Published { sequence, id: sent.id.to_string(), height: height_of(&sent) };
+    tagged("sealpost/keys-publish/1", &answer)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Revoke {
+    sequence: u64,
+    from: Option<BlockHeight>,
+}
+
+async fn keys_revoke(server: &Server<'_>, Revoke { sequence, from }: Revoke) -> Answered {
+    let wallet = server.wallet.read().await;
+    let light = server.light().await?;
+    let revoked = wallet.revoke_keys(&light, sequence, from, &unwatched).await;
+    let (from, sent) = revoked.map_err(failure)?;
+    let answer = keys::Revoked { sequence, from, id: sent.id.to_string(), height: height_of(&sent) };
+    tagged("sealpost/keys-revoke/1", &answer)
+}
+
+// -- Sending -------------------------------------------------------------------------------------------
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Send {
+    to: Vec<String>,
+    #[serde(default)]
+    subject: String,
+    #[serde(default)]
+    text: String,
+    #[serde(default)]
+    attachments: Vec<GivenFile>,
+    reply_to: Option<String>,
+    #[serde(default)]
+    wait: Wait,
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// A file in a request: what is in it, never where it is.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GivenFile {
+    name: String,
+    base64: String,
+}
+
+#[derive(Deserialize, Default, Clone, Copy)]
+#[serde(rename_all = "lowercase")]
+enum Wait {
+    Accepted,
+    #[default]
+    Final,
+}
+
+async fn send_message(server: &Server<'_>, request: Send) -> Answered {
+    let wallet = server.wallet.read().await;
+    let contacts = wallet.profile().contacts().map_err(failure)?;
+    let to = send::recipients(&contacts, &request.to)?;
+    let attachments = request.attachments.into_iter().map(|file| {
+        let bytes = BASE64.decode(&file.base64);
+        let bytes = bytes.map_err(|error| Failure::usage(format_args!("attachments: base64: {error}")))?;
+        Ok(Attachment { name: file.name, data: Data::Whole(bytes) })
+    });
+    let attachments = attachments.collect::<Result<_, Failure>>()?;
+    let (subject, text) = (request.subject, request.text);
+    let mut letter = Letter { subject, text, attachments, ..Letter::default() };
+    send::check_not_empty(&letter)?;
+    let light = server.light().await?;
+    if let Some(text) = &request.reply_to {
+        letter.reply_to = Some(wallet.resolve(&light, text).await.map_err(failure)?);
+    }
+    let draft = Draft { to, content: letter.into() };
+    let prepared = wallet.prepare_message(&light, &draft, &unwatched).await;
+    let (prepared, salt) = prepared.map_err(failure)?;
+    let mut answer = send::describe(&wallet, &draft, &prepared)?;
+    if !request.dry_run {
+        let wait = match request.wait {
+            Wait::Accepted => WaitFor::Accepted,
+            Wait::Final => WaitFor::Final,
+        };
+        let sent = wallet.send_message(&light, &prepared, &draft, salt, wait).await.map_err(failure)?;
+        answer.was_sent(&sent);
+    }
+    tagged("sealpost/send/1", &answer)
+}
+
+async fn list_outbox(server: &Server<'_>, _: Nothing) -> Answered {
+    let wallet = server.wallet.read().await;
+    let light = server.light().await?;
+    let entries = wallet.flush_outbox(&light).await.map_err(failure)?;
+    let entries = entries.into_iter().map(|(kept, refused)| outbox::entry(kept, refused)).collect();
+    tagged("sealpost/outbox/1", &outbox::Listed { entries })
+}
+
+async fn message_status(server: &Server<'_>, OfMessage { id }: OfMessage) -> Answered {
+    let wallet = server.wallet.read().await;
+    let light = server.light().await?;
+    let id = wallet.resolve(&light, &id).await.map_err(failure)?;
+    let timeline = wallet.timeline(&light, &id).await.map_err(failure)?;
+    let contacts = wallet.profile().contacts().map_err(failure)?;
+    tagged("sealpost/status/1", &status::report(&wallet, &contacts, &timeline))
+}
+
+// -- Reading and answering -----------------------------------------------------------------------------
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Inbox {
+    #[serde(default = "usual_limit")]
+    limit: u32,
+}
+
+fn usual_limit() -> u32 {
+    50
+}
+
+async fn list_inbox(server: &Server<'_>, Inbox { limit }: Inbox) -> Answered {
+    let limit = within("limit", limit, MAX_LIMIT)?;
+    let wallet = server.wallet.read().await;
+    let light = server.light().await?;
+    let found = wallet.inbox(&light, limit, &|_| {}).await.map_err(failure)?;
+    let entries = found.iter().map(|incoming| inbox::entry(&wallet, incoming));
+    let messages = entries.collect::<Result<Vec<_>, _>>()?;
+    tagged("sealpost/inbox/1", &inbox::Listed { messages })
+}
+
+async fn read_message(server: &Server<'_>, OfMessage { id }: OfMessage) -> Answered {
+    let wallet = server.wallet.read().await;
+    let light = server.light().await?;
+    let id = wallet.resolve(&light, &id).await.map_err(failure)?;
+    let reading = wallet.read(&light, &id).await.map_err(failure)?;
+    tagged("sealpost/read/1", &read::answer(&wallet, &reading, None)?)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OfAttachment {
+    id: String,
+    number: usize,
+}
+
+#[derive(Serialize)]
+struct TakenFile<'a> {
+    id: String,
+    number: usize,
+    name: &'a str,
+    bytes: usize,
+    base64: String,
+}
+
+async fn read_attachment(server: &Server<'_>, OfAttachment { id, number }: OfAttachment) -> Answered {
+    let wallet = server.wallet.read().await;
+    let light = server.light().await?;
+    let id = wallet.resolve(&light, &id).await.map_err(failure)?;
+    let reading = wallet.read(&light, &id).await.map_err(failure)?;
+    let files = &reading.letter.attachments;
+    let file = files.get(number).ok_or_else(|| {
+        let count = files.len();
+        Failure::no(
+            "attachment.none",
+            format!("{id} has {count} attachments, counted from 0; none is {number}"),
+        )
+    })?;
+    let bytes = read::whole(file)?;
+    let (name, length, base64) = (&file.name, bytes.len(), BASE64.encode(bytes));
+    tagged("sealpost/attachment/1", &TakenFile { id: id.to_string(), number, name, bytes: length, base64 })
+}
+
+async fn receipt_give(server: &Server<'_>, OfMessage { id }: OfMessage) -> Answered {
+    let wallet = server.wallet.read().await;
+    let light = server.light().await?;
+    let id = wallet.resolve(&light, &id).await.map_err(failure)?;
+    let opened = wallet.read(&light, &id).await.map_err(failure)?.opened;
+    let sent = wallet.answer(&light, id, opened.slot, opened.answer(), &unwatched).await.map_err(failure)?;
+    given(id.to_string(), &sent, "opened", None)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Refuse {
+    id: String,
+    #[serde(default = "unspecified")]
+    reason: String,
+}
+
+fn unspecified() -> String {
+    RefusalReason::Unspecified.code().into()
+}
+
+async fn refuse(server: &Server<'_>, Refuse { id, reason }: Refuse) -> Answered {
+    let reason = answer::reason(&reason);
+    let reason = reason.map_err(|expected| Failure::usage(format_args!("reason: {expected}")))?;
+    let wallet = server.wallet.read().await;
+    let light = server.light().await?;
+    let id = wallet.resolve(&light, &id).await.map_err(failure)?;
+    let (slot, refusal) = wallet.refusal(&light, &id, reason).await.map_err(failure)?;
+    let sent = wallet.answer(&light, id, slot, refusal, &unwatched).await.map_err(failure)?;
+    given(id.to_string(), &sent, "refused", Some(reason.code()))
+}
+
+fn given(message: String, sent: &Sent, answer: &str, reason: Option<&'static str>) -> Answered {
+    let (receipt, height) = (sent.id.to_string(), height_of(sent));
+    tagged("sealpost/answer/1", &answer::Given { message, receipt, answer, reason, height })
+}
+
+// -- Evidence ------------------------------------------------------------------------------------------
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EvidenceOf {
+    id: String,
+    #[serde(default)]
+    with_body: bool,
+    #[serde(default)]
+    disclose: bool,
+    until: Option<BlockHeight>,
+}
+
+async fn evidence_create(server: &Server<'_>, request: EvidenceOf) -> Answered {
+    let EvidenceOf { id, with_body, disclose, until } = request;
+    let wallet = server.wallet.read().await;
+    let light = server.light().await?;
+    let id = wallet.resolve(&light, &id).await.map_err(failure)?;
+    let made = wallet.evidence(&light, &id, until, with_body, disclose).await.map_err(failure)?;
+    let findings = made.check(wallet.genesis()).map_err(Failure::bug)?;
+    let json = made.to_json();
+    let evidence = serde_json::from_str(&json).map_err(Failure::bug)?;
+    let created = evidence::Created {
+        file: None,
+        evidence: Some(evidence),
+        bytes: json.len(),
+        message: findings.message().to_string(),
+        facts: findings.lines(),
+    };
+    tagged("sealpost/evidence-create/1", &created)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Verify {
+    evidence: Value,
+}
+
+/// Under the genesis of this wallet's network. Needs no node.
+async fn evidence_verify(server: &Server<'_>, Verify { evidence: given }: Verify) -> Answered {
+    if !given.is_object() {
+        let message = "evidence: the object in an evidence file is expected";
+        return Err(Failure::new(Exit::Usage, "input.usage", message).into());
+    }
+    let wallet = server.wallet.read().await;
+    let checked = Evidence::from_json(given.to_string().as_bytes())
+        .map_err(EvidenceError::from)
+        .and_then(|evidence| evidence.check(wallet.genesis()));
+    let findings = checked.map_err(|error| evidence::refusal(&error))?;
+    tagged("sealpost/evidence-verify/1", &evidence::Verified::new(&findings))
+}
