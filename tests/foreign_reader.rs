@@ -196,7 +196,7 @@ fn signed_id(byte: u8) -> sealpost_ledger::hash::TransactionId {
 
 /// A message to carol and bob, for bob's eyes.
 fn sealed(suite: Suite, content: &Content) -> Case {
-    let carol = BundleSecret::generate(1).unwrap();
+    let carol = BundleSecret::generate(3).unwrap();
     let secret = BundleSecret::generate(3).unwrap();
     let to = |address, secret: &BundleSecret| {
         let mut bundle = secret.bundle(BlockHeight::new(100));

@@ -139,12 +139,9 @@ fn answers_are_those_of_the_commands() {
     assert_eq!(alice.ask("read", &short)["text"], "to myself");
     let made = alice.ask("evidence_create", &json!({ "id": id, "with_body": true }));
     assert_eq!(alice.ask("evidence_verify", &json!({ "evidence": made["evidence"] }))["valid"], true);
-    let mut changed = made["evidence"].clone();
-    changed["index"] = json!(1);
-    let refused = alice.refused("evidence_verify", &json!({ "evidence": changed }));
-    assert!(refused.0 == 1 || refused.0 == 2, "{refused:?}");
-    let nothing = alice.refused("evidence_verify", &json!({ "evidence": {} }));
-    assert_eq!(nothing.0, 2);
+    let changed = made["evidence"].as_str().unwrap().replacen("\"index\": 0", "\"index\": 1", 1);
+    assert_eq!(alice.refused("evidence_verify", &json!({ "evidence": changed })).0, 1);
+    assert_eq!(alice.refused("evidence_verify", &json!({ "evidence": "{}" })).0, 2);
 }
 
 #[test]

@@ -74,7 +74,7 @@ def notice(wallet, to, file):
         time.sleep(0.5)
     made = wallet.ask("evidence_create", id=sent["id"], disclose=True)
     with open(file, "x") as out:
-        json.dump(made["evidence"], out, indent=2)
+        out.write(made["evidence"])
     checked = wallet.ask("evidence_verify", evidence=made["evidence"])
     print("valid" if checked["valid"] else "not valid", "-", len(checked["facts"]), "facts")
 

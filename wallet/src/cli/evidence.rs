@@ -46,11 +46,11 @@ pub(super) enum EvidenceCommand {
 
 #[derive(serde::Serialize)]
 pub(super) struct Created {
-    /// Where it was written; or the evidence itself, over the socket of `serve`.
+    /// Where it was written; or what would stand there, over the socket of `serve`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) file: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) evidence: Option<serde_json::Value>,
+    pub(super) evidence: Option<String>,
     pub(super) bytes: usize,
     pub(super) message: String,
     pub(super) facts: Vec<FindingLine>,

@@ -13,7 +13,7 @@ use sealpost_api::WaitFor;
 use sealpost_ledger::evidence::{Evidence, EvidenceError};
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::receipt::RefusalReason;
-use sealpost_terminal::{Exit, Failure};
+use sealpost_terminal::Failure;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -441,11 +441,10 @@ async fn evidence_create(server: &Server<'_>, request: EvidenceOf) -> Answered {
     let made = wallet.evidence(&light, &id, until, with_body, disclose).await.map_err(failure)?;
     let findings = made.check(wallet.genesis()).map_err(Failure::bug)?;
     let json = made.to_json();
-    let evidence = serde_json::from_str(&json).map_err(Failure::bug)?;
     let created = evidence::Created {
         file: None,
-        evidence: Some(evidence),
         bytes: json.len(),
+        evidence: Some(json),
         message: findings.message().to_string(),
         facts: findings.lines(),
     };
@@ -455,17 +454,13 @@ async fn evidence_create(server: &Server<'_>, request: EvidenceOf) -> Answered {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Verify {
-    evidence: Value,
+    evidence: String,
 }
 
 /// Under the genesis of this wallet's network. Needs no node.
 async fn evidence_verify(server: &Server<'_>, Verify { evidence: given }: Verify) -> Answered {
-    if !given.is_object() {
-        let message = "evidence: the object in an evidence file is expected";
-        return Err(Failure::new(Exit::Usage, "input.usage", message).into());
-    }
     let wallet = server.wallet.read().await;
-    let checked = Evidence::from_json(given.to_string().as_bytes())
+    let checked = Evidence::from_json(given.as_bytes())
         .map_err(EvidenceError::from)
         .and_then(|evidence| evidence.check(wallet.genesis()));
     let findings = checked.map_err(|error| evidence::refusal(&error))?;
