@@ -23,7 +23,7 @@ use sealpost_terminal::Failure;
 use socket::{Door, Token};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::net::UnixStream;
 use tokio::sync::{Mutex, RwLock, watch};
 use tokio::time::MissedTickBehavior;
@@ -60,10 +60,8 @@ struct Ready<'a> {
 
 pub(super) fn serve(args: &ServeArgs, session: &Session<'_>) -> Result<(), Failure> {
     let wallet = session.wallet()?;
-    let folder = match &args.folder {
-        Some(folder) => folder.clone(),
-        None => wallet.profile().wallet_folder(wallet.name()).map_err(failure)?.join("serve"),
-    };
+    let home = wallet.profile().wallet_folder(wallet.name()).map_err(failure)?;
+    let folder = args.folder.clone().unwrap_or_else(|| home.join("serve"));
     runtime()?.block_on(async {
         let door = Door::open(&folder)?;
         let ready = Ready {
@@ -75,7 +73,7 @@ pub(super) fn serve(args: &ServeArgs, session: &Session<'_>) -> Result<(), Failu
         session.terminal.say(format_args!("ready    {}", ready.socket));
         session.terminal.note(format_args!("token    {}", ready.token_file));
         session.terminal.emit("sealpost/serve-ready/1", &ready);
-        Server::new(session, wallet).run(&door).await;
+        Server::new(session, wallet, home.join("outbox")).run(&door).await;
         Ok(())
     })
 }
@@ -87,12 +85,16 @@ struct Server<'a> {
     welcome: Welcome,
     wallet: RwLock<Wallet>,
     light: Mutex<Option<(Arc<Light>, u32)>>,
+    outbox: PathBuf,
+    /// When the outbox was changed last, if nothing in it waited then.
+    at_rest: Mutex<Option<SystemTime>>,
 }
 
 impl<'a> Server<'a> {
-    fn new(session: &'a Session<'a>, wallet: Wallet) -> Self {
+    fn new(session: &'a Session<'a>, wallet: Wallet, outbox: PathBuf) -> Self {
         let (profile, welcome) = (wallet.profile().clone(), Welcome::to(&wallet));
-        Self { session, profile, welcome, wallet: RwLock::new(wallet), light: Mutex::default() }
+        let (light, at_rest) = (Mutex::default(), Mutex::default());
+        Self { session, profile, welcome, wallet: RwLock::new(wallet), light, outbox, at_rest }
     }
     /// Until somebody asks to stop. Everything goes on in this one future: when it ends, nothing of it is left.
     async fn run(&self, door: &Door) {
@@ -137,10 +139,21 @@ impl<'a> Server<'a> {
     }
     /// What the wallet does by itself while it runs. The one place for it; what fails is tried again the next time.
     async fn tend(&self) {
-        // What was signed while no node answered goes out as soon as one does.
+        self.send_what_waits().await;
+    }
+    /// What was signed while no node answered goes out as soon as one does.
+    async fn send_what_waits(&self) {
         let wallet = self.wallet.read().await;
-        let waiting = wallet.outbox().list().is_ok_and(|list| list.iter().any(|e| e.height.is_none()));
-        if waiting && let Ok(light) = self.light().await {
+        let changed = std::fs::metadata(&self.outbox).and_then(|folder| folder.modified()).ok();
+        let mut at_rest = self.at_rest.lock().await;
+        // A large outbox in which nothing happens is not read again and again.
+        if changed.is_some() && *at_rest == changed {
+            return;
+        }
+        let Ok(entries) = wallet.outbox().list() else { return };
+        if entries.iter().all(|entry| entry.height.is_some()) {
+            *at_rest = changed;
+        } else if let Ok(light) = self.light().await {
             let _ = wallet.flush_outbox(&light).await;
         }
     }
