@@ -3,6 +3,11 @@
 
 use crate::world::{World, home_of};
 use sealpost_tests::{Server, run};
+use sealpost_wallet::envelope::Letter;
+use sealpost_wallet::light::Light;
+use sealpost_wallet::outbox::OutboxEntry;
+use sealpost_wallet::profile::Profile;
+use sealpost_wallet::{Draft, Wallet};
 use serde_json::{Value, json};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -245,4 +250,22 @@ fn nobody_gets_in_without_the_token_and_nothing_is_left_of_it() {
     assert!(Path::new(&socket).exists());
     let next = serve(&world, "alice", &[]);
     assert!(Client::authenticated(&next).ask("outbox", &json!({}))["entries"].is_array());
+}
+
+#[tokio::test]
+async fn what_waits_in_the_outbox_is_sent_by_the_wallet_that_is_served() {
+    let world = World::new();
+    let profile = Profile::open(home_of(&world), "world").unwrap();
+    let light = Light::connect(&world.node.said("rpc"), profile.genesis().clone(), profile.head().unwrap());
+    let light = light.await.unwrap();
+    let bob = profile.contacts().unwrap().resolve("bob").unwrap();
+    let alice = Wallet::open(profile, "alice", "correct horse").unwrap();
+    let letter = Letter { text: "signed, and not sent".into(), ..Letter::default() };
+    let draft = Draft { to: vec![bob], content: letter.into() };
+    let (prepared, _) = alice.prepare_message(&light, &draft, &|_, _| true).await.unwrap();
+    let (transaction, body) = (&prepared.transaction, prepared.body.as_ref());
+    alice.outbox().put(&OutboxEntry::new(transaction, body, Vec::new(), 0, None)).unwrap();
+    let mut came = light.follow(&bob, light.next_height().await.unwrap()).await.unwrap();
+    let _served = serve(&world, "alice", &[]);
+    assert_eq!(came.next(&light).await.unwrap().unwrap().id(), transaction.id());
 }
