@@ -256,8 +256,8 @@ fn nobody_gets_in_without_the_token_and_nothing_is_left_of_it() {
 async fn what_waits_in_the_outbox_is_sent_by_the_wallet_that_is_served() {
     let world = World::new();
     let profile = Profile::open(home_of(&world), "world").unwrap();
-    let light = Light::connect(&world.node.said("rpc"), profile.genesis().clone(), profile.head().unwrap());
-    let light = light.await.unwrap();
+    let (url, head) = (world.node.said("rpc"), profile.head().unwrap());
+    let light = Light::connect(&url, profile.genesis().clone(), head).await.unwrap();
     let bob = profile.contacts().unwrap().resolve("bob").unwrap();
     let alice = Wallet::open(profile, "alice", "correct horse").unwrap();
     let letter = Letter { text: "signed, and not sent".into(), ..Letter::default() };
