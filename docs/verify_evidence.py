@@ -177,8 +177,11 @@ def read_slot(r):
             "wrapped": r.take(48), "receipt_commit": r.hash()}
 
 
+SUITES = ("ecies", "ecies+ml-kem-768")
+
+
 def read_message(r):
-    return {"suite": r.choice(("ecies", None), ("ecies+ml-kem-768", None))[0],
+    return {"suite": r.choice(*((suite, None) for suite in SUITES))[0],
             "mode": r.choice(("open", None), ("sealed", None))[0], "slots": r.list(lambda: read_slot(r)),
             "key_commit": r.hash(), "content_commit": r.hash(), "body_hash": r.hash(), "body_length": r.u32()}
 
@@ -189,6 +192,19 @@ REASONS = ("unspecified", "not-responsible", "unreadable", "unwanted", "other-ch
 def read_receipt(r):
     return {"message": r.hash(), "slot": r.u16(), "answer": r.choice(
         ("opened", r.hash), ("refused", lambda: r.choice(*((reason, None) for reason in REASONS))[0]))}
+
+
+def read_author(r):
+    return {"author": r.hash(), "recipients": r.list(r.hash), "signature": r.take(64)}
+
+
+def read_content(r):
+    string = lambda: r.bytes().decode("utf-8")
+    parts = lambda: (r.u64(), r.hash(), r.list(r.hash))
+    letter = lambda: {"subject": string(), "text": string(), "continued": r.optional(parts),
+                      "reply_to": r.optional(r.hash), "answers": r.list(lambda: read_receipt(r)),
+                      "attachments": r.list(lambda: (string(), r.choice(("whole", r.bytes), ("parts", parts))))}
+    return r.choice(("letter", letter), ("part", lambda: (r.take(16), r.u32(), r.bytes())))
 
 
 def other_payload(r):
@@ -315,7 +331,7 @@ SHAPE = {
     "receipts": [{"block": int, "index": int, "path": ["hex"], "transaction": "b64"}],
     "keys": [{"slot": int, "block": int, "record": "b64", "proof": "b64"}],
     "absences": [{"slot": int, "block": int, "proof": "b64"}],
-    "body": "b64", "disclosure": {"salt": "hex", "content": "b64"},
+    "body": "b64", "disclosure": {"salt": "hex", "content": "b64", "author": "b64"},
 }
 
 
@@ -324,7 +340,7 @@ def shaped(value, shape):
     if isinstance(shape, list) and isinstance(value, list):
         return [shaped(element, shape[0]) for element in value]
     if isinstance(shape, dict) and isinstance(value, dict):
-        missing = [name for name in shape if name not in value and name not in ("body", "disclosure")]
+        missing = [name for name in shape if name not in value and name not in ("body", "disclosure", "author")]
         if missing or any(name not in shape for name in value):
             raise NotEvidence("a field is missing or unknown")
         return {name: shaped(field, shape[name]) for name, field in value.items()}
@@ -360,7 +376,8 @@ def read_evidence(data):
                            ((n for n in SHAPE["keys"][0]), raw["keys"]),
                            ((n for n in SHAPE["absences"][0]), raw["absences"]),
                            ((n for n in SHAPE["blocks"][0]), raw["blocks"]),
-                           ((n for n in SHAPE["disclosure"]), [raw["disclosure"]] if "disclosure" in raw else [])):
+                           ((n for n in SHAPE["disclosure"] if n in raw.get("disclosure", {})),
+                            [raw["disclosure"]] if "disclosure" in raw else [])):
         order = list(order)
         if any(list(entry) != order for entry in entries):
             raise NotEvidence("fields are in another order")
@@ -380,7 +397,38 @@ def read_evidence(data):
         whole(key["record"], 4096, read_record)
     for entry in evidence["keys"] + evidence["absences"]:
         entry["proof"] = whole(entry["proof"], 10 * 1024, read_proof)
+    disclosure = evidence.get("disclosure", {})
+    if "author" in disclosure:
+        disclosure["author"] = whole(disclosure["author"], 16 * 1024 * 1024, read_author)
     return evidence
+
+
+# [7] Sealed mode
+
+def check_author(author, sent):
+    """The author block of a sealed message: who wrote it and to whom, signed inside."""
+    message, recipients = sent["payload"][1], author["recipients"]
+    need(message["mode"] == "sealed", "an author block beside a message that is not sealed")
+    need(len(recipients) == len(message["slots"]), "as many recipients as slots are needed")
+    need(len(set(recipients)) == len(recipients), "a recipient twice")
+    context = struct.pack("<H", sent["version"]) + sent["chain"] + sent["sender"]
+    context += struct.pack("<QIIQ", sent["expiry"], SUITES.index(message["suite"]), 1, len(recipients))
+    for slot in message["slots"]:
+        kind, (who, detail) = slot["recipient"]
+        context += struct.pack("<I", 1) + who + bytes([detail]) if kind == "hidden" \
+            else struct.pack("<I", 0) + who + struct.pack("<Q", detail)
+    context_hash = tagged("context", context + message["content_commit"])
+    digest = tagged("author", context_hash, struct.pack("<Q", len(recipients)), *recipients)
+    need(signature_holds(author["author"], digest, author["signature"]), "the author block's signature is wrong")
+
+
+def sealed_answers(content):
+    """The receipts in a letter; none if the content is none."""
+    try:
+        kind, letter = whole(content, 16 * 1024 * 1024, read_content)
+    except (NotEvidence, ValueError):
+        return []
+    return letter["answers"] if kind == "letter" else []
 
 
 def check(genesis, data):
@@ -427,6 +475,9 @@ def check(genesis, data):
     sent = check_transaction(evidence["message"], "message")
     message, at = sent["payload"][1], evidence["message"]["block"]
     lines = [f"message {sent['id'].hex()} signed by key {sent['sender'].hex()} in block {at}"]
+
+    if len(message["slots"]) > 1:
+        lines.append(f"one body, one key and one content for all {len(message['slots'])} recipients")
 
     def named(slot):
         need(slot < len(message["slots"]), "no such slot")
@@ -476,6 +527,16 @@ def check(genesis, data):
         salt, content = evidence["disclosure"]["salt"], evidence["disclosure"]["content"]
         need(tagged("content", salt, content) == message["content_commit"], "another content")
         lines.append(f"content of {len(content)} bytes, committed to by the sender")
+        if "author" in evidence["disclosure"]:
+            author = evidence["disclosure"]["author"]
+            check_author(author, sent)
+            lines.append(f"written by key {author['author'].hex()} to "
+                         + ", ".join(recipient.hex() for recipient in author["recipients"]))
+            for receipt in sealed_answers(content):
+                kind, detail = receipt["answer"]
+                detail = f"receipt commitment {tagged('receipt', detail).hex()}" if kind == "opened" else detail
+                lines.append(f"answer inside: slot {receipt['slot']} of message {receipt['message'].hex()} "
+                             f"{kind}, {detail}")
     need(used == set(blocks), "a block that proves nothing")
     return lines
 

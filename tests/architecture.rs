@@ -35,11 +35,12 @@ const HOMES: &[(&str, &[&str])] = &[
     ("anyhow", &["ledger/src/state"]),
     ("bech32", &["ledger/src/address"]),
     // Keys and encryption.
-    ("k256", &["ledger/src/signature"]),
+    // The envelope for the view tags of hidden slots: a key agreement that is no signature and no ECIES.
+    ("k256", &["ledger/src/signature", "wallet/src/envelope"]),
     ("ecies", &["wallet/src/envelope"]),
     ("ml_kem", &["wallet/src/envelope"]),
     ("hkdf", &["wallet/src/envelope"]),
-    ("chacha20poly1305", &["wallet/src/envelope", "wallet/src/keystore"]),
+    ("chacha20poly1305", &["wallet/src/envelope", "wallet/src/keystore", "wallet/src/archive"]),
     ("argon2", &["wallet/src/keystore"]),
     ("bip32", &["wallet/src/mnemonic"]),
     ("bip39", &["wallet/src/mnemonic"]),
@@ -67,15 +68,19 @@ const HOMES: &[(&str, &[&str])] = &[
     ),
     // The terminal.
     ("anstream", &["node/terminal/"]),
+    ("textwrap", &["node/terminal/"]),
+    ("terminal_size", &["node/terminal/"]),
     ("clap_complete", &["node/terminal/"]),
     ("clap_mangen", &["node/terminal/"]),
     ("etcetera", &["node/terminal/"]),
     ("rpassword", &["node/terminal/"]),
     ("tracing_subscriber", &["node/terminal/"]),
     ("indicatif", &["wallet/"]),
+    ("mail_builder", &["wallet/src/mail"]),
+    ("unicode_normalization", &["wallet/src/search"]),
     ("qrcode", &["wallet/"]),
     // The web.
-    ("askama", &["explorer/"]),
+    ("askama", &["explorer/", "wallet/src/certificate"]),
     ("rust_embed", &["explorer/"]),
 ];
 

@@ -23,6 +23,7 @@ const KINDS: &[&str] = &[
     "approval",
     "member",
     "wallet",
+    "archive",
     "network",
     "contact",
     "recipient",
@@ -41,6 +42,8 @@ const KINDS: &[&str] = &[
     "snapshot",
     "p2p",
     "serve",
+    "draft",
+    "parcel",
 ];
 /// Names of files, settings and metrics that look like codes.
 const NO_CODES: &[&str] = &[

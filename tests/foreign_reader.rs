@@ -209,6 +209,7 @@ fn sealed(suite: Suite, content: &Content) -> Case {
     let request = SealRequest {
         chain: ChainId::from_bytes(CHAIN),
         sender: address(&alice()),
+        author: None,
         expiry: BlockHeight::new(50),
         recipients: &recipients,
         content,

@@ -13,11 +13,13 @@
 //! | `random` | numbers that a seed repeats |
 //! | `soak` | random faults for a while, repeated by a seed |
 //! | `hostile` | a libp2p peer that sends what it should not |
+//! | `liar` | a node that lies to wallets, as a rule says |
 
 pub mod delay;
 pub mod faults;
 pub mod hostile;
 pub mod invariants;
+pub mod liar;
 pub mod load;
 pub mod namespace;
 pub mod network;

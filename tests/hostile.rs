@@ -162,21 +162,13 @@ impl request_response::Codec for Reader {
 }
 
 /// Lets the peer go on until the node has seen what it should.
-async fn until(peer: &mut Peer, what: &str, seen: impl Fn() -> bool) {
-    let since = std::time::Instant::now();
-    while !seen() {
-        assert!(since.elapsed() < SOON, "the node has not seen {what}");
-        peer.remain(Duration::from_millis(20)).await;
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn garbage_duplicates_and_streams_arrive_at_a_node_without_defence() {
     let node = Node::start(None).await;
     let mut peer = Peer::connect(&node.address, chain(), SOON).await.unwrap();
     let flood = peer.flood(Topic::Transactions, (0..500).map(|_| garbage(300))).await;
     assert_eq!((flood.sent, flood.thrown_out), (500, None), "{flood:?}");
-    until(&mut peer, "the flood", || node.seen.messages.load(Relaxed) > 400).await;
+    peer.remain_until("the flood", SOON, || node.seen.messages.load(Relaxed) > 400).await;
 
     // The node's own message ids hold back what repeats itself; it was sent all the same.
     let before = node.seen.messages.load(Relaxed);
@@ -189,8 +181,8 @@ async fn garbage_duplicates_and_streams_arrive_at_a_node_without_defence() {
     }
     peer.open(Stream::Sync, Misuse::Endless);
     peer.open(Stream::Sync, Misuse::Trickle(Duration::from_millis(10)));
-    until(&mut peer, "the streams", || node.seen.streams.load(Relaxed) >= 52).await;
-    until(&mut peer, "the endless stream", || node.seen.bytes.load(Relaxed) > 1_000_000).await;
+    peer.remain_until("the streams", SOON, || node.seen.streams.load(Relaxed) >= 52).await;
+    peer.remain_until("the endless stream", SOON, || node.seen.bytes.load(Relaxed) > 1_000_000).await;
     assert!(node.seen.messages.load(Relaxed) >= before);
     assert!(peer.is_connected());
 }

@@ -171,7 +171,8 @@ fn each_way_to_fail_has_its_exit_code() {
     let stranger = world.wallet("alice", &["new", "carol", "--mnemonic-out", &world.path("carol.words")]);
     assert_eq!(world.exit("alice", &["send", stranger["address"].as_str().unwrap(), "-m", "x"]), 1);
     fs::write(world.path("big"), vec![0; 100_000]).unwrap();
-    assert_eq!(world.exit("alice", &["send", "bob", "--attach", &world.path("big")]), 2);
+    let bounded = ["send", "bob", "--attach", &world.path("big"), "--attachment-limit", "99999"];
+    assert_eq!(world.exit("alice", &bounded), 2);
 
     // A node of another network is not believed.
     let other = tempfile::tempdir().unwrap();

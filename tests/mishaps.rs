@@ -24,7 +24,8 @@ fn nothing_is_sent_or_kept_of_what_is_no_message() {
     }
     let away = world.error("alice", &["--node", "http://127.0.0.1:1", "send", "bob", "-m", "x"]);
     assert_eq!(code(&away), ("node.unreachable", 3));
-    assert!(away["help"].as_str().unwrap().contains("nothing was kept"), "{away}");
+    assert!(away["help"].as_str().unwrap().contains("kept as a draft: `sealpost send --draft "), "{away}");
+    assert_eq!(world.wallet("alice", &["draft", "list"])["drafts"].as_array().unwrap().len(), 1);
     let away = world.error("alice", &["--node", "http://127.0.0.1:1", "inbox"]);
     assert!(!away["help"].as_str().unwrap().contains("kept"), "{away}");
     let entries = world.wallet("alice", &["outbox"])["entries"].as_array().unwrap().clone();

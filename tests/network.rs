@@ -35,8 +35,8 @@ struct Trial {
 }
 
 impl Trial {
-    fn start(name: &str) -> Self {
-        let network = Network::start(&four_and_two(name));
+    fn start(options: &NetworkOptions) -> Self {
+        let network = Network::start(options);
         let load = Load::start(&network, LOAD);
         let seen = Invariants::new(&network, Bounds { recovery: RECOVERY, memory_kib: MEMORY_KIB });
         Self { network, load, seen }
@@ -94,7 +94,7 @@ async fn a_validator_that_is_killed_paused_or_wiped_costs_nothing() {
     if !ready("a_validator_that_is_killed_paused_or_wiped_costs_nothing") {
         return;
     }
-    let mut trial = Trial::start("one-validator");
+    let mut trial = Trial::start(&four_and_two("one-validator"));
     trial.flows("at first").await;
     trial.holds("the start").await;
     // A check that can't fail proves nothing.
@@ -138,7 +138,7 @@ async fn a_parted_network_goes_on_with_three_halts_with_two_and_never_forks() {
     if !ready("a_parted_network_goes_on_with_three_halts_with_two_and_never_forks") {
         return;
     }
-    let mut trial = Trial::start("partitions");
+    let mut trial = Trial::start(&four_and_two("partitions"));
     let messages = Messages::new(trial.network.genesis().clone());
     trial.flows("at first").await;
 
@@ -172,6 +172,29 @@ async fn a_parted_network_goes_on_with_three_halts_with_two_and_never_forks() {
     trial.holds("loss").await;
 
     trial.end(&[FaultKind::Partition, FaultKind::OneWay, FaultKind::Loss]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn seven_validators_go_on_without_two_and_halt_without_three() {
+    if !ready("seven_validators_go_on_without_two_and_halt_without_three") {
+        return;
+    }
+    let options = NetworkOptions { validators: 7, full_nodes: 1, ..four_and_two("seven") };
+    let mut trial = Trial::start(&options);
+    let messages = Messages::new(trial.network.genesis().clone());
+    trial.flows("at first").await;
+
+    trial.network.kill_member(0);
+    trial.network.kill_member(1);
+    trial.flows("while two validators of seven are dead").await;
+    trial.network.kill_member(2);
+    // What was decided before may still arrive; a message sent now must not become final.
+    let halted = probe(trial.network.client(3), &messages, Duration::from_secs(5)).await;
+    assert!(halted.is_err(), "four validators of seven made a block after {halted:?}");
+    trial.network.start_members(&[0, 1, 2]);
+    trial.holds("the death of three validators of seven").await;
+
+    trial.end(&[FaultKind::Kill]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -31,7 +31,7 @@ fn the_page_of_json_names_every_schema_and_no_other() {
         gather(&root.join(room), &mut used);
     }
     // Those of every program; the tests there make up others.
-    for name in ["error", "warning", "config-show", "config-check", "config-path"] {
+    for name in ["error", "warning", "progress", "config-show", "config-check", "config-path"] {
         used.insert(format!("sealpost/{name}/1"));
     }
     let page = fs::read_to_string(root.join("docs/cli-json.md")).unwrap();

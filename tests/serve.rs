@@ -4,6 +4,7 @@
 use crate::world::{World, home_of};
 use sealpost_tests::{Server, run};
 use sealpost_wallet::envelope::Letter;
+use sealpost_wallet::ledger::message::Mode;
 use sealpost_wallet::light::Light;
 use sealpost_wallet::outbox::OutboxEntry;
 use sealpost_wallet::profile::Profile;
@@ -130,7 +131,7 @@ fn answers_are_those_of_the_commands() {
     assert_eq!(alice.ask("read", &short), world.wallet("alice", &["read", &id]));
     let taken = alice.ask("read_attachment", &json!({ "id": id, "number": 0 }));
     assert_eq!((&taken["name"], &taken["base64"]), (&json!("plan.txt"), &json!("SGVsbG8=")));
-    assert_eq!(alice.ask("inbox", &json!({})), world.wallet("alice", &["inbox"]));
+    assert_eq!(alice.ask("inbox", &json!({ "scan": false })), world.wallet("alice", &["inbox", "--no-scan"]));
     assert_eq!(alice.ask("address", &json!({})), world.wallet("alice", &["address"]));
     assert_eq!(alice.ask("contact_list", &json!({})), world.wallet("alice", &["contact", "list"]));
     assert_eq!(alice.ask("keys_list", &json!({})), world.wallet("alice", &["keys", "list"]));
@@ -142,7 +143,7 @@ fn answers_are_those_of_the_commands() {
     // New keys, and what was sent to the old ones is still read.
     assert_eq!(alice.ask("keys_publish", &json!({}))["sequence"], 2);
     assert_eq!(alice.ask("read", &short)["text"], "to myself");
-    let made = alice.ask("evidence_create", &json!({ "id": id, "with_body": true }));
+    let made = alice.ask("evidence_create", &json!({ "id": id, "body": true }));
     assert_eq!(alice.ask("evidence_verify", &json!({ "evidence": made["evidence"] }))["valid"], true);
     let changed = made["evidence"].as_str().unwrap().replacen("\"index\": 0", "\"index\": 1", 1);
     assert_eq!(alice.refused("evidence_verify", &json!({ "evidence": changed })).0, 1);
@@ -252,6 +253,75 @@ fn nobody_gets_in_without_the_token_and_nothing_is_left_of_it() {
     assert!(Client::authenticated(&next).ask("outbox", &json!({}))["entries"].is_array());
 }
 
+/// What takes several steps in the wallet is one question here, too.
+#[test]
+fn sealed_letters_and_letters_in_parts_are_found_read_and_answered() {
+    let world = World::new();
+    let (alices, bobs) = (serve(&world, "alice", &[]), serve(&world, "bob", &[]));
+    let (mut alice, mut bob) = (Client::authenticated(&alices), Client::authenticated(&bobs));
+    let follows = bob.ask("inbox_follow", &json!({}));
+    assert_eq!(follows["schema"], "sealpost/inbox-follow/1");
+    let hidden = json!({ "to": ["bob"], "text": "between us", "sealed": true });
+    let sent = alice.ask("send", &hidden);
+    assert_eq!((&sent["mode"], &sent["status"]), (&json!("sealed"), &json!("final")));
+    let id = json!({ "id": sent["id"] });
+    assert_eq!(bob.ask("inbox", &json!({ "scan": false }))["messages"], json!([]));
+    let found = bob.ask("inbox", &json!({}));
+    assert_eq!((&found["scan"]["found"], &found["messages"][0]["id"]), (&json!(1), &sent["id"]));
+    assert_eq!(found["messages"][0]["contact"], "alice");
+    let letter = bob.ask("read", &id);
+    assert_eq!((&letter["text"], &letter["sealed"]), (&json!("between us"), &json!(true)));
+    // It was kept when it was opened, as the command does.
+    assert_eq!(world.wallet("bob", &["search", "between"])["matching"], 1);
+    assert_eq!(alice.ask("status", &id)["slots"][0]["answer"], "hidden");
+    bob.ask("receipt_give", &id);
+    assert_eq!(alice.ask("status", &id)["slots"][0]["answer"], "opened");
+    // Sent by the command, since what comes in parts can't be sent from here.
+    let (long, file) = ("A long story. ".repeat(6_000), "x".repeat(100_000));
+    fs::write(world.path("long.txt"), &long).unwrap();
+    fs::write(world.path("file.bin"), &file).unwrap();
+    let (text, attached) = (world.path("long.txt"), world.path("file.bin"));
+    let sent = world.wallet("alice", &["send", "bob", "-f", &text, "--attach", &attached]);
+    assert!(sent["parts"]["count"].as_u64().unwrap() > 1, "{sent}");
+    // Parts are told to nobody.
+    let told = bob.read();
+    assert_eq!((&told["method"], &told["params"]["id"]), (&json!("inbox_entry"), &sent["id"]));
+    assert_eq!(bob.ask("inbox", &json!({}))["messages"].as_array().unwrap().len(), 2);
+    let letter = bob.ask("read", &json!({ "id": sent["id"] }));
+    assert_eq!((letter["text"].as_str(), &letter["text_complete"]), (Some(long.as_str()), &json!(true)));
+    assert_eq!(letter["attachments"], json!([{ "name": "file.bin", "bytes": file.len() }]));
+    let taken = bob.ask("read_attachment", &json!({ "id": sent["id"], "number": 0 }));
+    assert_eq!(taken["bytes"], file.len());
+    assert_eq!(
+        taken["base64"].as_str().unwrap().trim_end_matches('='),
+        format!("eHh4{}", "eHh4".repeat(33_332) + "eA")
+    );
+    let none = json!({ "id": sent["id"], "number": 1 });
+    assert_eq!(bob.refused("read_attachment", &none), (1, "attachment.none".into()));
+    // Without a node, what was kept is still read.
+    let World { dir: _home, node } = world;
+    node.kill();
+    assert_eq!(bob.read()["method"], "inbox_ended");
+    let kept = bob.ask("read", &id);
+    assert_eq!((&kept["text"], &kept["source"]), (&json!("between us"), &json!("archive")));
+}
+
+/// A wallet that is told how old a view may be says of its answers that theirs is older.
+#[test]
+fn an_old_view_is_named_in_the_answers_that_rest_on_it() {
+    let world = World::new();
+    let served = serve(&world, "alice", &["--max-age", "1s"]);
+    let mut alice = Client::authenticated(&served);
+    loop {
+        let quote = alice.ask("postage", &json!({}));
+        if let Some(view) = quote.get("old_view") {
+            assert_eq!(view["max_age_seconds"], 1);
+            break;
+        }
+    }
+    assert!(alice.ask("address", &json!({})).get("old_view").is_none());
+}
+
 #[tokio::test]
 async fn what_waits_in_the_outbox_is_sent_by_the_wallet_that_is_served() {
     let world = World::new();
@@ -261,7 +331,7 @@ async fn what_waits_in_the_outbox_is_sent_by_the_wallet_that_is_served() {
     let bob = profile.contacts().unwrap().resolve("bob").unwrap();
     let alice = Wallet::open(profile, "alice", "correct horse").unwrap();
     let letter = Letter { text: "signed, and not sent".into(), ..Letter::default() };
-    let draft = Draft { to: vec![bob], content: letter.into() };
+    let draft = Draft { to: vec![bob], content: letter.into(), mode: Mode::Open };
     let (prepared, _) = alice.prepare_message(&light, &draft, &|_, _| true).await.unwrap();
     let (transaction, body) = (&prepared.transaction, prepared.body.as_ref());
     alice.outbox().put(&OutboxEntry::new(transaction, body, Vec::new(), 0, None)).unwrap();

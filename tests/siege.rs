@@ -221,8 +221,10 @@ async fn harmless(siege: &Siege, told: &[u8]) {
     let expired = (0..100).map(|_| siege.messages.make(BlockHeight::new(1)).gossiped());
     let expired = peer.flood(Topic::Transactions, expired).await;
     assert_eq!((expired.sent, expired.thrown_out), (100, None));
-    until(&mut peer, "the expired ones", || siege.metric(VALIDATOR, DROPPED_TRANSACTIONS) >= dropped + 100.0)
-        .await;
+    peer.remain_until("the expired ones", SOON, || {
+        siege.metric(VALIDATOR, DROPPED_TRANSACTIONS) >= dropped + 100.0
+    })
+    .await;
     assert_eq!(siege.metric(VALIDATOR, MALFORMED), faults);
 
     let headers = siege.network.client(VALIDATOR).chain_headers(BlockHeight::new(1), 16).await.unwrap();
@@ -235,7 +237,7 @@ async fn harmless(siege: &Siege, told: &[u8]) {
     let count = headers.len();
     assert!(count >= 10);
     peer.flood(Topic::Blocks, headers.iter().map(old)).await;
-    until(&mut peer, "old announcements", || {
+    peer.remain_until("old announcements", SOON, || {
         siege.metric(FULL_NODE, DROPPED_BLOCKS) >= dropped + count as f64
     })
     .await;
@@ -243,14 +245,6 @@ async fn harmless(siege: &Siege, told: &[u8]) {
 }
 
 /// Lets the peer go on until something holds.
-async fn until(peer: &mut Peer, what: &str, holds: impl Fn() -> bool) {
-    let since = Instant::now();
-    while !holds() {
-        assert!(since.elapsed() < SOON, "the node has not seen {what}");
-        peer.remain(Duration::from_millis(50)).await;
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn one_address_takes_no_more_than_its_share_and_keeps_nobody_out() {
     if !ready("one_address_takes_no_more_than_its_share_and_keeps_nobody_out") {

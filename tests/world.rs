@@ -17,9 +17,17 @@ pub(crate) fn secret(path: &Path, text: &str) {
 
 impl World {
     pub(crate) fn new() -> Self {
+        Self::with_genesis(|_| {})
+    }
+    /// A world on a network with other rules.
+    pub(crate) fn with_genesis(change: impl FnOnce(&mut serde_json::Value)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let home = dir.path();
         json("sealpost-node", home, &["init", "--new-network", "world"]);
+        let path = home.join("node/genesis.json");
+        let mut genesis = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        change(&mut genesis);
+        fs::write(&path, genesis.to_string()).unwrap();
         let node = Server::node(home);
         secret(&home.join("passphrase"), "correct horse\n");
         let world = Self { dir, node };

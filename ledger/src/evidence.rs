@@ -13,17 +13,21 @@
 //! Blocks are referred to by height, not by their place in the list: a person who reads the file sees at
 //! once which block is meant, and the references stay right when blocks are added.
 
+mod answers;
 mod check;
 mod findings;
 mod format;
 mod refusal;
+mod select;
 #[cfg(test)]
 mod tests;
 
-pub use findings::{Commit, Finding, FindingLine, Findings, KeyStanding, Place};
+pub use findings::{Commit, Finding, FindingLine, Findings, KeyStanding, Place, SealedAnswer};
 pub use format::{EVIDENCE_FORMAT, MAX_EVIDENCE_BYTES, NotEvidence};
 pub use refusal::{EvidencePart, EvidenceRefusal};
+pub use select::SlotPart;
 
+use crate::author::AuthorBlock;
 use crate::block::Header;
 use crate::certificate::CommitCertificate;
 use crate::hash::ChainId;
@@ -121,6 +125,8 @@ pub struct Disclosure {
     pub salt: [u8; 32],
     /// The content, without its padding.
     pub content: Vec<u8>,
+    /// Who wrote it and to whom, if the message is sealed.
+    pub author: Option<AuthorBlock>,
 }
 
 /// Why evidence does not hold.

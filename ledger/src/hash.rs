@@ -30,6 +30,8 @@ pub enum Tag {
     Receipt,
     /// What the author of a sealed message signs, inside the body.
     Author,
+    /// Shared point of a hidden slot → its view tag, the first byte.
+    View,
     /// Block header → block hash.
     Block,
     /// Validator set → its hash in the header.
@@ -65,6 +67,7 @@ impl Tag {
             Tag::Key => "sealpost/v1/key",
             Tag::Receipt => "sealpost/v1/receipt",
             Tag::Author => "sealpost/v1/author",
+            Tag::View => "sealpost/v1/view",
             Tag::Block => "sealpost/v1/block",
             Tag::Validators => "sealpost/v1/validators",
             Tag::ValidatorsApproval => "sealpost/v1/validators-approval",

@@ -25,6 +25,7 @@
 //! - **I6** Every proof is checked against a root in a header that two thirds signed ([`evidence`]).
 
 pub mod address;
+pub mod author;
 pub mod block;
 pub mod certificate;
 pub mod chain;

@@ -317,7 +317,7 @@ fn example() -> (Evidence, String) {
         keys: vec![chain.key_proof(0, BOB, sent)],
         absences: Vec::new(),
         body: Some(body),
-        disclosure: Some(Disclosure { salt: SALT, content: CONTENT.to_vec() }),
+        disclosure: Some(Disclosure { salt: SALT, content: CONTENT.to_vec(), author: None }),
     };
     assert_eq!(evidence.message.transaction.sender(), Address::new(*address(ALICE).key()));
     evidence.check(&chain.genesis).unwrap();

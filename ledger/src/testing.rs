@@ -300,7 +300,7 @@ pub(crate) fn story() -> (Chain, Evidence) {
         keys: vec![chain.key_proof(0, BOB, sent), chain.key_proof(1, CAROL, sent)],
         absences: vec![chain.absence(id, 1, until)],
         body: Some(body),
-        disclosure: Some(Disclosure { salt: SALT, content: CONTENT.to_vec() }),
+        disclosure: Some(Disclosure { salt: SALT, content: CONTENT.to_vec(), author: None }),
     };
     (chain, evidence)
 }

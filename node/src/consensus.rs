@@ -32,7 +32,7 @@ use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::signature::SigningKey;
 use sealpost_ledger::transaction::VerifiedTransaction;
 use signer::{VoteSigner, VoteVerifier};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
@@ -55,6 +55,7 @@ mod engine {
     pub(super) use arc_malachitebft_app_channel::app::engine::host::{
         HeightParams, Next, SyncedValueOutcome,
     };
+    pub(super) use arc_malachitebft_app_channel::app::engine::network::Msg as NetworkActorMsg;
     pub(super) use arc_malachitebft_app_channel::app::streaming::StreamContent;
     pub(super) use arc_malachitebft_app_channel::app::types::codec::{Codec, HasEncodedLen};
     pub(super) use arc_malachitebft_app_channel::app::types::core::{
@@ -193,10 +194,10 @@ pub async fn start(config: Config, store: Store, wiring: Wiring) -> Result<Conse
     )
     .await
     .map_err(|error| ConsensusError::Start(format!("{error:#}")))?;
-    let application = Application::new(store, signer, verifier, max_block_bytes, channels, wiring);
+    let mut application = Application::new(store, signer, verifier, max_block_bytes, channels, wiring);
     let task = tokio::spawn(async move {
         let result = application.run().await;
-        stop_engine(engine).await;
+        stop_engine(engine, application, &config.wal).await;
         result
     });
     Ok(ConsensusHandle { task })
@@ -241,14 +242,35 @@ async fn network_identity(
     Ok(engine::NetworkIdentity::new_validator(moniker, keypair, Address(key).to_string(), proof))
 }
 
-/// Stops the engine's actors, children first, and waits for them for a bounded time.
-async fn stop_engine(engine: engine::EngineHandle) {
+/// Stops the engine and waits, for a bounded time, for it and for what it holds: consensus may be wanted again at once.
+///
+/// Its network comes first, while the application still listens. Without the application the engine's parts fail one
+/// by one and are killed; the network's own task, which nobody tells to stop then, would hold the address for good.
+async fn stop_engine(engine: engine::EngineHandle, application: Application, wal: &Path) {
     const PATIENCE: Duration = Duration::from_secs(3);
-    let children = engine.actor.get_cell();
-    children.stop_children_and_wait(Some("shutdown".into()), Some(PATIENCE)).await;
+    const PAUSE: Duration = Duration::from_millis(10);
+    let node = engine.actor.get_cell();
+    let mut parts = node.get_children().into_iter();
+    if let Some(network) =
+        parts.find(|part| part.is_message_type_of::<engine::NetworkActorMsg<Sealpost>>() == Some(true))
+        && let Err(error) = network.stop_and_wait(Some("shutdown".into()), Some(PATIENCE)).await
+    {
+        tracing::warn!(%error, "the consensus engine's network did not stop in time");
+    }
+    drop(application);
+    node.stop_children_and_wait(Some("shutdown".into()), Some(PATIENCE)).await;
     engine.actor.stop(Some("shutdown".into()));
     if tokio::time::timeout(PATIENCE, engine.handle).await.is_err() {
         tracing::warn!("the consensus engine did not stop in time");
+    }
+    // The thread that writes the log ends a little later than the part it belongs to.
+    let released = async {
+        while votes::is_held(wal) {
+            tokio::time::sleep(PAUSE).await;
+        }
+    };
+    if tokio::time::timeout(PATIENCE, released).await.is_err() {
+        tracing::warn!("the consensus engine has stopped and still holds its log of votes");
     }
 }
 

@@ -8,7 +8,9 @@ mod evidence;
 mod metering;
 mod methods;
 mod proof;
+mod range;
 mod subscriptions;
+mod tags;
 mod transaction;
 
 use crate::health::HealthSource;

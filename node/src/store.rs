@@ -361,6 +361,10 @@ impl Store {
     ) -> Result<Vec<Entry>, StoreError> {
         Ok(self.index().list(Mailbox::Sent, address, after, limit, order)?)
     }
+    /// Sealed messages, the oldest first, a page of them beyond `after`.
+    pub fn sealed(&self, after: Option<Cursor>, limit: usize) -> Result<Vec<Entry>, StoreError> {
+        Ok(self.index().list(Mailbox::Received, &index::NOBODY, after, limit, Order::OldestFirst)?)
+    }
     /// The answer to a message.
     pub fn receipt(&self, message: &TransactionId, slot: u16) -> Result<Option<ReceiptRecord>, StoreError> {
         match self.index().record(&StateKey::Receipt(*message, slot))? {

@@ -3,6 +3,7 @@
 //! node's own protocols up to the point where it misbehaves, and says what it could send and when it was
 //! thrown out. Whether the node stays well is for the test to ask the node.
 
+use super::random::Random;
 use async_trait::async_trait;
 use futures::prelude::*;
 use libp2p::gossipsub::{self, IdentTopic, MessageAuthenticity, PublishError, ValidationMode};
@@ -192,6 +193,14 @@ impl Peer {
         }
         Some(since.elapsed())
     }
+    /// Stays until something is seen; fails if it is not in time.
+    pub async fn remain_until(&mut self, what: &str, within: Duration, seen: impl Fn() -> bool) {
+        let since = Instant::now();
+        while !seen() {
+            assert!(since.elapsed() < within, "the node has not seen {what}");
+            self.remain(Duration::from_millis(20)).await;
+        }
+    }
     /// Dials the same node again and again under the same identity; says how many connections it has at the
     /// end.
     pub async fn multiply(&mut self, connections: usize, within: Duration) -> usize {
@@ -244,14 +253,8 @@ pub async fn mute_connections(address: &str, count: usize) -> Vec<TcpStream> {
 /// Bytes of no meaning, different each time.
 pub fn garbage(length: usize) -> Vec<u8> {
     static SEED: AtomicU64 = AtomicU64::new(1);
-    let mut state = SEED.fetch_add(1, Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    };
-    let mut bytes: Vec<u8> = (0..length.div_ceil(8)).flat_map(|_| next()).collect();
+    let mut random = Random::new(SEED.fetch_add(1, Relaxed));
+    let mut bytes: Vec<u8> = (0..length.div_ceil(8)).flat_map(|_| random.next().to_le_bytes()).collect();
     bytes.truncate(length);
     bytes
 }

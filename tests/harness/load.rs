@@ -65,8 +65,8 @@ impl Messages {
     /// For a network.
     pub fn new(genesis: Genesis) -> Self {
         let address = Address::new(SigningKey::from_bytes(&[5; 32]).expect("a key").public_key());
-        let made = BundleSecret::generate(1).expect("randomness").bundle(BlockHeight::new(1_000_000));
-        let mut bundle = made;
+        let secret = BundleSecret::generate(1).expect("randomness");
+        let mut bundle = secret.bundle(BlockHeight::new(1_000_000));
         // Suite 1: the traffic's own work is to be small beside the network's.
         bundle.ml_kem = None;
         Self { genesis, recipient: Recipient { address, bundle } }
@@ -87,7 +87,9 @@ impl Messages {
         let content = Letter { text, ..Letter::default() }.into();
         let recipients = std::slice::from_ref(&self.recipient);
         let body_limit = self.genesis.limits().body_bytes;
-        let request = SealRequest { chain, sender, expiry, recipients, content: &content, body_limit };
+        let author = None;
+        let request =
+            SealRequest { chain, sender, author, expiry, recipients, content: &content, body_limit };
         let sealed = seal(&request).expect("sealed");
         let payload = Payload::Message(sealed.message);
         let transaction =

@@ -6,6 +6,7 @@
 use sealpost_wallet::envelope::Letter;
 use sealpost_wallet::ledger::evidence::Evidence;
 use sealpost_wallet::ledger::genesis::Genesis;
+use sealpost_wallet::ledger::message::Mode;
 use sealpost_wallet::light::{Light, SlotAnswer};
 use sealpost_wallet::mnemonic::{Phrase, Words};
 use sealpost_wallet::profile::Profile;
@@ -34,7 +35,7 @@ pub async fn notice(folder: &Path, genesis: &Path, node: &str) -> Result<String,
     // Alice writes. What is signed is in her outbox before it leaves.
     let letter =
         Letter { subject: "Lift".into(), text: "The lift is out of service.".into(), ..Letter::default() };
-    let draft = Draft { to: vec![bob.address()], content: letter.into() };
+    let draft = Draft { to: vec![bob.address()], content: letter.into(), mode: Mode::Open };
     let sent = alice.send(&light, &draft, WaitFor::Final, &progress).await?;
 
     // Bob finds and reads it, which nobody is told; that he opened it he says by an act of his own.

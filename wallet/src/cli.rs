@@ -3,32 +3,49 @@
 
 mod address;
 mod answer;
+mod complete;
 mod contact;
+mod contradictions;
 mod designate;
+mod draft;
 mod evidence;
+mod export;
+mod follow;
+mod forget;
+mod group;
 mod inbox;
+mod keeping;
 mod keys;
 mod network;
 mod new;
+mod nodes;
+mod notify;
 mod outbox;
 mod postage;
 mod progress;
 mod read;
+mod receipts;
+mod scan;
+mod sealed;
+mod search;
 mod send;
 #[cfg(unix)]
 mod serve;
+mod since;
 mod status;
+mod sync;
+mod thread;
 
 use crate::failure;
-use crate::light::Light;
 use crate::profile::Profile;
 use crate::wallet::Wallet;
 use clap::{CommandFactory, Parser, Subcommand};
 use confique::{Config, Layer};
+use nodes::{NodeList, Period};
 use sealpost_ledger::genesis::Genesis;
 use sealpost_terminal::{
     ConfigArgs, Confirm, Failure, Folder, Folders, GlobalArgs, HasGlobals, PagesCommand, PassphraseArgs,
-    Terminal, check_url, load_config, long_version,
+    Terminal, load_config, long_version,
 };
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -59,9 +76,10 @@ const EXAMPLES: &str = "Examples:
 /// Which network, node and wallet are meant.
 #[derive(Debug, Clone, clap::Args)]
 struct PlaceArgs {
-    /// Node to ask; without it the one saved with the network [env: SEALPOST_NODE]
+    /// Node to ask; may be repeated: the next one is asked when one fails, and all must agree; without it those saved
+    /// with the network [env: SEALPOST_NODE, comma separated]
     #[arg(long, value_name = "URL", global = true)]
-    node: Option<String>,
+    node: Vec<String>,
     /// Network, by the name it is known here; without it the only one there is [env: SEALPOST_NETWORK]
     #[arg(long, value_name = "NAME", global = true)]
     network: Option<String>,
@@ -71,6 +89,20 @@ struct PlaceArgs {
     /// Wallet, by its name; without it the only one there is [env: SEALPOST_WALLET]
     #[arg(short, long, value_name = "NAME", global = true)]
     wallet: Option<String>,
+    /// Longest wait for a node's answer, such as 30s [env: SEALPOST_TIMEOUT]
+    #[arg(long, value_name = "TIME", global = true)]
+    timeout: Option<Period>,
+    /// Age that the newest block may have before everything that rests on it is warned about, such as 10m
+    /// [env: SEALPOST_MAX_AGE]
+    #[arg(long, value_name = "TIME", global = true)]
+    max_age: Option<Period>,
+    /// Expected hashes that are accepted as postage of one message [env: SEALPOST_MAX_POSTAGE]
+    #[arg(long, value_name = "HASHES", global = true)]
+    max_postage: Option<u64>,
+    /// Keep letters that are opened, encrypted, so that they stay readable when their keys are gone; `off`
+    /// keeps nothing more: then a destroyed key takes its messages along [default: on] [env: SEALPOST_ARCHIVE]
+    #[arg(long, value_name = "on|off", global = true)]
+    archive: Option<keeping::Keeping>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -97,13 +129,34 @@ enum Command {
     Inbox(inbox::InboxArgs),
     /// Open a message; nobody is told
     Read(read::ReadArgs),
+    /// Answer a message with a message
+    Reply(send::reply::ReplyArgs),
+    /// Show a whole conversation in order
+    Thread(thread::ThreadArgs),
+    /// Find letters by words, among those that are kept here
+    Search(search::SearchArgs),
+    /// Open and keep what came, so that it is found and stays readable; nobody is told
+    Sync(sync::SyncArgs),
+    /// Count messages as read or unread, on this machine
+    #[command(subcommand)]
+    Mark(forget::MarkCommand),
+    /// Forget letters that are kept here
+    Forget(forget::ForgetArgs),
+    /// Write letters as e-mail files, for other programs
+    #[command(subcommand)]
+    Export(export::ExportCommand),
     /// Answer for a message
     #[command(subcommand)]
     Receipt(answer::ReceiptCommand),
     /// Refuse a message
     Refuse(answer::RefuseArgs),
-    /// List what was sent, and send again what no block contains yet
-    Outbox,
+    /// What was written and not sent yet
+    #[command(subcommand)]
+    Draft(draft::DraftCommand),
+    /// List what was sent, send again what no block contains yet, and go on with what was interrupted
+    Outbox(outbox::OutboxArgs),
+    /// Show the messages sent and how each stands with its recipients
+    Sent(status::SentArgs),
     /// Show how a message stands with each recipient
     Status(status::StatusArgs),
     /// Make, check and show evidence
@@ -128,15 +181,35 @@ enum Command {
 #[config(layer_attr(derive(Clone, Debug, serde::Serialize)))]
 #[config(layer_attr(serde(deny_unknown_fields)))]
 struct WalletSettings {
-    /// Node to ask; without it the one that was saved with the network.
+    /// Node to ask, or several: ["http://one:17325", "http://two:17325"]; without it those that were saved with the
+    /// network. The environment separates several by commas.
     #[config(env = "SEALPOST_NODE")]
-    node: Option<String>,
+    node: Option<NodeList>,
     /// Network to use when several are known.
     #[config(env = "SEALPOST_NETWORK")]
     network: Option<String>,
     /// Wallet to use when there are several.
     #[config(env = "SEALPOST_WALLET")]
     wallet: Option<String>,
+    /// Longest wait for a node's answer, such as "30s", which it is without this.
+    #[config(env = "SEALPOST_TIMEOUT")]
+    timeout: Option<Period>,
+    /// Age that the newest block may have before everything that rests on it is warned about, such as "10m"; without
+    /// this three times the network's heartbeat, and ten minutes at least.
+    #[config(env = "SEALPOST_MAX_AGE")]
+    max_age: Option<Period>,
+    /// Expected hashes that are accepted as postage of one message; without this 8589934592, some minutes of work.
+    #[config(env = "SEALPOST_MAX_POSTAGE")]
+    max_postage: Option<u64>,
+    /// Most bytes of a message's text and files together, sent or read.
+    #[config(env = "SEALPOST_ATTACHMENT_BYTES", default = 26_214_400)]
+    attachment_bytes: u64,
+    /// Keep letters that are opened, encrypted, on this machine: "on" or "off". They stay readable when
+    /// their keys are destroyed; with "off" a destroyed key takes its messages along.
+    #[config(env = "SEALPOST_ARCHIVE", default = "on")]
+    archive: keeping::Keeping,
+    /// Program that `inbox --follow` runs for each new message, and its arguments; no shell reads them.
+    notify: Option<Vec<String>>,
 }
 
 impl HasGlobals for Cli {
@@ -156,8 +229,12 @@ struct Session<'a> {
 /// Does what the command line says.
 pub fn execute(cli: Cli, terminal: &Terminal) -> Result<(), Failure> {
     let mut flags = <WalletSettings as Config>::Layer::empty();
+    let given = Some(cli.place.node.clone()).filter(|nodes| !nodes.is_empty());
     (flags.node, flags.network, flags.wallet) =
-        (cli.place.node.clone(), cli.place.network.clone(), cli.place.wallet.clone());
+        (given.map(NodeList::new), cli.place.network.clone(), cli.place.wallet.clone());
+    (flags.timeout, flags.max_age, flags.max_postage) =
+        (cli.place.timeout, cli.place.max_age, cli.place.max_postage);
+    flags.archive = cli.place.archive;
     let command = match cli.command {
         Command::Config(command) => return command.run_with::<WalletSettings>("wallet", terminal, flags),
         Command::Pages(pages) => return pages.run(Cli::command(), terminal),
@@ -176,9 +253,18 @@ pub fn execute(cli: Cli, terminal: &Terminal) -> Result<(), Failure> {
         Command::Send(args) => send::send(&args, &session),
         Command::Inbox(args) => inbox::inbox(&args, &session),
         Command::Read(args) => read::read(&args, &session),
+        Command::Reply(args) => send::reply::reply(args, &session),
+        Command::Thread(args) => thread::thread(&args, &session),
+        Command::Search(args) => search::search(&args, &session),
+        Command::Sync(args) => sync::sync(&args, &session),
+        Command::Mark(command) => forget::mark(&command, &session),
+        Command::Forget(args) => forget::forget(&args, &session),
+        Command::Export(command) => export::export(&command, &session),
         Command::Receipt(command) => answer::receipt(&command, &session),
         Command::Refuse(args) => answer::refuse(&args, &session),
-        Command::Outbox => outbox::outbox(&session),
+        Command::Draft(command) => draft::draft(&command, &session),
+        Command::Outbox(args) => outbox::outbox(&args, &session),
+        Command::Sent(args) => status::sent(&args, &session),
         Command::Status(args) => status::status(&args, &session),
         Command::Evidence(command) => evidence::evidence(&command, &session),
         Command::Postage(args) => postage::postage(&args, &session),
@@ -222,14 +308,6 @@ impl Session<'_> {
         let name = self.wallet_name(&profile)?;
         let passphrase = self.passphrase.read(self.terminal, &format!("wallet {name}"), Confirm::Once)?;
         Wallet::open(profile, &name, &passphrase).map_err(failure)
-    }
-    /// Connects to the node: the given one, or the one saved with the network.
-    async fn light(&self, profile: &Profile) -> Result<Light, Failure> {
-        let given = self.settings.node.clone().or_else(|| profile.node());
-        let url = given.unwrap_or_else(|| format!("http://127.0.0.1:{}", sealpost_api::DEFAULT_PORT));
-        check_url("node", &url)?;
-        let head = profile.head().map_err(failure)?;
-        Light::connect(&url, profile.genesis().clone(), head).await.map_err(failure)
     }
 }
 

@@ -1,4 +1,8 @@
-//! The contact book: names that this person gave to addresses. Nobody else sees or decides them.
+//! The contact book: names that this person gave to addresses and groups of them. Nobody else sees or decides them.
+
+mod groups;
+
+pub use groups::{MAX_GROUPS, MAX_MEMBERS};
 
 use sealpost_ledger::address::{Address, AddressError, AddressPrefix};
 use sealpost_terminal::{Failure, read_secret_file, write_secret_file};
@@ -13,12 +17,15 @@ pub struct Contacts {
     path: PathBuf,
     prefix: AddressPrefix,
     entries: BTreeMap<String, Address>,
+    groups: BTreeMap<String, Vec<Address>>,
 }
 
 #[derive(Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
     contacts: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    groups: groups::Written,
 }
 
 /// Why the contact book can't do what it was asked.
@@ -40,9 +47,31 @@ pub enum ContactError {
     #[error("{address} is already the contact {name}")]
     Known { name: String, address: String },
     #[error("there is no contact {name:?}, and it is not an address either: {reason}")]
-    Unknown { name: String, reason: AddressError },
+    Unknown { name: String, reason: AddressError, near: Vec<String> },
     #[error("there is no contact {name:?}")]
     Missing { name: String },
+    #[error("there is a group {name} already; contacts and groups share their names, choose another one")]
+    TakenByGroup { name: String },
+    #[error(
+        "{name} is easily taken for {known}, which is there already; choose a name that can be told apart"
+    )]
+    LooksLike { name: String, known: String },
+    #[error("there is no group {name:?}")]
+    NoGroup { name: String },
+    #[error("{name} is a group; one contact or address is expected here")]
+    IsGroup { name: String },
+    #[error("{name} is in the groups {}; take it out there first", groups.join(", "))]
+    InGroups { name: String, groups: Vec<String> },
+    #[error("{address} is not in the group {name}")]
+    NotInGroup { name: String, address: String },
+    #[error("the group {name} is empty")]
+    EmptyGroup { name: String },
+    #[error("the group {name} would have {count} members, the limit is {MAX_MEMBERS}")]
+    GroupTooLarge { name: String, count: usize },
+    #[error("there are {MAX_GROUPS} groups already, which is the limit")]
+    TooManyGroups,
+    #[error("{name} is named twice")]
+    Repeated { name: String },
 }
 
 impl Contacts {
@@ -60,15 +89,16 @@ impl Contacts {
                 Address::parse(&text, prefix).map_err(|error| malformed(format!("{name}: {error}")))?;
             Ok((fold(&name)?, address))
         });
-        Ok(Self { path: path.into(), prefix: prefix.clone(), entries: entries.collect::<Result<_, _>>()? })
+        let entries = entries.collect::<Result<_, _>>()?;
+        let mut book = Self { path: path.into(), prefix: prefix.clone(), entries, groups: BTreeMap::new() };
+        book.read_groups(file.groups).map_err(malformed)?;
+        Ok(book)
     }
     /// Adds a contact and writes the book. Names are unique whatever their case, and so are addresses, so
     /// that nobody appears under a second name.
     pub fn add(&mut self, name: &str, address: Address) -> Result<(), ContactError> {
         let name = fold(name)?;
-        if let Some(known) = self.entries.get(&name) {
-            return Err(ContactError::Taken { name, address: known.to_text(&self.prefix) });
-        }
+        self.check_free(&name, None)?;
         if let Some(known) = self.name_of(&address) {
             return Err(ContactError::Known { name: known.into(), address: address.to_text(&self.prefix) });
         }
@@ -81,7 +111,12 @@ impl Contacts {
     pub fn remove(&mut self, name: &str) -> Result<Address, ContactError> {
         let name = name.to_lowercase();
         let missing = || ContactError::Missing { name: name.chars().take(100).collect() };
-        let address = self.entries.remove(&name).ok_or_else(missing)?;
+        let address = self.entries.get(&name).copied().ok_or_else(missing)?;
+        let groups = self.groups_of(&address);
+        if !groups.is_empty() {
+            return Err(ContactError::InGroups { name, groups });
+        }
+        self.entries.remove(&name);
         self.save().inspect_err(|_| {
             self.entries.insert(name, address);
         })?;
@@ -92,9 +127,7 @@ impl Contacts {
         let (name, new) = (name.to_lowercase(), fold(new)?);
         let missing = || ContactError::Missing { name: name.chars().take(100).collect() };
         let address = self.entries.get(&name).copied().ok_or_else(missing)?;
-        if let Some(known) = self.entries.get(&new) {
-            return Err(ContactError::Taken { name: new, address: known.to_text(&self.prefix) });
-        }
+        self.check_free(&new, Some(&name))?;
         self.entries.remove(&name);
         self.entries.insert(new.clone(), address);
         self.save().inspect_err(|_| {
@@ -116,8 +149,27 @@ impl Contacts {
         if let Some(address) = self.entries.get(&text.to_lowercase()) {
             return Ok(*address);
         }
-        Address::parse(text, &self.prefix)
-            .map_err(|reason| ContactError::Unknown { name: text.chars().take(100).collect(), reason })
+        if text.starts_with('@') || self.groups.contains_key(&text.to_lowercase()) {
+            return Err(ContactError::IsGroup { name: text.chars().take(100).collect() });
+        }
+        Address::parse(text, &self.prefix).map_err(|reason| {
+            let name: String = text.chars().take(100).collect();
+            ContactError::Unknown { near: self.nearest(&name), name, reason }
+        })
+    }
+    /// The names that resemble one, the nearest first: for somebody who mistyped.
+    pub fn nearest(&self, name: &str) -> Vec<String> {
+        let name = name.to_lowercase();
+        let (most, long) = (name.chars().count().div_ceil(3), name.chars().count() > 1);
+        let away = self.entries.keys().chain(self.groups.keys()).map(|known| {
+            match long && known.starts_with(&name) {
+                true => (0, known),
+                false => (strsim::osa_distance(&name, known), known),
+            }
+        });
+        let mut near: Vec<_> = away.filter(|(away, _)| *away <= most.min(3)).collect();
+        near.sort_unstable();
+        near.into_iter().take(3).map(|(_, known)| known.clone()).collect()
     }
     fn save(&self) -> Result<(), ContactError> {
         let contacts = self
@@ -125,7 +177,7 @@ impl Contacts {
             .iter()
             .map(|(name, address)| (name.clone(), address.to_text(&self.prefix)))
             .collect();
-        let json = serde_json::to_vec_pretty(&File { contacts });
+        let json = serde_json::to_vec_pretty(&File { contacts, groups: self.written_groups() });
         let mut json = json.map_err(|error| ContactError::Malformed {
             path: self.path.clone(),
             reason: error.to_string(),
@@ -167,6 +219,23 @@ mod tests {
         assert!(matches!(contacts.add("bOB", address(3)), Err(ContactError::Taken { .. })));
         assert!(matches!(contacts.add("robert", address(2)), Err(ContactError::Known { .. })));
         assert!(matches!(contacts.resolve("carol"), Err(ContactError::Unknown { .. })));
+    }
+
+    #[test]
+    fn a_mistyped_name_is_answered_with_the_nearest_ones() {
+        let (dir, prefix) = (tempfile::tempdir().unwrap(), AddressPrefix::new("sealdev").unwrap());
+        let mut contacts = Contacts::load(&dir.path().join("contacts.json"), &prefix).unwrap();
+        for (seed, name) in [(2, "bob"), (3, "bobby-tables"), (4, "caroline"), (5, "zoe")] {
+            contacts.add(name, address(seed)).unwrap();
+        }
+        assert_eq!(contacts.nearest("bbo"), ["bob"]);
+        assert_eq!(contacts.nearest("Carolin"), ["caroline"]);
+        assert_eq!(contacts.nearest("carloine"), ["caroline"]);
+        assert_eq!(contacts.nearest("bobby"), ["bobby-tables", "bob"]);
+        assert!(contacts.nearest("dave").is_empty() && contacts.nearest("").is_empty());
+        assert!(
+            matches!(contacts.resolve("bpb"), Err(ContactError::Unknown { near, .. }) if near == ["bob"])
+        );
     }
 
     #[test]

@@ -1,11 +1,14 @@
 //! How the wallet's errors end a command: exit code, stable code and the way out, in one place.
 
+use crate::archive::ArchiveError;
 use crate::contacts::ContactError;
+use crate::drafts::{DraftError, PackError};
 use crate::envelope::{OpenError, SealError};
 use crate::keystore::KeystoreError;
 use crate::light::LightError;
 use crate::mnemonic::PhraseError;
 use crate::outbox::OutboxError;
+use crate::parcel::ParcelError;
 use crate::profile::ProfileError;
 use crate::wallet::WalletError;
 use sealpost_api::{ApiError, Category};
@@ -25,6 +28,7 @@ pub fn failure(error: impl Into<WalletError>) -> Failure {
             | WalletError::Profile(ProfileError::File(failure))
             | WalletError::Contact(ContactError::File(failure))
             | WalletError::Outbox(OutboxError::File(failure))
+            | WalletError::Archive(ArchiveError::File(failure))
             | WalletError::File(failure) => failure,
             WalletError::Keystore(KeystoreError::Passphrase { .. }) => {
                 plain(Exit::Locked, "passphrase.wrong").help("try again, or `sealpost restore` from the mnemonic")
@@ -41,14 +45,47 @@ pub fn failure(error: impl Into<WalletError>) -> Failure {
             WalletError::Profile(ProfileError::OtherGenesis { .. }) => plain(Exit::Usage, "network.other_genesis"),
             WalletError::Profile(ProfileError::Name { what: "wallet", .. }) => plain(Exit::Usage, "wallet.name"),
             WalletError::Profile(ProfileError::Name { .. }) => plain(Exit::Usage, "network.name"),
+            WalletError::Contact(ContactError::Unknown { near, .. }) if !near.is_empty() => {
+                plain(Exit::Usage, "contact.unknown").help(format!("did you mean {}?", near.join(" or ")))
+            }
             WalletError::Contact(ContactError::Unknown { .. } | ContactError::Missing { .. }) => {
                 plain(Exit::Usage, "contact.unknown").help("`sealpost contact list` shows the names known here")
             }
             WalletError::Contact(ContactError::Malformed { .. }) => plain(Exit::Usage, "contact.malformed"),
             WalletError::Contact(ContactError::Name { .. }) => plain(Exit::Usage, "contact.name"),
-            WalletError::Contact(ContactError::Taken { .. }) => plain(Exit::Usage, "contact.exists"),
+            WalletError::Contact(ContactError::Taken { .. } | ContactError::TakenByGroup { .. }) => {
+                plain(Exit::Usage, "contact.exists")
+            }
+            WalletError::Contact(ContactError::LooksLike { .. }) => plain(Exit::Usage, "contact.look_alike"),
+            WalletError::Contact(ContactError::NoGroup { .. }) => {
+                plain(Exit::Usage, "contact.no_group").help("`sealpost contact group list` shows those there are")
+            }
+            WalletError::Contact(ContactError::IsGroup { .. }) => plain(Exit::Usage, "contact.is_group")
+                .help("`sealpost contact group show NAME` lists its members"),
+            WalletError::Contact(ContactError::InGroups { .. }) => plain(Exit::Usage, "contact.in_group")
+                .help("`sealpost contact group remove GROUP NAME` takes it out"),
+            WalletError::Contact(ContactError::NotInGroup { .. }) => plain(Exit::Usage, "contact.not_in_group"),
+            WalletError::Contact(ContactError::EmptyGroup { .. }) => plain(Exit::Usage, "contact.empty_group")
+                .help("`sealpost contact group add GROUP NAME…` adds members"),
+            WalletError::Contact(ContactError::GroupTooLarge { .. } | ContactError::TooManyGroups) => {
+                plain(Exit::Usage, "contact.group_limit")
+            }
+            WalletError::Contact(ContactError::Repeated { .. }) => plain(Exit::Usage, "message.repeated_recipient"),
+            WalletError::TooManyRecipients { count, limit } => {
+                let parts = count.div_ceil(usize::from(limit).max(1));
+                plain(Exit::Usage, "message.too_many_recipients").help(format!(
+                    "send it as {parts} messages, each to {limit} recipients at most; a group can be divided into several"
+                ))
+            }
             WalletError::Contact(ContactError::Known { .. }) => plain(Exit::Usage, "contact.known"),
             WalletError::Outbox(OutboxError::Malformed { .. }) => plain(Exit::Unavailable, "outbox.malformed"),
+            WalletError::Archive(ArchiveError::Damaged { .. } | ArchiveError::Record { .. }) => {
+                plain(Exit::Unavailable, "archive.damaged")
+            }
+            WalletError::Archive(ArchiveError::Format { .. }) => plain(Exit::Usage, "archive.format"),
+            WalletError::Archive(ArchiveError::TooLong { .. }) => plain(Exit::No, "archive.too_long"),
+            WalletError::NotKept { .. } => plain(Exit::No, "archive.unknown")
+                .help("`sealpost sync` opens and keeps what came; what was forgotten is gone"),
             WalletError::Seal(SealError::NoRecipient) => plain(Exit::Usage, "message.no_recipient"),
             WalletError::Seal(SealError::TooLong { .. }) => plain(Exit::Usage, "message.too_long"),
             WalletError::Seal(SealError::Key { .. }) => plain(Exit::No, "recipient.key"),
@@ -57,9 +94,42 @@ pub fn failure(error: impl Into<WalletError>) -> Failure {
                 .help("its secret was destroyed or lies in another copy of this wallet; ask the sender to send it again"),
             WalletError::Open(OpenError::NotForUs | OpenError::NotAMessage) => plain(Exit::No, "open.not_for_us"),
             WalletError::Open(_) => plain(Exit::Untrusted, "open.broken"),
+            WalletError::Draft(DraftError::File(failure)) | WalletError::Pack(PackError::Draft(DraftError::File(failure))) => failure,
+            WalletError::Draft(DraftError::Unknown { .. }) => {
+                plain(Exit::No, "draft.unknown").help("`sealpost draft list` shows those there are")
+            }
+            WalletError::Draft(DraftError::Id { .. }) => plain(Exit::Usage, "draft.id"),
+            WalletError::Draft(DraftError::Busy { .. }) => {
+                plain(Exit::Unavailable, "draft.busy").help("wait until it is done; `sealpost outbox` shows how far it is")
+            }
+            WalletError::Draft(DraftError::Malformed { .. } | DraftError::Keystore(_))
+            | WalletError::Pack(PackError::Draft(_)) => plain(Exit::Unavailable, "draft.malformed"),
+            WalletError::Pack(PackError::File { .. }) => plain(Exit::Usage, "message.file"),
+            WalletError::Pack(PackError::Changed { .. }) => plain(Exit::Usage, "message.file_changed")
+                .help("wait until nothing writes to it"),
+            WalletError::Pack(PackError::TooLong { .. }) => plain(Exit::Usage, "message.too_long")
+                .help("--attachment-limit BYTES, or `attachment_bytes` in wallet.toml, allows more"),
+            WalletError::Pack(PackError::Seal(_)) => plain(Exit::Usage, "message.too_long")
+                .help("send fewer files in one message"),
+            WalletError::Parcel(ParcelError::TooLong { .. }) => plain(Exit::Usage, "parcel.too_long")
+                .help("--attachment-limit BYTES, or `attachment_bytes` in wallet.toml, allows more"),
+            WalletError::Parcel(ParcelError::Missing { .. }) => plain(Exit::No, "parcel.missing")
+                .help("ask another node with --node URL; what has been fetched is kept"),
+            WalletError::Parcel(ParcelError::Write { .. }) => plain(Exit::Unavailable, "file.io"),
+            WalletError::Parcel(_) => plain(Exit::Untrusted, "parcel.broken")
+                .help("nothing of it was saved; ask the sender to send it again"),
+            WalletError::NotPacked { .. } => plain(Exit::Bug, "internal.encryption"),
+            WalletError::ParcelLeft { source, .. } => {
+                let failure = source.map(|source| light(*source, &message));
+                let mut failure = failure.unwrap_or_else(|| plain(Exit::Unavailable, "parcel.left"));
+                failure.message = message;
+                failure.help("nothing is lost: `sealpost outbox` goes on with it; --node URL names another node")
+            }
             WalletError::Randomness(_)
+            | WalletError::Draft(DraftError::Randomness(_))
             | WalletError::Keystore(KeystoreError::Randomness(_))
             | WalletError::Phrase(PhraseError::Randomness(_))
+            | WalletError::Archive(ArchiveError::Randomness(_))
             | WalletError::Seal(SealError::Randomness(_)) => plain(Exit::Unavailable, "system.randomness"),
             WalletError::Exists { .. } => plain(Exit::Usage, "wallet.exists"),
             WalletError::Missing { .. } => {
@@ -77,6 +147,10 @@ pub fn failure(error: impl Into<WalletError>) -> Failure {
             WalletError::Id { .. } => plain(Exit::Usage, "input.id"),
             WalletError::Stopped => plain(Exit::Interrupted, "postage.interrupted"),
             WalletError::Signing => plain(Exit::Bug, "internal.signing"),
+            WalletError::NotARecipient { .. } => plain(Exit::Usage, "evidence.no_recipient")
+                .help("`sealpost status ID` names its recipients"),
+            WalletError::NoSilence { .. } => plain(Exit::No, "evidence.no_silence"),
+            WalletError::Scan { .. } => plain(Exit::Bug, "internal.scan"),
             WalletError::NothingToDisclose { .. } => plain(Exit::No, "evidence.nothing_to_disclose"),
     }
 }
@@ -92,6 +166,25 @@ fn light(error: LightError, message: &str) -> Failure {
             ),
         LightError::Untrusted { .. } => Failure::new(Exit::Untrusted, "node.untrusted", message)
             .help("do not rely on this node; ask another one with --node URL"),
+        LightError::Behind { reached, known, .. } => Failure::unavailable("node.behind", message)
+            .help("wait until it has caught up, or give another one with --node URL")
+            .with("reached", reached.get())
+            .with("known", known.get()),
+        LightError::Contradiction { file, .. } => {
+            let failure = Failure::untrusted("network.contradiction", message).help(
+                "more than a third of the validators have signed both; rely on nothing of this network until its \
+                 operators have explained it; `sealpost network contradictions verify FILE` shows the proof",
+            );
+            match file {
+                Some(file) => failure.with("file", file.display().to_string()),
+                None => failure,
+            }
+        }
+        LightError::Postage { work, limit } => Failure::refused("postage.too_high", message)
+            .help("wait until fewer send, or accept as much with --max-postage HASHES")
+            .with("work", work)
+            .with("limit", limit),
+        LightError::TooManyNodes { .. } => Failure::new(Exit::Usage, "network.nodes", message),
         LightError::Head(_) => Failure::unavailable("head.file", message),
         LightError::Node(error) => node(error),
     }

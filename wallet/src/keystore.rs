@@ -1,6 +1,7 @@
 //! The keystore: a wallet's secrets in one file, encrypted under a passphrase (Argon2id, RFC 9106, and
 //! XChaCha20-Poly1305). The file's readable part is authenticated with the rest, so nobody can weaken it.
 
+use crate::archive::ArchiveKey;
 use crate::envelope::BundleSecret;
 use crate::random::{NoRandomness, random};
 use argon2::{Algorithm, Argon2, Params, Version};
@@ -32,6 +33,9 @@ pub struct Secrets {
     pub bundles: Vec<BundleSecret>,
     /// Whether secrets are kept after their grace period.
     pub archival: bool,
+    /// Key of the archive of opened letters; none before the wallet is opened for the first time.
+    #[serde(default)]
+    pub archive: Option<ArchiveKey>,
 }
 
 impl std::fmt::Debug for Secrets {
@@ -242,7 +246,7 @@ mod tests {
 
     fn secrets() -> Secrets {
         let bundles = vec![BundleSecret::generate(1).unwrap()];
-        Secrets { mnemonic: "twelve words".into(), bundles, archival: false }
+        Secrets { mnemonic: "twelve words".into(), bundles, archival: false, archive: None }
     }
 
     fn keystore() -> (tempfile::TempDir, PathBuf) {

@@ -11,12 +11,16 @@
 //! |---|---|
 //! | say where everything is kept | [`Profile::create`](profile::Profile::create): any folder, one per network |
 //! | make, restore or open a wallet | [`Wallet::create`] with new or old [words](mnemonic::Phrase), [`Wallet::open`] |
-//! | ask a node and believe nothing | [`Light::connect`](light::Light::connect), which knows the genesis only |
+//! | ask a node and believe nothing | [`Light::connect`](light::Light::connect), or [`connect_to`](light::Light::connect_to) several: it knows the genesis only |
 //! | give names to addresses | [`Profile::contacts`](profile::Profile::contacts) |
 //! | publish, withdraw keys | [`Wallet::publish_keys`], [`Wallet::revoke_keys`] |
-//! | send, and see how it stands | [`Wallet::send`], [`Wallet::timeline`], [`Wallet::flush_outbox`] |
+//! | send, and see how it stands | [`Wallet::send`], [`Wallet::standing`], [`Wallet::flush_outbox`] |
+//! | send what is too long for one message | [`Wallet::keep_draft`], [`Wallet::pack_draft`], [`Wallet::send_draft`] |
 //! | find, read, answer | [`Wallet::inbox`], [`Light::follow`](light::Light::follow), [`Wallet::read`], [`Wallet::answer`], [`Wallet::refusal`] |
-//! | prove | [`Wallet::evidence`]; [`Evidence::check`](ledger::evidence::Evidence::check) needs neither node nor wallet |
+//! | find sealed messages | [`Wallet::scan`], [`Wallet::sealed_inbox`] |
+//! | put together what came in parts | [`Wallet::collector`] |
+//! | keep letters, and find them again | [`Wallet::keep`], [`Wallet::read_or_recall`], [`Wallet::search`] |
+//! | prove | [`Wallet::evidence`], [`Wallet::prove`]; [`Evidence::check`](ledger::evidence::Evidence::check) needs neither node nor wallet |
 //!
 //! # Example
 //!
@@ -39,17 +43,26 @@
 //! - Files are written whole or not at all, secrets with mode 0600.
 //! - Other languages find the same in `sealpost serve` (`docs/serve.md`).
 
+pub mod archive;
+pub mod certificate;
 pub mod cli;
 pub mod contacts;
+pub mod drafts;
 pub mod envelope;
 mod failure;
 pub mod keystore;
+mod known;
+pub mod letters;
 pub mod light;
+pub mod mail;
 pub mod mnemonic;
 pub mod outbox;
+pub mod parcel;
 pub mod postage;
 pub mod profile;
 mod random;
+pub mod scan;
+pub mod search;
 #[cfg(test)]
 mod testing;
 pub mod wallet;
@@ -78,6 +91,10 @@ mod tests {
         is_send(&wallet.read(light, id));
         is_send(&wallet.evidence(light, id, None, false, false));
         is_send(&wallet.flush_outbox(light));
+        is_send(&wallet.scan(light, &|_| {}));
+        is_send(&wallet.sealed_inbox(light, 1));
+        is_send(&wallet.read_or_recall(light, id));
+        is_send(&wallet.standing(light, id));
     }
 
     #[test]

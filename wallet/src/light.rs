@@ -1,42 +1,55 @@
-//! The light client: asks a node and believes nothing. It knows the genesis and what it has verified;
-//! every header must carry a certificate of the validators of its height, every transaction its inclusion path, every
-//! directory entry its state proof. What can't be proven (that a list is complete) is not claimed.
+//! The light client: asks nodes and believes none. It knows the genesis and what it has verified. It asks the nodes in
+//! turn: the next one when one does not answer, is behind, or says what does not hold; and it takes a head only if
+//! the heads of all that answer are of one history.
 
+mod age;
+mod asking;
+mod contradiction;
+mod evidence;
 mod follow;
 mod head;
+mod known;
+mod node;
+mod options;
+mod range;
+mod sync;
+mod tags;
 #[cfg(test)]
 mod tests;
 mod validators;
 
+pub use age::{Doubt, doubts, usual_max_age};
+pub use contradiction::{
+    CONTRADICTION_FORMAT, Certified, Change, Contradiction, MAX_CONTRADICTION_BYTES, NoContradiction,
+    OtherHistory, Shown,
+};
 pub use follow::Following;
 pub use head::HeadFile;
+pub use known::Statement;
+pub use options::{LightOptions, Listener, MAX_POSTAGE, Notice};
+pub use range::Range;
+pub use sealpost_api::verify::WholeBlock;
+pub use tags::{ListedSlot, Position, SlotPage};
 
-use jsonrpsee::core::ClientError;
-use jsonrpsee::http_client::{HttpClient, HttpClientBuilder};
-use sealpost_api::{
-    ApiError, BlockId, FinalTransaction, Hex, MailboxQuery, MailboxSide, Order, PostageQuote, SealedHeader,
-    SealpostRpcClient, Submitted, WaitFor,
-    verify::{self, ValidatorHistory},
-};
+use known::Known;
+use node::Node;
+use sealpost_api::{ApiError, Category, MailboxSide, Order, PostageQuote, Submitted, WaitFor};
 use sealpost_ledger::address::Address;
 use sealpost_ledger::block::Header;
 use sealpost_ledger::evidence::Evidence;
 use sealpost_ledger::genesis::Genesis;
 use sealpost_ledger::hash::{ChainId, TransactionId};
 use sealpost_ledger::height::BlockHeight;
-use sealpost_ledger::message::{Body, Message, SlotRecipient};
+use sealpost_ledger::message::{Body, Message};
 use sealpost_ledger::receipt::Answer;
 use sealpost_ledger::state::{BundleRecord, DesignationRecord, MemberRecord};
 use sealpost_ledger::transaction::SignedTransaction;
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::path::PathBuf;
+use std::sync::Arc;
 use thiserror::Error;
 
-/// Longest wait for an answer; a submission may wait half of it for its block.
-const TIMEOUT: Duration = Duration::from_secs(60);
-/// Longest answer read, in bytes.
-const MAX_ANSWER_BYTES: u32 = 64 << 20;
+/// Nodes asked at most.
+pub const MAX_NODES: usize = 16;
 
 /// Why a node gave no answer that can be used.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -44,14 +57,51 @@ const MAX_ANSWER_BYTES: u32 = 64 << 20;
 pub enum LightError {
     #[error("the node at {url} can't be asked: {reason}")]
     Unreachable { url: String, reason: String },
+    #[error(
+        "the node at {url} is behind: it has reached block {reached}, but block {known} was final before"
+    )]
+    Behind { url: String, reached: BlockHeight, known: BlockHeight },
     #[error("{0}")]
     Node(ApiError),
     #[error("the node at {url} is on chain {found}, the genesis here is of chain {expected}")]
     OtherChain { url: String, found: ChainId, expected: ChainId },
     #[error("what the node at {url} said about {what} does not hold: {reason}")]
     Untrusted { url: String, what: String, reason: String },
+    /// Two headers are signed that can't both be true.
+    #[error("the network contradicts itself: {proof}{}", kept(.file))]
+    Contradiction { proof: Box<Contradiction>, file: Option<PathBuf> },
     #[error("the head that was verified before can't be read or kept: {0}")]
     Head(String),
+    #[error(
+        "postage of {work} expected hashes is asked for, more than the {limit} that are accepted (max_postage)"
+    )]
+    Postage { work: u64, limit: u64 },
+    #[error("{given} nodes were named, {MAX_NODES} at most are asked")]
+    TooManyNodes { given: usize },
+}
+
+fn kept(file: &Option<PathBuf>) -> String {
+    file.as_ref().map_or_else(String::new, |file| format!("; the proof is kept in {}", file.display()))
+}
+
+impl LightError {
+    fn is_contradiction(&self) -> bool {
+        matches!(self, Self::Contradiction { .. })
+    }
+    /// Which of several nodes' errors to tell: one that answers the question before one that does not.
+    const fn weight(&self) -> u8 {
+        match self {
+            Self::Contradiction { .. } | Self::Head(_) | Self::Postage { .. } | Self::TooManyNodes { .. } => {
+                6
+            }
+            Self::Node(ApiError { category: Category::Busy | Category::Internal, .. }) => 1,
+            Self::Node(_) => 5,
+            Self::Untrusted { .. } => 4,
+            Self::OtherChain { .. } => 3,
+            Self::Behind { .. } => 2,
+            Self::Unreachable { .. } => 0,
+        }
+    }
 }
 
 /// A final transaction whose inclusion, certificate and signature this wallet has verified.
@@ -79,7 +129,7 @@ impl Proven {
 pub enum SlotAnswer {
     /// The recipient answered.
     Answered {
-        /// The receipt.
+        /// The receipt, or the sealed reply that it came in.
         receipt: Box<Proven>,
         /// What it says.
         answer: Answer,
@@ -104,81 +154,70 @@ pub struct Page {
     pub more: bool,
 }
 
-/// A connection to one node.
+/// Connections to one node or several.
 #[derive(Debug)]
 pub struct Light {
-    url: String,
-    client: HttpClient,
-    genesis: Arc<Genesis>,
-    headers: Mutex<HashMap<BlockHeight, Header>>,
-    validators: Mutex<ValidatorHistory>,
-    head: HeadFile,
+    /// At least one, as they were given.
+    nodes: Vec<Node>,
+    known: Arc<Known>,
+    options: LightOptions,
 }
 
 impl Light {
     /// Connects to a node and makes sure that it is on the chain of this genesis, and that its history
     /// contains the head that was verified last.
     pub async fn connect(url: &str, genesis: Arc<Genesis>, head: HeadFile) -> Result<Self, LightError> {
-        let unreachable = |reason: String| LightError::Unreachable { url: url.into(), reason };
-        let client = HttpClientBuilder::default()
-            .request_timeout(TIMEOUT)
-            .max_response_size(MAX_ANSWER_BYTES)
-            .build(url)
-            .map_err(|error| unreachable(error.to_string()))?;
-        let mut validators = ValidatorHistory::new(genesis.clone());
-        validators.restore(head.known_sets()).map_err(|error| LightError::Head(error.to_string()))?;
-        let (headers, validators) = (Mutex::default(), Mutex::new(validators));
-        let light = Self { url: url.into(), client, genesis, headers, validators, head };
-        let status = light.ask(light.client.node_status()).await?;
-        let expected = light.genesis.chain_id();
-        if status.chain != expected {
-            return Err(LightError::OtherChain { url: light.url, found: status.chain, expected });
+        Self::connect_to(&[url.to_owned()], genesis, head, LightOptions::default()).await
+    }
+    /// Connects to several nodes: whatever one of them can't answer, the next one is asked for. One that answers
+    /// suffices; the heads of all that do must be of one history.
+    pub async fn connect_to(
+        urls: &[String],
+        genesis: Arc<Genesis>,
+        head: HeadFile,
+        options: LightOptions,
+    ) -> Result<Self, LightError> {
+        if urls.is_empty() || urls.len() > MAX_NODES {
+            return Err(LightError::TooManyNodes { given: urls.len() });
         }
+        let known = Arc::new(Known::new(genesis, head)?);
+        let nodes = urls.iter().map(|url| Node::new(url, options.patience, known.clone()));
+        let light = Self { nodes: nodes.collect::<Result<_, _>>()?, known, options };
         light.sync_head().await?;
         Ok(light)
     }
-    /// The node's address.
+    /// The address of the node that is asked first.
     pub fn url(&self) -> &str {
-        &self.url
+        self.in_order().first().map_or("", |node| node.url())
     }
     /// The network.
     pub fn genesis(&self) -> &Arc<Genesis> {
-        &self.genesis
+        self.known.genesis()
+    }
+    /// The newest header that was verified since the connection was made: what all answers about the present rest
+    /// on. Nothing before the first block.
+    pub fn newest(&self) -> Option<Header> {
+        self.known.newest()
     }
     /// The newest header, verified; nothing before the first block.
     pub async fn head(&self) -> Result<Option<Header>, LightError> {
-        let head = self.ask(self.client.chain_head()).await?;
-        match head {
-            Some(sealed) => self.verify_header(&sealed).await.map(Some),
-            None => Ok(None),
-        }
+        self.through(|node| node.head()).await
     }
     /// Height of the block to come, as far as is known.
     pub async fn next_height(&self) -> Result<BlockHeight, LightError> {
         Ok(self.head().await?.map_or(BlockHeight::FIRST, |header| header.height.saturating_add(1)))
     }
-    /// A final transaction; nothing if this node has none with that id.
+    /// A final transaction; nothing if no node has one with that id.
     pub async fn transaction(&self, id: &TransactionId) -> Result<Option<Proven>, LightError> {
-        let found = match self.ask(self.client.tx_get(*id)).await {
-            Err(LightError::Node(error)) if error.code == "tx.unknown" => return Ok(None),
-            found => found?,
-        };
-        let proven = self.verify_final(&found).await?;
-        if proven.id() != *id {
-            return Err(self.untrusted(format!("transaction {id}"), "it is another transaction"));
+        match self.through(|node| node.transaction(id)).await {
+            Err(LightError::Node(error)) if error.code == "tx.unknown" => Ok(None),
+            found => found.map(Some),
         }
-        Ok(Some(proven))
     }
     /// The newest key bundle of an identity, proven present or absent under a head not older than any
     /// verified before.
     pub async fn bundle(&self, address: &Address) -> Result<Option<BundleRecord>, LightError> {
-        let text = address.to_text(self.genesis.prefix());
-        let what = format!("the keys of {text}");
-        let Some(answer) = self.ask_present(self.client.directory_bundle(text, None)).await? else {
-            return Ok(None);
-        };
-        let header = self.recent_header(&answer.at, &what).await?;
-        verify::verify_bundle(&answer, address, &header).map_err(|error| self.untrusted(what, error))
+        self.through(|node| node.bundle(address)).await
     }
     /// Where an identity receives notices of a class, proven under a head not older than any verified
     /// before; nothing if it never said so.
@@ -187,87 +226,23 @@ impl Light {
         address: &Address,
         class: &str,
     ) -> Result<Option<DesignationRecord>, LightError> {
-        let text = address.to_text(self.genesis.prefix());
-        let what = format!("where {text} receives {class:?}");
-        let asked = self.client.directory_designation(text, class.into(), None);
-        let Some(answer) = self.ask_present(asked).await? else { return Ok(None) };
-        let header = self.recent_header(&answer.at, &what).await?;
-        verify::verify_designation(&answer, address, class, &header)
-            .map_err(|error| self.untrusted(what, error))
+        self.through(|node| node.designation(address, class)).await
     }
     /// Whether an identity is a member, proven under a head not older than any verified before; nothing
     /// if it never was one.
     pub async fn member(&self, address: &Address) -> Result<Option<MemberRecord>, LightError> {
-        let text = address.to_text(self.genesis.prefix());
-        let what = format!("the membership of {text}");
-        let Some(answer) = self.ask_present(self.client.member_status(text, None)).await? else {
-            return Ok(None);
-        };
-        let header = self.recent_header(&answer.at, &what).await?;
-        verify::verify_member(&answer, address, &header).map_err(|error| self.untrusted(what, error))
-    }
-    /// An answer about the present state; nothing before the first block, when nobody has published anything.
-    async fn ask_present<T>(
-        &self,
-        call: impl Future<Output = Result<T, ClientError>>,
-    ) -> Result<Option<T>, LightError> {
-        match self.ask(call).await {
-            Err(LightError::Node(error)) if error.code == "block.none" => Ok(None),
-            answer => answer.map(Some),
-        }
-    }
-    /// The header an answer about the present rests on.
-    async fn recent_header(&self, sealed: &SealedHeader, what: &str) -> Result<Header, LightError> {
-        let header = self.verify_header(sealed).await?;
-        let known = self.head.height();
-        if header.height < known {
-            let reason = format!("it is of block {}, but block {known} is final", header.height);
-            return Err(self.untrusted(what, reason));
-        }
-        Ok(header)
+        self.through(|node| node.member(address)).await
     }
     /// The encrypted body of a message, checked against its header.
     pub async fn body(&self, message: &Proven) -> Result<Body, LightError> {
-        let Hex(bytes) = self.ask(self.client.tx_body(message.id())).await?;
-        let body = Body::new(bytes);
-        let expected = message.transaction.message().map(|message| message.body_hash);
-        if expected != Some(body.hash()) {
-            return Err(self.untrusted(format!("the body of {}", message.id()), "it has another hash"));
-        }
-        Ok(body)
+        self.through(|node| node.body(message)).await
     }
     /// How each slot of a message stands: answered, or silent up to the head, both proven.
     pub async fn answers(&self, proven: &Proven, message: &Message) -> Result<Vec<SlotAnswer>, LightError> {
-        let claimed = self.ask(self.client.tx_receipts(proven.id())).await?;
-        let mut answers = Vec::with_capacity(message.slots.len());
-        for (number, slot) in (0_u16..).zip(&message.slots) {
-            if matches!(slot.recipient, SlotRecipient::Hidden { .. }) {
-                answers.push(SlotAnswer::Hidden);
-                continue;
-            }
-            let what = format!("the answer to slot {number} of {}", proven.id());
-            let Some(claim) = claimed.iter().find(|receipt| receipt.slot == number) else {
-                answers.push(self.silence(proven, number).await?);
-                continue;
-            };
-            let receipt = self.transaction(&claim.id).await?;
-            let receipt = receipt.ok_or_else(|| self.untrusted(&what, "the receipt is not on the ledger"))?;
-            let answer = verify::verify_receipt(&receipt.transaction, &proven.id(), number, slot);
-            let answer = answer.map_err(|error| self.untrusted(&what, error))?;
-            answers.push(SlotAnswer::Answered { receipt: Box::new(receipt), answer });
-        }
-        Ok(answers)
+        self.through(|node| node.answers(proven, message)).await
     }
-    async fn silence(&self, message: &Proven, slot: u16) -> Result<SlotAnswer, LightError> {
-        let id = message.id();
-        let what = format!("the silence of slot {slot} of {id}");
-        let answer = self.ask(self.client.proof_absence(id, slot, None)).await?;
-        let header = self.verify_header(&answer.at).await?;
-        let absent = verify::verify_absence(&answer, &id, slot, &header);
-        absent.map_err(|error| self.untrusted(&what, error))?;
-        Ok(SlotAnswer::Silent { until: Box::new(header) })
-    }
-    /// A page of an address's transactions. That a node names all of them can't be proven.
+    /// A page of an address's transactions. That a node names all of them can't be proven; for that there is
+    /// [`Range`].
     pub async fn list(
         &self,
         side: MailboxSide,
@@ -276,18 +251,16 @@ impl Light {
         after: Option<String>,
         limit: u32,
     ) -> Result<Page, LightError> {
-        let address = address.to_text(self.genesis.prefix());
-        let query = MailboxQuery { address, side, after, limit: Some(limit), order };
-        let page = self.ask(self.client.mailbox_list(query)).await?;
-        let mut entries = Vec::with_capacity(page.entries.len());
-        for entry in &page.entries {
-            entries.push(self.verify_final(entry).await?);
-        }
-        Ok(Page { entries, next: page.next, more: page.more })
+        self.through(|node| node.list(side, address, order, after.clone(), limit)).await
     }
-    /// What a transaction of that size costs now. The node's word: the ledger decides.
+    /// What a transaction of that size costs now. The price stands in the head; the ledger decides.
     pub async fn postage(&self, bytes: u64) -> Result<PostageQuote, LightError> {
-        self.ask(self.client.postage_price(bytes)).await
+        self.through(|node| node.postage(bytes)).await
+    }
+    /// Whether that much work is accepted as postage of one transaction.
+    pub const fn accept_postage(&self, work: u64) -> Result<(), LightError> {
+        let limit = self.options.max_postage;
+        if work > limit { Err(LightError::Postage { work, limit }) } else { Ok(()) }
     }
     /// Hands in a transaction. Doing it again does no harm.
     pub async fn submit(
@@ -296,8 +269,7 @@ impl Light {
         body: Option<&Body>,
         wait: WaitFor,
     ) -> Result<Submitted, LightError> {
-        let body = body.map(|body| Hex(body.as_bytes().to_vec()));
-        self.ask(self.client.tx_submit(Hex(transaction.to_bytes()), body, Some(wait))).await
+        self.through(|node| node.submit(transaction, body, wait)).await
     }
     /// The evidence of a message, checked against the genesis.
     pub async fn evidence(
@@ -306,46 +278,6 @@ impl Light {
         until: Option<BlockHeight>,
         with_body: bool,
     ) -> Result<Evidence, LightError> {
-        let json = self.ask(self.client.evidence_get(*id, until, Some(with_body))).await?;
-        let what = format!("the evidence of {id}");
-        let evidence = Evidence::from_json(json.as_bytes()).map_err(|error| self.untrusted(&what, error))?;
-        let findings = evidence.check(&self.genesis).map_err(|error| self.untrusted(&what, error))?;
-        if findings.message() != *id {
-            return Err(self.untrusted(what, "it is about another message"));
-        }
-        Ok(evidence)
-    }
-
-    async fn header_at(&self, height: BlockHeight) -> Result<Header, LightError> {
-        let known = self.headers().get(&height).cloned();
-        if let Some(header) = known {
-            return Ok(header);
-        }
-        let sealed = self.ask(self.client.chain_header(BlockId::Height(height))).await?;
-        let header = self.verify_header(&sealed).await?;
-        if header.height != height {
-            return Err(self.untrusted(format!("block {height}"), "it is another block"));
-        }
-        Ok(header)
-    }
-    async fn verify_final(&self, found: &FinalTransaction) -> Result<Proven, LightError> {
-        let what = format!("transaction {}", found.view.id);
-        let header = self.header_at(found.place.height).await?;
-        let transaction = verify::verify_transaction(found, &header);
-        let transaction = transaction.map_err(|error| self.untrusted(what, error))?;
-        let (index, first_seen_ms) = (found.place.index, found.place.first_seen_ms);
-        Ok(Proven { transaction, header, index, first_seen_ms })
-    }
-    fn headers(&self) -> std::sync::MutexGuard<'_, HashMap<BlockHeight, Header>> {
-        self.headers.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-    fn untrusted(&self, what: impl Into<String>, reason: impl ToString) -> LightError {
-        LightError::Untrusted { url: self.url.clone(), what: what.into(), reason: reason.to_string() }
-    }
-    async fn ask<T>(&self, call: impl Future<Output = Result<T, ClientError>>) -> Result<T, LightError> {
-        call.await.map_err(|error| match ApiError::from_client(&error) {
-            Some(error) => LightError::Node(error),
-            None => LightError::Unreachable { url: self.url.clone(), reason: error.to_string() },
-        })
+        self.through(|node| node.evidence(id, until, with_body)).await
     }
 }

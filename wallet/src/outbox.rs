@@ -1,6 +1,7 @@
 //! The outbox: what was signed, written down before it is submitted, so that neither a crash nor a node
 //! that is away loses what was typed. Submitting again what is written here does no harm.
 
+use crate::drafts::DraftId;
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::message::Body;
@@ -25,7 +26,7 @@ pub struct OutboxEntry {
     pub id: TransactionId,
     /// What it does: `message`, `receipt`, `key_bundle`.
     pub kind: String,
-    /// Addresses it is for.
+    /// Addresses it is for. Empty for a sealed message: see [`Wallet::sent_to`](crate::Wallet::sent_to).
     pub to: Vec<String>,
     /// When it was signed, milliseconds since 1970 UTC.
     pub signed_ms: u64,
@@ -38,6 +39,22 @@ pub struct OutboxEntry {
     body: Option<sealpost_api::Hex>,
     /// Salt and content, encrypted for this wallet alone: what disclosure needs.
     pub(crate) note: Option<sealpost_api::Hex>,
+    /// The draft that it was, and what went ahead of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parcel: Option<Parcel>,
+    /// The author block of a sealed message, encrypted for this wallet alone: whom it is to stands nowhere else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) author: Option<sealpost_api::Hex>,
+}
+
+/// The draft that a letter was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Parcel {
+    /// Its id, which its parts carry. A draft that is named here has been signed.
+    pub draft: DraftId,
+    /// Number of parts that went ahead; all of them were final before the letter was signed.
+    pub parts: u32,
 }
 
 /// Why the outbox can't be used.
@@ -68,6 +85,8 @@ impl OutboxEntry {
             transaction: transaction.to_bytes(),
             body: body.map(|body| body.as_bytes().to_vec().into()),
             note: note.map(Into::into),
+            parcel: None,
+            author: None,
         }
     }
     /// The transaction.
@@ -97,6 +116,11 @@ impl Outbox {
     pub fn get(&self, id: &TransactionId) -> Result<Option<OutboxEntry>, OutboxError> {
         let path = self.folder.join(format!("{id}.json"));
         if path.exists() { read(&path).map(Some) } else { Ok(None) }
+    }
+    /// The ids of all entries, in no order. Reads none of them.
+    pub fn ids(&self) -> impl Iterator<Item = TransactionId> + use<> {
+        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten().map(|entry| entry.path());
+        entries.filter_map(|path| path.file_stem()?.to_str()?.parse().ok())
     }
     /// All entries, the oldest first.
     pub fn list(&self) -> Result<Vec<OutboxEntry>, OutboxError> {

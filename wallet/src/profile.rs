@@ -1,4 +1,4 @@
-//! Where a network's wallets live: one folder per network with its genesis, the node to ask, the contacts,
+//! Where a network's wallets live: one folder per network with its genesis, the nodes to ask, the contacts,
 //! the last verified head and the wallets.
 
 use crate::contacts::{ContactError, Contacts};
@@ -80,14 +80,20 @@ impl Profile {
     pub fn genesis_path(&self) -> PathBuf {
         self.folder.join("genesis.json")
     }
-    /// The node to ask, if one was set.
-    pub fn node(&self) -> Option<String> {
-        let text = fs::read_to_string(self.folder.join("node")).ok()?;
-        Some(text.trim().to_owned()).filter(|url| !url.is_empty())
+    /// The nodes to ask, in this order; none if none was set.
+    pub fn nodes(&self) -> Vec<String> {
+        // One a line; the file of one node is as it always was.
+        let text = fs::read_to_string(self.folder.join("node")).unwrap_or_default();
+        text.lines().map(str::trim).filter(|url| !url.is_empty()).map(str::to_owned).collect()
     }
-    /// Sets the node to ask.
-    pub fn set_node(&self, url: &str) -> Result<(), ProfileError> {
-        write_atomically(&self.folder.join("node"), format!("{url}\n").as_bytes()).map_err(ProfileError::File)
+    /// Sets the nodes to ask.
+    pub fn set_nodes(&self, urls: &[String]) -> Result<(), ProfileError> {
+        let text: String = urls.iter().map(|url| format!("{url}\n")).collect();
+        write_atomically(&self.folder.join("node"), text.as_bytes()).map_err(ProfileError::File)
+    }
+    /// The folder of proofs that the network contradicted itself. It may not exist yet.
+    pub fn contradictions_folder(&self) -> PathBuf {
+        self.folder.join("contradictions")
     }
     /// The contact book.
     pub fn contacts(&self) -> Result<Contacts, ContactError> {

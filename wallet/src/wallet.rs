@@ -1,18 +1,36 @@
 //! The wallet itself: an identity on one network, and what it does through a node it does not trust.
 //! The command line, the demo and embedding programs all use this.
 
+mod answering;
+mod collecting;
+mod keeping;
+mod parcels;
+mod proving;
 mod reading;
+mod sealed;
 mod sending;
+mod sent;
 
+pub(crate) use answering::ALREADY_ANSWERED;
+pub use answering::{GivenReceipt, GotReceipt, Unanswered, Waiting};
+pub use collecting::{Collector, FetchHeard};
+pub use keeping::{CaughtUp, Source};
+pub use parcels::{ParcelHeard, ParcelProgress, ParcelQuote};
+pub use proving::{Answers, EvidenceRequest};
 pub use reading::{Incoming, Reading, Timeline, TimelineSlot};
 pub use sending::{Draft, PostageProgress, Prepared, Sent};
+pub use sent::Standing;
 
+use crate::archive::{Archive, ArchiveError, ArchiveKey};
 use crate::contacts::ContactError;
+use crate::drafts::{DraftError, DraftId, Drafts, PackError};
 use crate::envelope::{BundleSecret, OpenError, SealError};
 use crate::keystore::{Keystore, KeystoreError, Secrets};
+use crate::known::Known;
 use crate::light::LightError;
 use crate::mnemonic::{Phrase, PhraseError};
 use crate::outbox::{Outbox, OutboxError};
+use crate::parcel::ParcelError;
 use crate::profile::{Profile, ProfileError};
 use crate::random::NoRandomness;
 use sealpost_ledger::address::Address;
@@ -20,6 +38,7 @@ use sealpost_ledger::genesis::Genesis;
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::signature::SigningKey;
 use sealpost_terminal::{Failure, create_private_folder};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use thiserror::Error;
@@ -32,6 +51,9 @@ pub struct Wallet {
     profile: Profile,
     keystore: Keystore,
     outbox: Outbox,
+    drafts: Drafts,
+    known: Known,
+    archive: Archive,
     identity: SigningKey,
     address: Address,
 }
@@ -54,6 +76,10 @@ pub enum WalletError {
     Contact(#[from] ContactError),
     #[error(transparent)]
     Outbox(#[from] OutboxError),
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    #[error("nothing is kept here of {text}")]
+    NotKept { text: String },
     #[error(transparent)]
     Seal(#[from] SealError),
     #[error(transparent)]
@@ -78,6 +104,16 @@ pub enum WalletError {
     NotOurs { id: TransactionId },
     #[error("{id} is a part of something that was too long for one message; read the letter that names it")]
     OnlyAPart { id: TransactionId },
+    #[error(transparent)]
+    Draft(#[from] DraftError),
+    #[error(transparent)]
+    Pack(#[from] PackError),
+    #[error(transparent)]
+    Parcel(#[from] ParcelError),
+    #[error("draft {draft} has not taken its files in yet")]
+    NotPacked { draft: DraftId },
+    #[error("{parts} of {of} parts are on the ledger: {reason}")]
+    ParcelLeft { draft: DraftId, parts: u32, of: u32, reason: String, source: Option<Box<LightError>> },
     #[error("id {text:?}: {reason}")]
     Id { text: String, reason: String },
     #[error("neither inbox nor outbox has a transaction that begins with {text}; give the whole id")]
@@ -86,6 +122,14 @@ pub enum WalletError {
     Stopped,
     #[error("the transaction could not be signed")]
     Signing,
+    #[error("recipients: {count}, a message takes {limit} at most (genesis: limits.slots)")]
+    TooManyRecipients { count: usize, limit: u16 },
+    #[error("{address} is not a recipient of {id}")]
+    NotARecipient { id: TransactionId, address: String },
+    #[error("no silence to show: every recipient meant has answered {id} on the ledger, or is hidden")]
+    NoSilence { id: TransactionId },
+    #[error("the scan for sealed messages ended early: {reason}")]
+    Scan { reason: String },
     #[error("this wallet has neither written nor opened {id}, so it cannot show what it says")]
     NothingToDisclose { id: TransactionId },
 }
@@ -105,12 +149,16 @@ impl Wallet {
         create_private_folder(&folder).map_err(WalletError::File)?;
         let identity = phrase.identity(profile.genesis().prefix())?;
         let address = Address::new(identity.public_key());
-        let secrets = Secrets { mnemonic: phrase.text().to_string(), bundles: Vec::new(), archival };
+        let archive = ArchiveKey::generate()?;
+        let (mnemonic, bundles) = (phrase.text().to_string(), Vec::new());
+        let secrets = Secrets { mnemonic, bundles, archival, archive: Some(archive.clone()) };
         let (text, created) =
             (address.to_text(profile.genesis().prefix()), sealpost_terminal::rfc3339(now_ms()));
         let keystore = Keystore::create(&path, &text, &created, secrets, passphrase)?;
         let outbox = Outbox::open(&folder.join("outbox"))?;
-        Ok(Self { name: name.into(), profile, keystore, outbox, identity, address })
+        let (drafts, known) = (Drafts::open(&folder.join("drafts"))?, Known::open(&folder));
+        let archive = Archive::open(&folder.join("archive"), archive)?;
+        Ok(Self { name: name.into(), profile, keystore, outbox, drafts, known, archive, identity, address })
     }
     /// Whether a wallet of that name can be made: to be asked before words are shown or written down.
     pub fn check_new(profile: &Profile, name: &str) -> Result<(), WalletError> {
@@ -127,12 +175,14 @@ impl Wallet {
             let network = profile.genesis().chain_name().into();
             return Err(WalletError::Missing { name: name.into(), network });
         }
-        let keystore = Keystore::open(&path, passphrase)?;
+        let mut keystore = Keystore::open(&path, passphrase)?;
         let phrase = Phrase::parse(&keystore.secrets().mnemonic)?;
         let identity = phrase.identity(profile.genesis().prefix())?;
         let address = Address::new(identity.public_key());
         let outbox = Outbox::open(&folder.join("outbox"))?;
-        Ok(Self { name: name.into(), profile, keystore, outbox, identity, address })
+        let (drafts, known) = (Drafts::open(&folder.join("drafts"))?, Known::open(&folder));
+        let archive = Archive::open(&folder.join("archive"), archive_key(&mut keystore)?)?;
+        Ok(Self { name: name.into(), profile, keystore, outbox, drafts, known, archive, identity, address })
     }
     /// Its name on this machine.
     pub fn name(&self) -> &str {
@@ -166,13 +216,30 @@ impl Wallet {
     pub fn bundles(&self) -> &[BundleSecret] {
         &self.keystore.secrets().bundles
     }
+    pub(crate) fn keystore(&self) -> &Keystore {
+        &self.keystore
+    }
+    /// Its folder.
+    pub(crate) fn folder(&self) -> Result<PathBuf, WalletError> {
+        Ok(self.profile.wallet_folder(&self.name)?)
+    }
     fn text(&self, address: &Address) -> String {
         address.to_text(self.profile.genesis().prefix())
     }
 }
 
+/// The archive's key, made if this wallet is older than archives are.
+fn archive_key(keystore: &mut Keystore) -> Result<ArchiveKey, WalletError> {
+    if let Some(key) = &keystore.secrets().archive {
+        return Ok(key.clone());
+    }
+    let key = ArchiveKey::generate()?;
+    keystore.change(|secrets| secrets.archive = Some(key.clone()))?;
+    Ok(key)
+}
+
 /// Milliseconds since 1970 by this machine's clock; shown to people, decides nothing.
-fn now_ms() -> u64 {
+pub(crate) fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,6 +1,7 @@
 //! Checking evidence, in the order in which one fact rests on another: the genesis gives the validators,
 //! they sign blocks, blocks hold transactions and state, and these say what happened to the message.
 
+use super::answers::sealed_answers;
 use super::findings::{Commit, Finding, Findings, KeyStanding, Place};
 use super::refusal::{EvidencePart, EvidenceRefusal as No};
 use super::{CertifiedHeader, Evidence, EvidenceError, ProvenAbsence, ProvenBundle, ProvenTransaction};
@@ -125,6 +126,14 @@ impl<'a> Check<'a> {
             Finding::InBlock { place: place.clone(), index: proven.index },
             Finding::Committed { height: place.height, commit: place.commit.clone() },
         ];
+        if message.slots.len() > 1 {
+            findings.push(Finding::SameForAll {
+                recipients: message.slots.len(),
+                body: message.body_hash,
+                key: message.key_commit,
+                content: message.content_commit,
+            });
+        }
         self.check_keys(message, place.height, &mut findings)?;
         let answered = self.check_receipts(message, place.height, &mut findings)?;
         self.check_absences(message, place.height, &answered, &mut findings)?;
@@ -287,6 +296,14 @@ impl<'a> Check<'a> {
             }
             let length = disclosure.content.len();
             findings.push(Finding::ContentDisclosed { commit: message.content_commit, length });
+            if let Some(author) = &disclosure.author {
+                author
+                    .verify(self.evidence.message.transaction.transaction())
+                    .map_err(|source| No::Author { source })?;
+                let (by, to) = (author.author, author.recipients.clone());
+                findings.push(Finding::Authored { by, to });
+                findings.extend(sealed_answers(&disclosure.content, by));
+            }
         }
         Ok(())
     }

@@ -7,7 +7,7 @@
 use crate::address::{Address, AddressPrefix};
 use crate::block::Header;
 use crate::genesis::Genesis;
-use crate::hash::{BlockHash, BodyHash, ChainId, ContentCommit, TransactionId};
+use crate::hash::{BlockHash, BodyHash, ChainId, ContentCommit, KeyCommit, ReceiptCommit, TransactionId};
 use crate::height::BlockHeight;
 use crate::message::Mode;
 use crate::receipt::RefusalReason;
@@ -52,6 +52,17 @@ pub enum Finding {
         height: BlockHeight,
         /// Who signed.
         commit: Commit,
+    },
+    /// All recipients were sent one and the same content. Found wherever there are several.
+    SameForAll {
+        /// How many there are.
+        recipients: usize,
+        /// Hash of the one body.
+        body: BodyHash,
+        /// Commitment to the one key that opens it.
+        key: KeyCommit,
+        /// Commitment to the one content.
+        content: ContentCommit,
     },
     /// The recipient's key bundle that a slot names stood in the key directory.
     KeyUsed {
@@ -114,6 +125,39 @@ pub enum Finding {
         commit: ContentCommit,
         /// Its length in bytes.
         length: usize,
+    },
+    /// The author of a sealed message signed inside that they wrote it, and to whom.
+    Authored {
+        /// The author.
+        by: Address,
+        /// The recipients, in the order of the slots.
+        to: Vec<Address>,
+    },
+    /// A sealed message carries its author's answer to another sealed message.
+    SealedAnswer {
+        /// Who answers: the author.
+        by: Address,
+        /// The message that is answered.
+        message: TransactionId,
+        /// Its slot.
+        slot: u16,
+        /// What the answer says.
+        answer: SealedAnswer,
+    },
+}
+
+/// What an answer inside a sealed message says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SealedAnswer {
+    /// Decrypted.
+    Opened {
+        /// What the revealed secret gives, to be compared with the commitment of the answered slot.
+        commit: ReceiptCommit,
+    },
+    /// Declined.
+    Refused {
+        /// Why.
+        reason: RefusalReason,
     },
 }
 
@@ -217,12 +261,15 @@ impl Finding {
             Finding::Signed { .. } => "signed",
             Finding::InBlock { .. } => "in_block",
             Finding::Committed { .. } => "committed",
+            Finding::SameForAll { .. } => "same_for_all",
             Finding::KeyUsed { .. } => "key_used",
             Finding::Opened { .. } => "opened",
             Finding::Refused { .. } => "refused",
             Finding::Unanswered { .. } => "unanswered",
             Finding::BodyAttached { .. } => "body_attached",
             Finding::ContentDisclosed { .. } => "content_disclosed",
+            Finding::Authored { .. } => "authored",
+            Finding::SealedAnswer { .. } => "sealed_answer",
         }
     }
     /// The fact in two or three words; [`fact`](Self::fact) goes on from there.
@@ -231,12 +278,15 @@ impl Finding {
             Finding::Signed { .. } => "signed by",
             Finding::InBlock { .. } => "in block",
             Finding::Committed { .. } => "committed by",
+            Finding::SameForAll { .. } => "same for all",
             Finding::KeyUsed { .. } => "key used",
             Finding::Opened { .. } => "opened by",
             Finding::Refused { .. } => "refused by",
             Finding::Unanswered { .. } => "no answer by",
             Finding::BodyAttached { .. } => "body attached",
             Finding::ContentDisclosed { .. } => "content shown",
+            Finding::Authored { .. } => "written by",
+            Finding::SealedAnswer { .. } => "answer inside",
         }
     }
     /// The particulars, with addresses as that network writes them.
@@ -249,6 +299,11 @@ impl Finding {
                 format!("{} ({}), transaction {index}", place.height, place.block)
             }
             Finding::Committed { commit, .. } => commit.in_words(),
+            Finding::SameForAll { recipients, body, key, content } => {
+                format!(
+                    "{recipients} recipients, body {body}, key commitment {key}, content commitment {content}"
+                )
+            }
             Finding::KeyUsed { owner, sequence, published_at, standing, .. } => {
                 let standing = match standing {
                     KeyStanding::Valid { until } => format!("valid until {until}"),
@@ -266,6 +321,17 @@ impl Finding {
             }
             Finding::BodyAttached { length, hash } => format!("{length} bytes, hash {hash}"),
             Finding::ContentDisclosed { length, commit } => format!("{length} bytes, commitment {commit}"),
+            Finding::Authored { by, to } => {
+                let to: Vec<_> = to.iter().map(name).collect();
+                format!("{} to {}", name(by), to.join(", "))
+            }
+            Finding::SealedAnswer { by, message, slot, answer } => {
+                let answer = match answer {
+                    SealedAnswer::Opened { commit } => format!("opened, receipt commitment {commit}"),
+                    SealedAnswer::Refused { reason } => format!("refused: {reason}"),
+                };
+                format!("{} on slot {slot} of message {message}: {answer}", name(by))
+            }
         }
     }
     /// What the fact shows.
@@ -281,6 +347,10 @@ impl Finding {
                 "the message stands at this place of the ledger, which two thirds of the validators made final"
             }
             Finding::Committed { .. } => "these validators signed the block, and they were enough to decide",
+            Finding::SameForAll { .. } => {
+                "the sender signed one header with one body, one key and one content for all of them: whoever opens \
+                 it gets this content and no other"
+            }
             Finding::KeyUsed { standing: KeyStanding::Valid { .. }, .. } => {
                 "the message names a key that its recipient had published and that was valid at the time"
             }
@@ -298,6 +368,16 @@ impl Finding {
             Finding::ContentDisclosed { .. } => {
                 "the sender committed to exactly this content when they signed"
             }
+            Finding::Authored { .. } => {
+                "the key behind the author's address signed this content, for exactly these recipients"
+            }
+            Finding::SealedAnswer { answer: SealedAnswer::Opened { .. }, .. } => {
+                "the author's key signed that they opened that message; if its slot is theirs and carries this \
+                 receipt commitment, as that message's own evidence says, they had decrypted it"
+            }
+            Finding::SealedAnswer { answer: SealedAnswer::Refused { .. }, .. } => {
+                "the author's key signed that they decline that message"
+            }
         }
     }
     /// What the fact does not show.
@@ -311,6 +391,9 @@ impl Finding {
                 "the exact time: the order is certain, the time is the proposer's clock"
             }
             Finding::Committed { .. } => "that the validators are independent of each other or honest",
+            Finding::SameForAll { .. } => {
+                "that each of them could open it, nor that none of them was sent something else besides"
+            }
             Finding::KeyUsed { .. } => "that the recipient still had the secret part, nor that it was safe",
             Finding::Opened { .. } => "that a person read or understood it",
             Finding::Refused { .. } => "that the recipient knew the content, nor that the reason is true",
@@ -321,6 +404,13 @@ impl Finding {
             Finding::ContentDisclosed { .. } => {
                 "that the content is true, nor by itself that a recipient read it or could decrypt the body"
             }
+            Finding::Authored { .. } => {
+                "who held the key, nor that a slot was really made for the recipient it is said to be for"
+            }
+            Finding::SealedAnswer { .. } => {
+                "that the answered slot is the author's, which that message's own evidence says, nor that a \
+                 person read or understood it"
+            }
         }
     }
     /// The evidence event of ETSI EN 319 522-1 that comes nearest, if one does.
@@ -328,13 +418,19 @@ impl Finding {
         match self {
             Finding::InBlock { .. } => Some("SubmissionAcceptance"),
             Finding::Opened { .. } => Some("ContentHandover"),
+            Finding::SealedAnswer { answer: SealedAnswer::Opened { .. }, .. } => Some("ContentHandover"),
+            Finding::SealedAnswer { answer: SealedAnswer::Refused { .. }, .. } => {
+                Some("ConsignmentRejection")
+            }
             Finding::Refused { .. } => Some("ConsignmentRejection"),
             Finding::Unanswered { .. } => Some("AcceptanceRejectionExpiry"),
             Finding::Signed { .. }
             | Finding::Committed { .. }
+            | Finding::SameForAll { .. }
             | Finding::KeyUsed { .. }
             | Finding::BodyAttached { .. }
-            | Finding::ContentDisclosed { .. } => None,
+            | Finding::ContentDisclosed { .. }
+            | Finding::Authored { .. } => None,
         }
     }
     /// The fact in words.

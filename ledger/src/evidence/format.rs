@@ -7,6 +7,7 @@
 use super::{
     CertifiedHeader, Disclosure, Evidence, ProvenAbsence, ProvenBundle, ProvenTransaction, ProvenValidators,
 };
+use crate::author::AuthorBlock;
 use crate::block::Header;
 use crate::certificate::CommitCertificate;
 use crate::codec::{DecodeError, decode, encode};
@@ -190,6 +191,8 @@ struct AbsenceEntry {
 struct DisclosureEntry {
     salt: Hex32,
     content: Base64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    author: Option<Base64>,
 }
 
 /// Bytes, written as base64url without padding (RFC 4648, section 5).
@@ -251,7 +254,7 @@ impl File {
             keys: each("keys", self.keys, KeyEntry::read)?,
             absences: each("absences", self.absences, AbsenceEntry::read)?,
             body: self.body.map(|bytes| Body::new(bytes.0)),
-            disclosure: self.disclosure.map(|d| Disclosure { salt: d.salt.0, content: d.content.0 }),
+            disclosure: self.disclosure.map(DisclosureEntry::read).transpose()?,
         })
     }
 }
@@ -336,6 +339,15 @@ impl AbsenceEntry {
 
 impl DisclosureEntry {
     fn of(disclosure: &Disclosure) -> Self {
-        Self { salt: Hex32(disclosure.salt), content: Base64(disclosure.content.clone()) }
+        Self {
+            salt: Hex32(disclosure.salt),
+            content: Base64(disclosure.content.clone()),
+            author: disclosure.author.as_ref().map(|author| Base64(author.to_bytes())),
+        }
+    }
+    fn read(self) -> Result<Disclosure, NotEvidence> {
+        let author = self.author.map(|bytes| AuthorBlock::from_bytes(&bytes.0)).transpose();
+        let author = at("disclosure", "author", author)?;
+        Ok(Disclosure { salt: self.salt.0, content: self.content.0, author })
     }
 }

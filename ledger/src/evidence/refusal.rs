@@ -2,6 +2,7 @@
 //! what is wrong with a file and not only that something is.
 
 use crate::address::Address;
+use crate::author::AuthorError;
 use crate::certificate::CertificateError;
 use crate::hash::{ChainId, TransactionId, ValidatorsHash};
 use crate::height::BlockHeight;
@@ -106,6 +107,8 @@ pub enum EvidenceRefusal {
     OtherBody,
     #[error("the disclosed content and salt are not those the message commits to")]
     OtherContent,
+    #[error("the author block does not hold: {source}")]
+    Author { source: AuthorError },
 }
 
 impl EvidenceRefusal {
@@ -150,6 +153,7 @@ impl EvidenceRefusal {
             EvidenceRefusal::State { .. } => "evidence.state",
             EvidenceRefusal::OtherBody => "evidence.other_body",
             EvidenceRefusal::OtherContent => "evidence.other_content",
+            EvidenceRefusal::Author { .. } => "evidence.author",
         }
     }
 }

@@ -1,7 +1,9 @@
 //! Claims about evidence, on a real little chain.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
+mod sealed;
 mod second_opinion;
+mod select;
 
 use super::*;
 use crate::certificate::CertificateError;
@@ -55,6 +57,7 @@ fn a_true_story_holds_and_each_fact_says_what_it_does_not_show() {
         "signed",
         "in_block",
         "committed",
+        "same_for_all",
         "key_used",
         "key_used",
         "opened",
@@ -80,7 +83,7 @@ fn the_parts_alone_hold_too() {
     evidence.absences.clear();
     evidence.body = None;
     evidence.disclosure = None;
-    assert_eq!(judge(evidence.to_json().as_bytes()).unwrap().list().len(), 3);
+    assert_eq!(judge(evidence.to_json().as_bytes()).unwrap().list().len(), 4);
 }
 
 #[test]

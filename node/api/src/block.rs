@@ -216,3 +216,23 @@ pub struct TransactionSummary {
     /// Bytes, body included.
     pub bytes: u64,
 }
+
+/// Blocks with every transaction in them, for those who must know that nothing is left out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TransactionsPage {
+    /// The blocks, the oldest first, without a gap.
+    pub blocks: Vec<BlockTransactions>,
+    /// Canonical bytes of the certificate of the last of them; empty if there is none.
+    pub certificate: Hex,
+    /// Height at which the next page begins; nothing if the chain ends here.
+    pub next: Option<BlockHeight>,
+}
+
+/// A block's header and all of its transactions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlockTransactions {
+    /// Canonical bytes of the header.
+    pub header: Hex,
+    /// Canonical bytes of each transaction: header and signature, no body.
+    pub transactions: Vec<Hex>,
+}

@@ -17,8 +17,8 @@ mod transaction;
 pub mod verify;
 
 pub use block::{
-    BlockId, BlockPage, CertificateView, HeaderView, NamedValidator, Scheduled, SealedHeader, Signer,
-    TransactionSummary, Validators, ValidatorsChanged,
+    BlockId, BlockPage, BlockTransactions, CertificateView, HeaderView, NamedValidator, Scheduled,
+    SealedHeader, Signer, TransactionSummary, TransactionsPage, Validators, ValidatorsChanged,
 };
 pub use directory::{
     BundleAnswer, BundleHistory, BundleView, DesignationAnswer, DesignationView, MemberAnswer, MemberView,
@@ -26,7 +26,7 @@ pub use directory::{
 pub use equivocation::{EquivocationPage, EquivocationView};
 pub use error::{ApiError, Category};
 pub use hex::Hex;
-pub use mailbox::{MailboxEntry, MailboxPage, MailboxQuery, MailboxSide, Order};
+pub use mailbox::{MailboxEntry, MailboxPage, MailboxQuery, MailboxSide, Order, SlotTag, TagPage, TagQuery};
 pub use proof::{AbsenceProof, ConsistencyProof, HistoryProof, InclusionProof};
 pub use rpc::{SealpostRpcClient, SealpostRpcServer};
 pub use status::{NodeStatus, NodeVersion, PeerView, PostageQuote};
@@ -43,5 +43,7 @@ pub const DEFAULT_PORT: u16 = 17325;
 pub const DEFAULT_PAGE: u32 = 25;
 /// Most entries of a page.
 pub const MAX_PAGE: u32 = 100;
+/// Hidden slots after which a page of them ends.
+pub const MAX_TAGS: u32 = 2000;
 /// Most headers in one answer.
 pub const MAX_HEADERS: u32 = 1000;

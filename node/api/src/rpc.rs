@@ -4,7 +4,8 @@ use crate::{
     AbsenceProof, BlockId, BlockPage, BundleAnswer, BundleHistory, CertificateView, ConsistencyProof,
     DesignationAnswer, EquivocationPage, FinalTransaction, Hex, HistoryProof, InclusionProof, MailboxPage,
     MailboxQuery, MemberAnswer, NodeStatus, NodeVersion, PeerView, PostageQuote, ReceiptView, SealedHeader,
-    Submitted, TransactionStatus, Validators, ValidatorsChanged, WaitFor,
+    Submitted, TagPage, TagQuery, TransactionStatus, TransactionsPage, Validators, ValidatorsChanged,
+    WaitFor,
 };
 use jsonrpsee::core::{RpcResult, SubscriptionResult};
 use jsonrpsee::proc_macros::rpc;
@@ -44,6 +45,10 @@ pub trait SealpostRpc {
         from: Option<u32>,
         limit: Option<u32>,
     ) -> RpcResult<BlockPage>;
+    /// Blocks from a height on with every transaction in them, bodies left out: as many as an answer holds,
+    /// [`MAX_HEADERS`](crate::MAX_HEADERS) at most. Beyond the last block there are none.
+    #[method(name = "chain_transactions", param_kind = map)]
+    async fn chain_transactions(&self, from: BlockHeight, limit: Option<u32>) -> RpcResult<TransactionsPage>;
     /// Who signed a block.
     #[method(name = "chain_certificate", param_kind = map)]
     async fn chain_certificate(&self, block: BlockId) -> RpcResult<CertificateView>;
@@ -119,6 +124,10 @@ pub trait SealpostRpc {
     /// A page of the transactions of an address.
     #[method(name = "mailbox_list", param_kind = map)]
     async fn mailbox_list(&self, query: MailboxQuery) -> RpcResult<MailboxPage>;
+
+    /// A page of the hidden slots of sealed messages in a range of heights: the same for everybody who asks.
+    #[method(name = "mailbox_tags", param_kind = map)]
+    async fn mailbox_tags(&self, query: TagQuery) -> RpcResult<TagPage>;
 
     /// Shows that a transaction stands in its block.
     #[method(name = "proof_inclusion", param_kind = map)]

@@ -26,8 +26,10 @@ use sealpost_ledger::validator::{ValidatorSet, ValidatorSetError};
 use thiserror::Error;
 
 mod history;
+mod range;
 
 pub use history::{KnownSet, ValidatorHistory};
+pub use range::{WholeBlock, verify_range};
 
 /// Why an answer proves nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -61,6 +63,14 @@ pub enum VerifyError {
     OtherEntry,
     #[error("the receipt does not answer this slot")]
     OtherReceipt,
+    #[error("block {expected} is missing")]
+    MissingBlock { expected: BlockHeight },
+    #[error("block {height} has {count} transactions, and {told} were told")]
+    TransactionCount { height: BlockHeight, count: u32, told: usize },
+    #[error(
+        "the transactions told of block {height} are not those it commits to: one is omitted, added or altered"
+    )]
+    OtherTransactions { height: BlockHeight },
 }
 
 /// That a validator of the set in office signed two conflicting statements, and that the decoded fields are

@@ -136,7 +136,7 @@ impl LocalNetwork {
     /// The folder of this network's wallets under `home`, with the node to ask.
     pub(super) fn profile(&self, home: &Path) -> Result<Profile, Failure> {
         let profile = Profile::create(home, self.genesis.clone()).map_err(sealpost_wallet::failure)?;
-        profile.set_node(&self.rpc()).map_err(sealpost_wallet::failure)?;
+        profile.set_nodes(&[self.rpc()]).map_err(sealpost_wallet::failure)?;
         Ok(profile)
     }
     /// A light client that knows nothing but the genesis.

@@ -1,6 +1,6 @@
 //! `peers`: who a running node is connected to, and the identity by which others know this one.
 
-use super::asking::{Asked, NodeArgs};
+use super::asking::NodeArgs;
 use super::{home, runtime};
 use clap::Subcommand;
 use sealpost_api::{PeerView, SealpostRpcClient};
@@ -40,11 +40,8 @@ pub(super) fn peers(command: &PeersCommand, terminal: &Terminal) -> Result<(), F
 }
 
 fn list(args: &NodeArgs, terminal: &Terminal) -> Result<(), Failure> {
-    let Asked { url, client } = args.connect(terminal)?;
-    let peers = runtime()?.block_on(client.node_peers()).map_err(|error| {
-        Failure::unavailable("node.unreachable", format_args!("{url}: {error}"))
-            .help("start it with `sealpost-node run`, or name another one with --node URL")
-    })?;
+    let asked = args.connect(terminal)?;
+    let peers = runtime()?.block_on(asked.client.node_peers()).map_err(|error| asked.failure(&error))?;
     for peer in &peers {
         let way = if peer.incoming { "in " } else { "out" };
         let height = peer.height.map_or("block ?".to_owned(), |height| format!("block {height}"));

@@ -3,7 +3,6 @@
 use super::asking::{Asked, NodeArgs};
 use super::runtime;
 use clap::{Args, ValueEnum};
-use jsonrpsee::http_client::HttpClient;
 use sealpost_api::{NodeStatus, SealpostRpcClient};
 use sealpost_terminal::{Failure, Terminal, bytes, clock, counted, grouped, short};
 use std::time::{Duration, Instant};
@@ -32,19 +31,19 @@ enum WaitUntil {
 }
 
 pub(super) fn status(args: &StatusArgs, terminal: &Terminal) -> Result<(), Failure> {
-    let Asked { url, client } = args.node.connect(terminal)?;
-    let status = runtime()?.block_on(ask(&client, &url, args))?;
-    print(terminal, &url, &status);
+    let asked = args.node.connect(terminal)?;
+    let status = runtime()?.block_on(ask(&asked, args))?;
+    print(terminal, &asked.url, &status);
     if status.syncing {
         return Err(Failure::unavailable("node.syncing", "the node is catching up with its network"));
     }
     Ok(())
 }
 
-async fn ask(client: &HttpClient, url: &str, args: &StatusArgs) -> Result<NodeStatus, Failure> {
+async fn ask(asked: &Asked, args: &StatusArgs) -> Result<NodeStatus, Failure> {
     let until = Instant::now() + Duration::from_secs(args.timeout);
     loop {
-        let answer = client.node_status().await;
+        let answer = asked.client.node_status().await;
         let reached = match (&answer, args.wait) {
             (Ok(_), None) => true,
             (Ok(status), Some(WaitUntil::Synced)) => !status.syncing,
@@ -55,10 +54,7 @@ async fn ask(client: &HttpClient, url: &str, args: &StatusArgs) -> Result<NodeSt
         match answer {
             Ok(status) if reached => return Ok(status),
             Ok(_) if over => return Err(Failure::unavailable("node.timeout", "the node is not there yet")),
-            Err(error) if over => {
-                return Err(Failure::unavailable("node.unreachable", format_args!("{url}: {error}"))
-                    .help("start it with `sealpost-node run`, or name another one with --node URL"));
-            }
+            Err(error) if over => return Err(asked.failure(&error)),
             _ => tokio::time::sleep(PAUSE).await,
         }
     }

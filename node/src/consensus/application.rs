@@ -106,7 +106,7 @@ impl Application {
     }
 
     /// Answers the engine until told to stop.
-    pub(super) async fn run(mut self) -> Result<(), ConsensusError> {
+    pub(super) async fn run(&mut self) -> Result<(), ConsensusError> {
         let stop = self.wiring.stop.clone();
         loop {
             let message = tokio::select! {

@@ -221,9 +221,7 @@ async fn three_of_four_validators_agree_and_the_fourth_catches_up() {
 async fn one_validator_becomes_four_and_a_late_node_catches_up_through_the_change() {
     let home = tempfile::tempdir().unwrap();
     let genesis = genesis(&[key(1)]);
-    let bound: Vec<_> = (0..5).map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-    let ports: Vec<u16> = bound.iter().map(|l| l.local_addr().unwrap().port()).collect();
-    drop(bound);
+    let ports = free_ports(5);
     let stores: Vec<_> = (1..=5).map(|n| open(home.path(), &format!("store-{n}"), &genesis)).collect();
     let mut nodes = Vec::new();
     for (store, seed) in stores.iter().zip(1..=4) {
@@ -305,6 +303,24 @@ async fn a_key_that_runs_twice_is_found_out_and_harms_nobody() {
     for node in nodes {
         node.stop().await;
     }
+}
+
+/// A validator that tries to follow and finds nobody ahead takes part again at once, at the same address; whatever
+/// the engine was doing when it was stopped.
+#[tokio::test(flavor = "multi_thread")]
+async fn consensus_that_has_stopped_can_begin_again_at_once() {
+    let home = tempfile::tempdir().unwrap();
+    let genesis = genesis(&[key(1)]);
+    let ports = free_ports(2);
+    let stores: Vec<_> = (1..=2).map(|n| open(home.path(), &format!("store-{n}"), &genesis)).collect();
+    let other = Node::start(&stores[1], home.path(), 2, &ports).await.unwrap();
+    for round in 0..60 {
+        let node = Node::start(&stores[0], home.path(), 1, &ports).await.unwrap();
+        node.submit.send(bundle(&genesis, round + 1)).await.unwrap();
+        tokio::time::sleep(Duration::from_micros(500 * round)).await;
+        node.stop().await;
+    }
+    other.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

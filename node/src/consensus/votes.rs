@@ -60,6 +60,12 @@ pub(super) fn check_wal(wal: &Path) -> Result<(), ConsensusError> {
     }
 }
 
+/// Whether an engine still has the log open: it locks it (arc-malachitebft-wal 0.8, `file.rs`).
+pub(super) fn is_held(wal: &Path) -> bool {
+    let tried = fs::File::open(wal).map(|file| file.try_lock());
+    matches!(tried, Ok(Err(fs::TryLockError::WouldBlock)))
+}
+
 /// The height whose votes the log holds; nothing if the key has never voted. A chain here that has not come so
 /// far has lost blocks: votes cast now, at heights decided before, could contradict those that were cast then,
 /// and the engine would begin the log anew and forget the newer ones.

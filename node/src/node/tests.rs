@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod joining;
+mod tags;
 mod validators;
 
 use super::{Config, Node};

@@ -9,8 +9,8 @@ use sealpost_api::{
     AbsenceProof, ApiError, BlockId, BlockPage, BundleAnswer, BundleHistory, Category, CertificateView,
     ConsistencyProof, DesignationAnswer, EquivocationPage, FinalTransaction, Hex, HistoryProof,
     InclusionProof, MailboxPage, MailboxQuery, MemberAnswer, NodeStatus, NodeVersion, PROTOCOL_VERSION,
-    PeerView, PostageQuote, ReceiptView, SealedHeader, SealpostRpcServer, Submitted, TransactionStatus,
-    Validators, ValidatorsChanged, WaitFor,
+    PeerView, PostageQuote, ReceiptView, SealedHeader, SealpostRpcServer, Submitted, TagPage, TagQuery,
+    TransactionStatus, TransactionsPage, Validators, ValidatorsChanged, WaitFor,
 };
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
@@ -164,6 +164,9 @@ impl SealpostRpcServer for Methods {
     ) -> RpcResult<BlockPage> {
         self.read(move |reader| reader.block(block, from, limit)).await
     }
+    async fn chain_transactions(&self, from: BlockHeight, limit: Option<u32>) -> RpcResult<TransactionsPage> {
+        self.read(move |reader| reader.whole_blocks(from, limit)).await
+    }
     async fn chain_certificate(&self, block: BlockId) -> RpcResult<CertificateView> {
         self.read(move |reader| reader.certificate(block)).await
     }
@@ -244,6 +247,9 @@ impl SealpostRpcServer for Methods {
     }
     async fn mailbox_list(&self, query: MailboxQuery) -> RpcResult<MailboxPage> {
         self.read(move |reader| reader.mailbox(&query)).await
+    }
+    async fn mailbox_tags(&self, query: TagQuery) -> RpcResult<TagPage> {
+        self.read(move |reader| reader.tags(&query)).await
     }
     async fn proof_inclusion(&self, id: TransactionId) -> RpcResult<InclusionProof> {
         self.read(move |reader| reader.inclusion(&id)).await

@@ -218,11 +218,11 @@ pub(super) fn bundle_record_view(record: &sealpost_ledger::state::BundleRecord) 
     }
 }
 
-fn cursor_text(cursor: Cursor) -> String {
+pub(super) fn cursor_text(cursor: Cursor) -> String {
     format!("{}-{}", cursor.height, cursor.index)
 }
 
-fn parse_cursor(text: &str) -> Result<Cursor, ApiError> {
+pub(super) fn parse_cursor(text: &str) -> Result<Cursor, ApiError> {
     let parsed = text.split_once('-').and_then(|(height, index)| {
         Some(Cursor { height: BlockHeight::new(height.parse().ok()?), index: index.parse().ok()? })
     });

@@ -14,6 +14,8 @@ use sealpost_ledger::codec::{MAX_BYTES, decode, encode};
 use sealpost_ledger::hash::{BlockHash, TransactionId};
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::merkle::Node;
+use sealpost_ledger::message::Mode;
+use sealpost_ledger::signature::PublicKey;
 use sealpost_ledger::state::{StateKey, StateRecord, StateUpdate, ViewError};
 use sealpost_ledger::transaction::SignedTransaction;
 use sealpost_ledger::validator::{Validator, ValidatorSet};
@@ -85,6 +87,10 @@ pub(super) enum Mailbox {
     Received,
     Sent,
 }
+
+/// Under this address stand the sealed messages in the lists of what was received: they are to nobody that can
+/// be seen. No key has these bytes, so no address has this list.
+pub(super) const NOBODY: Address = Address::new(PublicKey::from_bytes([0; 32]));
 
 pub(super) struct Index {
     db: Db,
@@ -283,8 +289,11 @@ fn put_transactions(changes: &mut Vec<Change>, block: &Block, written: &Written)
 /// The entries of a transaction in the lists of addresses.
 fn listings(transaction: &SignedTransaction, at: Cursor) -> impl Iterator<Item = (u8, Vec<u8>)> {
     let sent = (SENT, mailbox_key(&transaction.sender(), at));
-    let recipients = transaction.message().into_iter().flat_map(|message| message.recipients());
-    std::iter::once(sent).chain(recipients.map(move |address| (RECEIVED, mailbox_key(&address, at))))
+    let message = transaction.message();
+    let recipients = message.into_iter().flat_map(|message| message.recipients());
+    let nobody = message.filter(|message| message.mode == Mode::Sealed).map(|_| NOBODY);
+    let received = recipients.chain(nobody).map(move |address| (RECEIVED, mailbox_key(&address, at)));
+    std::iter::once(sent).chain(received)
 }
 
 fn put_state(

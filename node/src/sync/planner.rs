@@ -11,7 +11,7 @@ use sealpost_ledger::height::BlockHeight;
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
-/// Ranges that are wanted, asked for or waiting to be verified.
+/// Ranges that are planned at once, and answers that are under way or waiting to be verified.
 const MAX_RANGES: usize = 8;
 /// Blocks in a range.
 const RANGE_BLOCKS: u64 = 64;
@@ -198,13 +198,21 @@ impl Planner {
             _ => None,
         });
         let wanted: Vec<_> = wanted.collect();
+        let next = self.verifying.saturating_add(1);
+        let mut held = self.ranges.len().saturating_sub(wanted.len());
         let mut questions = Vec::new();
         for (from, count) in wanted {
+            // Short answers cut ranges up: without this, blocks of all planned heights would be held, and large
+            // ones fill the memory. What all the others wait for is asked in any case.
+            if held >= MAX_RANGES && from != next {
+                break;
+            }
             let Some(peer) = self.best(from, count, now) else { continue };
             if let Some(known) = self.peers.get_mut(&peer) {
                 known.asked = known.asked.saturating_add(1);
             }
             self.ranges.insert(from, Range::Asked { peer: peer.clone(), count });
+            held = held.saturating_add(1);
             questions.push(Question { peer, from, count: u32::try_from(count).unwrap_or(u32::MAX) });
         }
         questions
@@ -390,6 +398,37 @@ mod tests {
     }
 
     #[test]
+    fn short_answers_pile_up_no_higher_than_long_ones() {
+        let peers: Vec<_> = (0..8).map(|name| (name, 1000)).collect();
+        let (mut planner, now) = (planner(&peers), Instant::now());
+        for question in planner.questions(now) {
+            let first = question.from.get();
+            assert_eq!(planner.answered(&question, Answer::Blocks(blocks(first, 1)), now), None);
+        }
+        assert!(planner.questions(now).is_empty(), "eight answers wait already");
+        assert_eq!(planner.next_run().unwrap().blocks.len(), 1);
+        planner.verified(height(1), None);
+        assert_eq!(planner.questions(now).iter().map(|q| q.from.get()).collect::<Vec<_>>(), [2]);
+    }
+
+    #[test]
+    fn what_all_others_wait_for_is_asked_whatever_is_held() {
+        let peers: Vec<_> = (0..8).map(|name| (name, 1000)).collect();
+        let (mut planner, now) = (planner(&peers), Instant::now());
+        let questions = planner.questions(now);
+        let (first, others) = questions.split_first().unwrap();
+        for question in others {
+            let (from, count) = (question.from.get(), question.count.into());
+            planner.answered(question, Answer::Blocks(blocks(from, count)), now);
+        }
+        planner.answered(first, Answer::Blocks(blocks(1, 1)), now);
+        planner.next_run().unwrap();
+        let rest = planner.questions(now).pop().unwrap();
+        planner.gone(&rest.peer);
+        assert_eq!(planner.questions(now).first().map(|q| q.from), Some(height(2)));
+    }
+
+    #[test]
     fn a_peer_that_claims_what_it_does_not_have_is_not_believed_again() {
         let (mut planner, now) = (planner(&[(1, u64::MAX)]), Instant::now());
         let questions = planner.questions(now);
@@ -499,7 +538,11 @@ mod tests {
                         planner.verified(height(tip), bad);
                     },
                 }
-                prop_assert!(planner.ranges.len() <= MAX_RANGES + 2);
+                let held = planner.ranges.values().filter(|r| !matches!(r, Range::Wanted { .. })).count();
+                prop_assert!(held <= MAX_RANGES + 1);
+                prop_assert!(planner.ranges.len() <= 2 * MAX_RANGES + 1);
+                let blocks: u64 = planner.ranges.values().map(Range::count).sum();
+                prop_assert!(blocks <= MAX_RANGES as u64 * RANGE_BLOCKS);
             }
         }
     }

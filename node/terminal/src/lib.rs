@@ -87,6 +87,7 @@ mod prompt;
 mod runner;
 pub mod style;
 mod url;
+mod width;
 mod wording;
 
 pub use command_pages::{PagesCommand, Shell};

@@ -3,14 +3,17 @@
 use crate::logging::Logging;
 use crate::{Exit, Failure, GlobalArgs, prompt, style};
 use serde::Serialize;
+use serde_json::{Map, Value};
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Where a command prints.
 #[derive(Debug, Clone)]
 pub struct Terminal {
     globals: GlobalArgs,
     logging: Logging,
+    attached: Arc<Mutex<Map<String, Value>>>,
 }
 
 #[derive(Serialize)]
@@ -18,11 +21,13 @@ struct Tagged<'a, T> {
     schema: &'a str,
     #[serde(flatten)]
     value: &'a T,
+    #[serde(flatten)]
+    attached: &'a Map<String, Value>,
 }
 
 impl Terminal {
     pub(crate) fn new(globals: GlobalArgs, logging: Logging) -> Self {
-        Self { globals, logging }
+        Self { globals, logging, attached: Arc::default() }
     }
     /// Whether machine output is wanted.
     pub fn is_json(&self) -> bool {
@@ -87,9 +92,28 @@ impl Terminal {
     /// One JSON object with its schema, such as `sealpost/send/1`, in one line; silent without JSON mode.
     pub fn emit<T: Serialize>(&self, schema: &str, value: &T) {
         if self.globals.json
-            && let Ok(line) = serde_json::to_string(&Tagged { schema, value })
+            && let Ok(line) = serde_json::to_string(&Tagged { schema, value, attached: &self.attached() })
         {
             write_line(io::stdout(), &line);
+        }
+    }
+    /// Adds a key to every JSON object that is emitted from now on: for what concerns all of a command's answers.
+    pub fn attach<T: Serialize>(&self, key: &str, value: &T) {
+        // Our own plain types: they become JSON.
+        if let Ok(value) = serde_json::to_value(value) {
+            self.attached().insert(key.to_owned(), value);
+        }
+    }
+    fn attached(&self) -> MutexGuard<'_, Map<String, Value>> {
+        self.attached.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+    /// How far a long work is, for programs: an object on standard error in JSON mode, nothing otherwise.
+    pub fn progress<T: Serialize>(&self, value: &T) {
+        let tagged = Tagged { schema: "sealpost/progress/1", value, attached: &Map::new() };
+        if self.globals.json
+            && let Ok(line) = serde_json::to_string(&tagged)
+        {
+            tell(io::stderr(), &line);
         }
     }
     /// Raw bytes as data: a file that was asked for on standard output.

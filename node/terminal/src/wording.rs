@@ -67,10 +67,12 @@ fn escaped(text: &str, keep: impl Fn(char) -> bool) -> String {
     out
 }
 
-/// Direction marks, zero-width characters, line separators and tag characters.
+/// Direction marks, zero-width characters, fillers, line separators, annotations and tag characters.
 fn is_invisible_mark(c: char) -> bool {
     matches!(c,
-        '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+        '\u{ad}' | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
+        | '\u{3164}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}'
+        | '\u{1d173}'..='\u{1d17a}' | '\u{e0080}'..='\u{e0fff}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
         | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }
 
@@ -139,6 +141,8 @@ mod tests {
         assert_eq!(printable("a\x1b[2Jb\r\n"), "a\\u{1b}[2Jb\\u{d}\\u{a}");
         assert_eq!(printable("txt.\u{202e}exe"), "txt.\\u{202e}exe");
         assert_eq!(printable_lines("two\nlines\x07"), "two\nlines\\u{7}");
+        // Fillers that look like nothing, and marks that only some programs hide.
+        assert_eq!(printable("a\u{ad}\u{3164}\u{180e}b"), "a\\u{ad}\\u{3164}\\u{180e}b");
         assert_eq!(printable("Grüße, 世界 ✔"), "Grüße, 世界 ✔");
     }
 

@@ -1,23 +1,24 @@
 //! `receipt give` and `refuse`: answers, always by hand.
 
 use super::progress::PostageWatch;
-use super::{Session, runtime};
+use super::{Session, receipts, runtime};
 use crate::failure;
-use crate::light::Light;
-use crate::wallet::Wallet;
+use crate::wallet::Sent;
 use clap::{Args, Subcommand};
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
-use sealpost_ledger::receipt::{Answer, RefusalReason};
+use sealpost_ledger::receipt::RefusalReason;
 use sealpost_terminal::{Failure, style};
 
 #[derive(Debug, Clone, Subcommand)]
 pub(super) enum ReceiptCommand {
-    /// Sign on the ledger that you opened a message; it can't be taken back
-    Give {
-        /// The message: its id, or how it begins
-        id: String,
-    },
+    /// Sign that you opened messages; it can't be taken back
+    ///
+    /// The receipt stands on the ledger. For a sealed message it goes to its author in a sealed reply: nobody else
+    /// sees it.
+    Give(receipts::GiveArgs),
+    /// List the answers that were given and got
+    List(receipts::ListArgs),
 }
 
 #[derive(Debug, Args)]
@@ -47,13 +48,24 @@ pub(super) fn reason(text: &str) -> Result<RefusalReason, String> {
 }
 
 pub(super) fn receipt(command: &ReceiptCommand, session: &Session<'_>) -> Result<(), Failure> {
-    let ReceiptCommand::Give { id } = command;
+    let id = match command {
+        ReceiptCommand::List(args) => return receipts::list(args, session),
+        ReceiptCommand::Give(args) => match args.ids.as_slice() {
+            [id] => id,
+            _ => return receipts::give(args, session),
+        },
+    };
     let wallet = session.wallet()?;
     runtime()?.block_on(async {
         let light = session.light(wallet.profile()).await?;
         let id = wallet.resolve(&light, id).await.map_err(failure)?;
-        let opened = wallet.read(&light, &id).await.map_err(failure)?.opened;
-        answer(session, &wallet, &light, id, opened.slot, opened.answer()).await
+        let unanswered = wallet.to_answer(&light, &id).await.map_err(failure)?;
+        let watch = PostageWatch::new(session.terminal);
+        let progress = |tried, work| watch.hear(tried, work);
+        let sent = wallet.give_receipt(&light, &unanswered, &progress).await.map_err(failure)?;
+        drop(watch);
+        tell(session, id, sent, "opened", None);
+        Ok(())
     })
 }
 
@@ -63,31 +75,26 @@ pub(super) fn refuse(args: &RefuseArgs, session: &Session<'_>) -> Result<(), Fai
         let light = session.light(wallet.profile()).await?;
         let id = wallet.resolve(&light, &args.id).await.map_err(failure)?;
         let (slot, refusal) = wallet.refusal(&light, &id, args.reason).await.map_err(failure)?;
-        answer(session, &wallet, &light, id, slot, refusal).await
+        let watch = PostageWatch::new(session.terminal);
+        let progress = |tried, work| watch.hear(tried, work);
+        let sent = wallet.answer(&light, id, slot, refusal, &progress).await.map_err(failure)?;
+        drop(watch);
+        tell(session, id, sent, "refused", Some(args.reason.code()));
+        Ok(())
     })
 }
 
-async fn answer(
+fn tell(
     session: &Session<'_>,
-    wallet: &Wallet,
-    light: &Light,
     message: TransactionId,
-    slot: u16,
-    answer: Answer,
-) -> Result<(), Failure> {
-    let watch = PostageWatch::new(session.terminal);
-    let progress = |tried, work| watch.hear(tried, work);
-    let sent = wallet.answer(light, message, slot, answer, &progress).await.map_err(failure)?;
-    drop(watch);
-    let (word, reason) = match answer {
-        Answer::Opened { .. } => ("opened", None),
-        Answer::Refused { reason } => ("refused", Some(reason.code())),
-    };
+    sent: Sent,
+    word: &'static str,
+    reason: Option<&'static str>,
+) {
     let height = sent.place.map(|place| place.header.height);
     let place = height.map_or("accepted".into(), |height| format!("final in block {height}"));
     session.terminal.say(style::held(format_args!("{word}: your answer is {place}")));
     session.terminal.say(format_args!("Receipt  {}", sent.id));
     let (message, receipt) = (message.to_string(), sent.id.to_string());
     session.terminal.emit("sealpost/answer/1", &Given { message, receipt, answer: word, reason, height });
-    Ok(())
 }

@@ -1,6 +1,6 @@
 //! `contact`: the contact book.
 
-use super::Session;
+use super::{Session, group};
 use crate::failure;
 use clap::Subcommand;
 use sealpost_ledger::address::{Address, AddressPrefix};
@@ -34,6 +34,9 @@ pub(super) enum ContactCommand {
         /// Name or address
         name: String,
     },
+    /// Groups: named lists of contacts, for `sealpost send @NAME`
+    #[command(subcommand)]
+    Group(group::GroupCommand),
 }
 
 #[derive(serde::Serialize)]
@@ -99,6 +102,7 @@ pub(super) fn contact(command: &ContactCommand, session: &Session<'_>) -> Result
             terminal.say(&entry.address);
             terminal.emit("sealpost/contact-show/1", &entry);
         }
+        ContactCommand::Group(command) => return group::group(command, session),
     }
     Ok(())
 }

@@ -1,8 +1,10 @@
 //! `network`: the networks known here.
 
+use super::contradictions::{ContradictionsArgs, contradictions};
+use super::nodes::NodeList;
 use super::{Session, read_genesis, runtime};
 use crate::failure;
-use crate::light::{HeadFile, Light, LightError};
+use crate::light::{HeadFile, Light, LightError, MAX_NODES};
 use crate::profile::Profile;
 use clap::Subcommand;
 use sealpost_ledger::genesis::Genesis;
@@ -11,14 +13,16 @@ use std::sync::Arc;
 
 #[derive(Debug, Clone, Subcommand)]
 pub(super) enum NetworkCommand {
-    /// Make the network of `--genesis` known, and the node of `--node` the one to ask
+    /// Make the network of `--genesis` known, and the nodes of `--node` those to ask
     #[command(after_help = "Example:
-  sealpost network add --genesis genesis.json --node http://127.0.0.1:17325")]
+  sealpost network add --genesis genesis.json --node http://127.0.0.1:17325 --node https://node.example")]
     Add,
     /// List the networks
     List,
     /// Show a network
     Show,
+    /// List the proofs that a network contradicted itself, or check one
+    Contradictions(ContradictionsArgs),
 }
 
 #[derive(serde::Serialize)]
@@ -26,6 +30,7 @@ struct Entry {
     network: String,
     chain: String,
     node: Option<String>,
+    nodes: Vec<String>,
     prefix: String,
     validators: usize,
 }
@@ -36,18 +41,19 @@ struct Listed {
 }
 
 fn entry(profile: &Profile) -> Entry {
-    let genesis = profile.genesis();
+    let (genesis, nodes) = (profile.genesis(), profile.nodes());
     Entry {
         network: genesis.chain_name().into(),
         chain: genesis.chain_id().to_string(),
-        node: profile.node(),
+        node: nodes.first().cloned(),
+        nodes,
         prefix: genesis.prefix().as_str().into(),
         validators: genesis.validators().count(),
     }
 }
 
 fn print(session: &Session<'_>, entry: &Entry) {
-    let node = entry.node.as_deref().unwrap_or("no node saved");
+    let node = if entry.nodes.is_empty() { "no node saved".into() } else { entry.nodes.join(", ") };
     session.terminal.say(format_args!("{:<16} chain {}  {node}", entry.network, short(&entry.chain)));
 }
 
@@ -74,15 +80,20 @@ pub(super) fn network(command: &NetworkCommand, session: &Session<'_>) -> Result
                     .help("get genesis.json from somebody you trust: everything is checked against it"));
             };
             let genesis = read_genesis(path)?;
-            if let Some(node) = &session.settings.node {
+            let nodes = session.settings.node.as_ref().map_or(&[][..], NodeList::urls);
+            if nodes.len() > MAX_NODES {
+                return Err(failure(LightError::TooManyNodes { given: nodes.len() }));
+            }
+            for node in nodes {
                 check_node(session, node, &genesis)?;
             }
             let profile = Profile::create(&session.home()?, genesis).map_err(failure)?;
-            if let Some(node) = &session.settings.node {
-                let before = profile.node();
-                profile.set_node(node).map_err(failure)?;
-                if let Some(before) = before.filter(|before| before != node) {
-                    terminal.note(format_args!("its node was {before}; from now on it is {node}"));
+            if !nodes.is_empty() {
+                let before = profile.nodes();
+                profile.set_nodes(nodes).map_err(failure)?;
+                if !before.is_empty() && before != nodes {
+                    let (before, now) = (before.join(", "), nodes.join(", "));
+                    terminal.note(format_args!("its node was {before}; from now on it is {now}"));
                 }
             }
             let entry = entry(&profile);
@@ -103,6 +114,7 @@ pub(super) fn network(command: &NetworkCommand, session: &Session<'_>) -> Result
             print(session, &entry);
             terminal.emit("sealpost/network-show/1", &entry);
         }
+        NetworkCommand::Contradictions(args) => contradictions(args, session)?,
     }
     Ok(())
 }

@@ -1,11 +1,23 @@
 //! `outbox`: what was sent, and what still has to be.
 
-use super::{Session, runtime};
+use super::progress::PostageWatch;
+use super::send::send_parts;
+use super::{Session, draft, runtime, status};
+use crate::drafts::Listed;
 use crate::failure;
-use crate::light::LightError;
+use crate::light::{Light, LightError};
 use crate::outbox::OutboxEntry;
+use crate::wallet::Wallet;
+use clap::Args;
+use sealpost_api::WaitFor;
 use sealpost_ledger::height::BlockHeight;
-use sealpost_terminal::{Failure, clock, rfc3339, short, short_address};
+use sealpost_terminal::{Failure, clock, rfc3339};
+
+#[derive(Debug, Clone, Args)]
+pub(super) struct OutboxArgs {
+    /// One message, and how it stands: its id, or how it begins
+    id: Option<String>,
+}
 
 #[derive(serde::Serialize)]
 pub(super) struct Entry {
@@ -15,55 +27,112 @@ pub(super) struct Entry {
     signed: String,
     status: &'static str,
     height: Option<BlockHeight>,
+    /// Last height whose block may contain it, if none does yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expiry: Option<BlockHeight>,
     #[serde(skip_serializing_if = "Option::is_none")]
     refused: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parts: Option<u32>,
 }
 
 #[derive(serde::Serialize)]
-pub(super) struct Listed {
+pub(super) struct Sent {
     pub(super) entries: Vec<Entry>,
+    pub(super) drafts: Vec<draft::Entry>,
 }
 
-pub(super) fn entry(entry: OutboxEntry, refused: Option<LightError>) -> Entry {
-    let status = match (&refused, entry.height) {
-        (Some(_), _) => "refused",
-        (None, Some(_)) => "final",
-        (None, None) => "accepted",
-    };
-    Entry {
+/// An entry of the outbox, with the reason why a node refuses it, if one does.
+pub(super) fn entry(
+    wallet: &Wallet,
+    entry: &OutboxEntry,
+    refused: Option<&LightError>,
+) -> Result<Entry, Failure> {
+    let transaction = entry.transaction().filter(|_| entry.height.is_none());
+    Ok(Entry {
         id: entry.id.to_string(),
-        kind: entry.kind,
-        to: entry.to,
+        kind: entry.kind.clone(),
+        to: wallet.sent_to(entry).map_err(failure)?,
         signed: rfc3339(entry.signed_ms),
-        status,
+        status: match (refused, entry.height) {
+            (Some(_), _) => "refused",
+            (None, Some(_)) => "final",
+            (None, None) => "accepted",
+        },
         height: entry.height,
-        refused: refused.map(|error| error.to_string()),
-    }
+        expiry: transaction.map(|transaction| transaction.transaction().expiry),
+        refused: refused.map(ToString::to_string),
+        parts: entry.parcel.map(|parcel| parcel.parts).filter(|parts| *parts > 0),
+    })
 }
 
-pub(super) fn outbox(session: &Session<'_>) -> Result<(), Failure> {
+pub(super) fn outbox(args: &OutboxArgs, session: &Session<'_>) -> Result<(), Failure> {
+    if let Some(id) = &args.id {
+        return status::show(id, false, session);
+    }
     let wallet = session.wallet()?;
-    let entries = runtime()?.block_on(async {
+    let (entries, drafts) = runtime()?.block_on(async {
         let light = session.light(wallet.profile()).await?;
-        wallet.flush_outbox(&light).await.map_err(failure)
+        let drafts = go_on(session, &wallet, &light).await?;
+        Ok::<_, Failure>((wallet.flush_outbox(&light).await.map_err(failure)?, drafts))
     })?;
-    let mut listed = Listed { entries: Vec::new() };
+    let mut listed = Sent { entries: Vec::new(), drafts };
     for (kept, refused) in entries {
-        let time = clock(kept.signed_ms);
-        let entry = entry(kept, refused);
-        let to: Vec<_> = entry.to.iter().map(short_address).collect();
-        let status = || entry.status.to_owned();
-        let place = entry.height.map_or_else(status, |height| format!("final in block {height}"));
-        let id = short(&entry.id);
-        session.terminal.say(format_args!("{id}  {time}  {:<10} {place}  {}", entry.kind, to.join(", ")));
+        let entry = entry(&wallet, &kept, refused.as_ref())?;
+        let to: Vec<_> = entry.to.iter().map(|to| session.terminal.address(to)).collect();
+        let ahead = entry.parts.map(|parts| format!("  after {parts} parts")).unwrap_or_default();
+        let status = entry.status;
+        let place = match (entry.height, entry.expiry) {
+            (Some(height), _) => format!("final in block {height}"),
+            (None, Some(expiry)) => format!("{status}, void if no block up to {expiry} contains it"),
+            (None, None) => status.to_owned(),
+        };
+        let (id, time) = (session.terminal.id(kept.id), clock(kept.signed_ms));
+        session.terminal.say(format_args!(
+            "{id}  {time}  {:<10} {place}{ahead}  {}",
+            entry.kind,
+            to.join(", ")
+        ));
         if let Some(error) = &entry.refused {
             session.terminal.say(format_args!("    {error}"));
         }
         listed.entries.push(entry);
     }
-    if listed.entries.is_empty() {
+    for entry in &listed.drafts {
+        draft::print(session, entry);
+    }
+    if let Some(first) = listed.drafts.first() {
+        draft::hint(session, first);
+    }
+    if listed.entries.is_empty() && listed.drafts.is_empty() {
         session.terminal.note("nothing was sent from here yet");
     }
     session.terminal.emit("sealpost/outbox/1", &listed);
     Ok(())
+}
+
+/// Goes on with what has begun to leave, and tells what is still here then. A draft of which nothing has left
+/// stays one until it is sent on purpose.
+async fn go_on(session: &Session<'_>, wallet: &Wallet, light: &Light) -> Result<Vec<draft::Entry>, Failure> {
+    let mut still = Vec::new();
+    for listed in wallet.drafts().map_err(failure)? {
+        let mut entry = draft::entry(wallet, &listed);
+        if listed.signed > 0 {
+            match send(session, wallet, light, &listed).await {
+                Ok(()) => continue,
+                Err(failure) => entry.waiting = Some(failure.message),
+            }
+        }
+        still.push(entry);
+    }
+    Ok(still)
+}
+
+async fn send(session: &Session<'_>, wallet: &Wallet, light: &Light, listed: &Listed) -> Result<(), Failure> {
+    let kept = wallet.take_draft(&listed.id.to_string()).map_err(failure)?;
+    let letter = send_parts(session, wallet, light, &kept).await?;
+    let watch = PostageWatch::new(session.terminal);
+    let progress = |tried, work| watch.hear(tried, work);
+    let sent = wallet.send_letter(light, kept, letter, WaitFor::Final, &progress).await;
+    sent.map(|_| ()).map_err(failure)
 }

@@ -1,9 +1,12 @@
-//! Progress on standard error: of the postage search, which Ctrl-C stops, and of scans for messages.
+//! Progress on standard error: of the postage search, which Ctrl-C stops, of scans for messages, and of bytes
+//! that are read, sent or fetched.
 
+use crate::scan::ScanProgress;
 use indicatif::{ProgressBar, ProgressStyle};
-use sealpost_terminal::Terminal;
-use std::sync::Arc;
+use sealpost_terminal::{Terminal, grouped};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Work below which nobody sees a bar: a fraction of a second.
 const WORTH_SHOWING: u64 = 1 << 21;
@@ -34,6 +37,12 @@ impl PostageWatch {
         });
         Self { bar, stopped }
     }
+    /// A search without a bar of its own, because another one shows how far the whole is.
+    pub(super) fn without_bar(terminal: &Terminal) -> Self {
+        let mut watch = Self::new(terminal);
+        watch.bar = None;
+        watch
+    }
     /// Hears how far the search is; answers whether to go on.
     pub(super) fn hear(&self, tried: u64, expected: u64) -> bool {
         if let Some(bar) = self.bar.as_ref().filter(|_| expected > WORTH_SHOWING) {
@@ -41,6 +50,66 @@ impl PostageWatch {
             bar.set_position(tried);
         }
         !self.stopped.load(Ordering::Relaxed)
+    }
+}
+
+/// Between two lines of progress for programs.
+const TELL_EVERY: Duration = Duration::from_millis(500);
+
+/// Bytes on their way, with their rate and the time left.
+pub(super) struct TransferWatch<'a> {
+    terminal: &'a Terminal,
+    work: &'static str,
+    bar: Option<ProgressBar>,
+    told: Mutex<Option<Instant>>,
+}
+
+#[derive(serde::Serialize)]
+struct Transfer<'a> {
+    event: &'static str,
+    work: &'a str,
+    bytes: u64,
+    of_bytes: u64,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    state: &'a str,
+}
+
+impl<'a> TransferWatch<'a> {
+    /// Begins to watch; `work` says what is done with the bytes: `reading`, `sending`, `fetching`.
+    pub(super) fn new(terminal: &'a Terminal, work: &'static str) -> Self {
+        let bar = terminal.shows_progress().then(ProgressBar::no_length);
+        if let Some(bar) = &bar {
+            // The template is fixed, so it is right.
+            if let Ok(style) = ProgressStyle::with_template(
+                "{prefix} {bar:30} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left {msg}",
+            ) {
+                bar.set_style(style);
+            }
+            bar.set_prefix(work);
+        }
+        Self { terminal, work, bar, told: Mutex::new(None) }
+    }
+    /// Hears how far it is, and what state it is in.
+    pub(super) fn hear(&self, bytes: u64, of_bytes: u64, state: &str) {
+        if let Some(bar) = &self.bar {
+            bar.set_length(of_bytes);
+            bar.set_position(bytes);
+            bar.set_message(state.to_owned());
+        }
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if bytes == of_bytes || told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
+            *told = Some(Instant::now());
+            let (event, work) = ("progress", self.work);
+            self.terminal.progress(&Transfer { event, work, bytes, of_bytes, state });
+        }
+    }
+}
+
+impl Drop for TransferWatch<'_> {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
     }
 }
 
@@ -80,6 +149,40 @@ impl Drop for ScanWatch {
 impl Drop for PostageWatch {
     fn drop(&mut self) {
         if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// A scan for sealed messages that can be watched.
+pub(super) struct SealedWatch(Option<ProgressBar>);
+
+impl SealedWatch {
+    /// Begins to watch.
+    pub(super) fn new(terminal: &Terminal) -> Self {
+        let bar = terminal.shows_progress().then(ProgressBar::no_length);
+        if let Some(bar) = &bar {
+            // The template is fixed, so it is right.
+            if let Ok(style) = ProgressStyle::with_template("sealed {bar:30} block {pos}/{len}, {msg}") {
+                bar.set_style(style);
+            }
+        }
+        Self(bar)
+    }
+    /// Hears how far the scan is.
+    pub(super) fn hear(&self, progress: &ScanProgress) {
+        if let Some(bar) = &self.0 {
+            bar.set_length(progress.to.get());
+            bar.set_position(progress.height.get());
+            let (slots, found) = (grouped(progress.slots), progress.found);
+            bar.set_message(format!("{slots} slots, {:.0} a second, {found} found", progress.per_second));
+        }
+    }
+}
+
+impl Drop for SealedWatch {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.0 {
             bar.finish_and_clear();
         }
     }

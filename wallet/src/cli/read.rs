@@ -1,16 +1,19 @@
 //! `read`: opens a message. Nothing a sender wrote reaches the terminal or the disk unfiltered.
 
+use super::progress::TransferWatch;
 use super::{Session, runtime};
-use crate::envelope::{Attachment, Data};
+use crate::envelope::Data;
 use crate::failure;
-use crate::wallet::{Reading, Wallet};
+use crate::parcel::MAX_TEXT_BYTES;
+use crate::wallet::{Collector, Reading, Source, Wallet};
 use clap::Args;
 use sealpost_ledger::height::BlockHeight;
 use sealpost_terminal::{
     Exit, Failure, bytes, clock, printable, printable_lines, rfc3339, short_address, style,
-    write_new_secret_file,
 };
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use tempfile::NamedTempFile;
 
 #[derive(Debug, Args)]
 pub(super) struct ReadArgs {
@@ -19,10 +22,13 @@ pub(super) struct ReadArgs {
     /// Folder to save the attachments in; nothing there is overwritten
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
+    /// Most bytes of an attachment that is fetched in parts; without it the setting `attachment_bytes`
+    #[arg(long, value_name = "BYTES")]
+    attachment_limit: Option<u64>,
 }
 
 #[derive(serde::Serialize)]
-struct File {
+pub(super) struct File {
     name: String,
     bytes: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -38,23 +44,71 @@ pub(super) struct Answer {
     time: String,
     subject: String,
     text: String,
+    text_complete: bool,
     reply_to: Option<String>,
     attachments: Vec<File>,
+    sealed: bool,
+    /// All recipients of a sealed message, in the order of its slots.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    to: Vec<String>,
+    source: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kept: Option<String>,
 }
 
 pub(super) fn read(args: &ReadArgs, session: &Session<'_>) -> Result<(), Failure> {
     let wallet = session.wallet()?;
-    let reading = runtime()?.block_on(async {
-        let light = session.light(wallet.profile()).await?;
-        let id = wallet.resolve(&light, &args.id).await.map_err(failure)?;
-        wallet.read(&light, &id).await.map_err(failure)
+    let limit = args.attachment_limit.unwrap_or(session.settings.attachment_bytes);
+    let (reading, source, text, attachments) = runtime()?.block_on(async {
+        let (reading, source) = session.reading(&wallet, &args.id).await?;
+        let folder = args.output.as_deref();
+        let places = places(&reading, folder)?;
+        let in_parts = reading.letter.parts().next().is_some();
+        let (text, attachments) = match in_parts {
+            false => {
+                (Some(reading.letter.text.clone()), save(&reading, None, (folder, &places), limit).await?)
+            }
+            true => {
+                let light = session.light(wallet.profile()).await?;
+                let watch = TransferWatch::new(session.terminal, "fetching");
+                let heard = |what: &str, bytes, of_bytes| watch.hear(bytes, of_bytes, &printable(what));
+                let mut collector = wallet.collector(&light, &reading, &heard);
+                let text = collector.text().await.map_err(failure)?;
+                let attachments = save(&reading, Some(&mut collector), (folder, &places), limit).await?;
+                // What was fetched for a file that is not saved yet stays for the next time.
+                let waits = args.output.is_none()
+                    && reading.letter.attachments.iter().any(|file| matches!(file.data, Data::Parts(_)));
+                if !waits {
+                    collector.forget().map_err(failure)?;
+                }
+                (text, attachments)
+            }
+        };
+        Ok::<_, Failure>((reading, source, text, attachments))
     })?;
-    let message = &reading.message;
-    let answer = answer(&wallet, &reading, args.output.as_deref())?;
+    if text.is_none() {
+        let limit = bytes(MAX_TEXT_BYTES);
+        session
+            .terminal
+            .warn(format_args!("the text goes on for longer than {limit}; only its beginning is shown"));
+    }
+    let (message, letter) = (&reading.message, &reading.letter);
+    let answer = answer(&wallet, &reading, source, text, attachments)?;
     let terminal = session.terminal;
     let name = answer.contact.as_deref().unwrap_or("(no contact)");
     terminal.say(format_args!("From     {name}  {}", short_address(&answer.from)));
     terminal.say(format_args!("Final    block {}, {}", answer.height, clock(message.header.time_ms)));
+    if answer.sealed {
+        let to: Vec<_> = answer.to.iter().map(short_address).collect();
+        terminal.say(format_args!("Sealed   signed inside by its author, to {}", to.join(", ")));
+    }
+    for receipt in &letter.answers {
+        let word = match receipt.answer {
+            sealpost_ledger::receipt::Answer::Opened { .. } => "opened",
+            sealpost_ledger::receipt::Answer::Refused { .. } => "refused",
+        };
+        terminal.say(format_args!("Receipt  {word}: slot {} of {}", receipt.slot, receipt.message));
+    }
     if !answer.subject.is_empty() {
         terminal.say(format_args!("Subject  {}", printable(&answer.subject)));
     }
@@ -66,20 +120,34 @@ pub(super) fn read(args: &ReadArgs, session: &Session<'_>) -> Result<(), Failure
         let saved = saved.unwrap_or_else(|| ", `-o DIR` saves it".into());
         terminal.say(format_args!("File     {} ({}){saved}", printable(&file.name), bytes(file.bytes)));
     }
-    terminal.say(format_args!("\n{}\n", printable_lines(&answer.text)));
+    terminal.say(format_args!("\n{}\n", terminal.wrapped(&printable_lines(&answer.text))));
     let next = format!(
         "Nobody was told. To answer for it: sealpost receipt give {}",
         answer.id.get(..8).unwrap_or_default()
     );
     terminal.note(style::faint(next));
+    if let Source::Archive { kept_ms } = source {
+        terminal.note(format_args!(
+            "This is from the archive, verified and kept on {}: its key is gone, or no node has it.",
+            clock(kept_ms)
+        ));
+    }
+    let whole = (reading.letter.continued.is_some() && answer.text_complete).then(|| answer.text.clone());
+    session.remember(&wallet, &reading, source, whole)?;
     terminal.emit("sealpost/read/1", &answer);
     Ok(())
 }
 
-/// What a message says; its files are saved in a folder, if one is given.
-pub(super) fn answer(wallet: &Wallet, reading: &Reading, folder: Option<&Path>) -> Result<Answer, Failure> {
+/// What a message says, with its text if that is here as a whole.
+pub(super) fn answer(
+    wallet: &Wallet,
+    reading: &Reading,
+    source: Source,
+    text: Option<String>,
+    attachments: Vec<File>,
+) -> Result<Answer, Failure> {
     let (message, letter) = (&reading.message, &reading.letter);
-    let sender = message.transaction.sender();
+    let sender = reading.author();
     let contacts = wallet.profile().contacts().map_err(failure)?;
     Ok(Answer {
         id: message.id().to_string(),
@@ -88,42 +156,106 @@ pub(super) fn answer(wallet: &Wallet, reading: &Reading, folder: Option<&Path>) 
         height: message.header.height,
         time: rfc3339(message.header.time_ms),
         subject: letter.subject.clone(),
-        text: letter.text.clone(),
+        text_complete: text.is_some(),
+        text: text.unwrap_or_else(|| letter.text.clone()),
         reply_to: letter.reply_to.map(|id| id.to_string()),
-        attachments: save(&letter.attachments, folder)?,
+        attachments,
+        sealed: reading.opened.author.is_some(),
+        to: reading
+            .opened
+            .author
+            .iter()
+            .flat_map(|block| &block.recipients)
+            .map(|address| address.to_text(wallet.genesis().prefix()))
+            .collect(),
+        source: match source {
+            Source::Ledger => "ledger",
+            Source::Archive { .. } => "archive",
+        },
+        kept: match source {
+            Source::Ledger => None,
+            Source::Archive { kept_ms } => Some(rfc3339(kept_ms)),
+        },
     })
 }
 
-fn save(attachments: &[Attachment], folder: Option<&Path>) -> Result<Vec<File>, Failure> {
-    if let Some(folder) = folder {
-        std::fs::create_dir_all(folder).map_err(|error| {
-            Failure::unavailable("file.io", format_args!("{}: {error}", folder.display()))
-        })?;
-    }
-    let saved = (1..).zip(attachments).map(|(number, attachment)| {
-        let saved = match folder {
-            Some(folder) => {
-                let path = folder.join(file_name(&attachment.name, number));
-                let bytes = whole(attachment)?;
-                write_new_secret_file(&path, bytes)?;
-                Some(path)
-            }
-            None => None,
-        };
-        Ok(File { name: attachment.name.clone(), bytes: attachment.data.length(), saved })
-    });
-    saved.collect()
+/// The attachments, none of them saved.
+pub(super) fn listed(reading: &Reading) -> Vec<File> {
+    let files = reading.letter.attachments.iter();
+    files.map(|file| File { name: file.name.clone(), bytes: file.data.length(), saved: None }).collect()
 }
 
-/// What is in a file.
-pub(super) fn whole(attachment: &Attachment) -> Result<&[u8], Failure> {
-    match &attachment.data {
-        Data::Whole(bytes) => Ok(bytes),
-        Data::Parts(_) => {
-            let message = format!("{} comes in parts, which can't be put together yet", attachment.name);
-            Err(Failure::new(Exit::No, "attachment.in_parts", message))
+/// Where each attachment goes, if a folder was named. What is there already is said before anything is fetched.
+fn places(reading: &Reading, folder: Option<&Path>) -> Result<Vec<PathBuf>, Failure> {
+    let Some(folder) = folder else { return Ok(Vec::new()) };
+    std::fs::create_dir_all(folder)
+        .map_err(|error| Failure::unavailable("file.io", format_args!("{}: {error}", folder.display())))?;
+    let mut paths = Vec::with_capacity(reading.letter.attachments.len());
+    for (number, attachment) in (1..).zip(&reading.letter.attachments) {
+        let name = file_name(&attachment.name, number);
+        let path = folder.join(&name);
+        // Two files of one message may have one name.
+        let path = if paths.contains(&path) { folder.join(format!("{number}-{name}")) } else { path };
+        if path.symlink_metadata().is_ok() {
+            return Err(exists(&path));
         }
+        paths.push(path);
     }
+    Ok(paths)
+}
+
+/// Saves the attachments, if a folder was named. Each is written beside its place, checked, and moved there in one
+/// step; what is there already is left alone.
+async fn save(
+    reading: &Reading,
+    mut collector: Option<&mut Collector<'_>>,
+    (folder, paths): (Option<&Path>, &[PathBuf]),
+    limit: u64,
+) -> Result<Vec<File>, Failure> {
+    let io = |path: &Path, error: &dyn std::fmt::Display| {
+        Failure::unavailable("file.io", format_args!("{}: {error}", path.display()))
+    };
+    let attachments = &reading.letter.attachments;
+    let mut files = Vec::with_capacity(attachments.len());
+    for (number, attachment) in attachments.iter().enumerate() {
+        let saved = match (folder, paths.get(number)) {
+            (Some(folder), Some(path)) => {
+                let temporary = tempfile::Builder::new().prefix(".sealpost-").tempfile_in(folder);
+                let mut temporary = temporary.map_err(|error| io(folder, &error))?;
+                match &attachment.data {
+                    Data::Whole(bytes) => temporary.write_all(bytes).map_err(|error| io(path, &error))?,
+                    Data::Parts(_) => {
+                        if let Some(collector) = &mut collector {
+                            collector.file(number, limit, &mut temporary).await.map_err(failure)?;
+                        }
+                    }
+                }
+                place(temporary, path, folder)?;
+                Some(path.clone())
+            }
+            _ => None,
+        };
+        files.push(File { name: attachment.name.clone(), bytes: attachment.data.length(), saved });
+    }
+    Ok(files)
+}
+
+/// Moves a whole file to its place. Temporary files are readable by the owner alone, and it stays so.
+fn place(temporary: NamedTempFile, path: &Path, folder: &Path) -> Result<(), Failure> {
+    let io = |error: std::io::Error| {
+        Failure::unavailable("file.io", format_args!("cannot write {}: {error}", path.display()))
+    };
+    temporary.as_file().sync_all().map_err(io)?;
+    temporary.persist_noclobber(path).map_err(|error| match error.error.kind() {
+        std::io::ErrorKind::AlreadyExists => exists(path),
+        _ => io(error.error),
+    })?;
+    std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(io)
+}
+
+fn exists(path: &Path) -> Failure {
+    Failure::new(Exit::Usage, "file.exists", format_args!("{} exists already", path.display()))
+        .help("choose another folder, or move the old file away")
 }
 
 /// A name that is safe to save under, whatever the sender called the file.

@@ -1,22 +1,29 @@
-//! `send`.
+//! `send`. What was typed is kept, encrypted, before anything else is done with it: whatever happens then, it is
+//! a draft, or in the outbox.
 
-use super::progress::PostageWatch;
+pub(super) mod reply;
+
+use super::progress::{PostageWatch, TransferWatch};
+use super::sealed::SealedArgs;
 use super::{Session, runtime};
-use crate::contacts::Contacts;
-use crate::envelope::{Attachment, Data, Letter};
+use crate::drafts::{Attached, DraftId, Kept, PackError, Typed, measure};
+use crate::envelope::Letter;
 use crate::failure;
-use crate::wallet::{Draft, Prepared, Sent, Wallet};
+use crate::light::Light;
+use crate::parcel::MAX_TEXT_BYTES;
+use crate::wallet::{Draft, ParcelProgress, ParcelQuote, Prepared, Sent, Wallet};
 use clap::{Args, ValueEnum};
 use sealpost_api::WaitFor;
-use sealpost_ledger::address::Address;
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
+use sealpost_ledger::message::Mode;
 use sealpost_terminal::{Exit, Failure, Terminal, bytes, grouped, rfc3339, short_address, style};
+use std::cell::Cell;
 use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
-/// More than this is not read: no network takes it.
-const MAX_INPUT_BYTES: u64 = 16 << 20;
+/// Bytes below which nobody sees how files are read: a fraction of a second.
+const WORTH_SHOWING: u64 = 4 << 20;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Wait {
@@ -30,11 +37,24 @@ enum Wait {
 #[command(after_help = "Examples:
   sealpost send bob -m \"The lift is out of service\"
   sealpost send bob carol -s Lift -f notice.txt --attach plan.pdf
-  echo \"The lift is out of service\" | sealpost send bob")]
+  sealpost send @residents -f notice.txt
+  echo \"The lift is out of service\" | sealpost send bob
+  sealpost send bob --sealed --delay 10m -m \"Meet me at noon\"
+  sealpost send --draft 5d0c
+
+What was typed is kept as a draft until the signed message is in the outbox. Files and texts that are too long
+for one message go ahead in parts; after a crash `sealpost outbox` goes on with them.")]
 pub(super) struct SendArgs {
-    /// Whom to: contacts or addresses
-    #[arg(required = true, value_name = "TO")]
+    /// Whom to: contacts, groups (NAME or @NAME) or addresses
+    #[arg(required_unless_present = "draft", value_name = "TO")]
     to: Vec<String>,
+    /// Send what was written before: a draft's id, or how it begins
+    #[arg(
+        long,
+        value_name = "ID",
+        conflicts_with_all = ["to", "message", "file", "subject", "attach", "reply_to"]
+    )]
+    draft: Option<String>,
     /// The text, if it is short: it stands in the shell's history
     #[arg(short, long, value_name = "TEXT", conflicts_with = "file")]
     message: Option<String>,
@@ -47,9 +67,14 @@ pub(super) struct SendArgs {
     /// File to attach; may be repeated
     #[arg(short, long, value_name = "FILE")]
     attach: Vec<PathBuf>,
+    /// Most bytes of text and files together; without it the setting `attachment_bytes`
+    #[arg(long, value_name = "BYTES")]
+    attachment_limit: Option<u64>,
     /// Message that this one answers
     #[arg(long, value_name = "ID")]
     reply_to: Option<String>,
+    #[command(flatten)]
+    sealed: SealedArgs,
     /// How long to wait
     #[arg(long, value_enum, default_value = "final")]
     wait: Wait,
@@ -70,58 +95,184 @@ pub(super) struct Answer {
     id: String,
     status: &'static str,
     to: Vec<Recipient>,
+    mode: &'static str,
     suite: u8,
     bytes: usize,
     body_bytes: usize,
     work: u64,
+    /// Last height whose block may contain it.
+    expiry: BlockHeight,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parts: Option<Parts>,
     #[serde(skip_serializing_if = "Option::is_none")]
     height: Option<BlockHeight>,
     #[serde(skip_serializing_if = "Option::is_none")]
     time: Option<String>,
 }
 
-pub(super) fn send(args: &SendArgs, session: &Session<'_>) -> Result<(), Failure> {
-    let wallet = session.wallet()?;
-    let contacts = wallet.profile().contacts().map_err(failure)?;
-    let to = recipients(&contacts, &args.to)?;
-    let mut letter = letter(args, session.terminal)?;
-    runtime()?.block_on(async {
-        let light = session.light(wallet.profile()).await.map_err(nothing_kept)?;
-        if let Some(text) = &args.reply_to {
-            let id = wallet.resolve(&light, text).await.map_err(failure);
-            letter.reply_to = Some(id.map_err(nothing_kept)?);
-        }
-        let draft = Draft { to, content: letter.into() };
-        let watch = PostageWatch::new(session.terminal);
-        let progress = |tried, work| watch.hear(tried, work);
-        let prepared = wallet.prepare_message(&light, &draft, &progress).await.map_err(failure);
-        let (prepared, salt) = prepared.map_err(nothing_kept)?;
-        drop(watch);
-        let mut answer = describe(&wallet, &draft, &prepared)?;
-        print_sealed(session, &answer);
-        if args.dry_run {
-            session.terminal.note("Nothing was sent (--dry-run).");
-        } else {
-            let wait = match args.wait {
-                Wait::Accepted => WaitFor::Accepted,
-                Wait::Final => WaitFor::Final,
-            };
-            let sent = wallet.send_message(&light, &prepared, &draft, salt, wait).await.map_err(failure)?;
-            answer.was_sent(&sent);
-            print_sent(session, &answer, sent.id);
-        }
-        session.terminal.emit("sealpost/send/1", &answer);
-        Ok(())
-    })
+#[derive(serde::Serialize)]
+struct Parts {
+    count: u32,
+    bytes: u64,
+    work: u64,
 }
 
-/// Before a message is signed, the outbox has nothing of it.
-fn nothing_kept(failure: Failure) -> Failure {
-    match failure.code.as_ref() {
-        "node.unreachable" => failure
-            .help("is it running? give another one with --node URL; nothing was kept: send it again then"),
-        _ => failure,
+pub(super) fn send(args: &SendArgs, session: &Session<'_>) -> Result<(), Failure> {
+    send_from(args, session, &session.wallet()?)
+}
+
+/// Sends from a wallet that is open already.
+fn send_from(args: &SendArgs, session: &Session<'_>, wallet: &Wallet) -> Result<(), Failure> {
+    let limit = args.attachment_limit.unwrap_or(session.settings.attachment_bytes);
+    let mut draft = match &args.draft {
+        Some(text) => wallet.take_draft(text).map_err(failure)?,
+        None => wallet.keep_draft(typed(args, session, wallet, limit)?).map_err(failure)?,
+    };
+    let id = draft.id;
+    let sent = pack(session, wallet, &mut draft, limit)
+        .and_then(|()| runtime()?.block_on(deliver(args, session, wallet, draft)));
+    sent.map_err(|failure| kept_as_draft(failure, wallet, id))
+}
+
+/// What was typed. What can be wrong with it is found before the text is read: nobody types for nothing.
+fn typed(args: &SendArgs, session: &Session<'_>, wallet: &Wallet, limit: u64) -> Result<Typed, Failure> {
+    let contacts = wallet.profile().contacts().map_err(failure)?;
+    let to = contacts.expand(&args.to).map_err(failure)?;
+    wallet.check_recipients(to.len()).map_err(failure)?;
+    let files = args.attach.iter().map(|path| attached(path)).collect::<Result<Vec<_>, _>>()?;
+    let together = |text: u64| {
+        let length = files.iter().map(|file| file.length).fold(text, u64::saturating_add);
+        if length > limit { Err(failure(PackError::TooLong { length, limit })) } else { Ok(()) }
+    };
+    together(0)?;
+    let text = text(args, session.terminal)?;
+    check_not_empty(&args.subject, &text, files.len()).map_err(|failure| {
+        failure.help("write it with -m TEXT, name a file with -f FILE, or pipe it into standard input")
+    })?;
+    together(text.len() as u64)?;
+    let mut typed = Typed::new(to, args.subject.clone(), text);
+    (typed.reply_to, typed.files, typed.mode) = (args.reply_to.clone(), files, args.sealed.mode());
+    Ok(typed)
+}
+
+pub(super) fn check_not_empty(subject: &str, text: &str, files: usize) -> Result<(), Failure> {
+    if text.trim().is_empty() && subject.trim().is_empty() && files == 0 {
+        return Err(Failure::new(Exit::Usage, "message.empty", "nothing to send: the message is empty"));
     }
+    Ok(())
+}
+
+/// Takes the files in.
+fn pack(session: &Session<'_>, wallet: &Wallet, draft: &mut Kept, limit: u64) -> Result<(), Failure> {
+    let total: u64 = draft.letter.files.iter().map(|file| file.length).sum();
+    let (watch, read) = (TransferWatch::new(session.terminal, "reading"), Cell::new(0_u64));
+    let heard = |bytes| {
+        read.set(read.get().saturating_add(bytes));
+        if total > WORTH_SHOWING {
+            watch.hear(read.get(), total, "");
+        }
+    };
+    wallet.pack_draft(draft, limit, &heard).map_err(failure)
+}
+
+async fn deliver(
+    args: &SendArgs,
+    session: &Session<'_>,
+    wallet: &Wallet,
+    draft: Kept,
+) -> Result<(), Failure> {
+    let light = session.light_for_keys(wallet.profile()).await?;
+    let quote = wallet.quote_parcel(&light, &draft).await.map_err(failure)?;
+    if let Some(quote) = &quote {
+        print_quote(session, quote);
+    }
+    let letter = if args.dry_run {
+        // Of the right size: no part is signed.
+        let parts = quote.map_or(0, |quote| usize::try_from(quote.parts).unwrap_or(usize::MAX));
+        let letter = draft.letter.to_letter(&vec![TransactionId::from_bytes([0; 32]); parts]);
+        letter.ok_or_else(|| Failure::bug("a draft without its files"))?
+    } else {
+        send_parts(session, wallet, &light, &draft).await?
+    };
+    let message = draft.message(letter);
+    let watch = PostageWatch::new(session.terminal);
+    let progress = |tried, work| watch.hear(tried, work);
+    let prepared = wallet.prepare_message(&light, &message, &progress).await.map_err(failure);
+    let (mut prepared, salt) = prepared?;
+    drop(watch);
+    prepared.parcel = Some(draft.parcel());
+    let mut answer = describe(wallet, &message, &prepared)?;
+    answer.parts = quote.map(|quote| Parts { count: quote.parts, bytes: quote.bytes, work: quote.work });
+    print_sealed(session, &answer);
+    if args.dry_run {
+        if args.draft.is_none() {
+            wallet.discard_draft(draft).map_err(failure)?;
+        }
+        session.terminal.note("Nothing was sent (--dry-run).");
+    } else {
+        let wait = match args.wait {
+            Wait::Accepted => WaitFor::Accepted,
+            Wait::Final => WaitFor::Final,
+        };
+        if let Some(pause) = args.sealed.pause()? {
+            wallet.keep_message(&prepared, &message, salt).map_err(failure)?;
+            session.terminal.note(format_args!("in the outbox; it goes in {} s", pause.as_secs()));
+            tokio::time::sleep(pause).await;
+        }
+        let sent = wallet.send_message(&light, &prepared, &message, salt, wait).await.map_err(failure)?;
+        answer.was_sent(&sent);
+        print_sent(session, &answer, sent.id);
+    }
+    session.terminal.emit("sealpost/send/1", &answer);
+    Ok(())
+}
+
+/// Sends the parts of a draft, if it has any. Ctrl-C leaves the rest for later.
+pub(super) async fn send_parts(
+    session: &Session<'_>,
+    wallet: &Wallet,
+    light: &Light,
+    draft: &Kept,
+) -> Result<Letter, Failure> {
+    let transfer = TransferWatch::new(session.terminal, "sending");
+    let postage = PostageWatch::without_bar(session.terminal);
+    let progress = |tried, work| postage.hear(tried, work);
+    let heard = |now: &ParcelProgress| {
+        let state = now.waiting.clone().unwrap_or_else(|| format!("{} of {} parts final", now.parts, now.of));
+        transfer.hear(now.bytes, now.of_bytes, &state);
+    };
+    tokio::select! {
+        letter = wallet.send_parts(light, draft, &progress, &heard) => letter.map_err(failure),
+        _ = tokio::signal::ctrl_c() => {
+            let message = "stopped before all parts were on the ledger";
+            Err(Failure::new(Exit::Interrupted, "parcel.interrupted", message))
+        }
+    }
+}
+
+/// Whatever went wrong: what was typed is there.
+fn kept_as_draft(failure: Failure, wallet: &Wallet, id: DraftId) -> Failure {
+    if !wallet.keeps_draft(id) {
+        return failure;
+    }
+    let id = id.to_string();
+    let id = id.get(..8).unwrap_or_default();
+    let kept = format!("what you wrote is kept as a draft: `sealpost send --draft {id}` sends it");
+    let help = match &failure.help {
+        Some(help) => format!("{help}; {kept}"),
+        None => kept,
+    };
+    failure.help(help)
+}
+
+fn print_quote(session: &Session<'_>, quote: &ParcelQuote) {
+    let work = if quote.work > u64::from(quote.parts) {
+        format!("      Postage  about {} expected hashes for all of them", grouped(quote.work))
+    } else {
+        String::new()
+    };
+    let (parts, size) = (grouped(quote.parts.into()), bytes(quote.bytes));
+    session.terminal.say(format_args!("Parts    {parts}, {size} in all{work}"));
 }
 
 impl Answer {
@@ -133,20 +284,6 @@ impl Answer {
             self.time = Some(rfc3339(place.header.time_ms));
         }
     }
-}
-
-/// Whom these names and addresses mean, each once.
-pub(super) fn recipients(contacts: &Contacts, named: &[String]) -> Result<Vec<Address>, Failure> {
-    let to = named.iter().map(|text| contacts.resolve(text).map_err(failure));
-    let to: Vec<Address> = to.collect::<Result<_, _>>()?;
-    for (at, address) in to.iter().enumerate() {
-        if to.iter().take(at).any(|before| before == address) {
-            let name = named.get(at).map(String::as_str).unwrap_or_default();
-            let message = format!("{name} is named twice");
-            return Err(Failure::new(Exit::Usage, "message.repeated_recipient", message));
-        }
-    }
-    Ok(to)
 }
 
 pub(super) fn describe(wallet: &Wallet, draft: &Draft, prepared: &Prepared) -> Result<Answer, Failure> {
@@ -162,10 +299,16 @@ pub(super) fn describe(wallet: &Wallet, draft: &Draft, prepared: &Prepared) -> R
         id: prepared.transaction.id().to_string(),
         status: "prepared",
         to: to.collect(),
+        mode: match draft.mode {
+            Mode::Open => "open",
+            Mode::Sealed => "sealed",
+        },
         suite: prepared.suite.map_or(0, |suite| suite.number()),
         bytes: prepared.transaction.to_bytes().len().saturating_add(body_bytes),
         body_bytes,
         work: prepared.work,
+        expiry: prepared.transaction.transaction().expiry,
+        parts: None,
         height: None,
         time: None,
     })
@@ -178,12 +321,21 @@ fn print_sealed(session: &Session<'_>, answer: &Answer) {
         let (address, bundle) = (short_address(&recipient.address), recipient.bundle);
         terminal.say(format_args!("To       {name}  {address}  key bundle #{bundle}, proven"));
     }
+    if answer.mode == "sealed" {
+        terminal.say("Sealed   nobody else sees who writes to whom; size class and time stay visible");
+    }
     terminal.say(format_args!(
         "Size     {}, padded, in suite {}      Postage  {} expected hashes",
         bytes(answer.body_bytes as u64),
         answer.suite,
         grouped(answer.work)
     ));
+    if answer.to.len() > 1 {
+        terminal.say(format_args!(
+            "Same     for all {} recipients: one body, one key and one content under one signature",
+            answer.to.len()
+        ));
+    }
 }
 
 fn print_sent(session: &Session<'_>, answer: &Answer, id: TransactionId) {
@@ -192,71 +344,57 @@ fn print_sent(session: &Session<'_>, answer: &Answer, id: TransactionId) {
         (Some(height), Some(time)) => {
             terminal.say(style::held(format_args!("final in block {height}, {time}; proven here")));
         }
-        _ => terminal.say(style::held("accepted by the node; the outbox keeps it until it is final")),
+        _ => terminal.say(style::held(format_args!(
+            "accepted by the node; the outbox keeps it until it is final (void if no block up to {} contains it)",
+            answer.expiry
+        ))),
     }
     terminal.say(format_args!("Message  {id}"));
     terminal.note(format_args!("Next     sealpost status {}", id.to_string().get(..8).unwrap_or_default()));
 }
 
-fn letter(args: &SendArgs, terminal: &Terminal) -> Result<Letter, Failure> {
-    let text = match (&args.message, &args.file) {
-        (Some(text), _) => text.clone(),
+fn text(args: &SendArgs, terminal: &Terminal) -> Result<String, Failure> {
+    let bytes = match (&args.message, &args.file) {
+        (Some(text), _) => text.clone().into_bytes(),
         (None, Some(path)) if path != Path::new("-") => {
-            let bytes = read_file("file", path)?;
-            utf8(bytes)?
+            let file = std::fs::File::open(path);
+            let file =
+                file.map_err(|error| Failure::usage(format_args!("file: {}: {error}", path.display())))?;
+            read_text(file, &format!("file: {}", path.display()))?
         }
         // An attachment alone needs no text.
-        (None, None) if !args.attach.is_empty() => String::new(),
+        (None, None) if !args.attach.is_empty() => Vec::new(),
         _ => {
             if std::io::stdin().is_terminal() {
                 terminal.note("Reading the text from standard input; Ctrl-D at the start of a line ends it.");
             }
-            let mut bytes = Vec::new();
-            let read = std::io::stdin().take(MAX_INPUT_BYTES).read_to_end(&mut bytes);
-            read.map_err(|error| Failure::usage(format_args!("standard input: {error}")))?;
-            utf8(bytes)?
+            read_text(std::io::stdin(), "standard input")?
         }
     };
-    let attachments = args.attach.iter().map(|path| {
-        let name = path.file_name().and_then(|name| name.to_str());
-        let name =
-            name.ok_or_else(|| Failure::usage(format_args!("attach: {}: this is no file", path.display())))?;
-        Ok(Attachment { name: name.into(), data: Data::Whole(read_file("attach", path)?) })
-    });
-    let attachments = attachments.collect::<Result<Vec<_>, Failure>>()?;
-    let letter = Letter { subject: args.subject.clone(), text, attachments, ..Letter::default() };
-    check_not_empty(&letter).map_err(|failure| {
-        failure.help("write it with -m TEXT, name a file with -f FILE, or pipe it into standard input")
-    })?;
-    Ok(letter)
-}
-
-pub(super) fn check_not_empty(letter: &Letter) -> Result<(), Failure> {
-    let Letter { subject, text, attachments, .. } = letter;
-    if text.trim().is_empty() && subject.trim().is_empty() && attachments.is_empty() {
-        return Err(Failure::new(Exit::Usage, "message.empty", "nothing to send: the message is empty"));
-    }
-    Ok(())
-}
-
-fn read_file(flag: &str, path: &Path) -> Result<Vec<u8>, Failure> {
-    let failed = |error| Failure::usage(format_args!("{flag}: {}: {error}", path.display()));
-    let file = std::fs::File::open(path).map_err(failed)?;
-    let length = file.metadata().map_err(failed)?.len();
-    if length > MAX_INPUT_BYTES {
-        let (size, limit) = (bytes(length), bytes(MAX_INPUT_BYTES));
-        let message = format!(
-            "{flag}: {} is {size} ({length} bytes); no network takes more than {limit}",
-            path.display()
-        );
-        return Err(Failure::new(Exit::Usage, "message.too_long", message));
-    }
-    let mut bytes = Vec::new();
-    file.take(MAX_INPUT_BYTES).read_to_end(&mut bytes).map_err(failed)?;
-    Ok(bytes)
-}
-
-fn utf8(bytes: Vec<u8>) -> Result<String, Failure> {
     String::from_utf8(bytes)
         .map_err(|_| Failure::usage("the text is not UTF-8").help("send files of other kinds with --attach"))
+}
+
+fn read_text(input: impl Read, what: &str) -> Result<Vec<u8>, Failure> {
+    let mut text = Vec::new();
+    let read = input.take(MAX_TEXT_BYTES.saturating_add(1)).read_to_end(&mut text);
+    read.map_err(|error| Failure::usage(format_args!("{what}: {error}")))?;
+    if text.len() as u64 > MAX_TEXT_BYTES {
+        let message =
+            format!("{what}: a text has at most {} ({MAX_TEXT_BYTES} bytes)", bytes(MAX_TEXT_BYTES));
+        return Err(Failure::new(Exit::Usage, "message.too_long", message)
+            .help("send it as a file: --attach FILE, with a short text"));
+    }
+    Ok(text)
+}
+
+fn attached(path: &Path) -> Result<Attached, Failure> {
+    let wrong =
+        |reason: &dyn std::fmt::Display| Failure::usage(format_args!("attach: {}: {reason}", path.display()));
+    let length = measure(path).map_err(failure)?;
+    let name = path.file_name().and_then(|name| name.to_str());
+    let name = name.ok_or_else(|| wrong(&"its name is not UTF-8"))?.to_owned();
+    let path = std::path::absolute(path).map_err(|error| wrong(&error))?;
+    let path = path.to_str().ok_or_else(|| wrong(&"its path is not UTF-8"))?.to_owned();
+    Ok(Attached { name, path, length })
 }

@@ -10,6 +10,7 @@ mod socket;
 #[cfg(test)]
 mod tests;
 
+use super::scan::Scanned;
 use super::{Session, runtime};
 use crate::failure;
 use crate::light::Light;
@@ -19,7 +20,10 @@ use clap::Args;
 use connection::{Connection, Welcome};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use protocol::Refusal;
 use sealpost_terminal::Failure;
+use serde::Serialize;
+use serde_json::Value;
 use socket::{Door, Token};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -85,6 +89,10 @@ struct Server<'a> {
     welcome: Welcome,
     wallet: RwLock<Wallet>,
     light: Mutex<Option<(Arc<Light>, u32)>>,
+    /// Held by whoever fetches parts: what was fetched is kept in one place.
+    collecting: Mutex<()>,
+    /// Held by whoever scans: the next one has less to do then.
+    scanning: Mutex<()>,
     outbox: PathBuf,
     /// When the outbox was changed last, if nothing in it waited then.
     at_rest: Mutex<Option<SystemTime>>,
@@ -94,7 +102,8 @@ impl<'a> Server<'a> {
     fn new(session: &'a Session<'a>, wallet: Wallet, outbox: PathBuf) -> Self {
         let (profile, welcome) = (wallet.profile().clone(), Welcome::to(&wallet));
         let (light, at_rest) = (Mutex::default(), Mutex::default());
-        Self { session, profile, welcome, wallet: RwLock::new(wallet), light, outbox, at_rest }
+        let (wallet, collecting, scanning) = (RwLock::new(wallet), Mutex::default(), Mutex::default());
+        Self { session, profile, welcome, wallet, light, collecting, scanning, outbox, at_rest }
     }
     /// Until somebody asks to stop. Everything goes on in this one future: when it ends, nothing of it is left.
     async fn run(&self, door: &Door) {
@@ -157,7 +166,20 @@ impl<'a> Server<'a> {
             let _ = wallet.flush_outbox(&light).await;
         }
     }
-    /// A connection to the node that knows its present head.
+    /// Looks for sealed messages, up to the newest block.
+    async fn scan(&self, wallet: &Wallet, light: &Light) -> Result<Scanned, Failure> {
+        let _alone = self.scanning.lock().await;
+        Ok(Scanned::new(&wallet.scan(light, &|_| {}).await.map_err(failure)?))
+    }
+    /// An answer that rests on what a connection shows of the ledger, and whether that is old.
+    fn tagged<T: Serialize>(&self, light: &Light, schema: &str, value: &T) -> Result<Value, Refusal> {
+        let mut answer = protocol::tagged(schema, value)?;
+        if let (Some(view), Some(answer)) = (self.session.old_view(light), answer.as_object_mut()) {
+            answer.insert("old_view".into(), serde_json::to_value(view).map_err(Failure::bug)?);
+        }
+        Ok(answer)
+    }
+    /// A connection to the nodes that knows their present head.
     async fn light(&self) -> Result<Arc<Light>, Failure> {
         let mut kept = self.light.lock().await;
         if let Some((light, uses)) = kept.as_mut().filter(|(_, uses)| *uses < LIGHT_USES)

@@ -1,20 +1,47 @@
-//! `status`: how a message stands with each recipient, all of it verified.
+//! `status` and `sent`: how what was sent stands with each recipient, all of it verified.
 
+use super::scan::scan;
 use super::{Session, runtime};
 use crate::contacts::Contacts;
 use crate::failure;
-use crate::light::SlotAnswer;
-use crate::wallet::{Timeline, TimelineSlot, Wallet};
+use crate::light::{Light, Proven, SlotAnswer};
+use crate::wallet::{Standing, Timeline, TimelineSlot, Wallet};
 use clap::Args;
 use sealpost_ledger::block::Header;
+use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::receipt::Answer;
-use sealpost_terminal::{Failure, clock, rfc3339, short, short_address, style};
+use sealpost_ledger::transaction::Payload;
+use sealpost_terminal::{Failure, clock, counted, rfc3339, short, short_address, style};
+use std::time::Duration;
 
-#[derive(Debug, Args)]
+/// How often a message that is in no block yet is asked for.
+const PAUSE: Duration = Duration::from_secs(2);
+/// More recipients than these are counted in lists, not named.
+const NAMED: usize = 8;
+
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:
+  sealpost status 5d0c1f2e
+  sealpost status 5d0c1f2e --follow     until every recipient has answered; Ctrl-C ends it")]
 pub(super) struct StatusArgs {
     /// The message: its id, or how it begins
     id: String,
+    /// Go on, and show answers as they come, until there is one from every recipient
+    #[arg(short, long)]
+    follow: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:
+  sealpost sent
+  sealpost sent 5d0c1f2e                the same as `sealpost status 5d0c1f2e`")]
+pub(super) struct SentArgs {
+    /// One message: its id, or how it begins; without it the newest ones
+    id: Option<String>,
+    /// Show at most so many, the newest first
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    limit: u32,
 }
 
 #[derive(serde::Serialize)]
@@ -35,68 +62,215 @@ struct Slot {
 #[derive(serde::Serialize)]
 pub(super) struct Report {
     id: String,
+    /// `final`, `waiting` or `void`.
+    status: &'static str,
     from: String,
-    height: BlockHeight,
-    index: u32,
+    height: Option<BlockHeight>,
+    index: Option<u32>,
     time: String,
+    /// Last height whose block may contain it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expiry: Option<BlockHeight>,
+    /// What shows that all recipients got the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    same_for_all: Option<SameForAll>,
+    /// Parts that went ahead of an own message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parts: Option<u32>,
     slots: Vec<Slot>,
 }
 
+#[derive(serde::Serialize)]
+struct SameForAll {
+    recipients: usize,
+    body_hash: String,
+    key_commit: String,
+    content_commit: String,
+}
+
+#[derive(serde::Serialize)]
+struct Listed {
+    messages: Vec<Report>,
+}
+
+#[derive(serde::Serialize)]
+struct Change<'a> {
+    id: String,
+    #[serde(flatten)]
+    slot: &'a Slot,
+}
+
 pub(super) fn status(args: &StatusArgs, session: &Session<'_>) -> Result<(), Failure> {
-    let wallet = session.wallet()?;
-    let timeline = runtime()?.block_on(async {
-        let light = session.light(wallet.profile()).await?;
-        let id = wallet.resolve(&light, &args.id).await.map_err(failure)?;
-        wallet.timeline(&light, &id).await.map_err(failure)
-    })?;
-    let terminal = session.terminal;
-    let contacts = wallet.profile().contacts().map_err(failure)?;
-    let message = &timeline.message;
-    let report = report(&wallet, &contacts, &timeline);
-    terminal.say(format_args!("Message  {}", report.id));
-    terminal.say(style::held(format_args!("signed   {}", short_address(&report.from))));
-    terminal.say(style::held(format_args!(
-        "final    block {}, position {}, {}",
-        report.height,
-        report.index,
-        clock(message.header.time_ms)
-    )));
-    for (slot, entry) in timeline.slots.iter().zip(&report.slots) {
-        let shown = entry.recipient.as_ref().map_or("hidden".into(), short_address);
-        let who = entry.contact.as_ref().map_or(shown.clone(), |name| format!("{name} ({shown})"));
-        match &slot.answer {
-            SlotAnswer::Answered { receipt, .. } => {
-                let why = entry.reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
-                terminal.say(style::held(format_args!(
-                    "{:<8} {who}{why}: block {}, {}, receipt {}",
-                    entry.answer,
-                    receipt.header.height,
-                    clock(receipt.header.time_ms),
-                    short(receipt.id())
-                )));
-            }
-            SlotAnswer::Silent { until } => terminal.say(format_args!(
-                "· silent   {who}: no answer up to block {} (proof of absence)",
-                until.height
-            )),
-            SlotAnswer::Hidden => {
-                terminal.say(format_args!("· hidden   {who}: answers inside sealed messages"))
-            }
-        }
+    show(&args.id, args.follow, session)
+}
+
+pub(super) fn sent(args: &SentArgs, session: &Session<'_>) -> Result<(), Failure> {
+    if let Some(id) = &args.id {
+        return show(id, false, session);
     }
-    terminal.emit("sealpost/status/1", &report);
+    let wallet = session.wallet()?;
+    let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
+    let contacts = wallet.profile().contacts().map_err(failure)?;
+    let (session_terminal, mut listed) = (session.terminal, Listed { messages: Vec::new() });
+    runtime()?.block_on(async {
+        let light = session.light(wallet.profile()).await?;
+        for id in wallet.sent(&light, limit).await.map_err(failure)? {
+            let report = report(&wallet, &light, &contacts, id).await?;
+            print_brief(session, &report);
+            listed.messages.push(report);
+        }
+        Ok::<_, Failure>(())
+    })?;
+    if listed.messages.is_empty() {
+        session_terminal.note("nothing was sent from here yet");
+    }
+    session_terminal.emit("sealpost/sent/1", &listed);
     Ok(())
 }
 
-pub(super) fn report(wallet: &Wallet, contacts: &Contacts, timeline: &Timeline) -> Report {
-    let (message, prefix) = (&timeline.message, wallet.genesis().prefix());
+/// One message; also what `outbox ID` shows.
+pub(super) fn show(id: &str, follow: bool, session: &Session<'_>) -> Result<(), Failure> {
+    let wallet = session.wallet()?;
+    let contacts = wallet.profile().contacts().map_err(failure)?;
+    runtime()?.block_on(async {
+        let light = session.light(wallet.profile()).await?;
+        let id = wallet.resolve(&light, id).await.map_err(failure)?;
+        if wallet.sent_sealed(&id).map_err(failure)? {
+            scan(session, &wallet, &light).await?;
+        }
+        // Asked for before, so that no answer falls between what is shown and what is followed.
+        let mut next = light.next_height().await.map_err(failure)?;
+        let mut report = report(&wallet, &light, &contacts, id).await?;
+        print(session, &report);
+        session.terminal.emit("sealpost/status/1", &report);
+        if !follow {
+            return Ok(());
+        }
+        while report.status == "waiting" {
+            tokio::time::sleep(PAUSE).await;
+            next = light.next_height().await.map_err(failure)?;
+            report = self::report(&wallet, &light, &contacts, id).await?;
+            if report.status != "waiting" {
+                print(session, &report);
+                session.terminal.emit("sealpost/status/1", &report);
+            }
+        }
+        follow_answers(session, &wallet, &light, &contacts, id, report, next).await
+    })
+}
+
+/// Waits for the answers that are still open, by a subscription.
+async fn follow_answers(
+    session: &Session<'_>,
+    wallet: &Wallet,
+    light: &Light,
+    contacts: &Contacts,
+    id: TransactionId,
+    report: Report,
+    from: BlockHeight,
+) -> Result<(), Failure> {
+    let mut open: Vec<usize> =
+        report.slots.iter().enumerate().filter(|(_, slot)| slot.answer == "silent").map(|(n, _)| n).collect();
+    if report.status != "final" || open.is_empty() {
+        return Ok(());
+    }
+    let message = light.transaction(&id).await.map_err(failure)?;
+    let sender = message.map_or(wallet.address(), |message| message.transaction.sender());
+    let count = counted(open.len() as u64, "answer");
+    session.terminal.note(format_args!("Waiting for {count} more; Ctrl-C ends it."));
+    // Receipts are told to whoever follows the sender's address.
+    let mut coming = light.follow(&sender, from).await.map_err(failure)?;
+    while let Some(proven) = coming.next(light).await.map_err(failure)? {
+        let Payload::Receipt(receipt) = proven.transaction.payload() else { continue };
+        let (of, number, answer) = (receipt.message, usize::from(receipt.slot), receipt.answer);
+        if of != id || !open.contains(&number) {
+            continue;
+        }
+        let by = proven.transaction.sender();
+        let slot = slot(
+            wallet,
+            contacts,
+            &TimelineSlot {
+                recipient: Some(by),
+                answer: SlotAnswer::Answered { receipt: Box::new(proven), answer },
+            },
+        );
+        print_slot(session, &slot);
+        session.terminal.emit("sealpost/status-change/1", &Change { id: id.to_string(), slot: &slot });
+        open.retain(|other| *other != number);
+        if open.is_empty() {
+            session.terminal.note("every recipient has answered");
+            return Ok(());
+        }
+    }
+    Err(Failure::unavailable("node.unreachable", "the node ended the subscription").help("run it again"))
+}
+
+pub(super) async fn report(
+    wallet: &Wallet,
+    light: &Light,
+    contacts: &Contacts,
+    id: TransactionId,
+) -> Result<Report, Failure> {
+    let not_final = |status, expiry, to: Vec<String>, signed_ms| Report {
+        id: id.to_string(),
+        status,
+        from: wallet.address_text(),
+        height: None,
+        index: None,
+        time: rfc3339(signed_ms),
+        expiry: Some(expiry),
+        same_for_all: None,
+        parts: None,
+        slots: to.into_iter().map(|address| unsent(contacts, address)).collect(),
+    };
+    Ok(match wallet.standing(light, &id).await.map_err(failure)? {
+        Standing::Final(timeline) => {
+            let entry = wallet.outbox().get(&id).map_err(failure)?;
+            let parts = entry.and_then(|entry| entry.parcel).map(|parcel| parcel.parts);
+            Report { parts: parts.filter(|parts| *parts > 0), ..final_report(wallet, contacts, &timeline) }
+        }
+        Standing::Waiting { expiry, to, signed_ms } => not_final("waiting", expiry, to, signed_ms),
+        Standing::Void { expiry, to, signed_ms } => not_final("void", expiry, to, signed_ms),
+    })
+}
+
+fn final_report(wallet: &Wallet, contacts: &Contacts, timeline: &Timeline) -> Report {
+    let message = &timeline.message;
     Report {
         id: message.id().to_string(),
-        from: message.transaction.sender().to_text(prefix),
-        height: message.header.height,
-        index: message.index,
+        status: "final",
+        from: message.transaction.sender().to_text(wallet.genesis().prefix()),
+        height: Some(message.header.height),
+        index: Some(message.index),
         time: rfc3339(message.header.time_ms),
+        expiry: None,
+        same_for_all: same_for_all(message),
+        parts: None,
         slots: timeline.slots.iter().map(|answer| slot(wallet, contacts, answer)).collect(),
+    }
+}
+
+fn same_for_all(message: &Proven) -> Option<SameForAll> {
+    let header = message.transaction.message().filter(|header| header.slots.len() > 1)?;
+    Some(SameForAll {
+        recipients: header.slots.len(),
+        body_hash: header.body_hash.to_string(),
+        key_commit: header.key_commit.to_string(),
+        content_commit: header.content_commit.to_string(),
+    })
+}
+
+fn unsent(contacts: &Contacts, address: String) -> Slot {
+    let contact = contacts.resolve(&address).ok().and_then(|a| contacts.name_of(&a).map(str::to_owned));
+    Slot {
+        recipient: Some(address),
+        contact,
+        answer: "none",
+        reason: None,
+        receipt: None,
+        height: None,
+        time: None,
     }
 }
 
@@ -123,4 +297,108 @@ fn slot(wallet: &Wallet, contacts: &Contacts, slot: &TimelineSlot) -> Slot {
         SlotAnswer::Silent { until } => with("silent", None, None, Some(until)),
         SlotAnswer::Hidden => with("hidden", None, None, None),
     }
+}
+
+fn print(session: &Session<'_>, report: &Report) {
+    let terminal = session.terminal;
+    terminal.say(format_args!("Message  {}", report.id));
+    let time = of_rfc3339(&report.time);
+    terminal.say(style::held(format_args!("signed   {}", short_address(&report.from))));
+    match (report.height, report.index) {
+        (Some(height), Some(index)) => {
+            terminal.say(style::held(format_args!("final    block {height}, position {index}, {time}")));
+        }
+        _ => terminal.say(waits(report)),
+    }
+    if let Some(parts) = report.parts {
+        terminal.say(style::held(format_args!(
+            "parts    {parts} of {parts} final, before the letter was signed"
+        )));
+    }
+    if let Some(same) = &report.same_for_all {
+        terminal.say(style::held(format_args!(
+            "same     for all {} recipients: one body, one key and one content under one signature",
+            same.recipients
+        )));
+    }
+    for slot in &report.slots {
+        print_slot(session, slot);
+    }
+    let id = report.id.get(..8).unwrap_or_default();
+    let silent = report.slots.iter().filter(|slot| slot.answer == "silent");
+    if let Some(until) = silent.filter_map(|slot| slot.height).min() {
+        terminal.note(format_args!(
+            "The proof of the silence, in a file: sealpost evidence absence {id} --until {until}"
+        ));
+    }
+    if report.same_for_all.is_some() {
+        terminal.note(style::faint(
+            "That it is the same for all does not show that each could open it, nor that none got something else \
+             besides.",
+        ));
+    }
+}
+
+/// How a message stands that is in no block.
+fn waits(report: &Report) -> String {
+    let expiry = report.expiry.unwrap_or_default();
+    match report.status {
+        "void" => style::not_held(format_args!(
+            "void     no block up to {expiry} contains it and none may any more; send it again"
+        )),
+        _ => format!("· waiting  for its block; void if none up to {expiry} contains it"),
+    }
+}
+
+fn print_slot(session: &Session<'_>, slot: &Slot) {
+    let terminal = session.terminal;
+    let shown = slot.recipient.as_ref().map_or("hidden".into(), short_address);
+    let who = slot.contact.clone().map_or(shown.clone(), |name| format!("{name} ({shown})"));
+    let height = slot.height.unwrap_or_default();
+    match slot.answer {
+        "silent" => {
+            terminal.say(format_args!("· silent   {who}: no answer up to block {height} (proof of absence)"));
+        }
+        "hidden" => {
+            terminal.say(format_args!("· hidden   {who}: no answer among the sealed messages found here"));
+        }
+        "none" => terminal.say(format_args!("· to       {who}")),
+        answer => {
+            let why = slot.reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
+            let receipt = slot.receipt.as_ref().map(short).unwrap_or_default();
+            let time = slot.time.as_deref().map(of_rfc3339).unwrap_or_default();
+            terminal.say(style::held(format_args!(
+                "{answer:<8} {who}{why}: block {height}, {time}, receipt {receipt}"
+            )));
+        }
+    }
+}
+
+/// A message in a list: who answered, or how many did.
+fn print_brief(session: &Session<'_>, report: &Report) {
+    let place = match report.height {
+        Some(height) => format!("final in block {height}"),
+        None => waits(report).trim_start_matches("· ").to_owned(),
+    };
+    let (id, time) = (short(&report.id), of_rfc3339(&report.time));
+    session.terminal.say(format_args!("{id}  {time}  {place}"));
+    if report.slots.len() <= NAMED {
+        for slot in &report.slots {
+            print_slot(session, slot);
+        }
+        return;
+    }
+    let count = |answer| report.slots.iter().filter(|slot| slot.answer == answer).count();
+    let counts = ["opened", "refused", "silent", "hidden", "none"]
+        .map(|answer| (answer, count(answer)))
+        .into_iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(answer, count)| format!("{count} {answer}"));
+    let counts: Vec<_> = counts.collect();
+    session.terminal.say(format_args!("· {} recipients: {}", report.slots.len(), counts.join(", ")));
+}
+
+fn of_rfc3339(text: &str) -> String {
+    let ms = text.parse::<jiff::Timestamp>().ok().and_then(|time| u64::try_from(time.as_millisecond()).ok());
+    ms.map_or_else(|| text.to_owned(), clock)
 }

@@ -10,6 +10,8 @@ use zeroize::Zeroizing;
 
 /// Bytes of a body besides content and padding: nonce 24, salt 32, length 4, tag 16.
 pub const MAX_CONTENT_OVERHEAD: usize = 24 + 32 + 4 + 16;
+/// Bytes of a body besides the padded plaintext: nonce 24, tag 16.
+const BODY_OVERHEAD: usize = 24 + 16;
 const SALT_BYTES: usize = 32;
 const LENGTH_BYTES: usize = 4;
 
@@ -69,6 +71,13 @@ impl Data {
             Data::Parts(parts) => parts.length,
         }
     }
+    /// Where it is, if it is not here.
+    pub fn parts(&self) -> Option<&Parts> {
+        match self {
+            Data::Whole(_) => None,
+            Data::Parts(parts) => Some(parts),
+        }
+    }
 }
 
 /// Bytes that went ahead in messages of their own.
@@ -109,6 +118,17 @@ pub enum ContentError {
     Randomness(#[from] NoRandomness),
 }
 
+impl Letter {
+    /// The messages that went ahead with its parts.
+    pub fn parts(&self) -> impl Iterator<Item = &TransactionId> {
+        let files = self.attachments.iter().filter_map(|file| match &file.data {
+            Data::Whole(_) => None,
+            Data::Parts(parts) => Some(parts),
+        });
+        self.continued.iter().chain(files).flat_map(|parts| &parts.messages)
+    }
+}
+
 impl From<Letter> for Content {
     fn from(letter: Letter) -> Self {
         Content::Letter(letter)
@@ -138,26 +158,52 @@ pub fn padded_length(length: usize) -> usize {
     length.saturating_add(mask) & !mask
 }
 
-/// `salt (32) ‖ length (4, little-endian) ‖ content ‖ zeros`.
-pub(super) fn to_plaintext(salt: &[u8; 32], content: &[u8]) -> Zeroizing<Vec<u8>> {
+/// The longest content whose padded, encrypted body has at most `body_limit` bytes. In sealed mode the author block
+/// takes its share of it.
+pub fn largest_content(body_limit: usize) -> usize {
+    let most = body_limit.saturating_sub(BODY_OVERHEAD);
+    let padded = match most {
+        0..64 => 0,
+        64..=1024 => 1 << most.ilog2(),
+        _ => {
+            let exponent = most.ilog2();
+            let kept = exponent.ilog2().saturating_add(1);
+            most & !((1_usize << exponent.saturating_sub(kept)).saturating_sub(1))
+        }
+    };
+    padded.saturating_sub(SALT_BYTES + LENGTH_BYTES)
+}
+
+/// `salt (32) ‖ length (4, little-endian) ‖ content ‖ author block, if sealed ‖ zeros`.
+pub(super) fn to_plaintext(salt: &[u8; 32], content: &[u8], author: &[u8]) -> Zeroizing<Vec<u8>> {
     let length = SALT_BYTES.saturating_add(LENGTH_BYTES).saturating_add(content.len());
+    let length = length.saturating_add(author.len());
     let mut plaintext = Zeroizing::new(Vec::with_capacity(padded_length(length)));
     plaintext.extend_from_slice(salt);
     plaintext.extend_from_slice(&u32::try_from(content.len()).unwrap_or(u32::MAX).to_le_bytes());
     plaintext.extend_from_slice(content);
+    plaintext.extend_from_slice(author);
     plaintext.resize(padded_length(length), 0);
     plaintext
 }
 
-/// Salt and content of a plaintext.
-pub(super) fn from_plaintext(plaintext: &[u8]) -> Result<([u8; 32], &[u8]), ContentError> {
+/// What a plaintext consists of besides its padding.
+pub(super) struct Plain<'a> {
+    pub(super) salt: [u8; 32],
+    pub(super) content: &'a [u8],
+    pub(super) author: &'a [u8],
+}
+
+/// Takes a plaintext apart. The author block has that many bytes, none in open mode.
+pub(super) fn from_plaintext(plaintext: &[u8], author_bytes: usize) -> Result<Plain<'_>, ContentError> {
     let (salt, rest) = plaintext.split_first_chunk::<SALT_BYTES>().ok_or(ContentError::Short)?;
     let (length, rest) = rest.split_first_chunk::<LENGTH_BYTES>().ok_or(ContentError::Short)?;
     let length = usize::try_from(u32::from_le_bytes(*length)).map_err(|_| ContentError::Short)?;
-    let (content, padding) = rest.split_at_checked(length).ok_or(ContentError::Short)?;
+    let (content, rest) = rest.split_at_checked(length).ok_or(ContentError::Short)?;
+    let (author, padding) = rest.split_at_checked(author_bytes).ok_or(ContentError::Short)?;
     let unpadded = plaintext.len().saturating_sub(padding.len());
     if padded_length(unpadded) != plaintext.len() || padding.iter().any(|byte| *byte != 0) {
         return Err(ContentError::Padding);
     }
-    Ok((*salt, content))
+    Ok(Plain { salt: *salt, content, author })
 }

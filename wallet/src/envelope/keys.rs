@@ -41,6 +41,9 @@ impl BundleSecret {
     pub(super) fn ecies(&self) -> &[u8; 32] {
         &self.ecies
     }
+    pub(super) fn ecies_public(&self) -> [u8; 33] {
+        ecies_public(&self.ecies)
+    }
     fn decapsulation_key(&self) -> DecapsulationKey<MlKem768> {
         MlKem768::from_seed(&self.ml_kem_seed.into()).0
     }

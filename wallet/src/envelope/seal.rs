@@ -3,10 +3,12 @@
 use super::content::{Content, to_plaintext};
 use super::keys::ml_kem_encapsulate;
 use super::suites::{SlotBinding, body_key, ecies_wrap};
+use super::view::hide;
 use crate::random::{NoRandomness, random};
 use chacha20poly1305::aead::{Aead, Payload};
 use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
 use sealpost_ledger::address::Address;
+use sealpost_ledger::author::AuthorBlock;
 use sealpost_ledger::hash::{ChainId, ContextHash};
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::key_bundle::KeyBundle;
@@ -15,6 +17,7 @@ use sealpost_ledger::message::{
     key_commit,
 };
 use sealpost_ledger::receipt::receipt_commit;
+use sealpost_ledger::signature::SigningKey;
 use sealpost_ledger::transaction::TRANSACTION_VERSION;
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -33,8 +36,10 @@ pub struct Recipient {
 pub struct SealRequest<'a> {
     /// The network.
     pub chain: ChainId,
-    /// Who will sign the transaction.
+    /// Who will sign the transaction: a key made for it alone, if the message is sealed.
     pub sender: Address,
+    /// Who signs inside a sealed message. Nothing makes it an open one.
+    pub author: Option<&'a SigningKey>,
     /// Last height whose block may contain it.
     pub expiry: BlockHeight,
     /// Whom it is for.
@@ -54,6 +59,8 @@ pub struct Sealed {
     pub body: Body,
     /// Salt of the content commitment. With the content it shows a third party what was written.
     pub salt: [u8; 32],
+    /// Who wrote it and to whom, if it is sealed.
+    pub author: Option<AuthorBlock>,
 }
 
 /// Why a message can't be sealed.
@@ -76,6 +83,16 @@ pub enum SealError {
 
 /// Seals content to its recipients. Suite 2 if every recipient has an ML-KEM key, else suite 1.
 pub fn seal(request: &SealRequest<'_>) -> Result<Sealed, SealError> {
+    let Some(author) = request.author else { return seal_with(request, Mode::Open, |_| Ok(None)) };
+    seal_with(request, Mode::Sealed, |context| sign_inside(author, context, request.recipients).map(Some))
+}
+
+/// Seals with an author block that is made when the context is known.
+pub(super) fn seal_with(
+    request: &SealRequest<'_>,
+    mode: Mode,
+    author: impl FnOnce(&ContextHash) -> Result<Option<AuthorBlock>, SealError>,
+) -> Result<Sealed, SealError> {
     let SealRequest { recipients, .. } = request;
     if recipients.is_empty() {
         return Err(SealError::NoRecipient);
@@ -84,41 +101,57 @@ pub fn seal(request: &SealRequest<'_>) -> Result<Sealed, SealError> {
     let suite = if post_quantum { Suite::EciesMlKem768 } else { Suite::Ecies };
     let content = Zeroizing::new(request.content.to_bytes());
     let salt = *random::<32>()?;
+    let shown = recipients.iter().enumerate().map(|(number, recipient)| match mode {
+        Mode::Open => Ok(slot_recipient(recipient)),
+        Mode::Sealed => hide(&recipient.bundle.ecies)?.ok_or(SealError::Key { number }),
+    });
     let context = MessageContext {
         version: TRANSACTION_VERSION,
         chain: request.chain,
         sender: request.sender,
         expiry: request.expiry,
         suite,
-        mode: Mode::Open,
-        recipients: recipients.iter().map(slot_recipient).collect(),
+        mode,
+        recipients: shown.collect::<Result<_, SealError>>()?,
         content_commit: content_commit(&salt, &content),
     };
     let hash = context.hash();
+    let author = author(&hash)?;
     let content_key = random::<32>()?;
-    let body = encrypt_body(&hash, &content_key, &to_plaintext(&salt, &content))?;
+    let block = author.as_ref().map(AuthorBlock::to_bytes).unwrap_or_default();
+    let body = encrypt_body(&hash, &content_key, &to_plaintext(&salt, &content, &block))?;
     let length = body.as_bytes().len();
     if length > usize::try_from(request.body_limit).unwrap_or(usize::MAX) {
         return Err(SealError::TooLong { length, limit: request.body_limit });
     }
-    let slots = recipients
-        .iter()
-        .enumerate()
-        .map(|(number, recipient)| make_slot(&hash, suite, recipient, &content_key, number));
+    let slots =
+        recipients.iter().zip(&context.recipients).enumerate().map(|(number, (recipient, shown))| {
+            make_slot(&hash, suite, recipient, *shown, &content_key, number)
+        });
     let message = Message {
         suite,
-        mode: Mode::Open,
+        mode,
         slots: slots.collect::<Result<_, _>>()?,
         key_commit: key_commit(&hash, &content_key),
         content_commit: context.content_commit,
         body_hash: body.hash(),
         body_length: u32::try_from(length).unwrap_or(u32::MAX),
     };
-    Ok(Sealed { message, body, salt })
+    Ok(Sealed { message, body, salt, author })
 }
 
 fn slot_recipient(recipient: &Recipient) -> SlotRecipient {
     SlotRecipient::Named { address: recipient.address, bundle: recipient.bundle.sequence }
+}
+
+/// The author block of a sealed message.
+fn sign_inside(
+    author: &SigningKey,
+    context: &ContextHash,
+    recipients: &[Recipient],
+) -> Result<AuthorBlock, SealError> {
+    let recipients = recipients.iter().map(|recipient| recipient.address).collect();
+    AuthorBlock::sign(author, context, recipients, &*random::<32>()?).map_err(|_| SealError::Encryption)
 }
 
 /// `nonce (24) ‖ XChaCha20-Poly1305(body key, plaintext, context hash)`.
@@ -135,6 +168,7 @@ fn make_slot(
     context: &ContextHash,
     suite: Suite,
     recipient: &Recipient,
+    shown: SlotRecipient,
     content_key: &[u8; 32],
     number: usize,
 ) -> Result<Slot, SealError> {
@@ -147,12 +181,11 @@ fn make_slot(
         }
         _ => (None, None),
     };
-    let named = slot_recipient(recipient);
     let binding = SlotBinding {
         context,
         ecies_share: &ecies_share,
         ml_kem_share: ml_kem_share.as_deref(),
-        recipient: &named,
+        recipient: &shown,
     };
     let keys = binding.keys(&share_1, share_2.as_deref());
     let cipher = XChaCha20Poly1305::new((&*keys.wrap).into());
@@ -162,5 +195,5 @@ fn make_slot(
         .map_err(|_| SealError::Encryption)?;
     let wrapped_key: [u8; WRAPPED_KEY_BYTES] = wrapped.try_into().map_err(|_| SealError::Encryption)?;
     let receipt_commit = receipt_commit(&keys.receipt);
-    Ok(Slot { recipient: named, ecies_share, ml_kem_share, wrapped_key, receipt_commit })
+    Ok(Slot { recipient: shown, ecies_share, ml_kem_share, wrapped_key, receipt_commit })
 }

@@ -40,7 +40,8 @@ fn content() -> Content {
 fn sealed(recipients: &[Recipient], content: &Content) -> (Transaction, Body, [u8; 32]) {
     let (chain, sender) = (ChainId::from_bytes([4; 32]), person(1).address);
     let expiry = BlockHeight::new(50);
-    let request = SealRequest { chain, sender, expiry, recipients, content, body_limit: 65_536 };
+    let (author, body_limit) = (None, 65_536);
+    let request = SealRequest { chain, sender, author, expiry, recipients, content, body_limit };
     let sealed = seal(&request).unwrap();
     let payload = Payload::Message(sealed.message);
     (
@@ -119,6 +120,7 @@ fn too_long_a_message_is_refused_with_its_limit() {
     let request = SealRequest {
         chain: ChainId::from_bytes([4; 32]),
         sender: bob.address,
+        author: None,
         expiry: BlockHeight::new(50),
         recipients: &recipients,
         content: &long,

@@ -1,9 +1,10 @@
-//! The head that was verified last, kept on disk together with the changes of the validators up to it. A node that later shows a history without it is lying,
-//! or was, and the two signed headers prove it.
+//! The head that was verified last, kept on disk together with the changes of the validators up to it. A node that
+//! later shows a history without it is lying, or was; the header is kept as it was shown, so that the two together
+//! prove it.
 
-use super::{Light, LightError};
-use sealpost_api::verify::{self, KnownSet};
-use sealpost_api::{BlockId, SealpostRpcClient};
+use super::LightError;
+use super::known::Statement;
+use sealpost_api::verify::KnownSet;
 use sealpost_ledger::block::Header;
 use sealpost_ledger::hash::BlockHash;
 use sealpost_ledger::height::BlockHeight;
@@ -21,10 +22,12 @@ pub struct HeadFile {
     sets: Vec<KnownSet>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Head {
-    height: BlockHeight,
-    block: BlockHash,
+/// A block that is final, and the header that shows it, unless that is no longer at hand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Head {
+    pub(super) height: BlockHeight,
+    pub(super) block: BlockHash,
+    pub(super) shown: Option<Statement>,
 }
 
 /// The file: the head, and who decided which height up to it.
@@ -33,6 +36,9 @@ struct Head {
 struct Kept {
     height: BlockHeight,
     block: BlockHash,
+    /// Absent in files from before it was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    shown: Option<Statement>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     validators: Vec<KnownSet>,
 }
@@ -50,8 +56,12 @@ impl HeadFile {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
             Err(error) => return Err(LightError::Head(format!("{}: {error}", path.display()))),
         };
-        let known = kept.as_ref().map(|Kept { height, block, .. }| Head { height: *height, block: *block });
-        let sets = kept.map(|kept| kept.validators).unwrap_or_default();
+        let (known, sets) = match kept {
+            Some(Kept { height, block, shown, validators }) => {
+                (Some(Head { height, block, shown }), validators)
+            }
+            None => (None, Vec::new()),
+        };
         Ok(Self { path: Some(path), known: Mutex::new(known), sets })
     }
     /// Remembers only as long as the program runs.
@@ -62,58 +72,24 @@ impl HeadFile {
         &self.sets
     }
     pub(super) fn height(&self) -> BlockHeight {
-        self.get().map_or(BlockHeight::GENESIS, |head| head.height)
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.as_ref().map_or(BlockHeight::GENESIS, |head| head.height)
     }
-    fn get(&self) -> Option<Head> {
-        *self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn get(&self) -> Option<Head> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
-    fn set(&self, head: Head, validators: Vec<KnownSet>) -> Result<(), LightError> {
+    /// The header that was shown for the head, if another one of its height is verified now.
+    pub(super) fn contradicts(&self, header: &Header) -> Option<Statement> {
+        let head = self.get().filter(|head| head.height == header.height && head.block != header.hash())?;
+        head.shown
+    }
+    pub(super) fn set(&self, head: Head, validators: Vec<KnownSet>) -> Result<(), LightError> {
         if let Some(path) = &self.path {
-            let kept = Kept { height: head.height, block: head.block, validators };
+            let kept = Kept { height: head.height, block: head.block, shown: head.shown.clone(), validators };
             let json = serde_json::to_vec(&kept).map_err(|error| LightError::Head(error.to_string()))?;
             write_atomically(path, &json).map_err(|error| LightError::Head(error.message))?;
         }
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(head);
         Ok(())
-    }
-}
-
-impl Light {
-    /// Verifies the node's head, and that its history contains the head known before.
-    pub async fn sync_head(&self) -> Result<Option<Header>, LightError> {
-        let Some(header) = self.head().await? else {
-            return match self.head.get() {
-                None => Ok(None),
-                Some(known) => Err(self.behind(known)),
-            };
-        };
-        let head = Head { height: header.height, block: header.hash() };
-        match self.head.get() {
-            Some(known) if known == head => {}
-            Some(known) if known.height == head.height => {
-                let reason = format!("{} was final at this height before", known.block);
-                return Err(self.untrusted(format!("block {}", head.height), reason));
-            }
-            Some(known) if known.height > head.height => return Err(self.behind(known)),
-            earlier => {
-                if let Some(known) = earlier {
-                    self.check_history(&known, &header).await?;
-                }
-                self.head.set(head, self.validators().known())?;
-            }
-        }
-        Ok(Some(header))
-    }
-    /// A node that is behind is no liar, but its answers are old.
-    fn behind(&self, known: Head) -> LightError {
-        let reason = format!("it has not reached block {}, which was final before", known.height);
-        LightError::Unreachable { url: self.url.clone(), reason }
-    }
-    async fn check_history(&self, known: &Head, head: &Header) -> Result<(), LightError> {
-        let what = format!("the history of block {}", head.height);
-        let call = self.client.proof_history(BlockId::Height(known.height), Some(head.height));
-        let proof = self.ask(call).await?;
-        verify::verify_history(&proof, &known.block, known.height, head)
-            .map_err(|error| self.untrusted(what, format!("block {} is not in it: {error}", known.block)))
     }
 }

@@ -2,13 +2,13 @@
 
 use super::{Wallet, WalletError};
 use crate::envelope::{Content, Letter, Opened, open};
-use crate::light::{Light, Proven, SlotAnswer};
+use crate::light::{Light, Proven, Range, SlotAnswer};
 use sealpost_api::{MailboxSide, Order};
 use sealpost_ledger::address::Address;
 use sealpost_ledger::evidence::{Disclosure, Evidence};
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
-use sealpost_ledger::message::SlotRecipient;
+use sealpost_ledger::message::{Mode, SlotRecipient};
 use sealpost_ledger::receipt::{Answer, RefusalReason};
 
 /// Entries asked for at once.
@@ -21,6 +21,8 @@ pub struct Incoming {
     pub message: Proven,
     /// Which slot is ours.
     pub slot: u16,
+    /// Who wrote it, inside, if it is sealed.
+    pub author: Option<Address>,
 }
 
 /// An opened message.
@@ -53,7 +55,8 @@ pub struct TimelineSlot {
 }
 
 impl Wallet {
-    /// Messages to this wallet, the newest first, `enough` at most. `heard` is told how many were found so far.
+    /// Messages to this wallet, the newest first, `enough` at most; parts of letters are left out, and to know
+    /// them each message is opened once. `heard` is told how many were found so far.
     pub async fn inbox(
         &self,
         light: &Light,
@@ -63,7 +66,11 @@ impl Wallet {
         let (mut found, mut after) = (Vec::new(), None);
         loop {
             let page = self.page(light, MailboxSide::Received, after).await?;
-            found.extend(page.entries.into_iter().filter_map(|message| self.incoming(message)));
+            for incoming in page.entries.into_iter().filter_map(|message| self.incoming(message)) {
+                if found.len() < enough && !self.is_part(light, &incoming).await? {
+                    found.push(incoming);
+                }
+            }
             heard(found.len().min(enough));
             if !page.more || found.len() >= enough {
                 found.truncate(enough);
@@ -72,24 +79,31 @@ impl Wallet {
             after = page.next;
         }
     }
+    /// The open messages to this wallet in the next blocks of a range, with the proof that none was left out;
+    /// nothing when the range is read.
+    pub async fn next_of_range(
+        &self,
+        light: &Light,
+        range: &mut Range,
+    ) -> Result<Option<Vec<Incoming>>, WalletError> {
+        let messages = range.next_messages(light, &self.address).await?;
+        Ok(messages.map(|messages| messages.into_iter().filter_map(|m| self.incoming(m)).collect()))
+    }
     /// A verified message as ours, if it is.
     pub fn incoming(&self, message: Proven) -> Option<Incoming> {
         let slot = message.transaction.message()?.slot_of(&self.address)?;
-        Some(Incoming { message, slot })
+        Some(Incoming { message, slot, author: None })
     }
     /// Opens a message. Nobody is told.
     pub async fn read(&self, light: &Light, id: &TransactionId) -> Result<Reading, WalletError> {
         let message = self.message(light, id).await?;
-        let slot = message.transaction.message().and_then(|m| m.slot_of(&self.address));
-        let slot = slot.ok_or(WalletError::NotOurs { id: *id })?;
-        let body = light.body(&message).await?;
-        let (content, opened) = open(message.transaction.transaction(), &body, slot, self.bundles())?;
+        let (content, opened) = self.open_message(light, &message).await?;
         match content {
             Content::Letter(letter) => Ok(Reading { message, letter, opened }),
             Content::Part(_) => Err(WalletError::OnlyAPart { id: *id }),
         }
     }
-    /// The answer that refuses a message, and its slot. Needs no opening.
+    /// The answer that refuses a message, and its slot. Needs no opening, unless the message is sealed.
     pub async fn refusal(
         &self,
         light: &Light,
@@ -97,6 +111,9 @@ impl Wallet {
         reason: RefusalReason,
     ) -> Result<(u16, Answer), WalletError> {
         let message = self.message(light, id).await?;
+        if is_sealed(&message) {
+            return Ok((self.read(light, id).await?.opened.slot, Answer::Refused { reason }));
+        }
         let slot = message.transaction.message().and_then(|m| m.slot_of(&self.address));
         Ok((slot.ok_or(WalletError::NotOurs { id: *id })?, Answer::Refused { reason }))
     }
@@ -114,7 +131,11 @@ impl Wallet {
             };
             TimelineSlot { recipient, answer }
         });
-        Ok(Timeline { slots: slots.collect(), message })
+        let mut slots: Vec<_> = slots.collect();
+        if header.mode == Mode::Sealed {
+            self.sealed_slots(light, id, &mut slots).await?;
+        }
+        Ok(Timeline { slots, message })
     }
     /// The evidence of a message, checked; with what it says if `disclose` is asked for and this wallet
     /// knows it.
@@ -145,9 +166,17 @@ impl Wallet {
             return Err(wrong("4 to 64 lower-case hexadecimal digits are expected".into()));
         }
         let mut known: Vec<TransactionId> = self.outbox.list()?.iter().map(|entry| entry.id).collect();
-        known.extend(
-            self.inbox(light, usize::MAX, &|_| {}).await?.iter().map(|incoming| incoming.message.id()),
-        );
+        known.extend(self.scan_state()?.found().iter().map(|found| found.id));
+        let mut after = None;
+        loop {
+            let page = self.page(light, MailboxSide::Received, after).await?;
+            let ours = page.entries.into_iter().filter_map(|message| self.incoming(message));
+            known.extend(ours.map(|incoming| incoming.message.id()));
+            if !page.more {
+                break;
+            }
+            after = page.next;
+        }
         known.retain(|id| id.to_string().starts_with(text));
         known.sort();
         known.dedup();
@@ -161,20 +190,39 @@ impl Wallet {
         }
     }
 
+    /// Opens a message, whatever it holds.
+    pub(super) async fn open_message(
+        &self,
+        light: &Light,
+        message: &Proven,
+    ) -> Result<(Content, Opened), WalletError> {
+        if is_sealed(message) {
+            let body = light.body(message).await?;
+            return self.open_sealed_message(message, &body);
+        }
+        let slot = message.transaction.message().and_then(|m| m.slot_of(&self.address));
+        let slot = slot.ok_or(WalletError::NotOurs { id: message.id() })?;
+        let body = light.body(message).await?;
+        Ok(open(message.transaction.transaction(), &body, slot, self.bundles())?)
+    }
     async fn disclosure(&self, light: &Light, id: &TransactionId) -> Result<Disclosure, WalletError> {
-        if let Some(note) = self.outbox.get(id)?.and_then(|entry| entry.note) {
+        if let Some(entry) = self.outbox.get(id)?
+            && let Some(note) = &entry.note
+        {
             let note = self.keystore.open_note(id.as_bytes(), note.as_bytes())?;
             let (salt, content) =
                 note.split_first_chunk().ok_or(WalletError::NothingToDisclose { id: *id })?;
-            return Ok(Disclosure { salt: *salt, content: content.to_vec() });
+            let author = self.authorship(&entry)?;
+            return Ok(Disclosure { salt: *salt, content: content.to_vec(), author });
         }
-        let reading = match self.read(light, id).await {
+        let (reading, _) = match self.read_or_recall(light, id).await {
             Err(WalletError::NotOurs { id }) => return Err(WalletError::NothingToDisclose { id }),
             reading => reading?,
         };
-        Ok(Disclosure { salt: reading.opened.salt, content: reading.opened.content_bytes })
+        let Opened { salt, content_bytes: content, author, .. } = reading.opened;
+        Ok(Disclosure { salt, content, author })
     }
-    async fn message(&self, light: &Light, id: &TransactionId) -> Result<Proven, WalletError> {
+    pub(super) async fn message(&self, light: &Light, id: &TransactionId) -> Result<Proven, WalletError> {
         light.transaction(id).await?.ok_or(WalletError::Unknown { id: *id })
     }
     async fn page(
@@ -185,4 +233,8 @@ impl Wallet {
     ) -> Result<crate::light::Page, WalletError> {
         Ok(light.list(side, &self.address, Order::NewestFirst, after, PAGE).await?)
     }
+}
+
+fn is_sealed(message: &Proven) -> bool {
+    message.transaction.message().is_some_and(|message| message.mode == Mode::Sealed)
 }

@@ -4,16 +4,18 @@
 use super::{Wallet, WalletError, now_ms};
 use crate::envelope::{BundleSecret, Content, Recipient, SealRequest, seal};
 use crate::light::{Light, LightError, Proven};
-use crate::outbox::OutboxEntry;
+use crate::outbox::{OutboxEntry, Parcel};
 use crate::random::random;
 use sealpost_api::{Category, TransactionStatus, WaitFor};
 use sealpost_ledger::address::Address;
+use sealpost_ledger::author::AuthorBlock;
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::key_bundle::Revoke;
 use sealpost_ledger::membership::Designate;
-use sealpost_ledger::message::{Body, Suite};
+use sealpost_ledger::message::{Body, Mode, Suite};
 use sealpost_ledger::receipt::{Answer, Receipt};
+use sealpost_ledger::signature::SigningKey;
 use sealpost_ledger::transaction::{Payload, SignedTransaction, TRANSACTION_VERSION, Transaction};
 
 /// Hears how many hashes were tried, and how many are expected; answers whether to go on.
@@ -34,6 +36,8 @@ pub struct Draft {
     pub to: Vec<Address>,
     /// What it says.
     pub content: Content,
+    /// Whether everybody sees who writes to whom.
+    pub mode: Mode,
 }
 
 /// A signed message that has not been submitted.
@@ -47,8 +51,12 @@ pub struct Prepared {
     pub suite: Option<Suite>,
     /// Key bundles used, in the order of the recipients.
     pub bundles: Vec<u64>,
+    /// Who wrote it and to whom, if it is sealed.
+    pub author: Option<AuthorBlock>,
     /// Expected hashes of the postage.
     pub work: u64,
+    /// The draft that it was; given up when this is in the outbox.
+    pub parcel: Option<Parcel>,
 }
 
 /// How far something that was sent has come.
@@ -65,6 +73,11 @@ pub struct Sent {
 }
 
 impl Wallet {
+    /// Whether one message can go to so many recipients: to be asked before anything is typed or looked up.
+    pub fn check_recipients(&self, count: usize) -> Result<(), WalletError> {
+        let limit = self.genesis().limits().slots;
+        if count > usize::from(limit) { Err(WalletError::TooManyRecipients { count, limit }) } else { Ok(()) }
+    }
     /// Makes new encryption keys and publishes them. The secrets are on disk before anybody can encrypt to
     /// them. Returns the bundle's sequence number.
     pub async fn publish_keys(
@@ -97,14 +110,21 @@ impl Wallet {
         draft: &Draft,
         progress: PostageProgress<'_>,
     ) -> Result<(Prepared, [u8; 32]), WalletError> {
+        self.check_recipients(draft.to.len())?;
         let expiry = self.expiry(light).await?;
         let mut recipients = Vec::with_capacity(draft.to.len());
         for address in &draft.to {
             recipients.push(self.recipient(light, address).await?);
         }
+        let one_time = match draft.mode {
+            Mode::Open => None,
+            Mode::Sealed => Some(one_time_key()?),
+        };
+        let signer = one_time.as_ref().unwrap_or(&self.identity);
         let sealed = seal(&SealRequest {
             chain: self.genesis().chain_id(),
-            sender: self.address,
+            sender: Address::new(signer.public_key()),
+            author: one_time.as_ref().map(|_| &self.identity),
             expiry,
             recipients: &recipients,
             content: &draft.content,
@@ -112,8 +132,10 @@ impl Wallet {
         })?;
         let suite = sealed.message.suite;
         let payload = Payload::Message(sealed.message);
-        let mut prepared = self.prepare(light, payload, Some(sealed.body), expiry, progress).await?;
+        let mut prepared =
+            self.prepare_as(signer, light, payload, Some(sealed.body), expiry, progress).await?;
         prepared.suite = Some(suite);
+        prepared.author = sealed.author;
         prepared.bundles = recipients.iter().map(|recipient| recipient.bundle.sequence).collect();
         Ok((prepared, sealed.salt))
     }
@@ -128,6 +150,18 @@ impl Wallet {
         let (prepared, salt) = self.prepare_message(light, draft, progress).await?;
         self.send_message(light, &prepared, draft, salt, wait).await
     }
+    /// Puts a prepared message into the outbox, from where it goes when it is sent.
+    pub fn keep_message(
+        &self,
+        prepared: &Prepared,
+        draft: &Draft,
+        salt: [u8; 32],
+    ) -> Result<(), WalletError> {
+        let (to, note) = self.outbox_parts(prepared, draft, salt)?;
+        let Prepared { transaction, body, .. } = prepared;
+        let mut entry = OutboxEntry::new(transaction, body.as_ref(), to, now_ms(), Some(note));
+        self.put_out(prepared, &mut entry)
+    }
     /// Sends a prepared message.
     pub async fn send_message(
         &self,
@@ -137,12 +171,26 @@ impl Wallet {
         salt: [u8; 32],
         wait: WaitFor,
     ) -> Result<Sent, WalletError> {
-        let to = draft.to.iter().map(|address| self.text(address)).collect();
-        let note = [salt.as_slice(), &draft.content.to_bytes()].concat();
-        let note = self.keystore.seal_note(prepared.transaction.id().as_bytes(), &note)?;
+        let (to, note) = self.outbox_parts(prepared, draft, salt)?;
         self.send_prepared(light, prepared, to, Some(note), wait).await
     }
-    /// Answers a message. Final when this returns.
+    /// Whom a message is to, and what disclosing it needs, as the outbox keeps them.
+    fn outbox_parts(
+        &self,
+        prepared: &Prepared,
+        draft: &Draft,
+        salt: [u8; 32],
+    ) -> Result<(Vec<String>, Vec<u8>), WalletError> {
+        // Whom a sealed message is to stands in the author block, which is encrypted on disk too.
+        let to = match draft.mode {
+            Mode::Open => draft.to.iter().map(|address| self.text(address)).collect(),
+            Mode::Sealed => Vec::new(),
+        };
+        let note = [salt.as_slice(), &draft.content.to_bytes()].concat();
+        let note = self.keystore.seal_note(prepared.transaction.id().as_bytes(), &note)?;
+        Ok((to, note))
+    }
+    /// Answers a message: on the ledger, or in a sealed reply if the message is sealed. Final when this returns.
     pub async fn answer(
         &self,
         light: &Light,
@@ -151,8 +199,11 @@ impl Wallet {
         answer: Answer,
         progress: PostageProgress<'_>,
     ) -> Result<Sent, WalletError> {
-        let payload = Payload::Receipt(Receipt { message, slot, answer });
-        self.send_plain(light, payload, progress).await
+        let receipt = Receipt { message, slot, answer };
+        if let Some(reply) = self.sealed_reply(light, receipt).await? {
+            return self.send(light, &reply, WaitFor::Final, progress).await;
+        }
+        self.send_plain(light, Payload::Receipt(receipt), progress).await
     }
     /// Withdraws an own key bundle from a height on; soon, if none is given. Returns that height.
     pub async fn revoke_keys(
@@ -236,9 +287,21 @@ impl Wallet {
         }
         Ok(Recipient { address: *address, bundle: record.bundle })
     }
-    /// Pays and signs.
+    /// Pays and signs as this identity.
     async fn prepare(
         &self,
+        light: &Light,
+        payload: Payload,
+        body: Option<Body>,
+        expiry: BlockHeight,
+        progress: PostageProgress<'_>,
+    ) -> Result<Prepared, WalletError> {
+        self.prepare_as(&self.identity, light, payload, body, expiry, progress).await
+    }
+    /// Pays and signs.
+    async fn prepare_as(
+        &self,
+        signer: &SigningKey,
         light: &Light,
         payload: Payload,
         body: Option<Body>,
@@ -248,7 +311,7 @@ impl Wallet {
         let transaction = Transaction {
             version: TRANSACTION_VERSION,
             chain: self.genesis().chain_id(),
-            sender: self.address,
+            sender: Address::new(signer.public_key()),
             expiry,
             payload,
             nonce: 0,
@@ -257,11 +320,23 @@ impl Wallet {
         let quote = light.postage(bytes as u64).await?;
         // The price may rise before the block that takes it.
         let work = sealpost_ledger::postage::work(quote.price.max(quote.price_after), bytes);
+        light.accept_postage(work)?;
         let paid = crate::postage::search(transaction, work, |tried| progress(tried, work)).await;
         let transaction = paid.ok_or(WalletError::Stopped)?;
         let aux = random::<32>()?;
-        let transaction = transaction.sign(&self.identity, &aux).map_err(|_| WalletError::Signing)?;
-        Ok(Prepared { transaction, body, suite: None, bundles: Vec::new(), work })
+        let transaction = transaction.sign(signer, &aux).map_err(|_| WalletError::Signing)?;
+        let (suite, bundles, author, parcel) = (None, Vec::new(), None, None);
+        Ok(Prepared { transaction, body, suite, bundles, author, work, parcel })
+    }
+    /// Puts something signed into the outbox, and then gives up the draft that it was.
+    fn put_out(&self, prepared: &Prepared, entry: &mut OutboxEntry) -> Result<(), WalletError> {
+        entry.parcel = prepared.parcel;
+        entry.author = self.author_note(prepared)?;
+        self.outbox.put(entry)?;
+        match prepared.parcel {
+            Some(parcel) => Ok(self.drafts.forget(parcel.draft)?),
+            None => Ok(()),
+        }
     }
     async fn send_prepared(
         &self,
@@ -273,11 +348,13 @@ impl Wallet {
     ) -> Result<Sent, WalletError> {
         let Prepared { transaction, body, work, .. } = prepared;
         let mut entry = OutboxEntry::new(transaction, body.as_ref(), to, now_ms(), note);
-        self.outbox.put(&entry)?;
+        self.put_out(prepared, &mut entry)?;
         let id = transaction.id();
         // From here on the outbox has it, whatever becomes of the node.
         let kept = |source| match source {
-            LightError::Unreachable { .. } => WalletError::Undelivered { id, source },
+            LightError::Unreachable { .. } | LightError::Behind { .. } => {
+                WalletError::Undelivered { id, source }
+            }
             LightError::Node(ref error) if error.category == Category::Busy => {
                 WalletError::Undelivered { id, source }
             }
@@ -287,7 +364,8 @@ impl Wallet {
         let mut place = None;
         if let TransactionStatus::Final(_) = submitted.status {
             // Not because the node says so, but because it is proven.
-            let proven = light.transaction(&id).await.map_err(kept)?.ok_or(WalletError::Unknown { id })?;
+            let proven = light.transaction(&id).await.map_err(kept)?;
+            let proven = proven.ok_or_else(|| light.not_final(&id))?;
             entry.height = Some(proven.header.height);
             self.outbox.put(&entry)?;
             place = Some(Box::new(proven));
@@ -295,5 +373,15 @@ impl Wallet {
         let bytes =
             transaction.to_bytes().len().saturating_add(body.as_ref().map_or(0, |b| b.as_bytes().len()));
         Ok(Sent { id, place, bytes, work: *work })
+    }
+}
+
+/// A key that signs one sealed message, and is kept nowhere.
+fn one_time_key() -> Result<SigningKey, WalletError> {
+    loop {
+        // All but one in 2^128 numbers are secret keys.
+        if let Ok(key) = SigningKey::from_bytes(&*random::<32>()?) {
+            return Ok(key);
+        }
     }
 }

@@ -67,6 +67,9 @@ fn a_second_implementation_agrees() {
         old.absences = vec![STORY.0.absence(STORY.1.message.transaction.id(), 1, STORY.1.receipts[0].block)];
         old
     });
+    for (name, evidence) in super::sealed::files() {
+        add(&name, evidence);
+    }
     let file = evidence().to_json().into_bytes();
     files.push(("spelling".to_owned(), [file.as_slice(), b" "].concat()));
     // Changed bytes that both can read as JSON: digits and letters for others.

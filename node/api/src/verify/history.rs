@@ -3,7 +3,7 @@
 //! validators it does not know.
 
 use super::VerifyError;
-use crate::{NamedValidator, SealedHeader, ValidatorsChanged};
+use crate::{Hex, NamedValidator, SealedHeader, ValidatorsChanged};
 use sealpost_ledger::block::Header;
 use sealpost_ledger::certificate::CommitCertificate;
 use sealpost_ledger::genesis::Genesis;
@@ -74,8 +74,16 @@ impl ValidatorHistory {
     /// [`VerifyError::UnknownValidators`] if it names a set that no change known here leads to: then a
     /// change may be missing, or the header is forged.
     pub fn verify_header(&self, sealed: &SealedHeader) -> Result<(Header, CommitCertificate), VerifyError> {
-        let header = Header::from_bytes(sealed.header.as_bytes())?;
-        let certificate = CommitCertificate::from_bytes(sealed.certificate.as_bytes())?;
+        self.verify_bytes(&sealed.header, &sealed.certificate)
+    }
+    /// The same, of canonical bytes alone.
+    pub fn verify_bytes(
+        &self,
+        header: &Hex,
+        certificate: &Hex,
+    ) -> Result<(Header, CommitCertificate), VerifyError> {
+        let header = Header::from_bytes(header.as_bytes())?;
+        let certificate = CommitCertificate::from_bytes(certificate.as_bytes())?;
         if header.chain != self.genesis.chain_id() {
             return Err(VerifyError::OtherChain);
         }
@@ -88,13 +96,22 @@ impl ValidatorHistory {
     }
     /// Adds the next change: its block's header, signed by the set before, must announce that set.
     pub fn extend(&mut self, change: &ValidatorsChanged) -> Result<(), VerifyError> {
-        let (header, _) = self.verify_header(&change.at)?;
+        let set = NamedValidator::set(&change.validators)?;
+        self.extend_bytes(&change.at.header, &change.at.certificate, set)
+    }
+    /// The same, of canonical bytes alone.
+    pub fn extend_bytes(
+        &mut self,
+        header: &Hex,
+        certificate: &Hex,
+        set: ValidatorSet,
+    ) -> Result<(), VerifyError> {
+        let (header, _) = self.verify_bytes(header, certificate)?;
         let effective = header.height.saturating_add(1);
         let (newest, present) = self.newest();
         if effective <= newest {
             return Err(VerifyError::ChangeOrder);
         }
-        let set = NamedValidator::set(&change.validators)?;
         if header.next_validators_hash != set.hash() || set == *present {
             return Err(VerifyError::OtherChange);
         }

@@ -6,6 +6,7 @@ use sealpost_api::WaitFor;
 use sealpost_ledger::evidence::{Evidence, EvidenceError};
 use sealpost_ledger::genesis::Genesis;
 use sealpost_ledger::hash::TransactionId;
+use sealpost_ledger::message::Mode;
 use sealpost_ledger::receipt::RefusalReason;
 use sealpost_terminal::{Failure, bytes, short, short_address, write_atomically, write_secret_file};
 use sealpost_wallet::envelope::{Attachment, Data, Letter};
@@ -63,7 +64,7 @@ pub(super) async fn walk(
 
     let attachments = vec![Attachment { name: "README.md".into(), data: Data::Whole(README.to_vec()) }];
     let letter = Letter { subject: "Notice".into(), text: TEXT.into(), attachments, ..Letter::default() };
-    let draft = Draft { to: vec![bob.address()], content: letter.into() };
+    let draft = Draft { to: vec![bob.address()], content: letter.into(), mode: Mode::Open };
     let (prepared, salt) = alice.prepare_message(&light, &draft, &no_progress).await.map_err(failure)?;
     let body = prepared.body.as_ref().map_or(0, |body| body.as_bytes().len() as u64);
     let text = format!(

@@ -22,7 +22,7 @@ use sealpost_ledger::receipt::receipt_commit;
 use sealpost_ledger::signature::SigningKey;
 use sealpost_ledger::transaction::{Payload, TRANSACTION_VERSION, Transaction};
 use sealpost_ledger::validator::ValidatorSet;
-use sealpost_wallet::light::{HeadFile, Light, LightError};
+use sealpost_wallet::light::{HeadFile, Light, LightError, LightOptions, Range};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -163,6 +163,35 @@ async fn a_light_client_follows_the_changes_and_keeps_them() {
     let head = HeadFile::load(file).unwrap();
     Light::connect(&lying.url, genesis.clone(), head).await.unwrap();
     lying.stop();
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wallet_that_was_away_for_several_changes_finds_its_way() {
+    let (dir, genesis) = network();
+    let node = Running::start(dir.path(), &genesis).await;
+    grow(&node, &genesis, 9, 2).await;
+    let (file, urls) = (dir.path().join("head.json"), [node.url.clone()]);
+    let connect = || async {
+        let head = HeadFile::load(file.clone()).unwrap();
+        Light::connect_to(&urls, genesis.clone(), head, LightOptions::default()).await.unwrap()
+    };
+    let before = connect().await.newest().unwrap().height;
+    for (from, to, effective) in [(1, 5, 10), (5, 7, 15), (7, 2, 20)] {
+        let change = validators_change(&genesis, &power(from), &power(to), effective, &[1]);
+        node.submit(&change, WaitFor::Final).await.unwrap();
+        grow(&node, &genesis, 10 + u8::try_from(to).unwrap(), effective + 2).await;
+    }
+    let light = connect().await;
+    assert!(light.newest().unwrap().height > before);
+    // Every block of the time away too, whoever decided it.
+    let mut range = Range::new(before, light.newest().unwrap().height);
+    let mut heights = Vec::new();
+    while let Some(blocks) = range.next_blocks(&light).await.unwrap() {
+        heights.extend(blocks.iter().map(|block| block.header().height.get()));
+    }
+    assert_eq!(heights, (before.get()..=range.to().get()).collect::<Vec<_>>());
+    assert_eq!(light.block(BlockHeight::new(12)).await.unwrap().header().height, BlockHeight::new(12));
     node.stop().await;
 }
 

@@ -254,7 +254,8 @@ async fn follow(server: &Server<'_>, question: Request) -> Done {
     };
     match begun.await {
         Ok((from, subscription)) => {
-            Done::Follows(response(&id, tagged("sealpost/inbox-follow/1", &Followed { from })), subscription)
+            let followed = server.tagged(&subscription.light, "sealpost/inbox-follow/1", &Followed { from });
+            Done::Follows(response(&id, followed), subscription)
         }
         Err(refusal) => Done::NotFollowed(response(&id, Err(refusal))),
     }
@@ -270,7 +271,10 @@ async fn next_entry(server: &Server<'_>, mut subscription: Subscription) -> Done
         // What comes on this line are answers to our own messages, too.
         let wallet = server.wallet.read().await;
         let Some(incoming) = wallet.incoming(proven) else { return Ok(None) };
-        let entry = tagged("sealpost/inbox-entry/1", &inbox::entry(&wallet, &incoming)?)?;
+        if wallet.is_part(light, &incoming).await.map_err(failure)? {
+            return Ok(None);
+        }
+        let entry = server.tagged(light, "sealpost/inbox-entry/1", &inbox::entry(&wallet, &incoming)?)?;
         Ok::<_, Refusal>(Some(notification("inbox_entry", entry)))
     };
     match told.await {

@@ -3,19 +3,25 @@
 
 use super::Server;
 use super::protocol::{Refusal, parameters, tagged};
-use crate::cli::{address, answer, contact, designate, evidence, inbox, keys, outbox, read, send, status};
+use crate::certificate::Certificate;
+use crate::cli::keeping::reading;
+use crate::cli::{
+    address, answer, contact, designate, draft, evidence, inbox, keys, outbox, read, send, status,
+};
 use crate::envelope::{Attachment, Data, Letter};
 use crate::failure;
-use crate::wallet::{Draft, Sent};
+use crate::light::Light;
+use crate::wallet::{Answers, Draft, EvidenceRequest, Reading, Sent, Wallet};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use sealpost_api::WaitFor;
-use sealpost_ledger::evidence::{Evidence, EvidenceError};
 use sealpost_ledger::height::BlockHeight;
+use sealpost_ledger::message::Mode;
 use sealpost_ledger::receipt::RefusalReason;
 use sealpost_terminal::Failure;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::sync::Arc;
 
 /// The first request of a connection.
 pub(super) const AUTHENTICATE: &str = "authenticate";
@@ -183,7 +189,7 @@ async fn designate_class(server: &Server<'_>, Designate { class, to }: Designate
     let sent = wallet.designate(&light, &class, to, &unwatched).await.map_err(failure)?;
     let to = to.to_text(wallet.genesis().prefix());
     let answer = designate::Designated { class, to, id: sent.id.to_string(), height: height_of(&sent) };
-    tagged("sealpost/designate/1", &answer)
+    server.tagged(&light, "sealpost/designate/1", &answer)
 }
 
 #[derive(Deserialize)]
@@ -198,16 +204,18 @@ fn usual_bytes() -> u64 {
 }
 
 async fn postage(server: &Server<'_>, Postage { bytes }: Postage) -> Answered {
-    let quote = server.light().await?.postage(bytes).await.map_err(failure)?;
-    tagged("sealpost/postage/1", &quote)
+    let light = server.light().await?;
+    let quote = light.postage(bytes).await.map_err(failure)?;
+    server.tagged(&light, "sealpost/postage/1", &quote)
 }
 
 // -- Keys ----------------------------------------------------------------------------------------------
 
 async fn keys_list(server: &Server<'_>, _: Nothing) -> Answered {
     let wallet = server.wallet.read().await;
-    let published = server.light().await?.bundle(&wallet.address()).await.map_err(failure)?;
-    tagged("sealpost/keys-list/1", &keys::Listed::new(&wallet, published))
+    let light = server.light().await?;
+    let published = light.bundle(&wallet.address()).await.map_err(failure)?;
+    server.tagged(&light, "sealpost/keys-list/1", &keys::Listed::new(&wallet, published))
 }
 
 async fn keys_publish(server: &Server<'_>, _: Nothing) -> Answered {
@@ -215,7 +223,7 @@ async fn keys_publish(server: &Server<'_>, _: Nothing) -> Answered {
     let light = server.light().await?;
     let (sequence, sent) = wallet.publish_keys(&light, &unwatched).await.map_err(failure)?;
     let answer = keys::Published { sequence, id: sent.id.to_string(), height: height_of(&sent) };
-    tagged("sealpost/keys-publish/1", &answer)
+    server.tagged(&light, "sealpost/keys-publish/1", &answer)
 }
 
 #[derive(Deserialize)]
@@ -231,7 +239,7 @@ async fn keys_revoke(server: &Server<'_>, Revoke { sequence, from }: Revoke) -> 
     let revoked = wallet.revoke_keys(&light, sequence, from, &unwatched).await;
     let (from, sent) = revoked.map_err(failure)?;
     let answer = keys::Revoked { sequence, from, id: sent.id.to_string(), height: height_of(&sent) };
-    tagged("sealpost/keys-revoke/1", &answer)
+    server.tagged(&light, "sealpost/keys-revoke/1", &answer)
 }
 
 // -- Sending -------------------------------------------------------------------------------------------
@@ -247,6 +255,8 @@ struct Send {
     #[serde(default)]
     attachments: Vec<GivenFile>,
     reply_to: Option<String>,
+    #[serde(default)]
+    sealed: bool,
     #[serde(default)]
     wait: Wait,
     #[serde(default)]
@@ -272,7 +282,8 @@ enum Wait {
 async fn send_message(server: &Server<'_>, request: Send) -> Answered {
     let wallet = server.wallet.read().await;
     let contacts = wallet.profile().contacts().map_err(failure)?;
-    let to = send::recipients(&contacts, &request.to)?;
+    let to = contacts.expand(&request.to).map_err(failure)?;
+    wallet.check_recipients(to.len()).map_err(failure)?;
     let attachments = request.attachments.into_iter().map(|file| {
         let bytes = BASE64.decode(&file.base64);
         let bytes = bytes.map_err(|error| Failure::usage(format_args!("attachments: base64: {error}")))?;
@@ -281,12 +292,13 @@ async fn send_message(server: &Server<'_>, request: Send) -> Answered {
     let attachments = attachments.collect::<Result<_, Failure>>()?;
     let (subject, text) = (request.subject, request.text);
     let mut letter = Letter { subject, text, attachments, ..Letter::default() };
-    send::check_not_empty(&letter)?;
+    send::check_not_empty(&letter.subject, &letter.text, letter.attachments.len())?;
     let light = server.light().await?;
     if let Some(text) = &request.reply_to {
         letter.reply_to = Some(wallet.resolve(&light, text).await.map_err(failure)?);
     }
-    let draft = Draft { to, content: letter.into() };
+    let mode = if request.sealed { Mode::Sealed } else { Mode::Open };
+    let draft = Draft { to, content: letter.into(), mode };
     let prepared = wallet.prepare_message(&light, &draft, &unwatched).await;
     let (prepared, salt) = prepared.map_err(failure)?;
     let mut answer = send::describe(&wallet, &draft, &prepared)?;
@@ -298,24 +310,30 @@ async fn send_message(server: &Server<'_>, request: Send) -> Answered {
         let sent = wallet.send_message(&light, &prepared, &draft, salt, wait).await.map_err(failure)?;
         answer.was_sent(&sent);
     }
-    tagged("sealpost/send/1", &answer)
+    server.tagged(&light, "sealpost/send/1", &answer)
 }
 
 async fn list_outbox(server: &Server<'_>, _: Nothing) -> Answered {
     let wallet = server.wallet.read().await;
     let light = server.light().await?;
     let entries = wallet.flush_outbox(&light).await.map_err(failure)?;
-    let entries = entries.into_iter().map(|(kept, refused)| outbox::entry(kept, refused)).collect();
-    tagged("sealpost/outbox/1", &outbox::Listed { entries })
+    let entries = entries.iter().map(|(kept, refused)| outbox::entry(&wallet, kept, refused.as_ref()));
+    let entries = entries.collect::<Result<_, _>>()?;
+    let drafts = wallet.drafts().map_err(failure)?;
+    let drafts = drafts.iter().map(|listed| draft::entry(&wallet, listed)).collect();
+    server.tagged(&light, "sealpost/outbox/1", &outbox::Sent { entries, drafts })
 }
 
 async fn message_status(server: &Server<'_>, OfMessage { id }: OfMessage) -> Answered {
     let wallet = server.wallet.read().await;
     let light = server.light().await?;
     let id = wallet.resolve(&light, &id).await.map_err(failure)?;
-    let timeline = wallet.timeline(&light, &id).await.map_err(failure)?;
+    if wallet.sent_sealed(&id).map_err(failure)? {
+        server.scan(&wallet, &light).await?;
+    }
     let contacts = wallet.profile().contacts().map_err(failure)?;
-    tagged("sealpost/status/1", &status::report(&wallet, &contacts, &timeline))
+    let report = status::report(&wallet, &light, &contacts, id).await?;
+    server.tagged(&light, "sealpost/status/1", &report)
 }
 
 // -- Reading and answering -----------------------------------------------------------------------------
@@ -325,28 +343,80 @@ async fn message_status(server: &Server<'_>, OfMessage { id }: OfMessage) -> Ans
 struct Inbox {
     #[serde(default = "usual_limit")]
     limit: u32,
+    #[serde(default)]
+    scan: Scan,
+}
+
+/// Whether sealed messages are looked for first.
+#[derive(Deserialize, Default)]
+#[serde(from = "bool")]
+enum Scan {
+    #[default]
+    First,
+    No,
+}
+
+impl From<bool> for Scan {
+    fn from(wanted: bool) -> Self {
+        if wanted { Self::First } else { Self::No }
+    }
 }
 
 fn usual_limit() -> u32 {
     50
 }
 
-async fn list_inbox(server: &Server<'_>, Inbox { limit }: Inbox) -> Answered {
+async fn list_inbox(server: &Server<'_>, Inbox { limit, scan }: Inbox) -> Answered {
     let limit = within("limit", limit, MAX_LIMIT)?;
     let wallet = server.wallet.read().await;
     let light = server.light().await?;
-    let found = wallet.inbox(&light, limit, &|_| {}).await.map_err(failure)?;
+    let scan = match scan {
+        Scan::First => Some(server.scan(&wallet, &light).await?),
+        Scan::No => None,
+    };
+    let found = inbox::newest(&wallet, &light, limit, &|_| {}).await?;
     let entries = found.iter().map(|incoming| inbox::entry(&wallet, incoming));
     let messages = entries.collect::<Result<Vec<_>, _>>()?;
-    tagged("sealpost/inbox/1", &inbox::Listed { messages })
+    server.tagged(&light, "sealpost/inbox/1", &inbox::Listed { messages, scan })
 }
 
 async fn read_message(server: &Server<'_>, OfMessage { id }: OfMessage) -> Answered {
     let wallet = server.wallet.read().await;
-    let light = server.light().await?;
-    let id = wallet.resolve(&light, &id).await.map_err(failure)?;
-    let reading = wallet.read(&light, &id).await.map_err(failure)?;
-    tagged("sealpost/read/1", &read::answer(&wallet, &reading, None)?)
+    let light = server.light().await;
+    let (reading, source) = reading(&wallet, known(&light), &id).await?;
+    let text = match reading.letter.parts().next() {
+        None => Some(reading.letter.text.clone()),
+        Some(_) => whole_text(server, &wallet, known(&light)?, &reading).await?,
+    };
+    let whole = text.clone().filter(|_| reading.letter.continued.is_some());
+    let answer = read::answer(&wallet, &reading, source, text, read::listed(&reading))?;
+    server.session.remember(&wallet, &reading, source, whole)?;
+    match &light {
+        Ok(light) => server.tagged(light, "sealpost/read/1", &answer),
+        Err(_) => tagged("sealpost/read/1", &answer),
+    }
+}
+
+/// The connection, or why there is none.
+fn known(light: &Result<Arc<Light>, Failure>) -> Result<&Light, Failure> {
+    light.as_ref().map(Arc::as_ref).map_err(Clone::clone)
+}
+
+/// The text of a letter of which something came in parts; nothing if it is longer than a text may be.
+async fn whole_text(
+    server: &Server<'_>,
+    wallet: &Wallet,
+    light: &Light,
+    reading: &Reading,
+) -> Result<Option<String>, Failure> {
+    let _alone = server.collecting.lock().await;
+    let mut collector = wallet.collector(light, reading, &|_, _, _| {});
+    let text = collector.text().await.map_err(failure)?;
+    // What was fetched of a file that nobody has taken yet stays for the next time.
+    if !reading.letter.attachments.iter().any(|file| matches!(file.data, Data::Parts(_))) {
+        collector.forget().map_err(failure)?;
+    }
+    Ok(text)
 }
 
 #[derive(Deserialize)]
@@ -367,9 +437,9 @@ struct TakenFile<'a> {
 
 async fn read_attachment(server: &Server<'_>, OfAttachment { id, number }: OfAttachment) -> Answered {
     let wallet = server.wallet.read().await;
-    let light = server.light().await?;
-    let id = wallet.resolve(&light, &id).await.map_err(failure)?;
-    let reading = wallet.read(&light, &id).await.map_err(failure)?;
+    let light = server.light().await;
+    let (reading, source) = reading(&wallet, known(&light), &id).await?;
+    let id = reading.message.id().to_string();
     let files = &reading.letter.attachments;
     let file = files.get(number).ok_or_else(|| {
         let count = files.len();
@@ -378,18 +448,30 @@ async fn read_attachment(server: &Server<'_>, OfAttachment { id, number }: OfAtt
             format!("{id} has {count} attachments, counted from 0; none is {number}"),
         )
     })?;
-    let bytes = read::whole(file)?;
+    let fetched;
+    let bytes = match &file.data {
+        Data::Whole(bytes) => bytes,
+        Data::Parts(_) => {
+            let _alone = server.collecting.lock().await;
+            let mut collector = wallet.collector(known(&light)?, &reading, &|_, _, _| {});
+            let limit = server.session.settings.attachment_bytes;
+            fetched = collector.file(number, limit, Vec::new()).await.map_err(failure)?;
+            collector.forget().map_err(failure)?;
+            &fetched
+        }
+    };
+    server.session.remember(&wallet, &reading, source, None)?;
     let (name, length, base64) = (&file.name, bytes.len(), BASE64.encode(bytes));
-    tagged("sealpost/attachment/1", &TakenFile { id: id.to_string(), number, name, bytes: length, base64 })
+    tagged("sealpost/attachment/1", &TakenFile { id, number, name, bytes: length, base64 })
 }
 
 async fn receipt_give(server: &Server<'_>, OfMessage { id }: OfMessage) -> Answered {
     let wallet = server.wallet.read().await;
     let light = server.light().await?;
     let id = wallet.resolve(&light, &id).await.map_err(failure)?;
-    let opened = wallet.read(&light, &id).await.map_err(failure)?.opened;
-    let sent = wallet.answer(&light, id, opened.slot, opened.answer(), &unwatched).await.map_err(failure)?;
-    given(id.to_string(), &sent, "opened", None)
+    let unanswered = wallet.to_answer(&light, &id).await.map_err(failure)?;
+    let sent = wallet.give_receipt(&light, &unanswered, &unwatched).await.map_err(failure)?;
+    given(server, &light, id.to_string(), &sent, "opened", None)
 }
 
 #[derive(Deserialize)]
@@ -412,12 +494,20 @@ async fn refuse(server: &Server<'_>, Refuse { id, reason }: Refuse) -> Answered 
     let id = wallet.resolve(&light, &id).await.map_err(failure)?;
     let (slot, refusal) = wallet.refusal(&light, &id, reason).await.map_err(failure)?;
     let sent = wallet.answer(&light, id, slot, refusal, &unwatched).await.map_err(failure)?;
-    given(id.to_string(), &sent, "refused", Some(reason.code()))
+    given(server, &light, id.to_string(), &sent, "refused", Some(reason.code()))
 }
 
-fn given(message: String, sent: &Sent, answer: &str, reason: Option<&'static str>) -> Answered {
+fn given(
+    server: &Server<'_>,
+    light: &Light,
+    message: String,
+    sent: &Sent,
+    answer: &str,
+    reason: Option<&'static str>,
+) -> Answered {
     let (receipt, height) = (sent.id.to_string(), height_of(sent));
-    tagged("sealpost/answer/1", &answer::Given { message, receipt, answer, reason, height })
+    let given = answer::Given { message, receipt, answer, reason, height };
+    server.tagged(light, "sealpost/answer/1", &given)
 }
 
 // -- Evidence ------------------------------------------------------------------------------------------
@@ -427,18 +517,29 @@ fn given(message: String, sent: &Sent, answer: &str, reason: Option<&'static str
 struct EvidenceOf {
     id: String,
     #[serde(default)]
-    with_body: bool,
+    body: bool,
     #[serde(default)]
     disclose: bool,
+    #[serde(default)]
+    absent_receipt: bool,
+    #[serde(default)]
+    recipients: Vec<String>,
     until: Option<BlockHeight>,
 }
 
 async fn evidence_create(server: &Server<'_>, request: EvidenceOf) -> Answered {
-    let EvidenceOf { id, with_body, disclose, until } = request;
+    let EvidenceOf { id, body, disclose, absent_receipt, recipients, until } = request;
     let wallet = server.wallet.read().await;
+    let contacts = wallet.profile().contacts().map_err(failure)?;
+    let recipients = match recipients.is_empty() {
+        true => None,
+        false => Some(contacts.expand(&recipients).map_err(failure)?),
+    };
+    let answers = if absent_receipt { Answers::GivenAndSilence } else { Answers::Given };
+    let request = EvidenceRequest { answers, recipients, until, body, disclose };
     let light = server.light().await?;
     let id = wallet.resolve(&light, &id).await.map_err(failure)?;
-    let made = wallet.evidence(&light, &id, until, with_body, disclose).await.map_err(failure)?;
+    let made = wallet.prove(&light, &id, &request).await.map_err(failure)?;
     let findings = made.check(wallet.genesis()).map_err(Failure::bug)?;
     let json = made.to_json();
     let created = evidence::Created {
@@ -448,7 +549,7 @@ async fn evidence_create(server: &Server<'_>, request: EvidenceOf) -> Answered {
         message: findings.message().to_string(),
         facts: findings.lines(),
     };
-    tagged("sealpost/evidence-create/1", &created)
+    server.tagged(&light, "sealpost/evidence-create/1", &created)
 }
 
 #[derive(Deserialize)]
@@ -460,9 +561,7 @@ struct Verify {
 /// Under the genesis of this wallet's network. Needs no node.
 async fn evidence_verify(server: &Server<'_>, Verify { evidence: given }: Verify) -> Answered {
     let wallet = server.wallet.read().await;
-    let checked = Evidence::from_json(given.as_bytes())
-        .map_err(EvidenceError::from)
-        .and_then(|evidence| evidence.check(wallet.genesis()));
-    let findings = checked.map_err(|error| evidence::refusal(&error))?;
-    tagged("sealpost/evidence-verify/1", &evidence::Verified::new(&findings))
+    let checked = Certificate::of(given.as_bytes(), "", wallet.genesis());
+    let (certificate, findings) = checked.map_err(|error| evidence::refusal(&error))?;
+    tagged("sealpost/evidence-verify/1", &evidence::Verified::new(&certificate, &findings, None))
 }

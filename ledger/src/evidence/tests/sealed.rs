@@ -1,0 +1,162 @@
+//! Claims about the evidence of sealed messages: a one-time key signs outside, the author inside.
+
+use super::*;
+use crate::author::{AuthorBlock, AuthorError, message_context};
+use crate::codec::encode;
+use crate::evidence::SealedAnswer;
+use crate::message::{Message, Mode, Slot, SlotRecipient, Suite, content_commit, key_commit};
+use crate::receipt::receipt_commit;
+use crate::testing::{SALT, SECRETS, address};
+
+/// Seed of the one-time key.
+const ONE_TIME: u8 = 90;
+/// The message that the letter answers.
+const ANSWERED: TransactionId = TransactionId::from_bytes([0xab; 32]);
+
+/// A letter that says nothing and answers another message, as the wallet would encode it.
+fn letter() -> Vec<u8> {
+    let opened = Answer::Opened { secret: SECRETS[1] };
+    let refused = Answer::Refused { reason: RefusalReason::Unwanted };
+    let answers = vec![
+        Receipt { message: ANSWERED, slot: 0, answer: opened },
+        Receipt { message: ANSWERED, slot: 1, answer: refused },
+    ];
+    let nothing = (String::new(), String::new(), None::<u8>, Some(ANSWERED));
+    encode(&(0_u32, nothing, answers, Vec::<u8>::new()))
+}
+
+/// The disclosed evidence of a sealed message by `signer`, who says it is `author`'s to these people.
+fn sealed(signer: u8, author: u8, to: &[u8], content: &[u8]) -> Evidence {
+    let mut chain = Chain::new();
+    let body = Body::new(vec![0xe7; 48]);
+    let slots = (1_u8..).zip(SECRETS).map(|(number, secret)| Slot {
+        recipient: SlotRecipient::Hidden { ephemeral: [number; 33], view_tag: 7 },
+        ecies_share: [0x11; 129],
+        ml_kem_share: None,
+        wrapped_key: [0x22; 48],
+        receipt_commit: receipt_commit(&secret),
+    });
+    let mut message = Message {
+        suite: Suite::Ecies,
+        mode: Mode::Sealed,
+        slots: slots.collect(),
+        key_commit: key_commit(&crate::hash::ContextHash::from_bytes([1; 32]), &[0x33; 32]),
+        content_commit: content_commit(&SALT, content),
+        body_hash: body.hash(),
+        body_length: 48,
+    };
+    message.slots.truncate(2);
+    let transaction = chain.sign(ONE_TIME, Payload::Message(message.clone()));
+    let context = message_context(transaction.transaction(), &message).hash();
+    let recipients = to.iter().map(|seed| address(*seed)).collect();
+    let mut block = AuthorBlock::sign(&key(signer), &context, recipients, &[0; 32]).unwrap();
+    block.author = address(author);
+    let id = transaction.id();
+    let sent = chain.add(vec![(transaction, Some(body))]);
+    Evidence {
+        chain: chain.genesis.chain_id(),
+        blocks: vec![chain.certified(sent)],
+        validator_changes: Vec::new(),
+        message: chain.proven(id),
+        receipts: Vec::new(),
+        keys: Vec::new(),
+        absences: Vec::new(),
+        body: None,
+        disclosure: Some(Disclosure { salt: SALT, content: content.to_vec(), author: Some(block) }),
+    }
+}
+
+/// Good and bad evidence of sealed messages, for the second implementation.
+pub(super) fn files() -> Vec<(String, Evidence)> {
+    let with = |name: &str, change: fn(&mut Evidence)| {
+        let mut evidence = sealed(ALICE, ALICE, &[BOB, CAROL], &letter());
+        change(&mut evidence);
+        (name.to_owned(), evidence)
+    };
+    vec![
+        with("sealed", |_| {}),
+        with("sealed, not disclosed", |evidence| evidence.disclosure = None),
+        with("sealed, author kept back", |evidence| block_of(evidence, |block| *block = None)),
+        ("sealed, no letter".into(), sealed(ALICE, ALICE, &[BOB, CAROL], b"no letter")),
+        ("sealed, another's name".into(), sealed(ALICE, BOB, &[BOB, CAROL], &letter())),
+        ("sealed, too few".into(), sealed(ALICE, ALICE, &[BOB], &letter())),
+        ("sealed, twice".into(), sealed(ALICE, ALICE, &[BOB, BOB], &letter())),
+        with("sealed, other order", |evidence| {
+            block_of(evidence, |block| block.as_mut().unwrap().recipients.swap(0, 1))
+        }),
+        ("author of an open message".into(), open_with_author()),
+    ]
+}
+
+fn block_of(evidence: &mut Evidence, change: impl FnOnce(&mut Option<AuthorBlock>)) {
+    change(&mut evidence.disclosure.as_mut().unwrap().author);
+}
+
+fn open_with_author() -> Evidence {
+    let block = sealed(ALICE, ALICE, &[BOB, CAROL], &letter()).disclosure.unwrap().author;
+    let mut open = evidence();
+    open.disclosure.as_mut().unwrap().author = block;
+    open
+}
+
+#[track_caller]
+fn author_refused(evidence: &Evidence) -> AuthorError {
+    match refused(evidence) {
+        EvidenceRefusal::Author { source } => source,
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn a_stranger_learns_who_wrote_a_sealed_message_and_whom_it_answers() {
+    let evidence = sealed(ALICE, ALICE, &[BOB, CAROL], &letter());
+    let findings = judge(evidence.to_json().as_bytes()).unwrap();
+    let written = Finding::Authored { by: address(ALICE), to: vec![address(BOB), address(CAROL)] };
+    assert!(findings.list().contains(&written));
+    let answer = |slot, answer| Finding::SealedAnswer { by: address(ALICE), message: ANSWERED, slot, answer };
+    let opened = SealedAnswer::Opened { commit: receipt_commit(&SECRETS[1]) };
+    let refused = SealedAnswer::Refused { reason: RefusalReason::Unwanted };
+    assert!(findings.list().ends_with(&[answer(0, opened), answer(1, refused)]));
+    for line in findings.lines() {
+        assert!(!line.fact.is_empty() && !line.shows.is_empty() && !line.does_not_show.is_empty());
+    }
+}
+
+#[test]
+fn without_the_author_block_nothing_is_said_about_the_author() {
+    let mut evidence = sealed(ALICE, ALICE, &[BOB, CAROL], &letter());
+    block_of(&mut evidence, |block| *block = None);
+    let findings = judge(evidence.to_json().as_bytes()).unwrap();
+    assert_eq!(findings.list().last().unwrap().code(), "content_disclosed");
+    assert!(!evidence.to_json().contains("author"));
+}
+
+#[test]
+fn an_author_block_that_does_not_hold_is_refused() {
+    let to = [BOB, CAROL];
+    assert_eq!(author_refused(&sealed(ALICE, BOB, &to, &letter())), AuthorError::Signature);
+    assert_eq!(author_refused(&sealed(ALICE, ALICE, &[BOB, BOB], &letter())), AuthorError::Repeated);
+    let few = AuthorError::Count { recipients: 1, slots: 2 };
+    assert_eq!(author_refused(&sealed(ALICE, ALICE, &[BOB], &letter())), few);
+    assert_eq!(author_refused(&open_with_author()), AuthorError::NotSealed);
+    let mut other = sealed(ALICE, ALICE, &to, &letter());
+    block_of(&mut other, |block| block.as_mut().unwrap().recipients.swap(0, 1));
+    assert_eq!(author_refused(&other), AuthorError::Signature);
+}
+
+#[test]
+fn every_changed_byte_of_a_sealed_file_is_found() {
+    let file = sealed(ALICE, ALICE, &[BOB, CAROL], &letter()).to_json().into_bytes();
+    (0..file.len()).into_par_iter().for_each(|at| {
+        let digit = if file[at] == b'1' { b'2' } else { b'1' };
+        let letter = if file[at] == b'b' { b'c' } else { b'b' };
+        for replacement in [file[at] ^ 1, digit, letter] {
+            if replacement == file[at] {
+                continue;
+            }
+            let mut changed = file.clone();
+            changed[at] = replacement;
+            assert!(judge(&changed).is_err(), "byte {at} changed to {replacement:?}");
+        }
+    });
+}

@@ -1,0 +1,142 @@
+//! `inbox --follow` with the real programs: messages as they come, a node that goes and comes back, and a hook
+//! that hears of each.
+
+use crate::world::{World, home_of};
+use sealpost_tests::{Server, program};
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+/// No line takes longer, on the slowest machine.
+const WITHIN: Duration = Duration::from_secs(120);
+
+/// Lines of a stream as they come.
+struct Lines(Receiver<String>);
+
+impl Lines {
+    fn of(stream: impl Read + Send + 'static) -> Self {
+        let (tell, lines) = channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                if tell.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        Self(lines)
+    }
+    fn next(&self) -> String {
+        self.0.recv_timeout(WITHIN).expect("a line")
+    }
+    /// The next line that contains something.
+    fn with(&self, words: &str) -> String {
+        std::iter::repeat_with(|| self.next()).find(|line| line.contains(words)).unwrap()
+    }
+}
+
+/// A running `inbox --follow`. It is killed when it is dropped.
+struct Following {
+    child: Child,
+    out: Lines,
+    err: Lines,
+}
+
+impl Following {
+    fn start(world: &World, wallet: &str, args: &[&str]) -> Self {
+        let mut command = Command::new(program("sealpost"));
+        command.env("SEALPOST_HOME", home_of(world)).env_remove("SEALPOST_NODE").env_remove("RUST_LOG");
+        command.args(["-w", wallet, "--passphrase-file", &world.path("passphrase"), "--json"]);
+        command.args(["inbox", "--follow"]).args(args);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let (out, err) = (Lines::of(child.stdout.take().unwrap()), Lines::of(child.stderr.take().unwrap()));
+        Self { child, out, err }
+    }
+    /// The id of the next message.
+    fn message(&self) -> String {
+        let entry: serde_json::Value = serde_json::from_str(&self.out.next()).unwrap();
+        assert_eq!(entry["schema"], "sealpost/inbox-entry/1", "{entry}");
+        entry["id"].as_str().unwrap().to_owned()
+    }
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        // Fails if it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn send(world: &World, text: &str) -> String {
+    world.wallet("alice", &["send", "bob", "-m", text])["id"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn messages_are_shown_once_each_as_they_come_and_none_is_missed_while_the_node_is_away() {
+    let World { dir, node } = World::new();
+    let rpc = node.said("rpc");
+    let listen = rpc.strip_prefix("http://").unwrap().to_owned();
+    let world = World { dir, node };
+    let before = send(&world, "before");
+    let following = Following::start(&world, "bob", &[]);
+    assert_eq!(following.message(), before);
+    let first = send(&world, "first");
+    assert_eq!(following.message(), first);
+
+    // The node dies; what comes while nobody listens is shown when it is back.
+    let World { dir, node } = world;
+    node.kill();
+    following.err.with("the node is away");
+    let mesh = "/ip4/127.0.0.1/tcp/0";
+    let args = ["run", "--rpc", &listen, "--metrics", "off", "--p2p", "off", "--consensus", mesh];
+    let node = Server::start("sealpost-node", dir.path(), &args, &dir.path().join("node.log"));
+    let world = World { dir, node };
+    let (second, third) = (send(&world, "second"), send(&world, "third"));
+    assert_eq!([following.message(), following.message()], [second, third]);
+}
+
+#[test]
+fn a_hook_hears_of_each_message_even_of_those_that_came_while_nobody_followed() {
+    let world = World::new();
+    let pipe = world.path("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    // Open for both, so that it does not end when a hook closes it.
+    let heard = std::fs::OpenOptions::new().read(true).write(true).open(&pipe).unwrap();
+    let heard = Lines::of(heard);
+    let say = r#"echo "$SEALPOST_MESSAGE $SEALPOST_CONTACT $SEALPOST_WALLET $(cat | tr '\n' '/')" > "$0""#;
+    let hook = ["--exec", "sh", "--", "-c", say, &pipe];
+
+    let before = send(&world, "before");
+    let following = Following::start(&world, "bob", &hook);
+    assert_eq!(following.message(), before);
+    let first = send(&world, "first");
+    assert_eq!(following.message(), first);
+    // Nothing of the text, unless it is asked for; and nothing of what was there before.
+    assert_eq!(heard.next(), format!("{first} alice bob "));
+    drop(following);
+
+    let (second, third) = (send(&world, "second"), send(&world, "third"));
+    let with_text = [&["--exec-text"], &hook[..]].concat();
+    let following = Following::start(&world, "bob", &with_text);
+    // Several run at once, so that either may be the first to be heard.
+    // What was told just before a kill may be told again, and is no matter here.
+    let mut again = std::iter::repeat_with(|| heard.next()).filter(|line| !line.starts_with(&first));
+    let mut lines = [again.next().unwrap(), again.next().unwrap()];
+    lines.sort();
+    let mut expected = [format!("{second} alice bob //second"), format!("{third} alice bob //third")];
+    expected.sort();
+    assert_eq!(lines, expected);
+    let last = send(&world, "last");
+    assert_eq!(heard.next(), format!("{last} alice bob //last"));
+    drop(following);
+
+    // A hook of the settings that does not work is said, and the messages come all the same.
+    let settings = format!("notify = [{:?}, \"x\"]\n", world.path("no-such-program"));
+    std::fs::write(world.path("wallet.toml"), settings).unwrap();
+    let following = Following::start(&world, "bob", &[]);
+    let more = send(&world, "more");
+    assert!((0..).map(|_| following.message()).any(|id| id == more));
+    assert!(following.err.with("notify: ").contains("no-such-program"));
+}

@@ -1,0 +1,269 @@
+//! Scanning: how a wallet finds sealed messages. It looks at every hidden slot on the ledger with every secret it
+//! still has, so that no node learns which are its own by a question for an address. What it found and how far
+//! it came is kept in the wallet's folder, encrypted, so that the next scan goes on where this one ended.
+//!
+//! ```text
+//!  mailbox_tags ─► view tags on all cores ─► 1 of 256, and ours ─► fetched and proven ─► opened, author checked
+//! ```
+//!
+//! What a node can do: leave slots out, which another node shows; and see which messages are fetched, among
+//! which are one in 256 of everybody else's.
+
+mod state;
+
+pub use state::{Found, FoundKind, HeldAnswer, ScanState};
+
+use crate::envelope::{BundleSecret, Content, Opened, ViewKey, candidates, open_sealed, slot_for};
+use crate::light::{Light, LightError, ListedSlot, Position, SlotPage};
+use crate::wallet::{Wallet, WalletError};
+use sealpost_ledger::address::Address;
+use sealpost_ledger::hash::TransactionId;
+use sealpost_ledger::height::BlockHeight;
+use sealpost_ledger::message::SlotRecipient;
+use sealpost_ledger::receipt::{Answer, Receipt, receipt_commit};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long a scan goes on before it writes down how far it is.
+const KEEP_EVERY: Duration = Duration::from_secs(2);
+/// Refused messages that are named; the others are counted.
+const NAMED: usize = 20;
+
+/// How far a scan is.
+#[derive(Debug, Clone, Copy)]
+pub struct ScanProgress {
+    /// The height it has reached.
+    pub height: BlockHeight,
+    /// The height it goes to.
+    pub to: BlockHeight,
+    /// Hidden slots looked at.
+    pub slots: u64,
+    /// How many of them were ours.
+    pub found: u64,
+    /// Slots per second so far, all cores together, node and network included.
+    pub per_second: f64,
+}
+
+/// What a scan did.
+#[derive(Debug)]
+pub struct ScanReport {
+    /// How far it came.
+    pub progress: ScanProgress,
+    /// Messages to this wallet that break the rules, and why; the first of them.
+    pub refused: Vec<(TransactionId, String)>,
+    /// How many there are of those.
+    pub refused_count: u64,
+}
+
+/// A scan that is under way.
+struct Scan<'a> {
+    wallet: &'a Wallet,
+    light: &'a Light,
+    keys: Arc<Vec<ViewKey>>,
+    state: ScanState,
+    report: ScanReport,
+    started: Instant,
+    kept: Instant,
+}
+
+impl Wallet {
+    /// Looks at every hidden slot that was not looked at before, up to the newest block. `heard` is told how far
+    /// it is.
+    pub async fn scan(
+        &self,
+        light: &Light,
+        heard: &(dyn Fn(&ScanProgress) + Sync),
+    ) -> Result<ScanReport, WalletError> {
+        let keys: Vec<_> = self.bundles().iter().filter_map(ViewKey::new).collect();
+        let to = light.head().await?.map_or(BlockHeight::GENESIS, |header| header.height);
+        let mut state = self.scan_state()?;
+        self.begin(light, &mut state).await?;
+        let height = state.position.height;
+        let progress = ScanProgress { height, to, slots: 0, found: 0, per_second: 0.0 };
+        let report = ScanReport { progress, refused: Vec::new(), refused_count: 0 };
+        let (started, kept) = (Instant::now(), Instant::now());
+        let none = keys.is_empty();
+        let mut scan = Scan { wallet: self, light, keys: Arc::new(keys), state, report, started, kept };
+        // Without keys there is nothing to look with; when there are some, a scan begins where they were published.
+        if !none {
+            scan.run(to, heard).await?;
+        }
+        Ok(scan.report)
+    }
+    /// What scans have found so far.
+    pub fn scan_state(&self) -> Result<ScanState, WalletError> {
+        let path = self.folder()?.join("scan");
+        if !path.exists() {
+            return Ok(ScanState::default());
+        }
+        let bytes = sealpost_terminal::read_secret_file(&path).map_err(WalletError::File)?;
+        // What can't be read is found again.
+        let note = self.keystore().open_note(b"scan", &bytes).ok();
+        Ok(note.and_then(|note| ScanState::from_bytes(&note)).unwrap_or_default())
+    }
+    fn keep_scan(&self, state: &ScanState) -> Result<(), WalletError> {
+        let note = self.keystore().seal_note(b"scan", &state.to_bytes())?;
+        sealpost_terminal::write_secret_file(&self.folder()?.join("scan"), &note).map_err(WalletError::File)
+    }
+    /// Goes back as far as a secret that no scan has used makes necessary.
+    async fn begin(&self, light: &Light, state: &mut ScanState) -> Result<(), WalletError> {
+        let sequences = self.bundles().iter().map(|secret| secret.sequence);
+        let mut new: Vec<_> = sequences.filter(|sequence| !state.secrets.contains(sequence)).collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        // Nobody encrypts to keys that are not published yet: those are new in a later scan.
+        let Some(newest) = light.bundle(&self.address()).await? else { return Ok(()) };
+        new.retain(|sequence| *sequence <= newest.bundle.sequence);
+        let published = BlockHeight::new(newest.height.get().saturating_sub(1));
+        let since = match new.as_slice() {
+            [] => return Ok(()),
+            [only] if *only == newest.bundle.sequence => Position::end_of(published),
+            _ => Position::default(),
+        };
+        // A first scan begins where the keys do.
+        state.position = if state.secrets.is_empty() { since } else { state.position.min(since) };
+        state.secrets.extend(new);
+        Ok(())
+    }
+}
+
+impl Scan<'_> {
+    async fn run(
+        &mut self,
+        to: BlockHeight,
+        heard: &(dyn Fn(&ScanProgress) + Sync),
+    ) -> Result<(), WalletError> {
+        let mut page = self.light.hidden_slots(self.state.position, to).await?;
+        loop {
+            let SlotPage { slots, more } = page;
+            let last = slots.last().map(|listed| listed.at);
+            let hidden: Vec<_> = slots.iter().map(|listed| listed.slot).collect();
+            let keys = self.keys.clone();
+            let looked = tokio::task::spawn_blocking(move || candidates(&keys, &hidden));
+            // The next page comes while this one is looked at.
+            let fetched = async {
+                match last.filter(|_| more) {
+                    Some(last) => self.light.hidden_slots(last, to).await.map(Some),
+                    None => Ok(None),
+                }
+            };
+            let (found, following) = tokio::join!(looked, fetched);
+            let found = found.map_err(|error| WalletError::Scan { reason: error.to_string() })?;
+            let found: Vec<_> = found.iter().filter_map(|at| slots.get(*at)).copied().collect();
+            if let Err(error) = self.take_in(&found).await {
+                // What was found before this page stays found.
+                self.wallet.keep_scan(&self.state)?;
+                return Err(error);
+            }
+            let end = Position::end_of(to).max(self.state.position);
+            self.state.position = last.filter(|_| more).unwrap_or(end);
+            self.count(slots.len());
+            heard(&self.report.progress);
+            if !more || self.kept.elapsed() > KEEP_EVERY {
+                self.wallet.keep_scan(&self.state)?;
+                self.kept = Instant::now();
+            }
+            match following? {
+                Some(following) => page = following,
+                None => return Ok(()),
+            }
+        }
+    }
+    fn count(&mut self, slots: usize) {
+        let progress = &mut self.report.progress;
+        progress.height = self.state.position.height;
+        progress.slots = progress.slots.saturating_add(slots as u64);
+        progress.per_second = progress.slots as f64 / self.started.elapsed().as_secs_f64().max(1e-6);
+    }
+    /// Fetches, proves and opens what may be ours.
+    async fn take_in(&mut self, slots: &[ListedSlot]) -> Result<(), WalletError> {
+        let mut before = None;
+        for listed in slots {
+            let known = self.state.found.iter().any(|found| found.id == listed.id);
+            if before != Some(listed.id) && !known {
+                self.take_in_message(listed).await?;
+            }
+            before = Some(listed.id);
+        }
+        Ok(())
+    }
+    async fn take_in_message(&mut self, listed: &ListedSlot) -> Result<(), WalletError> {
+        let (light, secrets) = (self.light, self.wallet.bundles());
+        let proven = light.transaction(&listed.id).await?;
+        let proven = proven.ok_or_else(|| light.wrong_slot(listed, "it is not on the ledger"))?;
+        let slot = proven.transaction.message().and_then(|message| message.slot(listed.number));
+        let SlotRecipient::Hidden { ephemeral, view_tag } =
+            slot.ok_or_else(|| light.wrong_slot(listed, "there is no such slot"))?.recipient
+        else {
+            return Err(light.wrong_slot(listed, "it names its recipient").into());
+        };
+        let at = Position { height: proven.header.height, index: proven.index };
+        if (ephemeral, view_tag, at) != (listed.slot.ephemeral, listed.slot.view_tag, listed.at) {
+            return Err(light.wrong_slot(listed, "it stands elsewhere or has another key").into());
+        }
+        let transaction = proven.transaction.transaction();
+        let Ok(Some((slot, bundle))) = slot_for(transaction, secrets) else { return Ok(()) };
+        let mut found = Found { id: listed.id, at, slot, bundle, author: None, kind: FoundKind::Unread };
+        match light.body(&proven).await {
+            // Another node may still have it.
+            Err(LightError::Node(error)) if error.code == "tx.body_pruned" => {}
+            body => match open_sealed(transaction, &body?, &self.wallet.address(), secrets) {
+                Ok((content, opened)) => {
+                    found.author = opened.author.as_ref().map(|author| author.author);
+                    found.kind = self.read(listed, &content, &opened)?;
+                }
+                Err(error) => {
+                    self.report.refused_count = self.report.refused_count.saturating_add(1);
+                    if self.report.refused.len() < NAMED {
+                        self.report.refused.push((listed.id, error.to_string()));
+                    }
+                    return Ok(());
+                }
+            },
+        }
+        self.report.progress.found = self.report.progress.found.saturating_add(1);
+        self.state.found.push(found);
+        Ok(())
+    }
+    /// Takes note of the answers in a letter, as far as they hold.
+    fn read(
+        &mut self,
+        listed: &ListedSlot,
+        content: &Content,
+        opened: &Opened,
+    ) -> Result<FoundKind, WalletError> {
+        let Content::Letter(letter) = content else { return Ok(FoundKind::Part) };
+        let Some(author) = &opened.author else { return Ok(FoundKind::Letter) };
+        for receipt in &letter.answers {
+            if self.wallet.answer_holds(receipt, &author.author)? {
+                self.state.answered(HeldAnswer { reply: listed.id, at: listed.at, receipt: *receipt });
+            }
+        }
+        Ok(FoundKind::Letter)
+    }
+}
+
+impl Wallet {
+    /// Whether an answer from that author is one to a sealed message of ours: the slot is theirs, and what it
+    /// reveals matches the slot's commitment.
+    fn answer_holds(&self, receipt: &Receipt, author: &Address) -> Result<bool, WalletError> {
+        let Some(entry) = self.outbox().get(&receipt.message)? else { return Ok(false) };
+        let Some(block) = self.authorship(&entry)? else { return Ok(false) };
+        let Some(transaction) = entry.transaction() else { return Ok(false) };
+        let slot = transaction.message().and_then(|message| message.slot(receipt.slot));
+        let theirs = block.recipients.get(usize::from(receipt.slot)) == Some(author);
+        Ok(match (slot, receipt.answer) {
+            (Some(slot), Answer::Opened { secret }) => {
+                theirs && receipt_commit(&secret) == slot.receipt_commit
+            }
+            (Some(_), Answer::Refused { .. }) => theirs,
+            (None, _) => false,
+        })
+    }
+}
+
+/// Which secrets a scan uses: those that are still there. For those who scan without a wallet.
+pub fn view_keys(secrets: &[BundleSecret]) -> Vec<ViewKey> {
+    secrets.iter().filter_map(ViewKey::new).collect()
+}

@@ -1,0 +1,250 @@
+//! Answering: what came and has no answer yet, giving the answer once, and what was answered before. Every
+//! answer is an explicit act; nothing here answers by itself.
+
+use super::{Incoming, PostageProgress, Sent, Wallet, WalletError};
+use crate::envelope::Letter;
+use crate::light::{Light, LightError, Proven};
+use crate::outbox::OutboxEntry;
+use sealpost_api::{Category, MailboxSide, Order, TransactionStatus, WaitFor};
+use sealpost_ledger::address::Address;
+use sealpost_ledger::evidence::{Finding, Place};
+use sealpost_ledger::hash::TransactionId;
+use sealpost_ledger::receipt::{Answer, RefusalReason};
+use sealpost_ledger::transaction::Payload;
+use std::collections::{HashMap, HashSet};
+
+/// Entries asked for at once.
+const PAGE: u32 = 50;
+/// What the ledger says to a second answer.
+pub(crate) const ALREADY_ANSWERED: &str = "receipt.already_answered";
+
+/// A message that came, was opened here, and has no answer.
+#[derive(Debug)]
+pub struct Unanswered {
+    /// The message, verified.
+    pub message: Proven,
+    /// What it says.
+    pub letter: Letter,
+    slot: u16,
+    answer: Answer,
+    /// An answer that was signed before and may still come into a block.
+    signed: Option<Box<OutboxEntry>>,
+}
+
+/// What waits for an answer.
+#[derive(Debug, Default)]
+pub struct Waiting {
+    /// What can be answered.
+    pub ready: Vec<Unanswered>,
+    /// What can't be opened, and so not be answered with a receipt.
+    pub unopened: Vec<(TransactionId, WalletError)>,
+    /// Whether older messages were left for another time.
+    pub more: bool,
+}
+
+/// An answer that this wallet gave.
+#[derive(Debug)]
+pub struct GivenReceipt {
+    /// The receipt, verified.
+    pub receipt: Proven,
+    /// The message it answers.
+    pub message: TransactionId,
+    /// What it says.
+    pub answer: Answer,
+}
+
+/// An answer that this wallet got.
+#[derive(Debug)]
+pub struct GotReceipt {
+    /// The message it answers.
+    pub message: TransactionId,
+    /// The receipt.
+    pub receipt: TransactionId,
+    /// Who answered.
+    pub by: Address,
+    /// Why it was refused; nothing if it was opened.
+    pub refused: Option<RefusalReason>,
+    /// Its block.
+    pub place: Place,
+}
+
+impl Wallet {
+    /// Opens what came and has no answer by this wallet, the newest first, `enough` at most; of sealed letters those
+    /// that scans have found. Nobody is told.
+    /// `heard` is told how many were found so far.
+    pub async fn unanswered(
+        &self,
+        light: &Light,
+        enough: usize,
+        heard: &(dyn Fn(usize) + Sync),
+    ) -> Result<Waiting, WalletError> {
+        let answered = self.answered(light).await?;
+        let mut signed = self.signed_answers(light).await?;
+        let (mut waiting, mut after) = (Waiting::default(), None);
+        loop {
+            let page =
+                light.list(MailboxSide::Received, &self.address, Order::NewestFirst, after, PAGE).await?;
+            let came = page.entries.into_iter().filter_map(|message| self.incoming(message));
+            for incoming in came.filter(|incoming| !answered.contains(&incoming.message.id())) {
+                if waiting.ready.len() >= enough {
+                    waiting.more = true;
+                    return Ok(waiting);
+                }
+                let before = signed.remove(&incoming.message.id());
+                self.take_in(light, incoming, before, &mut waiting).await?;
+                heard(waiting.ready.len());
+            }
+            if !page.more {
+                break;
+            }
+            after = page.next;
+        }
+        let left = enough.saturating_sub(waiting.ready.len());
+        let sealed = self.sealed_unanswered(light, left.saturating_add(1)).await?;
+        for incoming in sealed {
+            if waiting.ready.len() >= enough {
+                waiting.more = true;
+                break;
+            }
+            self.take_in(light, incoming, None, &mut waiting).await?;
+            heard(waiting.ready.len());
+        }
+        Ok(waiting)
+    }
+    /// Opens a message in order to answer for it.
+    pub async fn to_answer(&self, light: &Light, id: &TransactionId) -> Result<Unanswered, WalletError> {
+        let (reading, _) = self.read_or_recall(light, id).await?;
+        let signed = self.signed_answers(light).await?.remove(id).map(Box::new);
+        let (slot, answer) = (reading.opened.slot, reading.opened.answer());
+        Ok(Unanswered { message: reading.message, letter: reading.letter, slot, answer, signed })
+    }
+    /// Says on the ledger that a message was opened. What was signed before and may still come into a block is
+    /// sent again instead of signed anew. Final when this returns.
+    pub async fn give_receipt(
+        &self,
+        light: &Light,
+        unanswered: &Unanswered,
+        progress: PostageProgress<'_>,
+    ) -> Result<Sent, WalletError> {
+        if let Some(entry) = &unanswered.signed {
+            match self.send_again(light, entry).await {
+                // Its postage may have become too little meanwhile: then it is signed anew.
+                Err(WalletError::Light(LightError::Node(error)))
+                    if error.category == Category::Refused && error.code != ALREADY_ANSWERED => {}
+                sent => return sent,
+            }
+        }
+        self.answer(light, unanswered.message.id(), unanswered.slot, unanswered.answer, progress).await
+    }
+    /// The answers that this identity gave, the newest first, `limit` at most.
+    pub async fn receipts_given(
+        &self,
+        light: &Light,
+        limit: usize,
+    ) -> Result<Vec<GivenReceipt>, WalletError> {
+        let (mut given, mut after) = (Vec::new(), None);
+        loop {
+            let page = light.list(MailboxSide::Sent, &self.address, Order::NewestFirst, after, PAGE).await?;
+            given.extend(page.entries.into_iter().filter_map(
+                |receipt| match receipt.transaction.payload() {
+                    Payload::Receipt(found) => {
+                        Some(GivenReceipt { message: found.message, answer: found.answer, receipt })
+                    }
+                    _ => None,
+                },
+            ));
+            if !page.more || given.len() >= limit {
+                given.truncate(limit);
+                return Ok(given);
+            }
+            after = page.next;
+        }
+    }
+    /// The answers to a message, each proven.
+    pub async fn receipts_got(
+        &self,
+        light: &Light,
+        id: &TransactionId,
+    ) -> Result<Vec<GotReceipt>, WalletError> {
+        // The evidence has all of them in one answer, and is checked as a whole.
+        let evidence = light.evidence(id, None, false).await?;
+        let findings = evidence.check(self.genesis()).map_err(|_| WalletError::Unknown { id: *id })?;
+        let got = findings.list().iter().filter_map(|finding| match finding {
+            Finding::Opened { by, receipt, place, .. } => Some((by, receipt, None, place)),
+            Finding::Refused { by, receipt, reason, place, .. } => Some((by, receipt, Some(*reason), place)),
+            _ => None,
+        });
+        let got = got.map(|(by, receipt, refused, place)| GotReceipt {
+            message: *id,
+            receipt: *receipt,
+            by: *by,
+            refused,
+            place: place.clone(),
+        });
+        Ok(got.collect())
+    }
+
+    /// The messages that this identity has answered.
+    async fn answered(&self, light: &Light) -> Result<HashSet<TransactionId>, WalletError> {
+        let given = self.receipts_given(light, usize::MAX).await?;
+        Ok(given.into_iter().map(|given| given.message).collect())
+    }
+    /// Receipts in the outbox that are in no block and may still come into one, by the message they answer.
+    async fn signed_answers(
+        &self,
+        light: &Light,
+    ) -> Result<HashMap<TransactionId, OutboxEntry>, WalletError> {
+        let next = light.next_height().await?;
+        let mut signed = HashMap::new();
+        for entry in self.outbox.list()?.into_iter().filter(|entry| entry.height.is_none()) {
+            if let Some(transaction) = entry.transaction()
+                && let Payload::Receipt(receipt) = transaction.payload()
+                && matches!(receipt.answer, Answer::Opened { .. })
+                && transaction.transaction().expiry >= next
+            {
+                signed.insert(receipt.message, entry);
+            }
+        }
+        Ok(signed)
+    }
+    async fn take_in(
+        &self,
+        light: &Light,
+        incoming: Incoming,
+        signed: Option<OutboxEntry>,
+        waiting: &mut Waiting,
+    ) -> Result<(), WalletError> {
+        let id = incoming.message.id();
+        match self.read_or_recall(light, &id).await.map(|(reading, _)| reading) {
+            // Receipts that came in a sealed reply are not answered with receipts.
+            Ok(reading) if incoming.author.is_some() && !reading.letter.answers.is_empty() => {}
+            Ok(reading) => {
+                let (slot, answer) = (reading.opened.slot, reading.opened.answer());
+                let (message, letter, signed) = (reading.message, reading.letter, signed.map(Box::new));
+                waiting.ready.push(Unanswered { message, letter, slot, answer, signed });
+            }
+            // The letter that names it is answered.
+            Err(WalletError::OnlyAPart { .. }) => {}
+            // Of this message alone: its body is gone, or so is its key.
+            Err(error @ (WalletError::Light(LightError::Node(_)) | WalletError::Open(_))) => {
+                waiting.unopened.push((id, error));
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+    async fn send_again(&self, light: &Light, entry: &OutboxEntry) -> Result<Sent, WalletError> {
+        let id = entry.id;
+        let transaction = entry.transaction().ok_or(WalletError::Unknown { id })?;
+        let submitted = light.submit(&transaction, None, WaitFor::Final).await?;
+        let mut place = None;
+        if let TransactionStatus::Final(_) = submitted.status {
+            let proven = light.transaction(&id).await?.ok_or(WalletError::Unknown { id })?;
+            let mut entry = entry.clone();
+            entry.height = Some(proven.header.height);
+            self.outbox.put(&entry)?;
+            place = Some(Box::new(proven));
+        }
+        Ok(Sent { id, place, bytes: transaction.to_bytes().len(), work: 0 })
+    }
+}

@@ -1,0 +1,187 @@
+//! Collecting: a letter's parts are fetched, each verified like any message, and put together. What was fetched
+//! is kept encrypted in the wallet's folder until the whole is there, so that a crash costs no second fetch and
+//! no plaintext lies where nobody asked for it.
+
+use super::{Incoming, Reading, Wallet, WalletError};
+use crate::envelope::{Content, OpenError};
+use crate::known::Kind;
+use crate::light::{Light, LightError, Proven};
+use crate::parcel::{Assembly, MAX_TEXT_BYTES, ParcelError, Piece, pieces};
+use futures::stream::{self, StreamExt};
+use sealpost_api::Category;
+use sealpost_ledger::hash::TransactionId;
+use sealpost_ledger::message::Mode;
+use sealpost_terminal::{create_private_folder, write_secret_file};
+use std::io::Write;
+use std::path::PathBuf;
+
+/// Parts that are fetched at once.
+const AT_ONCE: usize = 4;
+
+/// Hears what is fetched, how many bytes of it are there, and how many there will be.
+pub type FetchHeard<'a> = &'a (dyn Fn(&str, u64, u64) + Sync);
+
+/// Fetches what of a letter came in parts.
+pub struct Collector<'a> {
+    wallet: &'a Wallet,
+    light: &'a Light,
+    reading: &'a Reading,
+    heard: FetchHeard<'a>,
+    parcel: Option<[u8; 16]>,
+}
+
+impl std::fmt::Debug for Collector<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Collector({})", self.reading.message.id())
+    }
+}
+
+impl Wallet {
+    /// Begins to fetch what of a letter came in parts.
+    pub fn collector<'a>(
+        &'a self,
+        light: &'a Light,
+        reading: &'a Reading,
+        heard: FetchHeard<'a>,
+    ) -> Collector<'a> {
+        Collector { wallet: self, light, reading, heard, parcel: None }
+    }
+    /// Whether a message is a part of something, and no letter. It is opened once to know that. One that can't
+    /// be opened counts as a letter: nobody can hide a message by what it says of itself.
+    pub async fn is_part(&self, light: &Light, incoming: &Incoming) -> Result<bool, WalletError> {
+        let id = incoming.message.id();
+        if let Some(kind) = self.known.get(&id) {
+            return Ok(kind == Kind::Part);
+        }
+        let kind = match self.open_message(light, &incoming.message).await {
+            Ok((Content::Part(_), _)) => Kind::Part,
+            Ok((Content::Letter(_), _)) => Kind::Letter,
+            Err(
+                WalletError::Open(_) | WalletError::NotOurs { .. } | WalletError::Light(LightError::Node(_)),
+            ) => {
+                return Ok(false);
+            }
+            Err(error) => return Err(error),
+        };
+        self.known.put(id, kind).map_err(WalletError::File)?;
+        Ok(kind == Kind::Part)
+    }
+    fn fetched_folder(&self, letter: &TransactionId) -> Result<PathBuf, WalletError> {
+        Ok(self.profile.wallet_folder(&self.name)?.join("fetched").join(letter.to_string()))
+    }
+}
+
+impl Collector<'_> {
+    /// The text, whole. `None` if it goes on for longer than a text may.
+    pub async fn text(&mut self) -> Result<Option<String>, WalletError> {
+        let mut text = self.reading.letter.text.clone();
+        let Some(piece) = pieces(&self.reading.letter).into_iter().find(|piece| piece.attachment.is_none())
+        else {
+            return Ok(Some(text));
+        };
+        let room = MAX_TEXT_BYTES.saturating_sub(text.len() as u64);
+        let rest = match self.collect(&piece, room, Vec::new()).await {
+            Err(WalletError::Parcel(ParcelError::TooLong { .. })) => return Ok(None),
+            rest => rest?,
+        };
+        let rest = String::from_utf8(rest).map_err(|_| ParcelError::NotText { what: piece.what })?;
+        text.push_str(&rest);
+        Ok(Some(text))
+    }
+    /// Writes an attachment that came in parts: of at most `limit` bytes, verified when this returns.
+    pub async fn file<W: Write>(&mut self, attachment: usize, limit: u64, out: W) -> Result<W, WalletError> {
+        let pieces = pieces(&self.reading.letter);
+        let piece = pieces.into_iter().find(|piece| piece.attachment == Some(attachment));
+        let piece = piece.ok_or_else(|| WalletError::Unknown { id: self.reading.message.id() })?;
+        self.collect(&piece, limit, out).await
+    }
+    /// Everything is where it should be: what was kept of the parts is not needed any more.
+    pub fn forget(self) -> Result<(), WalletError> {
+        let folder = self.wallet.fetched_folder(&self.reading.message.id())?;
+        match std::fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                let message = format!("cannot remove {}: {error}", folder.display());
+                Err(WalletError::File(sealpost_terminal::Failure::unavailable("file.io", message)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn collect<W: Write>(&mut self, piece: &Piece<'_>, limit: u64, out: W) -> Result<W, WalletError> {
+        let part_limit = usize::try_from(self.wallet.genesis().limits().body_bytes).unwrap_or(usize::MAX);
+        let mut assembly = Assembly::begin(piece, limit, part_limit, self.parcel, out)?;
+        let folder = self.wallet.fetched_folder(&self.reading.message.id())?;
+        create_private_folder(&folder).map_err(WalletError::File)?;
+        {
+            let collector = &*self;
+            let numbered = (0_usize..).zip(&piece.parts.messages);
+            let fetching = numbered.map(|(at, id)| collector.part(piece, at, *id));
+            let mut fetching = std::pin::pin!(stream::iter(fetching).buffered(AT_ONCE));
+            while let Some(part) = fetching.next().await {
+                assembly.add(part?)?;
+                (collector.heard)(&piece.what, assembly.length(), piece.parts.length);
+            }
+        }
+        let (out, parcel) = assembly.finish()?;
+        self.parcel = parcel;
+        Ok(out)
+    }
+    /// A part: the one that was fetched before, or from the node.
+    async fn part(&self, piece: &Piece<'_>, at: usize, id: TransactionId) -> Result<Content, WalletError> {
+        let number = u32::try_from(at).unwrap_or(u32::MAX).saturating_add(piece.first);
+        let path = self.wallet.fetched_folder(&self.reading.message.id())?.join(number.to_string());
+        let about = [b"fetched".as_slice(), id.as_bytes()].concat();
+        let kept = std::fs::read(&path).ok();
+        let kept = kept.and_then(|sealed| self.wallet.keystore.open_note(&about, &sealed).ok());
+        if let Some(content) = kept.and_then(|bytes| Content::from_bytes(&bytes).ok()) {
+            return Ok(content);
+        }
+        let content = self.fetch(piece, at, id).await?;
+        let sealed = self.wallet.keystore.seal_note(&about, &content.to_bytes())?;
+        write_secret_file(&path, &sealed).map_err(WalletError::File)?;
+        Ok(content)
+    }
+    async fn fetch(&self, piece: &Piece<'_>, at: usize, id: TransactionId) -> Result<Content, WalletError> {
+        let (what, number, of) = (piece.what.clone(), at.saturating_add(1), piece.parts.messages.len());
+        let missing = |reason: String| ParcelError::Missing { what: what.clone(), number, of, id, reason };
+        let foreign =
+            |fault: &str| ParcelError::Foreign { what: what.clone(), number, of, id, fault: fault.into() };
+        let found = self.light.transaction(&id).await?;
+        let message = found.ok_or_else(|| missing("it is not final on this node".into()))?;
+        let letter = &self.reading.message;
+        let header = message.transaction.message().ok_or_else(|| foreign("is no message"))?;
+        if mode_of(letter) != Some(header.mode) {
+            return Err(foreign("is sealed where the letter is open, or the other way round").into());
+        }
+        let other_sender = || foreign("is of another sender");
+        if header.mode == Mode::Open && message.transaction.sender() != letter.transaction.sender() {
+            return Err(other_sender().into());
+        }
+        let (content, opened) = match self.wallet.open_message(self.light, &message).await {
+            Err(WalletError::NotOurs { .. }) => return Err(foreign("is not for this wallet").into()),
+            Err(WalletError::Light(LightError::Node(error))) if error.category == Category::NotFound => {
+                return Err(missing(error.message).into());
+            }
+            Err(WalletError::Open(error @ OpenError::KeyGone { .. })) => {
+                return Err(missing(error.to_string()).into());
+            }
+            Err(WalletError::Open(error)) => {
+                return Err(foreign(&format!("can't be opened: {error}")).into());
+            }
+            opened => opened?,
+        };
+        // Each sealed message is signed by a key of its own; the author stands inside.
+        if opened.author.is_some_and(|block| block.author != self.reading.author()) {
+            return Err(other_sender().into());
+        }
+        if matches!(content, Content::Part(_)) {
+            // The next list of the inbox need not open it again.
+            self.wallet.known.put(id, Kind::Part).map_err(WalletError::File)?;
+        }
+        Ok(content)
+    }
+}
+
+fn mode_of(message: &Proven) -> Option<Mode> {
+    message.transaction.message().map(|message| message.mode)
+}

@@ -1,0 +1,302 @@
+//! Keeping: letters go to the archive when they are opened, come back from it when their keys are gone, and
+//! are found there, in conversations and by words. Nothing here asks a node but [`Wallet::catch_up`].
+
+use super::{Incoming, Reading, Wallet, WalletError, now_ms};
+use crate::archive::{Archive, ArchiveError, Facts, Mark, Record, Way};
+use crate::envelope::{OpenError, Opened};
+use crate::letters::{Kept, Links};
+use crate::light::{Light, LightError, Proven};
+use crate::search::{Found, Query};
+use sealpost_ledger::author::AuthorBlock;
+use sealpost_ledger::hash::TransactionId;
+use sealpost_ledger::height::BlockHeight;
+use sealpost_ledger::receipt::Answer;
+
+/// Where a reading is from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// From the ledger, opened with a key just now.
+    Ledger,
+    /// From the archive.
+    Archive {
+        /// When it was kept, milliseconds since 1970 UTC.
+        kept_ms: u64,
+    },
+}
+
+/// What became of everything that came and was sent, and was not in the archive.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CaughtUp {
+    /// Letters that are kept now and were not before.
+    pub kept: usize,
+    /// Messages whose key is gone.
+    pub gone: usize,
+    /// Messages that break the envelope's rules, or whose body the node does not have.
+    pub unreadable: usize,
+}
+
+impl Wallet {
+    /// Where `inbox --follow` notes how far its hook has come.
+    pub(crate) fn follow_path(&self) -> Result<std::path::PathBuf, WalletError> {
+        Ok(self.profile.wallet_folder(&self.name)?.join("follow.json"))
+    }
+    /// The archive.
+    pub fn archive(&self) -> &Archive {
+        &self.archive
+    }
+    /// Keeps a letter that was opened, unless it was forgotten on purpose. Whether it is kept now. `whole_text`
+    /// is the text of one that goes on in parts: without it such a letter is not kept.
+    pub fn keep(&self, reading: &Reading, whole_text: Option<String>) -> Result<bool, WalletError> {
+        let id = reading.message.id();
+        if self.archive.marked(&id)? == Some(Mark::Forgotten) {
+            return Ok(false);
+        }
+        if self.archive.contains(&id) {
+            return Ok(true);
+        }
+        if reading.letter.continued.is_some() && whole_text.is_none() {
+            return Ok(false);
+        }
+        let Answer::Opened { secret } = reading.opened.answer() else { return Ok(false) };
+        let facts = Facts {
+            way: Way::Came,
+            author: reading.author(),
+            to: reading.recipients(),
+            header: reading.message.header.clone(),
+            index: reading.message.index,
+            slot: reading.opened.slot,
+            salt: reading.opened.salt,
+            content: reading.opened.content_bytes.clone(),
+            author_block: reading.opened.author.as_ref().map(AuthorBlock::to_bytes),
+            whole_text,
+            receipt_secret: Some(secret),
+            kept_ms: now_ms(),
+        };
+        let Some(record) = Record::new(reading.message.transaction.clone(), facts) else { return Ok(false) };
+        self.archive.put(&record)?;
+        Ok(true)
+    }
+    /// A letter that came, from the archive.
+    pub fn recall(&self, id: &TransactionId) -> Result<Option<(Reading, Source)>, WalletError> {
+        let Some(Record { transaction, letter, facts }) = self.archive.get(id)? else { return Ok(None) };
+        let Some(secret) = facts.receipt_secret else { return Ok(None) };
+        let message = Proven { transaction, header: facts.header, index: facts.index, first_seen_ms: None };
+        let author = facts.author_block.and_then(|block| AuthorBlock::from_bytes(&block).ok());
+        let opened = Opened::recalled(facts.content, facts.salt, facts.slot, author, secret);
+        Ok(Some((Reading { message, letter, opened }, Source::Archive { kept_ms: facts.kept_ms })))
+    }
+    /// Opens a message, or takes it from the archive if its key is gone or no node has its body any more.
+    pub async fn read_or_recall(
+        &self,
+        light: &Light,
+        id: &TransactionId,
+    ) -> Result<(Reading, Source), WalletError> {
+        let error = match self.read(light, id).await {
+            Ok(reading) => return Ok((reading, Source::Ledger)),
+            Err(error) => error,
+        };
+        let recalled = if is_gone(&error) { self.recall(id)? } else { None };
+        recalled.ok_or(error)
+    }
+    /// A letter that is here, whichever way it went.
+    pub fn letter(&self, id: &TransactionId) -> Result<Option<Kept>, WalletError> {
+        if let Some(record) = self.archive.get(id)? {
+            return Ok(Some(record.into()));
+        }
+        match self.outbox.get(id)? {
+            Some(entry) => self.sent_letter(&entry),
+            None => Ok(None),
+        }
+    }
+    /// All letters that are here, in no order, one in memory at a time.
+    pub fn letters(&self) -> Result<impl Iterator<Item = Result<Kept, WalletError>> + '_, WalletError> {
+        let archived = self.archive.records()?.map(|record| Ok(record?.into()));
+        let sent = self.outbox.ids().filter(|id| !self.archive.contains(id));
+        let sent = sent.map(|id| self.outbox.get(&id)?.map_or(Ok(None), |entry| self.sent_letter(&entry)));
+        Ok(archived.chain(sent.filter_map(Result::transpose)))
+    }
+    /// How the letters here answer one another, and how many can't be read.
+    pub fn links(&self) -> Result<(Links, usize), WalletError> {
+        let (mut links, mut unreadable) = (Links::default(), 0_usize);
+        for kept in self.letters()? {
+            match kept {
+                Ok(kept) => links.add(&kept),
+                Err(error) => unreadable = skipped(unreadable, error)?,
+            }
+        }
+        Ok((links, unreadable))
+    }
+    /// Letters that contain all words, the newest first, `enough` at most.
+    pub fn search(&self, query: &Query, enough: usize) -> Result<Found, WalletError> {
+        let contacts = self.profile.contacts()?;
+        let mut found = Found::new(enough);
+        for kept in self.letters()? {
+            match kept {
+                Ok(kept) => found.look_at(query, &kept, &|address| {
+                    contacts.name_of(address).map_or_else(|| self.text(address), str::to_owned)
+                }),
+                Err(error) => found.unreadable = skipped(found.unreadable, error)?,
+            }
+        }
+        Ok(found)
+    }
+    /// Forgets a letter: out of the archive, and what the outbox remembers of its content. Whether there
+    /// was something to forget.
+    pub fn forget(&self, id: &TransactionId) -> Result<bool, WalletError> {
+        let mut forgotten = self.archive.forget(id)?;
+        let mut ids = vec![*id];
+        while let Some(id) = ids.pop() {
+            let Some(mut entry) = self.outbox.get(&id)?.filter(|entry| entry.note.is_some()) else {
+                continue;
+            };
+            if let Some(kept) = self.sent_letter(&entry)? {
+                let parts = kept.letter.attachments.iter().filter_map(|file| file.data.parts());
+                ids.extend(kept.letter.continued.iter().chain(parts).flat_map(|parts| &parts.messages));
+            }
+            entry.note = None;
+            self.outbox.put(&entry)?;
+            forgotten = true;
+        }
+        Ok(forgotten)
+    }
+    /// Removes every letter from the archive, and gives it another key: copies of the files are useless to
+    /// whoever gets this wallet later.
+    pub fn renew_archive(&mut self) -> Result<(), WalletError> {
+        let key = self.archive.renewed_key()?;
+        self.keystore.change(|secrets| secrets.archive = Some(key.clone()))?;
+        self.archive.empty(key).map_err(WalletError::from)
+    }
+    /// Opens and keeps every letter that came (of sealed ones those that scans have found), and places every letter
+    /// that was sent, as far as they are not in the archive; without open ones that are older than `from`. Nobody is told, and nothing counts as read by
+    /// it. `heard` is told how many messages were found.
+    pub async fn catch_up(
+        &self,
+        light: &Light,
+        from: Option<BlockHeight>,
+        heard: &(dyn Fn(usize) + Sync),
+    ) -> Result<CaughtUp, WalletError> {
+        let next = light.next_height().await?;
+        let mut caught_up = CaughtUp::default();
+        let open = self.inbox_from(light, from, heard).await?;
+        for incoming in open.into_iter().chain(self.sealed_inbox(light, usize::MAX).await?) {
+            let id = incoming.message.id();
+            let mark = self.archive.marked(&id)?;
+            if mark == Some(Mark::Forgotten) || self.archive.contains(&id) {
+                continue;
+            }
+            match self.read(light, &id).await {
+                Ok(reading) => {
+                    caught_up.kept = caught_up.kept.saturating_add(self.keep(&reading, None)?.into())
+                }
+                Err(WalletError::OnlyAPart { .. }) => {}
+                Err(WalletError::Open(OpenError::KeyGone { .. })) => {
+                    caught_up.gone = caught_up.gone.saturating_add(1);
+                }
+                Err(error) if is_gone(&error) || matches!(error, WalletError::Open(_)) => {
+                    caught_up.unreadable = caught_up.unreadable.saturating_add(1);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        self.archive.set_caught_up(next)?;
+        for id in self.outbox.ids() {
+            caught_up.kept = caught_up.kept.saturating_add(self.keep_sent(light, &id).await?.into());
+        }
+        Ok(caught_up)
+    }
+    /// The newest messages, at least as far back as a height.
+    async fn inbox_from(
+        &self,
+        light: &Light,
+        from: Option<BlockHeight>,
+        heard: &(dyn Fn(usize) + Sync),
+    ) -> Result<Vec<Incoming>, WalletError> {
+        let Some(from) = from else { return self.inbox(light, usize::MAX, heard).await };
+        let mut enough = 50_usize;
+        loop {
+            let mut found = self.inbox(light, enough, heard).await?;
+            let oldest = found.last().map(|incoming| incoming.message.header.height);
+            if found.len() < enough || oldest.is_some_and(|height| height < from) {
+                found.retain(|incoming| incoming.message.header.height >= from);
+                return Ok(found);
+            }
+            enough = enough.saturating_mul(4);
+        }
+    }
+    /// Keeps a letter that was sent, once it stands in a block. Whether it is kept now and was not before.
+    pub async fn keep_sent(&self, light: &Light, id: &TransactionId) -> Result<bool, WalletError> {
+        if self.archive.contains(id) || self.archive.marked(id)? == Some(Mark::Forgotten) {
+            return Ok(false);
+        }
+        let Some(entry) = self.outbox.get(id)?.filter(|entry| entry.kind == "message") else {
+            return Ok(false);
+        };
+        let Some(note) = &entry.note else { return Ok(false) };
+        let Some(kept) = self.sent_letter(&entry)? else { return Ok(false) };
+        let Some(message) = light.transaction(id).await? else { return Ok(false) };
+        let note = self.keystore.open_note(id.as_bytes(), note.as_bytes())?;
+        let Some((salt, content)) = note.split_first_chunk::<32>() else { return Ok(false) };
+        let author_block = self.authorship(&entry)?.map(|block| block.to_bytes());
+        let facts = Facts {
+            way: Way::Went,
+            author: self.address,
+            to: kept.to,
+            header: message.header,
+            index: message.index,
+            slot: 0,
+            salt: *salt,
+            content: content.to_vec(),
+            author_block,
+            whole_text: None,
+            receipt_secret: None,
+            kept_ms: now_ms(),
+        };
+        let Some(record) = Record::new(message.transaction, facts) else { return Ok(false) };
+        self.archive.put(&record)?;
+        Ok(true)
+    }
+    /// The id that a text means among the letters here: whole, or the beginning of one.
+    pub fn resolve_kept(&self, text: &str) -> Result<TransactionId, WalletError> {
+        if let Ok(id) = text.parse() {
+            return Ok(id);
+        }
+        let wrong = |reason: String| WalletError::Id { text: text.chars().take(72).collect(), reason };
+        let plain = text.chars().all(|c| c.is_ascii_digit() || ('a'..='f').contains(&c));
+        if !plain || !(4..64).contains(&text.len()) {
+            return Err(wrong("4 to 64 lower-case hexadecimal digits are expected".into()));
+        }
+        match self.links()?.0.beginning(text).as_slice() {
+            [id] => Ok(*id),
+            [] => Err(WalletError::NotKept { text: text.into() }),
+            many => {
+                let list: Vec<_> = many.iter().take(5).map(ToString::to_string).collect();
+                Err(wrong(format!("it begins several ids: {}", list.join(", "))))
+            }
+        }
+    }
+
+    fn sent_letter(&self, entry: &crate::outbox::OutboxEntry) -> Result<Option<Kept>, WalletError> {
+        let Some(note) = entry.note.as_ref().filter(|_| entry.kind == "message") else { return Ok(None) };
+        let note = self.keystore.open_note(entry.id.as_bytes(), note.as_bytes())?;
+        Ok(Kept::sent(entry, &self.sent_to(entry)?, self.address, self.genesis().prefix(), &note))
+    }
+}
+
+/// Whether a message can't be opened any more, though nobody is to blame for it.
+fn is_gone(error: &WalletError) -> bool {
+    match error {
+        WalletError::Open(OpenError::KeyGone { .. }) => true,
+        WalletError::Light(LightError::Node(error)) => error.code == "tx.body_pruned",
+        _ => false,
+    }
+}
+
+/// One letter that can't be read does not hide the others; a disk that fails does.
+fn skipped(count: usize, error: WalletError) -> Result<usize, WalletError> {
+    match error {
+        WalletError::Archive(
+            ArchiveError::Damaged { .. } | ArchiveError::Format { .. } | ArchiveError::Record { .. },
+        ) => Ok(count.saturating_add(1)),
+        error => Err(error),
+    }
+}

@@ -1,0 +1,156 @@
+//! Sealed messages: who wrote them and to whom, which the ledger does not say, and the replies that carry their
+//! receipts.
+
+use super::{Draft, Prepared, Reading, TimelineSlot, Wallet, WalletError};
+use crate::envelope::{Letter, OpenError, open_sealed};
+use crate::light::{Light, Proven, SlotAnswer};
+use crate::outbox::OutboxEntry;
+use crate::scan::{Found, FoundKind, ScanState};
+use crate::wallet::Incoming;
+use sealpost_ledger::author::AuthorBlock;
+use sealpost_ledger::hash::TransactionId;
+use sealpost_ledger::message::{Body, Mode};
+use sealpost_ledger::receipt::Receipt;
+use std::collections::HashSet;
+
+impl Wallet {
+    /// Who wrote a sealed message that was sent from here, and to whom.
+    pub fn authorship(&self, entry: &OutboxEntry) -> Result<Option<AuthorBlock>, WalletError> {
+        let Some(note) = &entry.author else { return Ok(None) };
+        let bytes = self.keystore.open_note(&author_place(&entry.id), &note.0)?;
+        Ok(AuthorBlock::from_bytes(&bytes).ok())
+    }
+    /// Whether a sealed message with that id was sent from here.
+    pub fn sent_sealed(&self, id: &TransactionId) -> Result<bool, WalletError> {
+        Ok(self.outbox.get(id)?.is_some_and(|entry| entry.author.is_some()))
+    }
+    /// Whom something that was sent from here is to.
+    pub fn sent_to(&self, entry: &OutboxEntry) -> Result<Vec<String>, WalletError> {
+        Ok(match self.authorship(entry)? {
+            Some(block) => block.recipients.iter().map(|address| self.text(address)).collect(),
+            None => entry.to.clone(),
+        })
+    }
+    /// The author block as the outbox keeps it.
+    pub(super) fn author_note(&self, prepared: &Prepared) -> Result<Option<sealpost_api::Hex>, WalletError> {
+        let Some(block) = &prepared.author else { return Ok(None) };
+        let place = author_place(&prepared.transaction.id());
+        Ok(Some(self.keystore.seal_note(&place, &block.to_bytes())?.into()))
+    }
+    /// The letter that carries the answer to a sealed message to its author; nothing if the message is open.
+    pub(super) async fn sealed_reply(
+        &self,
+        light: &Light,
+        receipt: Receipt,
+    ) -> Result<Option<Draft>, WalletError> {
+        let message = self.message(light, &receipt.message).await?;
+        if message.transaction.message().is_none_or(|message| message.mode != Mode::Sealed) {
+            return Ok(None);
+        }
+        let author = self.read(light, &receipt.message).await?.opened.author;
+        let author = author.ok_or(WalletError::NotOurs { id: receipt.message })?.author;
+        let letter = Letter { reply_to: Some(receipt.message), answers: vec![receipt], ..Letter::default() };
+        Ok(Some(Draft { to: vec![author], content: letter.into(), mode: Mode::Sealed }))
+    }
+    /// Opens a sealed message, and says which keys are gone if a scan had found it.
+    pub(super) fn open_sealed_message(
+        &self,
+        message: &Proven,
+        body: &Body,
+    ) -> Result<(crate::envelope::Content, crate::envelope::Opened), WalletError> {
+        let opened = open_sealed(message.transaction.transaction(), body, &self.address, self.bundles());
+        opened.map_err(|error| match (error, self.found(&message.id())) {
+            (OpenError::NotForUs, Ok(Some(found))) => OpenError::KeyGone { bundle: found.bundle }.into(),
+            (OpenError::NotForUs, _) => WalletError::NotOurs { id: message.id() },
+            (error, _) => error.into(),
+        })
+    }
+    /// Sealed letters that scans have found, the newest first, `enough` at most, each verified.
+    pub async fn sealed_inbox(&self, light: &Light, enough: usize) -> Result<Vec<Incoming>, WalletError> {
+        let state = self.scan_state()?;
+        let mut letters: Vec<_> = state.found().iter().filter(|found| is_letter(found)).copied().collect();
+        letters.sort_by_key(|found| std::cmp::Reverse(found.at));
+        letters.truncate(enough);
+        self.proven_letters(light, letters).await
+    }
+    /// Sealed letters beyond the first `known` that scans have found, each verified.
+    pub async fn sealed_since(&self, light: &Light, known: usize) -> Result<Vec<Incoming>, WalletError> {
+        let state = self.scan_state()?;
+        let letters = state.found().iter().skip(known).filter(|found| is_letter(found)).copied();
+        self.proven_letters(light, letters.collect()).await
+    }
+    /// Sealed letters that scans have found and that were not answered from here, the newest first.
+    pub(super) async fn sealed_unanswered(
+        &self,
+        light: &Light,
+        enough: usize,
+    ) -> Result<Vec<Incoming>, WalletError> {
+        let sealed = self.outbox.list()?.into_iter().filter(|entry| entry.author.is_some());
+        let letters = sealed.filter_map(|entry| self.own_letter(&entry));
+        let receipts = letters.flat_map(|letter| letter.answers);
+        let answered: HashSet<_> = receipts.map(|receipt| receipt.message).collect();
+        let state = self.scan_state()?;
+        let open = |found: &&Found| is_letter(found) && !answered.contains(&found.id);
+        let mut letters: Vec<_> = state.found().iter().filter(open).copied().collect();
+        letters.sort_by_key(|found| std::cmp::Reverse(found.at));
+        letters.truncate(enough);
+        self.proven_letters(light, letters).await
+    }
+    async fn proven_letters(&self, light: &Light, letters: Vec<Found>) -> Result<Vec<Incoming>, WalletError> {
+        let mut incoming = Vec::with_capacity(letters.len());
+        for found in letters {
+            let message = self.message(light, &found.id).await?;
+            incoming.push(Incoming { message, slot: found.slot, author: found.author });
+        }
+        Ok(incoming)
+    }
+    /// How a sealed message that was sent from here stands, as far as its answers were found.
+    pub(super) async fn sealed_slots(
+        &self,
+        light: &Light,
+        id: &TransactionId,
+        slots: &mut [TimelineSlot],
+    ) -> Result<(), WalletError> {
+        let block = self.outbox.get(id)?.map(|entry| self.authorship(&entry)).transpose()?.flatten();
+        let Some(block) = block else { return Ok(()) };
+        let state: ScanState = self.scan_state()?;
+        for ((number, slot), recipient) in (0_u16..).zip(slots).zip(&block.recipients) {
+            slot.recipient = Some(*recipient);
+            if let Some(held) = state.answer(id, number) {
+                // The answer was checked when it was found; this proves where the reply stands.
+                let receipt = Box::new(self.message(light, &held.reply).await?);
+                slot.answer = SlotAnswer::Answered { receipt, answer: held.receipt.answer };
+            }
+        }
+        Ok(())
+    }
+    fn found(&self, id: &TransactionId) -> Result<Option<Found>, WalletError> {
+        Ok(self.scan_state()?.found().iter().find(|found| found.id == *id).copied())
+    }
+}
+
+impl Reading {
+    /// Whom it went to: those that the author named inside a sealed message, or those that an open one names.
+    pub fn recipients(&self) -> Vec<sealpost_ledger::address::Address> {
+        match (&self.opened.author, self.message.transaction.message()) {
+            (Some(block), _) => block.recipients.clone(),
+            (None, Some(message)) => message.recipients().collect(),
+            (None, None) => Vec::new(),
+        }
+    }
+    /// Who wrote it: the author inside a sealed message, or who signed an open one.
+    pub fn author(&self) -> sealpost_ledger::address::Address {
+        let inside = self.opened.author.as_ref().map(|block| block.author);
+        inside.unwrap_or_else(|| self.message.transaction.sender())
+    }
+}
+
+/// What has not been read yet may be one.
+fn is_letter(found: &Found) -> bool {
+    found.kind != FoundKind::Part
+}
+
+/// What the encrypted author block of a message is bound to.
+fn author_place(id: &TransactionId) -> Vec<u8> {
+    [id.as_bytes().as_slice(), b"author"].concat()
+}

@@ -1,0 +1,97 @@
+//! What was sent, and how it stands: final with an answer or the silence of each recipient, waiting for its
+//! block, or void because no block may contain it any more.
+
+use super::{Timeline, Wallet, WalletError};
+use crate::envelope::{Content, Letter};
+use crate::light::Light;
+use crate::outbox::OutboxEntry;
+use sealpost_api::{MailboxSide, Order};
+use sealpost_ledger::hash::TransactionId;
+use sealpost_ledger::height::BlockHeight;
+use std::collections::BTreeSet;
+
+/// Entries asked for at once.
+const PAGE: u32 = 50;
+
+/// How something that was sent stands.
+#[derive(Debug)]
+pub enum Standing {
+    /// It is final.
+    Final(Box<Timeline>),
+    /// It was signed here and is in no block yet.
+    Waiting {
+        /// The last height whose block may contain it.
+        expiry: BlockHeight,
+        /// Addresses it is for.
+        to: Vec<String>,
+        /// When it was signed, milliseconds since 1970 UTC.
+        signed_ms: u64,
+    },
+    /// It was signed here, and no block contains it or may any more.
+    Void {
+        /// The last height whose block might have contained it.
+        expiry: BlockHeight,
+        /// Addresses it was for.
+        to: Vec<String>,
+        /// When it was signed, milliseconds since 1970 UTC.
+        signed_ms: u64,
+    },
+}
+
+impl Wallet {
+    /// How a message stands. What is in no block is known to the wallet that signed it alone.
+    pub async fn standing(&self, light: &Light, id: &TransactionId) -> Result<Standing, WalletError> {
+        // Asked for before: a block that comes in between is no reason to call a message void.
+        let next = light.next_height().await?;
+        match self.timeline(light, id).await {
+            Err(WalletError::Unknown { .. }) => {}
+            timeline => return Ok(Standing::Final(Box::new(timeline?))),
+        }
+        // Of other things than messages there is no more to say than whether they are final.
+        let entry = self.outbox.get(id)?.filter(|entry| entry.kind == "message");
+        let entry = entry.ok_or(WalletError::Unknown { id: *id })?;
+        let transaction = entry.transaction().ok_or(WalletError::Unknown { id: *id })?;
+        let (expiry, to) = (transaction.transaction().expiry, self.sent_to(&entry)?);
+        let signed_ms = entry.signed_ms;
+        Ok(match expiry < next {
+            true => Standing::Void { expiry, to, signed_ms },
+            false => Standing::Waiting { expiry, to, signed_ms },
+        })
+    }
+    /// The messages that this wallet sent, the newest first, `limit` at most: what it signed here, and what
+    /// the ledger has of this identity.
+    pub async fn sent(&self, light: &Light, limit: usize) -> Result<Vec<TransactionId>, WalletError> {
+        let entries = self.outbox.list()?;
+        let mut here: BTreeSet<_> = entries.iter().map(|entry| entry.id).collect();
+        let letters = entries.iter().filter_map(|entry| self.own_letter(entry));
+        here.extend(letters.flat_map(|letter| letter.parts().copied().collect::<Vec<_>>()));
+        let messages = entries.iter().filter(|entry| entry.kind == "message");
+        let mut sent: Vec<_> = messages.map(|entry| (entry.signed_ms, entry.id)).collect();
+        let (mut after, mut found) = (None, 0_usize);
+        loop {
+            let page = light.list(MailboxSide::Sent, &self.address, Order::NewestFirst, after, PAGE).await?;
+            for message in page.entries.iter().filter(|entry| entry.transaction.message().is_some()) {
+                found = found.saturating_add(1);
+                if !here.contains(&message.id()) {
+                    sent.push((message.header.time_ms, message.id()));
+                }
+            }
+            if !page.more || found >= limit {
+                break;
+            }
+            after = page.next;
+        }
+        sent.sort_unstable_by(|a, b| b.cmp(a));
+        sent.truncate(limit);
+        Ok(sent.into_iter().map(|(_, id)| id).collect())
+    }
+    /// The letter that an entry is, if it is one whose text is kept here.
+    pub(super) fn own_letter(&self, entry: &OutboxEntry) -> Option<Letter> {
+        let note = entry.note.as_ref()?;
+        let note = self.keystore.open_note(entry.id.as_bytes(), note.as_bytes()).ok()?;
+        match Content::from_bytes(note.split_first_chunk::<32>()?.1) {
+            Ok(Content::Letter(letter)) => Some(letter),
+            _ => None,
+        }
+    }
+}
