@@ -42,6 +42,7 @@ const KINDS: &[&str] = &[
     "confirm",
     "snapshot",
     "p2p",
+    "serve",
     "draft",
     "parcel",
 ];

@@ -33,6 +33,8 @@ mod sealed;
 mod search;
 mod secrets;
 mod send;
+#[cfg(unix)]
+mod serve;
 mod since;
 mod status;
 mod sync;
@@ -181,6 +183,9 @@ enum Command {
     Evidence(evidence::EvidenceCommand),
     /// Ask what sending costs now
     Postage(postage::PostageArgs),
+    /// Offer the wallet to other programs on a socket of this machine, until told to stop
+    #[cfg(unix)]
+    Serve(serve::ServeArgs),
     /// Networks known here
     #[command(subcommand)]
     Network(network::NetworkCommand),
@@ -308,6 +313,8 @@ pub fn execute(cli: Cli, terminal: &Terminal) -> Result<(), Failure> {
         Command::Status(args) => status::status(&args, &session),
         Command::Evidence(command) => evidence::evidence(&command, &session),
         Command::Postage(args) => postage::postage(&args, &session),
+        #[cfg(unix)]
+        Command::Serve(args) => serve::serve(&args, &session),
         Command::Network(command) => network::network(&command, &session),
         Command::Config(_) | Command::Pages(_) => Ok(()),
     }

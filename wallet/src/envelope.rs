@@ -18,6 +18,8 @@ mod sealed_tests;
 mod suites;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vectors;
 mod view;
 
 pub use content::{

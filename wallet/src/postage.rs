@@ -4,6 +4,7 @@ use rayon::prelude::*;
 use sealpost_ledger::postage::is_paid;
 use sealpost_ledger::transaction::Transaction;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use tokio::sync::{oneshot, watch};
 
 /// Nonces tried between two looks at the progress.
 const STEP: u64 = 1 << 14;
@@ -39,6 +40,37 @@ pub fn pay(transaction: &mut Transaction, work: u64, progress: impl Fn(u64) -> b
             true
         }
         None => false,
+    }
+}
+
+/// The same for whoever must not block: the transaction with its nonce, or nothing if `progress` answered that it
+/// is enough. It asks nothing of the runtime, and dropping it ends the search.
+pub async fn search(
+    mut transaction: Transaction,
+    work: u64,
+    progress: impl Fn(u64) -> bool,
+) -> Option<Transaction> {
+    if work <= 1 {
+        return pay(&mut transaction, work, |_| true).then_some(transaction);
+    }
+    let (tell, mut heard) = watch::channel(0);
+    let (hand_over, mut found) = oneshot::channel();
+    rayon::spawn(move || {
+        // It can be told as long as somebody waits.
+        let paid = pay(&mut transaction, work, |tried| tell.send(tried).is_ok());
+        let _ = hand_over.send(paid.then_some(transaction));
+    });
+    loop {
+        tokio::select! {
+            biased;
+            found = &mut found => return found.ok().flatten(),
+            told = heard.changed() => {
+                let tried = *heard.borrow_and_update();
+                if told.is_ok() && !progress(tried) {
+                    return None;
+                }
+            }
+        }
     }
 }
 
@@ -79,5 +111,14 @@ mod tests {
     #[test]
     fn the_search_stops_when_it_is_told_to() {
         assert!(!pay(&mut transaction(), u64::MAX, |tried| tried < 4 * STEP));
+    }
+
+    /// On a runtime of one thread, as a program that embeds the wallet may have.
+    #[tokio::test]
+    async fn a_search_needs_no_thread_of_the_runtime_and_hears_that_it_is_enough() {
+        let found = search(transaction(), 50_000, |_| true).await.unwrap();
+        assert!(is_paid(&found.postage_hash(), found.nonce, 50_000));
+        assert_eq!(search(transaction(), 1, |_| true).await.unwrap().nonce, 0);
+        assert!(search(transaction(), u64::MAX, |tried| tried < 4 * STEP).await.is_none());
     }
 }

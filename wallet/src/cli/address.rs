@@ -17,10 +17,17 @@ pub(super) struct AddressArgs {
 }
 
 #[derive(serde::Serialize)]
-struct Answer {
+pub(super) struct Answer {
     wallet: String,
     address: String,
     uri: String,
+}
+
+impl Answer {
+    pub(super) fn new(wallet: String, address: String) -> Self {
+        let uri = format!("sealpost:{address}");
+        Self { wallet, address, uri }
+    }
 }
 
 pub(super) fn address(args: &AddressArgs, session: &Session<'_>) -> Result<(), Failure> {
@@ -33,14 +40,14 @@ pub(super) fn address(args: &AddressArgs, session: &Session<'_>) -> Result<(), F
     }
     // Needs no passphrase: an address is public.
     let address = Keystore::address_of(&path).map_err(failure)?;
-    let uri = format!("sealpost:{address}");
+    let answer = Answer::new(wallet, address);
     if args.qr && !session.terminal.is_json() {
         // Upper case makes the code smaller; addresses may be written so.
-        let code = QrCode::new(uri.to_uppercase()).map_err(Failure::bug)?;
+        let code = QrCode::new(answer.uri.to_uppercase()).map_err(Failure::bug)?;
         let (dark, light) = (Dense1x2::Light, Dense1x2::Dark);
         session.terminal.say(code.render::<Dense1x2>().dark_color(dark).light_color(light).build());
     }
-    session.terminal.say(&address);
-    session.terminal.emit("sealpost/address/1", &Answer { wallet, address, uri });
+    session.terminal.say(&answer.address);
+    session.terminal.emit("sealpost/address/1", &answer);
     Ok(())
 }

@@ -31,16 +31,16 @@ pub(super) struct RefuseArgs {
 }
 
 #[derive(serde::Serialize)]
-struct Given<'a> {
-    message: String,
-    receipt: String,
-    answer: &'a str,
+pub(super) struct Given<'a> {
+    pub(super) message: String,
+    pub(super) receipt: String,
+    pub(super) answer: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'static str>,
-    height: Option<BlockHeight>,
+    pub(super) reason: Option<&'static str>,
+    pub(super) height: Option<BlockHeight>,
 }
 
-fn reason(text: &str) -> Result<RefusalReason, String> {
+pub(super) fn reason(text: &str) -> Result<RefusalReason, String> {
     RefusalReason::from_code(text).ok_or_else(|| {
         let codes: Vec<_> = RefusalReason::ALL.iter().map(|reason| reason.code()).collect();
         format!("one of: {}", codes.join(", "))

@@ -3,7 +3,7 @@
 use super::{Session, group};
 use crate::failure;
 use clap::Subcommand;
-use sealpost_ledger::address::Address;
+use sealpost_ledger::address::{Address, AddressPrefix};
 use sealpost_terminal::Failure;
 
 #[derive(Debug, Clone, Subcommand)]
@@ -40,14 +40,21 @@ pub(super) enum ContactCommand {
 }
 
 #[derive(serde::Serialize)]
-struct Entry {
-    name: Option<String>,
-    address: String,
+pub(super) struct Entry {
+    pub(super) name: Option<String>,
+    pub(super) address: String,
 }
 
 #[derive(serde::Serialize)]
-struct Listed {
-    contacts: Vec<Entry>,
+pub(super) struct Listed {
+    pub(super) contacts: Vec<Entry>,
+}
+
+/// An address as somebody gave it, plainly or as a `sealpost:` URI.
+pub(super) fn parse_address(text: &str, prefix: &AddressPrefix) -> Result<Address, Failure> {
+    let plain = text.strip_prefix("sealpost:").or_else(|| text.strip_prefix("SEALPOST:"));
+    Address::parse(plain.unwrap_or(text), prefix)
+        .map_err(|error| Failure::usage(format_args!("address: {error}")))
 }
 
 pub(super) fn contact(command: &ContactCommand, session: &Session<'_>) -> Result<(), Failure> {
@@ -57,9 +64,7 @@ pub(super) fn contact(command: &ContactCommand, session: &Session<'_>) -> Result
     let terminal = session.terminal;
     match command {
         ContactCommand::Add { name, address } => {
-            let plain = address.strip_prefix("sealpost:").or_else(|| address.strip_prefix("SEALPOST:"));
-            let address = Address::parse(plain.unwrap_or(address), prefix)
-                .map_err(|error| Failure::usage(format_args!("address: {error}")))?;
+            let address = parse_address(address, prefix)?;
             contacts.add(name, address).map_err(failure)?;
             let entry = Entry { name: Some(name.to_lowercase()), address: address.to_text(prefix) };
             terminal.say(format_args!("{} is {}", name.to_lowercase(), entry.address));

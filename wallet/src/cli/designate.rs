@@ -17,20 +17,24 @@ pub(super) struct DesignateArgs {
 }
 
 #[derive(serde::Serialize)]
-struct Designated {
-    class: String,
-    to: String,
-    id: String,
-    height: Option<BlockHeight>,
+pub(super) struct Designated {
+    pub(super) class: String,
+    pub(super) to: String,
+    pub(super) id: String,
+    pub(super) height: Option<BlockHeight>,
+}
+
+pub(super) fn check_class(class: &str) -> Result<(), Failure> {
+    if is_class(class) {
+        return Ok(());
+    }
+    Err(Failure::usage(format_args!(
+        "class: {class:?} is none; 1 to {MAX_CLASS_BYTES} of a-z, 0-9, dot and hyphen are one"
+    )))
 }
 
 pub(super) fn designate(args: &DesignateArgs, session: &Session<'_>) -> Result<(), Failure> {
-    if !is_class(&args.class) {
-        return Err(Failure::usage(format_args!(
-            "class: {:?} is none; 1 to {MAX_CLASS_BYTES} of a-z, 0-9, dot and hyphen are one",
-            args.class
-        )));
-    }
+    check_class(&args.class)?;
     let wallet = session.wallet()?;
     let to = wallet.profile().contacts().map_err(failure)?.resolve(&args.to).map_err(failure)?;
     let sent = runtime()?.block_on(async {

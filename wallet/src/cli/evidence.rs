@@ -97,15 +97,19 @@ pub(super) struct CreateArgs {
 }
 
 #[derive(serde::Serialize)]
-struct Created {
-    file: PathBuf,
-    bytes: usize,
-    message: String,
-    facts: Vec<FindingLine>,
+pub(super) struct Created {
+    /// Where it was written; or what would stand there, over the socket of `serve`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) file: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) evidence: Option<String>,
+    pub(super) bytes: usize,
+    pub(super) message: String,
+    pub(super) facts: Vec<FindingLine>,
 }
 
 #[derive(serde::Serialize)]
-struct Verified {
+pub(super) struct Verified {
     valid: bool,
     message: String,
     network: String,
@@ -114,6 +118,20 @@ struct Verified {
     #[serde(skip_serializing_if = "Option::is_none")]
     html: Option<PathBuf>,
     facts: Vec<FindingLine>,
+}
+
+impl Verified {
+    pub(super) fn new(certificate: &Certificate, findings: &Findings, html: Option<&Path>) -> Self {
+        Self {
+            valid: true,
+            message: findings.message().to_string(),
+            network: findings.chain_name().into(),
+            chain: findings.chain().to_string(),
+            sha256: certificate.sha256().to_owned(),
+            html: html.map(Path::to_path_buf),
+            facts: findings.lines(),
+        }
+    }
 }
 
 /// What the file is called if nobody says.
@@ -192,7 +210,7 @@ fn create(
     terminal.note(format_args!("  sealpost evidence verify {} --genesis {genesis}", file.display()));
     terminal.emit(
         "sealpost/evidence-create/1",
-        &Created { file, bytes: json.len(), message, facts: findings.lines() },
+        &Created { file: Some(file), evidence: None, bytes: json.len(), message, facts: findings.lines() },
     );
     Ok(())
 }
@@ -261,18 +279,7 @@ fn verify(session: &Session<'_>, file: &Path, html: Option<&Path>, manner: Manne
     if let Some(html) = html {
         terminal.say(format_args!("Page     {}", html.display()));
     }
-    terminal.emit(
-        "sealpost/evidence-verify/1",
-        &Verified {
-            valid: true,
-            message: findings.message().to_string(),
-            network: findings.chain_name().into(),
-            chain: findings.chain().to_string(),
-            sha256: certificate.sha256().to_owned(),
-            html: html.map(Path::to_path_buf),
-            facts: findings.lines(),
-        },
-    );
+    terminal.emit("sealpost/evidence-verify/1", &Verified::new(&certificate, &findings, html));
     Ok(())
 }
 
@@ -284,7 +291,7 @@ fn genesis(session: &Session<'_>) -> Result<Arc<Genesis>, Failure> {
 }
 
 /// The answer is no, or the file is none.
-fn refusal(error: &EvidenceError) -> Failure {
+pub(super) fn refusal(error: &EvidenceError) -> Failure {
     let exit = match error {
         EvidenceError::NotEvidence(_) => Exit::Usage,
         EvidenceError::Refused(_) => Exit::No,

@@ -22,7 +22,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// Pause between two looks for new sealed messages: nobody tells a wallet of those that are for it.
 const SCAN_EVERY: Duration = Duration::from_secs(5);
 /// How often a running wallet looks after its keys.
-const TEND_EVERY: Duration = Duration::from_secs(60 * 60);
+pub(super) const TEND_EVERY: Duration = Duration::from_secs(60 * 60);
 
 /// What is done with each message.
 pub(super) struct Follower<'a> {

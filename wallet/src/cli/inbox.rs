@@ -77,10 +77,10 @@ pub(super) struct Entry {
 }
 
 #[derive(serde::Serialize)]
-struct Listed {
-    messages: Vec<Entry>,
+pub(super) struct Listed {
+    pub(super) messages: Vec<Entry>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    scan: Option<Scanned>,
+    pub(super) scan: Option<Scanned>,
 }
 
 pub(super) fn inbox(args: &InboxArgs, session: &Session<'_>) -> Result<(), Failure> {
@@ -137,6 +137,17 @@ fn with_sealed(mut open: Vec<Incoming>, sealed: Vec<Incoming>, limit: usize) -> 
     open
 }
 
+/// The newest messages, the sealed ones among them that scans have found.
+pub(super) async fn newest(
+    wallet: &Wallet,
+    light: &Light,
+    enough: usize,
+    heard: &(dyn Fn(usize) + Sync),
+) -> Result<Vec<Incoming>, Failure> {
+    let open = wallet.inbox(light, enough, heard).await.map_err(failure)?;
+    Ok(with_sealed(open, wallet.sealed_inbox(light, enough).await.map_err(failure)?, enough))
+}
+
 /// The newest messages that are asked for. Without a filter, as many as are wanted; with one, further and
 /// further back until there are enough, or all were seen.
 async fn matching(
@@ -150,10 +161,8 @@ async fn matching(
     let mut enough = limit;
     loop {
         let watch = ScanWatch::new(session.terminal);
-        let found = wallet.inbox(light, enough, &|count| watch.hear(count)).await.map_err(failure)?;
+        let mut found = newest(wallet, light, enough, &|count| watch.hear(count)).await?;
         drop(watch);
-        let mut found =
-            with_sealed(found, wallet.sealed_inbox(light, enough).await.map_err(failure)?, enough);
         let since = args.since.unwrap_or(0);
         let all =
             found.len() < enough || found.last().is_some_and(|oldest| oldest.message.header.time_ms < since);

@@ -5,6 +5,7 @@ use super::Session;
 use super::progress::ScanWatch;
 use crate::archive::Mark;
 use crate::failure;
+use crate::light::Light;
 use crate::wallet::{CaughtUp, Reading, Source, Wallet, WalletError};
 use clap::ValueEnum;
 use sealpost_ledger::hash::TransactionId;
@@ -29,16 +30,8 @@ impl Session<'_> {
     }
     /// A reading: from the ledger, or from the archive if its key is gone or no node answers.
     pub(super) async fn reading(&self, wallet: &Wallet, text: &str) -> Result<(Reading, Source), Failure> {
-        let light = match self.light(wallet.profile()).await {
-            Ok(light) => light,
-            Err(away) if is_away(&away) => {
-                let kept = wallet.resolve_kept(text).and_then(|id| wallet.recall(&id));
-                return kept.ok().flatten().ok_or(away);
-            }
-            Err(failure) => return Err(failure),
-        };
-        let id = wallet.resolve(&light, text).await.map_err(failure)?;
-        wallet.read_or_recall(&light, &id).await.map_err(failure)
+        let light = self.light(wallet.profile()).await;
+        reading(wallet, light.as_ref().map_err(Clone::clone), text).await
     }
     /// Keeps what was opened, if that is wanted, and remembers that it was read.
     /// `whole_text` is the text of one that goes on in parts.
@@ -106,6 +99,24 @@ impl Session<'_> {
             ));
         }
     }
+}
+
+/// A reading by a connection, or from the archive if there is none because no node answers.
+pub(super) async fn reading(
+    wallet: &Wallet,
+    light: Result<&Light, Failure>,
+    text: &str,
+) -> Result<(Reading, Source), Failure> {
+    let light = match light {
+        Ok(light) => light,
+        Err(away) if is_away(&away) => {
+            let kept = wallet.resolve_kept(text).and_then(|id| wallet.recall(&id));
+            return kept.ok().flatten().ok_or(away);
+        }
+        Err(failure) => return Err(failure),
+    };
+    let id = wallet.resolve(light, text).await.map_err(failure)?;
+    wallet.read_or_recall(light, &id).await.map_err(failure)
 }
 
 fn is_away(failure: &Failure) -> bool {

@@ -5,7 +5,7 @@ use super::progress::PostageWatch;
 use super::{Session, runtime};
 use crate::failure;
 use crate::keystore::Moment;
-use crate::wallet::{BundleState, Foreign, OwnBundle, Rotated, Standing, WalletError};
+use crate::wallet::{BundleState, Foreign, OwnBundle, OwnKeys, Rotated, Standing, Wallet, WalletError};
 use clap::{Subcommand, ValueEnum};
 use sealpost_ledger::height::BlockHeight;
 use sealpost_terminal::{Failure, clock, rfc3339, short, style};
@@ -66,15 +66,15 @@ enum Switch {
 }
 
 #[derive(serde::Serialize)]
-struct Revoked {
-    sequence: u64,
-    from: BlockHeight,
-    id: String,
-    height: Option<BlockHeight>,
+pub(super) struct Revoked {
+    pub(super) sequence: u64,
+    pub(super) from: BlockHeight,
+    pub(super) id: String,
+    pub(super) height: Option<BlockHeight>,
 }
 
 #[derive(serde::Serialize)]
-struct Published {
+pub(super) struct Published {
     sequence: u64,
     id: Option<String>,
     height: Option<BlockHeight>,
@@ -93,12 +93,35 @@ struct Archival {
 }
 
 #[derive(serde::Serialize)]
-struct Listed {
+pub(super) struct Listed {
     here: Vec<u64>,
     published: Option<Newest>,
     archival: bool,
     alarm: Option<String>,
     bundles: Vec<Entry>,
+}
+
+impl Listed {
+    pub(super) fn new(wallet: &Wallet, own: &OwnKeys, bundles: &[OwnBundle]) -> Self {
+        let published = own.newest.as_ref().map(|record| Newest {
+            sequence: record.bundle.sequence,
+            height: record.height,
+            valid_until: record.bundle.valid_until,
+            revoked_from: record.revoked_from,
+            secret_here: own.standing == Standing::Ours,
+        });
+        let alarm = match own.standing {
+            Standing::Alarm(alarm) => Some(alarm.to_string()),
+            _ => None,
+        };
+        Self {
+            here: wallet.bundles().iter().map(|secret| secret.sequence).collect(),
+            published,
+            archival: wallet.is_archival(),
+            alarm,
+            bundles: bundles.iter().map(entry).collect(),
+        }
+    }
 }
 
 #[derive(serde::Serialize)]
@@ -175,7 +198,7 @@ fn rotate(session: &Session<'_>, foreign: Foreign) -> Result<Published, Failure>
     Ok(published)
 }
 
-fn published(rotated: &Rotated) -> Published {
+pub(super) fn published(rotated: &Rotated) -> Published {
     Published {
         sequence: rotated.sequence,
         id: rotated.sent.as_ref().map(|sent| sent.id.to_string()),
@@ -274,34 +297,12 @@ fn list(args: &ListArgs, session: &Session<'_>) -> Result<(), Failure> {
     if let Some(from) = own.newest.as_ref().and_then(|record| record.revoked_from) {
         terminal.warn(format_args!("the newest keys are withdrawn from height {from} on"));
     }
-    let alarm = match own.standing {
-        Standing::Alarm(alarm) => Some(alarm),
-        _ => {
-            tell(terminal, &own);
-            None
-        }
-    };
-    let here: Vec<u64> = wallet.bundles().iter().map(|secret| secret.sequence).collect();
-    let published = own.newest.as_ref().map(|record| Newest {
-        sequence: record.bundle.sequence,
-        height: record.height,
-        valid_until: record.bundle.valid_until,
-        revoked_from: record.revoked_from,
-        secret_here: own.standing == Standing::Ours,
-    });
-    let entries = bundles.iter().map(entry).collect();
-    let listed = Listed {
-        here,
-        published,
-        archival: wallet.is_archival(),
-        alarm: alarm.map(|alarm| alarm.to_string()),
-        bundles: entries,
-    };
-    terminal.emit("sealpost/keys-list/1", &listed);
-    match alarm {
-        Some(alarm) => Err(failure(WalletError::ForeignKeys { alarm })),
-        None => Ok(()),
+    terminal.emit("sealpost/keys-list/1", &Listed::new(&wallet, &own, &bundles));
+    if let Standing::Alarm(alarm) = own.standing {
+        return Err(failure(WalletError::ForeignKeys { alarm }));
     }
+    tell(terminal, &own);
+    Ok(())
 }
 
 fn line(bundle: &OwnBundle, archival: bool) -> String {

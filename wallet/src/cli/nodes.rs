@@ -88,7 +88,7 @@ impl<'de> Deserialize<'de> for Period {
 
 /// What JSON output says of an old view, beside the command's answer.
 #[derive(Serialize)]
-struct OldView {
+pub(super) struct OldView {
     height: u64,
     time: String,
     age_seconds: Option<u64>,
@@ -152,17 +152,9 @@ impl Session<'_> {
     /// Says loudly that the view is old, or that it can't be told.
     fn warn_of_age(&self, light: &Light) {
         let (Some(doubt), Some(head)) = (self.doubt(light), light.newest()) else { return };
-        let mut view = OldView {
-            height: head.height.get(),
-            time: sealpost_terminal::rfc3339(head.time_ms),
-            age_seconds: None,
-            max_age_seconds: self.max_age(light).as_secs(),
-            clock_behind_seconds: None,
-        };
         let (height, time) = (head.height, clock(head.time_ms));
         match doubt {
             Doubt::Old { age, max_age } => {
-                view.age_seconds = Some(age.as_secs());
                 self.terminal.warn(format_args!(
                     "the newest block that the nodes show, block {height}, is of {time}: {} old, more than {} \
                      (max_age). Newer blocks may be withheld, or the network stands still, or this machine's clock is \
@@ -172,7 +164,6 @@ impl Session<'_> {
                 ));
             }
             Doubt::ClockBehind { by } => {
-                view.clock_behind_seconds = Some(by.as_secs());
                 self.terminal.warn(format_args!(
                     "this machine's clock is at least {} behind: block {height}, which is final, is of {time}. How old \
                      the newest block is can't be told until the clock is right",
@@ -180,7 +171,22 @@ impl Session<'_> {
                 ));
             }
         }
-        self.terminal.attach("old_view", &view);
+        self.terminal.attach("old_view", &self.old_view(light));
+    }
+    /// What is to be said beside an answer that rests on this view of the ledger, if that is old or can't be told.
+    pub(super) fn old_view(&self, light: &Light) -> Option<OldView> {
+        let (doubt, head) = (self.doubt(light)?, light.newest()?);
+        let (age, behind) = match doubt {
+            Doubt::Old { age, .. } => (Some(age), None),
+            Doubt::ClockBehind { by } => (None, Some(by)),
+        };
+        Some(OldView {
+            height: head.height.get(),
+            time: sealpost_terminal::rfc3339(head.time_ms),
+            age_seconds: age.map(|age| age.as_secs()),
+            max_age_seconds: self.max_age(light).as_secs(),
+            clock_behind_seconds: behind.map(|by| by.as_secs()),
+        })
     }
 }
 

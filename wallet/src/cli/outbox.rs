@@ -5,7 +5,8 @@ use super::send::send_parts;
 use super::{Session, draft, runtime, status};
 use crate::drafts::Listed;
 use crate::failure;
-use crate::light::Light;
+use crate::light::{Light, LightError};
+use crate::outbox::OutboxEntry;
 use crate::wallet::Wallet;
 use clap::Args;
 use sealpost_api::WaitFor;
@@ -19,7 +20,7 @@ pub(super) struct OutboxArgs {
 }
 
 #[derive(serde::Serialize)]
-struct Entry {
+pub(super) struct Entry {
     id: String,
     kind: String,
     to: Vec<String>,
@@ -36,9 +37,33 @@ struct Entry {
 }
 
 #[derive(serde::Serialize)]
-struct Sent {
-    entries: Vec<Entry>,
-    drafts: Vec<draft::Entry>,
+pub(super) struct Sent {
+    pub(super) entries: Vec<Entry>,
+    pub(super) drafts: Vec<draft::Entry>,
+}
+
+/// An entry of the outbox, with the reason why a node refuses it, if one does.
+pub(super) fn entry(
+    wallet: &Wallet,
+    entry: &OutboxEntry,
+    refused: Option<&LightError>,
+) -> Result<Entry, Failure> {
+    let transaction = entry.transaction().filter(|_| entry.height.is_none());
+    Ok(Entry {
+        id: entry.id.to_string(),
+        kind: entry.kind.clone(),
+        to: wallet.sent_to(entry).map_err(failure)?,
+        signed: rfc3339(entry.signed_ms),
+        status: match (refused, entry.height) {
+            (Some(_), _) => "refused",
+            (None, Some(_)) => "final",
+            (None, None) => "accepted",
+        },
+        height: entry.height,
+        expiry: transaction.map(|transaction| transaction.transaction().expiry),
+        refused: refused.map(ToString::to_string),
+        parts: entry.parcel.map(|parcel| parcel.parts).filter(|parts| *parts > 0),
+    })
 }
 
 pub(super) fn outbox(args: &OutboxArgs, session: &Session<'_>) -> Result<(), Failure> {
@@ -52,43 +77,26 @@ pub(super) fn outbox(args: &OutboxArgs, session: &Session<'_>) -> Result<(), Fai
         Ok::<_, Failure>((wallet.flush_outbox(&light).await.map_err(failure)?, drafts))
     })?;
     let mut listed = Sent { entries: Vec::new(), drafts };
-    for (entry, refused) in entries {
-        let status = match (&refused, entry.height) {
-            (Some(_), _) => "refused",
-            (None, Some(_)) => "final",
-            (None, None) => "accepted",
-        };
-        let sent_to = wallet.sent_to(&entry).map_err(failure)?;
-        let to: Vec<_> = sent_to.iter().map(|to| session.terminal.address(to)).collect();
-        let parts = entry.parcel.map(|parcel| parcel.parts).filter(|parts| *parts > 0);
-        let ahead = parts.map(|parts| format!("  after {parts} parts")).unwrap_or_default();
-        let transaction = entry.transaction().filter(|_| entry.height.is_none());
-        let expiry = transaction.map(|transaction| transaction.transaction().expiry);
-        let place = match (entry.height, expiry) {
+    for (kept, refused) in entries {
+        let entry = entry(&wallet, &kept, refused.as_ref())?;
+        let to: Vec<_> = entry.to.iter().map(|to| session.terminal.address(to)).collect();
+        let ahead = entry.parts.map(|parts| format!("  after {parts} parts")).unwrap_or_default();
+        let status = entry.status;
+        let place = match (entry.height, entry.expiry) {
             (Some(height), _) => format!("final in block {height}"),
             (None, Some(expiry)) => format!("{status}, void if no block up to {expiry} contains it"),
             (None, None) => status.to_owned(),
         };
-        let (id, time) = (session.terminal.id(entry.id), clock(entry.signed_ms));
+        let (id, time) = (session.terminal.id(kept.id), clock(kept.signed_ms));
         session.terminal.say(format_args!(
             "{id}  {time}  {:<10} {place}{ahead}  {}",
             entry.kind,
             to.join(", ")
         ));
-        if let Some(error) = &refused {
+        if let Some(error) = &entry.refused {
             session.terminal.say(format_args!("    {error}"));
         }
-        listed.entries.push(Entry {
-            id: entry.id.to_string(),
-            kind: entry.kind,
-            to: sent_to,
-            signed: rfc3339(entry.signed_ms),
-            status,
-            height: entry.height,
-            expiry,
-            refused: refused.map(|error| error.to_string()),
-            parts,
-        });
+        listed.entries.push(entry);
     }
     for entry in &listed.drafts {
         draft::print(session, entry);

@@ -5,7 +5,7 @@ use super::{Session, runtime};
 use crate::envelope::Data;
 use crate::failure;
 use crate::parcel::MAX_TEXT_BYTES;
-use crate::wallet::{Collector, Reading, Source};
+use crate::wallet::{Collector, Reading, Source, Wallet};
 use clap::Args;
 use sealpost_ledger::height::BlockHeight;
 use sealpost_terminal::{
@@ -28,7 +28,7 @@ pub(super) struct ReadArgs {
 }
 
 #[derive(serde::Serialize)]
-struct File {
+pub(super) struct File {
     name: String,
     bytes: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -36,7 +36,7 @@ struct File {
 }
 
 #[derive(serde::Serialize)]
-struct Answer {
+pub(super) struct Answer {
     id: String,
     from: String,
     contact: Option<String>,
@@ -93,36 +93,7 @@ pub(super) fn read(args: &ReadArgs, session: &Session<'_>) -> Result<(), Failure
             .warn(format_args!("the text goes on for longer than {limit}; only its beginning is shown"));
     }
     let (message, letter) = (&reading.message, &reading.letter);
-    let sender = reading.author();
-    let contacts = wallet.profile().contacts().map_err(failure)?;
-    let answer = Answer {
-        id: message.id().to_string(),
-        from: sender.to_text(wallet.genesis().prefix()),
-        contact: contacts.name_of(&sender).map(Into::into),
-        height: message.header.height,
-        time: rfc3339(message.header.time_ms),
-        subject: letter.subject.clone(),
-        text_complete: text.is_some(),
-        text: text.unwrap_or_else(|| letter.text.clone()),
-        reply_to: letter.reply_to.map(|id| id.to_string()),
-        attachments,
-        sealed: reading.opened.author.is_some(),
-        to: reading
-            .opened
-            .author
-            .iter()
-            .flat_map(|block| &block.recipients)
-            .map(|address| address.to_text(wallet.genesis().prefix()))
-            .collect(),
-        source: match source {
-            Source::Ledger => "ledger",
-            Source::Archive { .. } => "archive",
-        },
-        kept: match source {
-            Source::Ledger => None,
-            Source::Archive { kept_ms } => Some(rfc3339(kept_ms)),
-        },
-    };
+    let answer = answer(&wallet, &reading, source, text, attachments)?;
     let terminal = session.terminal;
     let name = answer.contact.as_deref().unwrap_or("(no contact)");
     terminal.say(format_args!("From     {name}  {}", short_address(&answer.from)));
@@ -165,6 +136,53 @@ pub(super) fn read(args: &ReadArgs, session: &Session<'_>) -> Result<(), Failure
     session.remember(&wallet, &reading, source, whole)?;
     terminal.emit("sealpost/read/1", &answer);
     Ok(())
+}
+
+/// What a message says, with its text if that is here as a whole.
+pub(super) fn answer(
+    wallet: &Wallet,
+    reading: &Reading,
+    source: Source,
+    text: Option<String>,
+    attachments: Vec<File>,
+) -> Result<Answer, Failure> {
+    let (message, letter) = (&reading.message, &reading.letter);
+    let sender = reading.author();
+    let contacts = wallet.profile().contacts().map_err(failure)?;
+    Ok(Answer {
+        id: message.id().to_string(),
+        from: sender.to_text(wallet.genesis().prefix()),
+        contact: contacts.name_of(&sender).map(Into::into),
+        height: message.header.height,
+        time: rfc3339(message.header.time_ms),
+        subject: letter.subject.clone(),
+        text_complete: text.is_some(),
+        text: text.unwrap_or_else(|| letter.text.clone()),
+        reply_to: letter.reply_to.map(|id| id.to_string()),
+        attachments,
+        sealed: reading.opened.author.is_some(),
+        to: reading
+            .opened
+            .author
+            .iter()
+            .flat_map(|block| &block.recipients)
+            .map(|address| address.to_text(wallet.genesis().prefix()))
+            .collect(),
+        source: match source {
+            Source::Ledger => "ledger",
+            Source::Archive { .. } => "archive",
+        },
+        kept: match source {
+            Source::Ledger => None,
+            Source::Archive { kept_ms } => Some(rfc3339(kept_ms)),
+        },
+    })
+}
+
+/// The attachments, none of them saved.
+pub(super) fn listed(reading: &Reading) -> Vec<File> {
+    let files = reading.letter.attachments.iter();
+    files.map(|file| File { name: file.name.clone(), bytes: file.data.length(), saved: None }).collect()
 }
 
 /// Where each attachment goes, if a folder was named. What is there already is said before anything is fetched.

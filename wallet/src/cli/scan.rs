@@ -19,6 +19,16 @@ pub(super) struct Scanned {
     refused: u64,
 }
 
+impl Scanned {
+    pub(super) fn new(report: &ScanReport) -> Self {
+        let ScanReport { progress, refused_count, .. } = report;
+        // Float to integer saturates; a rate is for people.
+        let per_second = progress.per_second.round() as u64;
+        let (height, slots, found) = (progress.height, progress.slots, progress.found);
+        Self { height, slots, per_second, found, refused: *refused_count }
+    }
+}
+
 /// Scans for sealed messages, up to the newest block.
 pub(super) async fn scan(session: &Session<'_>, wallet: &Wallet, light: &Light) -> Result<Scanned, Failure> {
     let watch = SealedWatch::new(session.terminal);
@@ -33,22 +43,14 @@ pub(super) async fn scan(session: &Session<'_>, wallet: &Wallet, light: &Light) 
         let more = report.refused_count.saturating_sub(named);
         terminal.warn(format_args!("{more} more sealed messages to this wallet break the rules"));
     }
-    let ScanReport { progress, refused_count, .. } = report;
-    // Float to integer saturates; a rate is for people.
-    let per_second = progress.per_second.round() as u64;
+    let (progress, scanned) = (&report.progress, Scanned::new(&report));
     if progress.slots > 0 {
         terminal.note(style::faint(format!(
             "scanned {} sealed slots up to block {}, {} a second",
             grouped(progress.slots),
             progress.height,
-            grouped(per_second)
+            grouped(scanned.per_second)
         )));
     }
-    Ok(Scanned {
-        height: progress.height,
-        slots: progress.slots,
-        per_second,
-        found: progress.found,
-        refused: refused_count,
-    })
+    Ok(scanned)
 }

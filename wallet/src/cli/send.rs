@@ -11,7 +11,7 @@ use crate::envelope::Letter;
 use crate::failure;
 use crate::light::Light;
 use crate::parcel::MAX_TEXT_BYTES;
-use crate::wallet::{Draft, ParcelProgress, ParcelQuote, Prepared, Wallet, least_days};
+use crate::wallet::{Draft, ParcelProgress, ParcelQuote, Prepared, Sent, Wallet, least_days};
 use clap::{Args, ValueEnum};
 use sealpost_api::WaitFor;
 use sealpost_ledger::genesis::Genesis;
@@ -94,7 +94,7 @@ struct Recipient {
 }
 
 #[derive(serde::Serialize)]
-struct Answer {
+pub(super) struct Answer {
     id: String,
     status: &'static str,
     to: Vec<Recipient>,
@@ -149,14 +149,20 @@ fn typed(args: &SendArgs, session: &Session<'_>, wallet: &Wallet, limit: u64) ->
     };
     together(0)?;
     let text = text(args, session.terminal)?;
-    if text.trim().is_empty() && args.subject.trim().is_empty() && files.is_empty() {
-        return Err(Failure::new(Exit::Usage, "message.empty", "nothing to send: the message is empty")
-            .help("write it with -m TEXT, name a file with -f FILE, or pipe it into standard input"));
-    }
+    check_not_empty(&args.subject, &text, files.len()).map_err(|failure| {
+        failure.help("write it with -m TEXT, name a file with -f FILE, or pipe it into standard input")
+    })?;
     together(text.len() as u64)?;
     let mut typed = Typed::new(to, args.subject.clone(), text);
     (typed.reply_to, typed.files, typed.mode) = (args.reply_to.clone(), files, args.sealed.mode());
     Ok(typed)
+}
+
+pub(super) fn check_not_empty(subject: &str, text: &str, files: usize) -> Result<(), Failure> {
+    if text.trim().is_empty() && subject.trim().is_empty() && files == 0 {
+        return Err(Failure::new(Exit::Usage, "message.empty", "nothing to send: the message is empty"));
+    }
+    Ok(())
 }
 
 /// Takes the files in.
@@ -218,12 +224,7 @@ async fn deliver(
             tokio::time::sleep(pause).await;
         }
         let sent = wallet.send_message(&light, &prepared, &message, salt, wait).await.map_err(failure)?;
-        answer.status = "accepted";
-        if let Some(place) = &sent.place {
-            answer.status = "final";
-            answer.height = Some(place.header.height);
-            answer.time = Some(rfc3339(place.header.time_ms));
-        }
+        answer.was_sent(&sent);
         print_sent(session, &answer, sent.id);
     }
     session.terminal.emit("sealpost/send/1", &answer);
@@ -278,7 +279,18 @@ fn print_quote(session: &Session<'_>, quote: &ParcelQuote) {
     session.terminal.say(format_args!("Parts    {parts}, {size} in all{work}"));
 }
 
-fn describe(wallet: &Wallet, draft: &Draft, prepared: &Prepared) -> Result<Answer, Failure> {
+impl Answer {
+    pub(super) fn was_sent(&mut self, sent: &Sent) {
+        self.status = "accepted";
+        if let Some(place) = &sent.place {
+            self.status = "final";
+            self.height = Some(place.header.height);
+            self.time = Some(rfc3339(place.header.time_ms));
+        }
+    }
+}
+
+pub(super) fn describe(wallet: &Wallet, draft: &Draft, prepared: &Prepared) -> Result<Answer, Failure> {
     let contacts = wallet.profile().contacts().map_err(failure)?;
     let prefix = wallet.genesis().prefix();
     let known = prepared.keys_at.iter().map(Some).chain(std::iter::repeat(None));

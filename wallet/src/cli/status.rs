@@ -60,7 +60,7 @@ struct Slot {
 }
 
 #[derive(serde::Serialize)]
-struct Report {
+pub(super) struct Report {
     id: String,
     /// `final`, `waiting` or `void`.
     status: &'static str,
@@ -206,7 +206,7 @@ async fn follow_answers(
     Err(Failure::unavailable("node.unreachable", "the node ended the subscription").help("run it again"))
 }
 
-async fn report(
+pub(super) async fn report(
     wallet: &Wallet,
     light: &Light,
     contacts: &Contacts,

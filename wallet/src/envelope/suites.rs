@@ -32,6 +32,12 @@ pub(super) struct SlotKeys {
 impl SlotBinding<'_> {
     /// `slot key = HKDF-SHA256(share 1 ‖ share 2, info = label ‖ context ‖ ciphertexts ‖ recipient)`. Both
     /// shares and both ciphertexts enter, so that breaking one suite's half alone gives nothing.
+    ///
+    /// A key derived from both shares and both ciphertexts is the combiner of Giacon, Heuer and Poettering ("KEM
+    /// Combiners", PKC 2018): with the hash as a random oracle it withstands chosen ciphertexts (IND-CCA) as
+    /// long as one of the two does. The ciphertexts must be in it, or an attacker who broke one half could alter
+    /// that half's ciphertext and learn from the answer. X-Wing may leave ML-KEM's out because it relies on more of
+    /// ML-KEM; we need not. Both shares are 32 bytes, so that their concatenation has one reading.
     pub(super) fn keys(&self, share_1: &[u8; 32], share_2: Option<&[u8; 32]>) -> SlotKeys {
         let mut shares = Zeroizing::new(share_1.to_vec());
         shares.extend_from_slice(share_2.map_or(&[][..], |share| share));

@@ -284,7 +284,7 @@ impl Wallet {
         expiry: BlockHeight,
         progress: PostageProgress<'_>,
     ) -> Result<Prepared, WalletError> {
-        let mut transaction = Transaction {
+        let transaction = Transaction {
             version: TRANSACTION_VERSION,
             chain: self.genesis().chain_id(),
             sender: Address::new(signer.public_key()),
@@ -297,12 +297,8 @@ impl Wallet {
         // The price may rise before the block that takes it.
         let work = sealpost_ledger::postage::work(quote.price.max(quote.price_after), bytes);
         light.accept_postage(work)?;
-        let mut pay = || crate::postage::pay(&mut transaction, work, |tried| progress(tried, work));
-        // The search uses all cores: other tasks of this thread go elsewhere meanwhile.
-        let paid = if work <= 1 { pay() } else { tokio::task::block_in_place(pay) };
-        if !paid {
-            return Err(WalletError::Stopped);
-        }
+        let paid = crate::postage::search(transaction, work, |tried| progress(tried, work)).await;
+        let transaction = paid.ok_or(WalletError::Stopped)?;
         let aux = random::<32>()?;
         let transaction = transaction.sign(signer, &aux).map_err(|_| WalletError::Signing)?;
         let (suite, bundles, keys_at) = (None, Vec::new(), Vec::new());

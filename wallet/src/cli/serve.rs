@@ -1,0 +1,216 @@
+//! `serve`: the wallet for programs in other languages, as JSON-RPC 2.0 on a Unix socket that only its owner
+//! reaches. It opens the wallet once, answers until it is told to stop, and tends the wallet meanwhile. Secrets
+//! never leave through it, and it opens no file that a client names.
+
+mod connection;
+mod methods;
+mod protocol;
+mod signals;
+mod socket;
+#[cfg(test)]
+mod tests;
+
+use super::follow::TEND_EVERY;
+use super::scan::Scanned;
+use super::{Session, own_keys, runtime};
+use crate::failure;
+use crate::light::Light;
+use crate::profile::Profile;
+use crate::wallet::Wallet;
+use clap::Args;
+use connection::{Connection, Welcome};
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use protocol::Refusal;
+use sealpost_terminal::Failure;
+use serde::Serialize;
+use serde_json::Value;
+use socket::{Door, Token};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+use tokio::net::UnixStream;
+use tokio::sync::{Mutex, RwLock, watch};
+use tokio::time::MissedTickBehavior;
+
+/// Clients at a time.
+const MAX_CONNECTIONS: usize = 16;
+/// How often what waits in the outbox is sent.
+const SENDING: Duration = Duration::from_secs(60);
+/// How long what was begun may go on after the request to stop.
+const FAREWELL: Duration = Duration::from_secs(10);
+/// Questions after which the connection to the node is made anew: it remembers every header it has verified.
+const LIGHT_USES: u32 = 256;
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  sealpost serve --passphrase-file secret
+  sealpost serve --folder /run/user/1000/sealpost
+
+docs/serve.md has the methods and a client in Python.")]
+pub(super) struct ServeArgs {
+    /// Folder for the socket and its token; without it `serve` in the wallet's own
+    #[arg(long, value_name = "DIR")]
+    folder: Option<PathBuf>,
+}
+
+/// Told on standard output as soon as a client can connect.
+#[derive(serde::Serialize)]
+struct Ready<'a> {
+    wallet: &'a str,
+    address: String,
+    socket: &'a str,
+    token_file: String,
+}
+
+pub(super) fn serve(args: &ServeArgs, session: &Session<'_>) -> Result<(), Failure> {
+    let wallet = session.wallet()?;
+    let home = wallet.profile().wallet_folder(wallet.name()).map_err(failure)?;
+    let folder = args.folder.clone().unwrap_or_else(|| home.join("serve"));
+    runtime()?.block_on(async {
+        let door = Door::open(&folder)?;
+        let ready = Ready {
+            wallet: wallet.name(),
+            address: wallet.address_text(),
+            socket: door.socket(),
+            token_file: door.token_file().display().to_string(),
+        };
+        session.terminal.say(format_args!("ready    {}", ready.socket));
+        session.terminal.note(format_args!("token    {}", ready.token_file));
+        session.terminal.emit("sealpost/serve-ready/1", &ready);
+        Server::new(session, wallet, home.join("outbox")).run(&door).await;
+        Ok(())
+    })
+}
+
+/// What all connections share.
+struct Server<'a> {
+    session: &'a Session<'a>,
+    profile: Profile,
+    welcome: Welcome,
+    wallet: RwLock<Wallet>,
+    light: Mutex<Option<(Arc<Light>, u32)>>,
+    /// Held by whoever fetches parts: what was fetched is kept in one place.
+    collecting: Mutex<()>,
+    /// Held by whoever scans: the next one has less to do then.
+    scanning: Mutex<()>,
+    outbox: PathBuf,
+    /// When the outbox was changed last, if nothing in it waited then.
+    at_rest: Mutex<Option<SystemTime>>,
+}
+
+impl<'a> Server<'a> {
+    fn new(session: &'a Session<'a>, wallet: Wallet, outbox: PathBuf) -> Self {
+        let (profile, welcome) = (wallet.profile().clone(), Welcome::to(&wallet));
+        let (light, at_rest) = (Mutex::default(), Mutex::default());
+        let (wallet, collecting, scanning) = (RwLock::new(wallet), Mutex::default(), Mutex::default());
+        Self { session, profile, welcome, wallet, light, collecting, scanning, outbox, at_rest }
+    }
+    /// Until somebody asks to stop. Everything goes on in this one future: when it ends, nothing of it is left.
+    async fn run(&self, door: &Door) {
+        let stop = signals::listen(self.session.terminal);
+        let mut connections = FuturesUnordered::new();
+        {
+            let asked = signals::asked(stop.clone());
+            let tend = self.tend_for_ever();
+            tokio::pin!(asked, tend);
+            loop {
+                tokio::select! {
+                    () = &mut asked => break,
+                    () = &mut tend => break,
+                    stream = door.accept() => {
+                        let room = connections.len() < MAX_CONNECTIONS;
+                        connections.push(self.welcome(stream, door.token(), stop.clone(), room));
+                    }
+                    Some(()) = connections.next() => {}
+                }
+            }
+        }
+        // Each ends by itself when it has answered what it was asked.
+        let rest = async { while connections.next().await.is_some() {} };
+        if tokio::time::timeout(FAREWELL, rest).await.is_err() {
+            self.session.terminal.warn("stopped before everything that was begun had ended");
+        }
+    }
+    async fn welcome(&self, stream: UnixStream, token: &Token, stop: watch::Receiver<bool>, room: bool) {
+        let connection = Connection::new(self, stream, stop);
+        match room {
+            true => connection.serve(token).await,
+            false => connection.turn_away(MAX_CONNECTIONS).await,
+        }
+    }
+    async fn tend_for_ever(&self) {
+        // The first tick of each comes at once.
+        let mut outbox = tokio::time::interval(SENDING);
+        outbox.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut keys = tokio::time::interval(TEND_EVERY);
+        loop {
+            // What the wallet does by itself while it runs; what fails is tried again the next time.
+            tokio::select! {
+                _ = outbox.tick() => self.send_what_waits().await,
+                _ = keys.tick() => self.tend_keys().await,
+            }
+        }
+    }
+    /// Does what is due with the wallet's keys, and says how the own entry stands if it is not as it should be.
+    async fn tend_keys(&self) {
+        let (mut wallet, terminal) = (self.wallet.write().await, self.session.terminal);
+        let tended = match self.light().await {
+            Ok(light) => wallet.tend(&light, &self.session.terms(), &|_, _| true).await.map_err(failure),
+            Err(failure) => Err(failure),
+        };
+        match tended {
+            Ok(tended) => {
+                own_keys::tell_tended(terminal, &tended);
+                if tended.rotated.is_none() {
+                    own_keys::tell(terminal, &tended.own);
+                }
+            }
+            Err(failure) => terminal.warn(format_args!("the keys were not looked after: {failure}")),
+        }
+    }
+    /// What was signed while no node answered goes out as soon as one does.
+    async fn send_what_waits(&self) {
+        let wallet = self.wallet.read().await;
+        let changed = std::fs::metadata(&self.outbox).and_then(|folder| folder.modified()).ok();
+        let mut at_rest = self.at_rest.lock().await;
+        // A large outbox in which nothing happens is not read again and again.
+        if changed.is_some() && *at_rest == changed {
+            return;
+        }
+        let Ok(entries) = wallet.outbox().list() else { return };
+        if entries.iter().all(|entry| entry.height.is_some()) {
+            *at_rest = changed;
+        } else if let Ok(light) = self.light().await {
+            let _ = wallet.flush_outbox(&light).await;
+        }
+    }
+    /// Looks for sealed messages, up to the newest block.
+    async fn scan(&self, wallet: &Wallet, light: &Light) -> Result<Scanned, Failure> {
+        let _alone = self.scanning.lock().await;
+        Ok(Scanned::new(&wallet.scan(light, &|_| {}).await.map_err(failure)?))
+    }
+    /// An answer that rests on what a connection shows of the ledger, and whether that is old.
+    fn tagged<T: Serialize>(&self, light: &Light, schema: &str, value: &T) -> Result<Value, Refusal> {
+        let mut answer = protocol::tagged(schema, value)?;
+        if let (Some(view), Some(answer)) = (self.session.old_view(light), answer.as_object_mut()) {
+            answer.insert("old_view".into(), serde_json::to_value(view).map_err(Failure::bug)?);
+        }
+        Ok(answer)
+    }
+    /// A connection to the nodes that knows their present head.
+    async fn light(&self) -> Result<Arc<Light>, Failure> {
+        let mut kept = self.light.lock().await;
+        if let Some((light, uses)) = kept.as_mut().filter(|(_, uses)| *uses < LIGHT_USES)
+            && light.sync_head().await.is_ok()
+        {
+            *uses = uses.saturating_add(1);
+            return Ok(light.clone());
+        }
+        // What was wrong is found, and told, in making it anew.
+        *kept = None;
+        let light = Arc::new(self.session.light(&self.profile).await?);
+        *kept = Some((light.clone(), 0));
+        Ok(light)
+    }
+}
