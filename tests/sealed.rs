@@ -131,6 +131,11 @@ fn a_sealed_message_is_found_answered_and_believed_by_a_stranger() {
     world.wallet("carol", &["refuse", id, "--reason", "unwanted"]);
     let status = slots(["opened", "refused"]);
     assert_eq!(status["slots"][1]["reason"], "unwanted");
+    assert_eq!(status["from"], address(&world, "alice"));
+
+    // An answer to it names nobody either, though nobody asked for that.
+    let reply = world.wallet("bob", &["reply", id, "-m", "I come"]);
+    assert_eq!((reply["mode"].as_str(), reply["to"][0]["name"].as_str()), (Some("sealed"), Some("alice")));
 
     disclosed(&world, id, receipt["receipt"].as_str().unwrap());
 }
@@ -160,7 +165,7 @@ fn disclosed(world: &World, id: &str, reply: &str) {
 }
 
 #[test]
-fn a_pause_keeps_the_message_in_the_outbox_and_needs_sealed_mode() {
+fn a_pause_comes_before_anything_is_signed_and_needs_sealed_mode() {
     let world = World::new();
     assert_eq!(world.exit("alice", &["send", "bob", "--delay", "1s", "-m", "x"]), 2);
     assert_eq!(world.exit("alice", &["send", "bob", "--sealed", "--delay", "2d", "-m", "x"]), 2);

@@ -22,6 +22,8 @@ pub struct Kept {
     pub to: Vec<Address>,
     /// Where it stands.
     pub place: Place,
+    /// Whether it is sealed: an answer to it must not name anybody either.
+    pub sealed: bool,
     /// What it says.
     pub letter: Letter,
 }
@@ -66,7 +68,8 @@ impl From<Record> for Kept {
         let (id, Record { letter, facts, .. }) = (record.id(), record);
         let (height, time_ms) = (facts.header.height, facts.header.time_ms);
         let place = Place::Final { height, index: facts.index, time_ms };
-        Self { id, way: facts.way, from: facts.author, to: facts.to, place, letter }
+        let sealed = facts.author_block.is_some();
+        Self { id, way: facts.way, from: facts.author, to: facts.to, place, sealed, letter }
     }
 }
 
@@ -83,7 +86,8 @@ impl Kept {
         let Ok(Content::Letter(letter)) = Content::from_bytes(content) else { return None };
         let to = to.iter().filter_map(|text| Address::parse(text, prefix).ok()).collect();
         let place = Place::Signed { time_ms: entry.signed_ms };
-        Some(Self { id: entry.id, way: Way::Went, from, to, place, letter })
+        let sealed = entry.author.is_some();
+        Some(Self { id: entry.id, way: Way::Went, from, to, place, sealed, letter })
     }
 }
 

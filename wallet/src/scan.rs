@@ -107,6 +107,8 @@ impl Wallet {
     }
     /// Goes back as far as a secret that no scan has used makes necessary.
     async fn begin(&self, light: &Light, state: &mut ScanState) -> Result<(), WalletError> {
+        // A scan by a program that does not have the newest secrets yet must not count as one that used them.
+        state.secrets.retain(|known| self.bundles().iter().any(|secret| secret.sequence == *known));
         let sequences = self.bundles().iter().map(|secret| secret.sequence);
         let mut new: Vec<_> = sequences.filter(|sequence| !state.secrets.contains(sequence)).collect();
         if new.is_empty() {
@@ -203,9 +205,11 @@ impl Scan<'_> {
             return Err(light.wrong_slot(listed, "it stands elsewhere or has another key").into());
         }
         let transaction = proven.transaction.transaction();
+        // Asked for in any case: which of the messages that are looked at are this wallet's must not be seen.
+        let body = light.body(&proven).await;
         let Ok(Some((slot, bundle))) = slot_for(transaction, secrets) else { return Ok(()) };
         let mut found = Found { id: listed.id, at, slot, bundle, author: None, kind: FoundKind::Unread };
-        match light.body(&proven).await {
+        match body {
             // Another node may still have it.
             Err(LightError::Node(error)) if error.code == "tx.body_pruned" => {}
             body => match open_sealed(transaction, &body?, &self.wallet.address(), secrets) {
@@ -247,7 +251,7 @@ impl Scan<'_> {
 impl Wallet {
     /// Whether an answer from that author is one to a sealed message of ours: the slot is theirs, and what it
     /// reveals matches the slot's commitment.
-    fn answer_holds(&self, receipt: &Receipt, author: &Address) -> Result<bool, WalletError> {
+    pub(crate) fn answer_holds(&self, receipt: &Receipt, author: &Address) -> Result<bool, WalletError> {
         let Some(entry) = self.outbox().get(&receipt.message)? else { return Ok(false) };
         let Some(block) = self.authorship(&entry)? else { return Ok(false) };
         let Some(transaction) = entry.transaction() else { return Ok(false) };

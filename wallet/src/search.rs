@@ -167,6 +167,7 @@ mod tests {
             from,
             to: vec![],
             place: Place::Final { height: BlockHeight::new(number), index: 0, time_ms: number },
+            sealed: false,
             letter: Letter { subject: subject.into(), text: text.into(), attachments, ..Letter::default() },
         }
     }

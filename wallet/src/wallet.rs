@@ -232,6 +232,14 @@ impl Wallet {
     pub fn change_passphrase(&mut self, passphrase: &str) -> Result<(), WalletError> {
         Ok(self.keystore.change_passphrase(passphrase)?)
     }
+    /// Takes in what another program has changed in this wallet meanwhile.
+    pub fn refresh(&mut self) -> Result<(), WalletError> {
+        self.keystore.refresh()?;
+        if let Some(key) = &self.keystore.secrets().archive {
+            self.archive = Archive::open(&self.folder()?.join("archive"), key.clone())?;
+        }
+        Ok(())
+    }
     /// What was sent from here.
     pub fn outbox(&self) -> &Outbox {
         &self.outbox

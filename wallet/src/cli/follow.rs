@@ -106,6 +106,7 @@ impl Follower<'_> {
                 }
             };
             let Some(proven) = proven else { return Ok(()) };
+            self.wallet.refresh().map_err(failure)?;
             // What comes on this line are answers to our own messages, too.
             if let Some(found) = self.wallet.incoming(proven)
                 && !self.wallet.is_part(light, &found).await.map_err(failure)?
@@ -119,15 +120,15 @@ impl Follower<'_> {
         let (terminal, terms) = (self.session.terminal, self.session.terms());
         let tended = match self.wallet.tend(light, &terms, &|_, _| true).await {
             Ok(tended) => tended,
-            // A node that is away or busy is asked again an hour later; the subscription says if it is gone.
-            Err(
-                error
-                @ (WalletError::Light(LightError::Unreachable { .. }) | WalletError::Undelivered { .. }),
-            ) => {
-                terminal.warn(format_args!("the keys were not looked after: {error}"));
-                return Ok(());
-            }
-            Err(error) => return Err(failure(error)),
+            // A node that lies is not followed. Everything else is tried again an hour later; the subscription says if
+            // the node is gone.
+            Err(error) => match failure(error) {
+                lie if lie.exit == Exit::Untrusted => return Err(lie),
+                other => {
+                    terminal.warn(format_args!("the keys were not looked after: {other}"));
+                    return Ok(());
+                }
+            },
         };
         own_keys::tell_tended(terminal, &tended);
         let before = self.own_entry.replace(tended.own.standing);
@@ -138,6 +139,7 @@ impl Follower<'_> {
     }
     /// Looks for sealed messages that are new. How far a scan has come is kept by the wallet itself.
     async fn scan(&mut self, light: &Light) -> Result<(), Failure> {
+        self.wallet.refresh().map_err(failure)?;
         let known = self.wallet.scan_state().map_err(failure)?.found().len();
         self.wallet.scan(light, &|_| {}).await.map_err(failure)?;
         for found in self.wallet.sealed_since(light, known).await.map_err(failure)? {

@@ -26,8 +26,9 @@ SEALPOST_HEIGHT, SEALPOST_TIME, SEALPOST_BYTES, SEALPOST_SLOT, and SEALPOST_NETW
 `sealpost read`. What it prints goes to standard error.
 
 Sealed messages name nobody, so the wallet looks at every one of them with its own keys: no node learns which are \
-yours by a question for your address. A node can leave messages out (another one, --node URL, shows them), and it sees \
-which ones are fetched: yours, and about one in 256 of everybody else's.")]
+yours by a question for your address. A node can leave messages out (another one, --node URL, shows them). \
+A scan looks at yours and at about one in 256 of everybody else's; listing and reading yours again shows the node which \
+they are: use one of your own, or one that you trust with that.")]
 pub(super) struct InboxArgs {
     /// Show at most so many, the newest first
     #[arg(short = 'n', long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]

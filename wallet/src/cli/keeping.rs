@@ -3,6 +3,7 @@
 
 use super::Session;
 use super::progress::ScanWatch;
+use super::scan::scan;
 use crate::archive::Mark;
 use crate::failure;
 use crate::light::Light;
@@ -78,6 +79,7 @@ impl Session<'_> {
         from: Option<BlockHeight>,
     ) -> Result<CaughtUp, Failure> {
         let light = self.light(wallet.profile()).await?;
+        scan(self, wallet, &light).await?;
         let watch = ScanWatch::new(self.terminal);
         wallet.catch_up(&light, from, &|count| watch.hear(count)).await.map_err(failure)
     }

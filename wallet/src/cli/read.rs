@@ -102,12 +102,27 @@ pub(super) fn read(args: &ReadArgs, session: &Session<'_>) -> Result<(), Failure
         let to: Vec<_> = answer.to.iter().map(short_address).collect();
         terminal.say(format_args!("Sealed   signed inside by its author, to {}", to.join(", ")));
     }
+    // Anybody can write of receipts: only what was checked is shown as one.
     for receipt in &letter.answers {
         let word = match receipt.answer {
             sealpost_ledger::receipt::Answer::Opened { .. } => "opened",
             sealpost_ledger::receipt::Answer::Refused { .. } => "refused",
         };
-        terminal.say(format_args!("Receipt  {word}: slot {} of {}", receipt.slot, receipt.message));
+        let author = reading.opened.author.as_ref().map(|block| block.author);
+        let holds = match author {
+            Some(author) => wallet.answer_holds(receipt, &author).map_err(failure)?,
+            None => false,
+        };
+        match holds {
+            true => terminal.say(style::held(format_args!(
+                "Receipt  {word}: slot {} of {}",
+                receipt.slot, receipt.message
+            ))),
+            false => terminal.warn(format_args!(
+                "it claims a receipt for slot {} of {}, which this wallet can't confirm",
+                receipt.slot, receipt.message
+            )),
+        }
     }
     if !answer.subject.is_empty() {
         terminal.say(format_args!("Subject  {}", printable(&answer.subject)));

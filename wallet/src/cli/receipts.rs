@@ -156,8 +156,8 @@ async fn all(
         return Ok(Vec::new());
     }
     let contacts = wallet.profile().contacts().map_err(failure)?;
-    for Unanswered { message, letter, .. } in &waiting.ready {
-        let from = who(&contacts, wallet, &message.transaction.sender());
+    for Unanswered { message, author, letter, .. } in &waiting.ready {
+        let from = who(&contacts, wallet, author);
         let subject: String = printable(&letter.subject).chars().take(60).collect();
         terminal.say(format_args!(
             "{}  {}  from {from}  {subject}",
@@ -169,7 +169,12 @@ async fn all(
     if waiting.more {
         terminal.note("There are older ones without an answer; the next run shows them.");
     }
-    let question = format!("Sign on the ledger that you opened {count}? It can't be taken back.");
+    let sealed = waiting.ready.iter().filter(|unanswered| unanswered.sealed).count() as u64;
+    let place = match sealed {
+        0 => "on the ledger".to_owned(),
+        sealed => format!("on the ledger, and for {} to the author alone", counted(sealed, "sealed one")),
+    };
+    let question = format!("Sign that you opened {count}, {place}? It can't be taken back.");
     if !terminal.confirm(&question)? {
         return Err(Failure::locked("confirm.no", "nothing was answered"));
     }
@@ -289,7 +294,7 @@ pub(super) fn list(args: &ListArgs, session: &Session<'_>) -> Result<(), Failure
         }
     }
     if listed.given.is_empty() && listed.got.is_empty() {
-        terminal.note("no answers yet");
+        terminal.note("no answers on the ledger yet; `sealpost status ID` shows those to a sealed message");
     }
     terminal.emit("sealpost/receipt-list/1", &listed);
     Ok(())

@@ -21,13 +21,17 @@ pub(super) struct SealedArgs {
     sealed: bool,
     /// Wait a random time up to this before the message goes to the node: 30s, 10m, 2h
     ///
-    /// It blurs when it was written. The message is in the outbox meanwhile: if the program ends early, `sealpost
-    /// outbox` sends it, at once.
+    /// It blurs when it was written: nothing is signed before. It is a draft meanwhile: if the program ends early,
+    /// `sealpost send --draft` sends it. What goes ahead in parts waits, too.
     #[arg(long, value_name = "MAX", value_parser = duration, requires = "sealed")]
     delay: Option<Duration>,
 }
 
 impl SealedArgs {
+    /// Whatever was asked for: this one is sealed.
+    pub(super) fn seal(&mut self) {
+        self.sealed = true;
+    }
     pub(super) fn mode(&self) -> Mode {
         if self.sealed { Mode::Sealed } else { Mode::Open }
     }

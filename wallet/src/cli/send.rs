@@ -184,6 +184,12 @@ async fn deliver(
     wallet: &mut Wallet,
     draft: Kept,
 ) -> Result<(), Failure> {
+    if let Some(pause) = args.sealed.pause()?.filter(|_| !args.dry_run) {
+        let id = draft.id.to_string();
+        let id = id.get(..8).unwrap_or_default();
+        session.terminal.note(format_args!("kept as draft {id}; it goes in {} s", pause.as_secs()));
+        tokio::time::sleep(pause).await;
+    }
     let light = session.light_for_keys(wallet.profile()).await?;
     own_keys::look(session, wallet, &light).await?;
     let quote = wallet.quote_parcel(&light, &draft).await.map_err(failure)?;
@@ -218,11 +224,6 @@ async fn deliver(
             Wait::Accepted => WaitFor::Accepted,
             Wait::Final => WaitFor::Final,
         };
-        if let Some(pause) = args.sealed.pause()? {
-            wallet.keep_message(&prepared, &message, salt).map_err(failure)?;
-            session.terminal.note(format_args!("in the outbox; it goes in {} s", pause.as_secs()));
-            tokio::time::sleep(pause).await;
-        }
         let sent = wallet.send_message(&light, &prepared, &message, salt, wait).await.map_err(failure)?;
         answer.was_sent(&sent);
         print_sent(session, &answer, sent.id);

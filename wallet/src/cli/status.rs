@@ -169,6 +169,10 @@ async fn follow_answers(
     report: Report,
     from: BlockHeight,
 ) -> Result<(), Failure> {
+    if report.slots.iter().any(|slot| slot.answer == "hidden") {
+        let message = "answers to a sealed message come in sealed replies, of which nobody tells";
+        return Err(Failure::usage(message).help("`sealpost status ID`, without --follow, looks for them"));
+    }
     let mut open: Vec<usize> =
         report.slots.iter().enumerate().filter(|(_, slot)| slot.answer == "silent").map(|(n, _)| n).collect();
     if report.status != "final" || open.is_empty() {
@@ -240,7 +244,11 @@ fn final_report(wallet: &Wallet, contacts: &Contacts, timeline: &Timeline) -> Re
     Report {
         id: message.id().to_string(),
         status: "final",
-        from: message.transaction.sender().to_text(wallet.genesis().prefix()),
+        // A sealed message's sender on the ledger is a key made for it alone.
+        from: match wallet.sent_sealed(&message.id()) {
+            Ok(true) => wallet.address_text(),
+            _ => message.transaction.sender().to_text(wallet.genesis().prefix()),
+        },
         height: Some(message.header.height),
         index: Some(message.index),
         time: rfc3339(message.header.time_ms),

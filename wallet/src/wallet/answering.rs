@@ -1,7 +1,7 @@
 //! Answering: what came and has no answer yet, giving the answer once, and what was answered before. Every
 //! answer is an explicit act; nothing here answers by itself.
 
-use super::{Incoming, PostageProgress, Sent, Wallet, WalletError};
+use super::{Incoming, PostageProgress, Reading, Sent, Wallet, WalletError};
 use crate::envelope::Letter;
 use crate::light::{Light, LightError, Proven};
 use crate::outbox::OutboxEntry;
@@ -23,6 +23,10 @@ pub(crate) const ALREADY_ANSWERED: &str = "receipt.already_answered";
 pub struct Unanswered {
     /// The message, verified.
     pub message: Proven,
+    /// Who wrote it: of a sealed message, the author inside.
+    pub author: Address,
+    /// Whether the answer goes to the author alone, in a sealed reply.
+    pub sealed: bool,
     /// What it says.
     pub letter: Letter,
     slot: u16,
@@ -68,6 +72,13 @@ pub struct GotReceipt {
     pub place: Place,
 }
 
+impl Unanswered {
+    fn new(reading: Reading, slot: u16, answer: Answer, signed: Option<Box<OutboxEntry>>) -> Self {
+        let (author, sealed) = (reading.author(), reading.opened.author.is_some());
+        Self { message: reading.message, author, sealed, letter: reading.letter, slot, answer, signed }
+    }
+}
+
 impl Wallet {
     /// Opens what came and has no answer by this wallet, the newest first, `enough` at most; of sealed letters those
     /// that scans have found. Nobody is told.
@@ -99,14 +110,14 @@ impl Wallet {
             }
             after = page.next;
         }
-        let left = enough.saturating_sub(waiting.ready.len());
-        let sealed = self.sealed_unanswered(light, left.saturating_add(1)).await?;
-        for incoming in sealed {
+        for found in self.sealed_unanswered(light).await? {
             if waiting.ready.len() >= enough {
                 waiting.more = true;
                 break;
             }
-            self.take_in(light, incoming, None, &mut waiting).await?;
+            for incoming in self.proven_letters(light, vec![found]).await? {
+                self.take_in(light, incoming, None, &mut waiting).await?;
+            }
             heard(waiting.ready.len());
         }
         Ok(waiting)
@@ -116,7 +127,7 @@ impl Wallet {
         let (reading, _) = self.read_or_recall(light, id).await?;
         let signed = self.signed_answers(light).await?.remove(id).map(Box::new);
         let (slot, answer) = (reading.opened.slot, reading.opened.answer());
-        Ok(Unanswered { message: reading.message, letter: reading.letter, slot, answer, signed })
+        Ok(Unanswered::new(reading, slot, answer, signed))
     }
     /// Says on the ledger that a message was opened. What was signed before and may still come into a block is
     /// sent again instead of signed anew. Final when this returns.
@@ -220,8 +231,7 @@ impl Wallet {
             Ok(reading) if incoming.author.is_some() && !reading.letter.answers.is_empty() => {}
             Ok(reading) => {
                 let (slot, answer) = (reading.opened.slot, reading.opened.answer());
-                let (message, letter, signed) = (reading.message, reading.letter, signed.map(Box::new));
-                waiting.ready.push(Unanswered { message, letter, slot, answer, signed });
+                waiting.ready.push(Unanswered::new(reading, slot, answer, signed.map(Box::new)));
             }
             // The letter that names it is answered.
             Err(WalletError::OnlyAPart { .. }) => {}

@@ -71,7 +71,22 @@ impl Wallet {
         Ok(kind == Kind::Part)
     }
     fn fetched_folder(&self, letter: &TransactionId) -> Result<PathBuf, WalletError> {
-        Ok(self.profile.wallet_folder(&self.name)?.join("fetched").join(letter.to_string()))
+        // By its name in the archive: an id would tell whose a sealed letter is.
+        Ok(self.folder()?.join("fetched").join(self.archive.name(letter)))
+    }
+    /// Removes what was fetched of a letter, or of all of them.
+    pub(super) fn forget_fetched(&self, letter: Option<&TransactionId>) -> Result<(), WalletError> {
+        let folder = match letter {
+            Some(letter) => self.fetched_folder(letter)?,
+            None => self.folder()?.join("fetched"),
+        };
+        match std::fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                let message = format!("cannot remove {}: {error}", folder.display());
+                Err(WalletError::File(sealpost_terminal::Failure::unavailable("file.io", message)))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -101,14 +116,7 @@ impl Collector<'_> {
     }
     /// Everything is where it should be: what was kept of the parts is not needed any more.
     pub fn forget(self) -> Result<(), WalletError> {
-        let folder = self.wallet.fetched_folder(&self.reading.message.id())?;
-        match std::fs::remove_dir_all(&folder) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                let message = format!("cannot remove {}: {error}", folder.display());
-                Err(WalletError::File(sealpost_terminal::Failure::unavailable("file.io", message)))
-            }
-            _ => Ok(()),
-        }
+        self.wallet.forget_fetched(Some(&self.reading.message.id()))
     }
 
     async fn collect<W: Write>(&mut self, piece: &Piece<'_>, limit: u64, out: W) -> Result<W, WalletError> {
@@ -182,7 +190,8 @@ impl Collector<'_> {
         if opened.author.is_some_and(|block| block.author != self.reading.author()) {
             return Err(other_sender().into());
         }
-        if matches!(content, Content::Part(_)) {
+        // Of sealed ones a scan remembers it, encrypted.
+        if matches!(content, Content::Part(_)) && header.mode == Mode::Open {
             // The next list of the inbox need not open it again.
             self.wallet.known.put(id, Kind::Part).map_err(WalletError::File)?;
         }

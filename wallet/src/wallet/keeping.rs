@@ -143,27 +143,21 @@ impl Wallet {
     /// Forgets a letter: out of the archive, and what the outbox remembers of its content. Whether there
     /// was something to forget.
     pub fn forget(&self, id: &TransactionId) -> Result<bool, WalletError> {
-        let mut forgotten = self.archive.forget(id)?;
-        let mut ids = vec![*id];
-        while let Some(id) = ids.pop() {
-            let Some(mut entry) = self.outbox.get(&id)?.filter(|entry| entry.note.is_some()) else {
-                continue;
-            };
-            if let Some(kept) = self.sent_letter(&entry)? {
-                let parts = kept.letter.attachments.iter().filter_map(|file| file.data.parts());
-                ids.extend(kept.letter.continued.iter().chain(parts).flat_map(|parts| &parts.messages));
-            }
-            entry.note = None;
-            self.outbox.put(&entry)?;
-            forgotten = true;
-        }
-        Ok(forgotten)
+        let forgotten = self.archive.forget(id)?;
+        self.forget_fetched(Some(id))?;
+        let Some(mut entry) = self.outbox.get(id)?.filter(|entry| entry.note.is_some()) else {
+            return Ok(forgotten);
+        };
+        entry.note = None;
+        self.outbox.put(&entry)?;
+        Ok(true)
     }
     /// Removes every letter from the archive, and gives it another key: copies of the files are useless to
     /// whoever gets this wallet later.
     pub fn renew_archive(&mut self) -> Result<(), WalletError> {
         let key = self.archive.renewed_key()?;
         self.keystore.change(|secrets| secrets.archive = Some(key.clone()))?;
+        self.forget_fetched(None)?;
         self.archive.empty(key).map_err(WalletError::from)
     }
     /// Opens and keeps every letter that came (of sealed ones those that scans have found), and places every letter
@@ -185,9 +179,15 @@ impl Wallet {
                 continue;
             }
             match self.read(light, &id).await {
-                Ok(reading) => {
-                    caught_up.kept = caught_up.kept.saturating_add(self.keep(&reading, None)?.into())
-                }
+                Ok(reading) => match self.whole_text(light, &reading).await {
+                    Ok(whole) => {
+                        caught_up.kept = caught_up.kept.saturating_add(self.keep(&reading, whole)?.into())
+                    }
+                    Err(WalletError::Parcel(_)) => {
+                        caught_up.unreadable = caught_up.unreadable.saturating_add(1);
+                    }
+                    Err(error) => return Err(error),
+                },
                 Err(WalletError::OnlyAPart { .. }) => {}
                 Err(error) if is_key_gone(&error) => {
                     caught_up.gone = caught_up.gone.saturating_add(1);
@@ -203,6 +203,13 @@ impl Wallet {
             caught_up.kept = caught_up.kept.saturating_add(self.keep_sent(light, &id).await?.into());
         }
         Ok(caught_up)
+    }
+    /// The text of a letter that goes on in parts, fetched and put together; nothing of any other letter.
+    async fn whole_text(&self, light: &Light, reading: &Reading) -> Result<Option<String>, WalletError> {
+        match reading.letter.continued {
+            Some(_) => self.collector(light, reading, &|_, _, _| {}).text().await,
+            None => Ok(None),
+        }
     }
     /// The newest messages, at least as far back as a height.
     async fn inbox_from(

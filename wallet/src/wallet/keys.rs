@@ -6,8 +6,8 @@ use super::sending::PostageProgress;
 use super::{Prepared, Sent, Wallet, WalletError, now_ms};
 use crate::envelope::BundleSecret;
 use crate::keystore::{KeysHash, Moment, Origin, Publication};
-use crate::light::{Light, Proven};
-use sealpost_api::WaitFor;
+use crate::light::{Light, LightError, Proven};
+use sealpost_api::{Category, WaitFor};
 use sealpost_ledger::block::Header;
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::key_bundle::{KeyBundle, Revoke};
@@ -345,15 +345,25 @@ impl Wallet {
             }
         })?;
         let next = light.next_height().await?;
-        let prepared = match self.signed_before(&secret, next)? {
-            Some(prepared) => prepared,
+        let mut sent = None;
+        if let Some(prepared) = self.signed_before(&secret, next)? {
+            sent = match self.send_prepared(light, &prepared, Vec::new(), None, WaitFor::Final).await {
+                // Its postage may have become too little meanwhile: then the same keys are signed anew.
+                Err(WalletError::Light(LightError::Node(error))) if error.category == Category::Refused => {
+                    None
+                }
+                sent => Some(sent?),
+            };
+        }
+        let sent = match sent {
+            Some(sent) => sent,
             None => {
                 let bundle = secret.bundle(next.saturating_add(terms.valid_blocks(self.genesis())));
-                let expiry = self.expiry(light).await?;
-                self.prepare(light, Payload::KeyBundle(bundle), None, expiry, progress).await?
+                let (payload, expiry) = (Payload::KeyBundle(bundle), self.expiry(light).await?);
+                let prepared = self.prepare(light, payload, None, expiry, progress).await?;
+                self.send_prepared(light, &prepared, Vec::new(), None, WaitFor::Final).await?
             }
         };
-        let sent = self.send_prepared(light, &prepared, Vec::new(), None, WaitFor::Final).await?;
         let published = sent.place.as_ref().map(|place| moment(&place.header));
         if let Some(published) = published {
             self.keystore.change(|secrets| note_superseded(secrets, sequence, published))?;

@@ -113,7 +113,8 @@ impl Wallet {
     ) -> Result<(u16, Answer), WalletError> {
         let message = self.message(light, id).await?;
         if is_sealed(&message) {
-            return Ok((self.read(light, id).await?.opened.slot, Answer::Refused { reason }));
+            let (reading, _) = self.read_or_recall(light, id).await?;
+            return Ok((reading.opened.slot, Answer::Refused { reason }));
         }
         let slot = message.transaction.message().and_then(|m| m.slot_of(&self.address));
         Ok((slot.ok_or(WalletError::NotOurs { id: *id })?, Answer::Refused { reason }))

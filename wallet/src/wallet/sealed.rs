@@ -47,7 +47,7 @@ impl Wallet {
         if message.transaction.message().is_none_or(|message| message.mode != Mode::Sealed) {
             return Ok(None);
         }
-        let author = self.read(light, &receipt.message).await?.opened.author;
+        let author = self.read_or_recall(light, &receipt.message).await?.0.opened.author;
         let author = author.ok_or(WalletError::NotOurs { id: receipt.message })?.author;
         let letter = Letter { reply_to: Some(receipt.message), answers: vec![receipt], ..Letter::default() };
         Ok(Some(Draft { to: vec![author], content: letter.into(), mode: Mode::Sealed }))
@@ -82,12 +82,14 @@ impl Wallet {
         self.proven_letters(light, letters.collect()).await
     }
     /// Sealed letters that scans have found and that were not answered from here, the newest first.
-    pub(super) async fn sealed_unanswered(
-        &self,
-        light: &Light,
-        enough: usize,
-    ) -> Result<Vec<Incoming>, WalletError> {
-        let sealed = self.outbox.list()?.into_iter().filter(|entry| entry.author.is_some());
+    pub(super) async fn sealed_unanswered(&self, light: &Light) -> Result<Vec<Found>, WalletError> {
+        let next = light.next_height().await?;
+        // An answer that no block may contain any more is none.
+        let stands = |entry: &OutboxEntry| {
+            let expiry = entry.transaction().map(|transaction| transaction.transaction().expiry);
+            entry.height.is_some() || expiry.is_some_and(|expiry| expiry >= next)
+        };
+        let sealed = self.outbox.list()?.into_iter().filter(|entry| entry.author.is_some() && stands(entry));
         let letters = sealed.filter_map(|entry| self.own_letter(&entry));
         let receipts = letters.flat_map(|letter| letter.answers);
         let answered: HashSet<_> = receipts.map(|receipt| receipt.message).collect();
@@ -95,10 +97,13 @@ impl Wallet {
         let open = |found: &&Found| is_letter(found) && !answered.contains(&found.id);
         let mut letters: Vec<_> = state.found().iter().filter(open).copied().collect();
         letters.sort_by_key(|found| std::cmp::Reverse(found.at));
-        letters.truncate(enough);
-        self.proven_letters(light, letters).await
+        Ok(letters)
     }
-    async fn proven_letters(&self, light: &Light, letters: Vec<Found>) -> Result<Vec<Incoming>, WalletError> {
+    pub(super) async fn proven_letters(
+        &self,
+        light: &Light,
+        letters: Vec<Found>,
+    ) -> Result<Vec<Incoming>, WalletError> {
         let mut incoming = Vec::with_capacity(letters.len());
         for found in letters {
             let message = self.message(light, &found.id).await?;

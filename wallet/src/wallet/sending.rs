@@ -134,18 +134,6 @@ impl Wallet {
         let (prepared, salt) = self.prepare_message(light, draft, progress).await?;
         self.send_message(light, &prepared, draft, salt, wait).await
     }
-    /// Puts a prepared message into the outbox, from where it goes when it is sent.
-    pub fn keep_message(
-        &self,
-        prepared: &Prepared,
-        draft: &Draft,
-        salt: [u8; 32],
-    ) -> Result<(), WalletError> {
-        let (to, note) = self.outbox_parts(prepared, draft, salt)?;
-        let Prepared { transaction, body, .. } = prepared;
-        let mut entry = OutboxEntry::new(transaction, body.as_ref(), to, now_ms(), Some(note));
-        self.put_out(prepared, &mut entry)
-    }
     /// Sends a prepared message.
     pub async fn send_message(
         &self,

@@ -17,7 +17,9 @@ use sealpost_terminal::Failure;
     mut_arg("subject", |subject| subject.help("Subject; without it that of the message, with Re:")),
     after_help = "Examples:
   sealpost reply 5d0c -m \"We come tomorrow\"
-  sealpost reply 5d0c --all -f answer.txt --attach plan.pdf"
+  sealpost reply 5d0c --all -f answer.txt --attach plan.pdf
+
+A sealed letter is answered by a sealed one."
 )]
 pub(in crate::cli) struct ReplyArgs {
     #[command(flatten)]
@@ -32,6 +34,7 @@ struct Answered {
     id: String,
     to: Vec<Address>,
     subject: String,
+    sealed: bool,
 }
 
 pub(in crate::cli) fn reply(args: ReplyArgs, session: &Session<'_>) -> Result<(), Failure> {
@@ -42,6 +45,10 @@ pub(in crate::cli) fn reply(args: ReplyArgs, session: &Session<'_>) -> Result<()
     let prefix = wallet.genesis().prefix();
     send.to = answered.to.iter().map(|address| address.to_text(prefix)).collect();
     send.reply_to = Some(answered.id);
+    // An open answer would tell everybody what the letter hides.
+    if answered.sealed {
+        send.sealed.seal();
+    }
     if send.subject.is_empty() {
         send.subject = with_re(&answered.subject);
     }
@@ -59,13 +66,16 @@ async fn answered(
         Ok(id) => wallet.letter(&id).map_err(failure)?,
         Err(_) => None,
     };
-    let (id, from, to, subject, own) = match kept {
-        Some(Kept { id, way, from, to, letter, .. }) => (id, from, to, letter.subject, way == Way::Went),
+    let (id, from, to, subject, own, sealed) = match kept {
+        Some(Kept { id, way, from, to, sealed, letter, .. }) => {
+            (id, from, to, letter.subject, way == Way::Went, sealed)
+        }
         None => {
             let (reading, source) = session.reading(wallet, text).await?;
             session.remember(wallet, &reading, source, None)?;
             let (from, to) = (reading.author(), reading.recipients());
-            (reading.message.id(), from, to, reading.letter.subject, false)
+            let sealed = reading.opened.author.is_some();
+            (reading.message.id(), from, to, reading.letter.subject, false, sealed)
         }
     };
     // Whoever adds to a letter of their own means those it went to.
@@ -82,7 +92,7 @@ async fn answered(
         // A note to oneself.
         people.push(wallet.address());
     }
-    Ok(Answered { id: id.to_string(), to: people, subject })
+    Ok(Answered { id: id.to_string(), to: people, subject, sealed })
 }
 
 /// The subject of an answer: `Re:` once.
