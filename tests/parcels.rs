@@ -86,15 +86,21 @@ fn many_megabytes_and_a_long_text_arrive_whole() {
     assert_eq!(fs::read_dir(folder_of(&world, "alice").join("drafts")).unwrap().count(), 0);
 
     // A reader that is killed keeps what it has fetched, encrypted, and nothing elsewhere.
-    let (saved, fetched) = (world.path("saved"), folder_of(&world, "bob").join("fetched").join(id));
+    let (saved, fetched) = (world.path("saved"), folder_of(&world, "bob").join("fetched"));
     let mut reader = wallet_command(&world, "bob", &["read", id, "-o", &saved]).spawn().unwrap();
-    let kept = || fs::read_dir(&fetched).map_or(0, Iterator::count);
-    until(&mut reader, || kept() > 8);
+    // One folder a letter, whose name tells nobody which.
+    let kept = || {
+        let letters = fs::read_dir(&fetched).into_iter().flatten().flatten();
+        let files = letters.flat_map(|letter| fs::read_dir(letter.path()).into_iter().flatten().flatten());
+        files.map(|file| file.path()).collect::<Vec<_>>()
+    };
+    until(&mut reader, || kept().len() > 8);
     reader.kill().unwrap();
     reader.wait().unwrap();
-    assert!(kept() > 8 && !Path::new(&saved).join("plan.pdf").exists());
-    for part in fs::read_dir(&fetched).unwrap() {
-        let part = fs::read(part.unwrap().path()).unwrap();
+    assert!(kept().len() > 8 && !Path::new(&saved).join("plan.pdf").exists());
+    for part in kept() {
+        assert!(!part.to_str().unwrap().contains(id), "{}", part.display());
+        let part = fs::read(part).unwrap();
         assert!(!part.windows(6).any(|window| window == b"Zeile "), "a part of the text lies there readable");
     }
 
@@ -103,7 +109,13 @@ fn many_megabytes_and_a_long_text_arrive_whole() {
     assert!(fs::read(Path::new(&saved).join("plan.pdf")).unwrap() == big);
     assert_eq!(fs::read(Path::new(&saved).join("small.txt")).unwrap(), small);
     assert_eq!(fs::read_dir(&saved).unwrap().count(), 2 + leftovers(&saved));
-    assert!(!fetched.exists());
+    assert!(kept().is_empty());
+
+    // Alice has what she wrote, whole; bob what he read.
+    for name in ["alice", "bob"] {
+        let thread = world.wallet(name, &["thread", id]);
+        assert_eq!(thread["letters"][0]["text"].as_str(), Some(text.as_str()), "{name}");
+    }
 
     // Nothing is overwritten, and a bound is a bound.
     let again = world.error("bob", &["read", id, "-o", &saved]);

@@ -42,6 +42,9 @@ pub struct OutboxEntry {
     /// The draft that it was, and what went ahead of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parcel: Option<Parcel>,
+    /// The text of a letter that went ahead in parts, encrypted for this wallet alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) text: Option<sealpost_api::Hex>,
     /// The author block of a sealed message, encrypted for this wallet alone: whom it is to stands nowhere else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) author: Option<sealpost_api::Hex>,
@@ -86,6 +89,7 @@ impl OutboxEntry {
             body: body.map(|body| body.as_bytes().to_vec().into()),
             note: note.map(Into::into),
             parcel: None,
+            text: None,
             author: None,
         }
     }

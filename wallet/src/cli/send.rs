@@ -210,7 +210,7 @@ async fn deliver(
     let prepared = wallet.prepare_message(&light, &message, &progress).await.map_err(failure);
     let (mut prepared, salt) = prepared?;
     drop(watch);
-    prepared.parcel = Some(draft.parcel());
+    prepared.is_draft(&draft, &message);
     let mut answer = describe(wallet, &message, &prepared)?;
     answer.parts = quote.map(|quote| Parts { count: quote.parts, bytes: quote.bytes, work: quote.work });
     print_sealed(session, &answer, wallet.genesis());

@@ -1,11 +1,13 @@
 //! Keeping: letters go to the archive when they are opened, come back from it when their keys are gone, and
 //! are found there, in conversations and by words. Nothing here asks a node but [`Wallet::catch_up`].
 
+use super::sending::text_place;
 use super::{Incoming, Reading, Wallet, WalletError, now_ms};
 use crate::archive::{Archive, ArchiveError, Facts, Mark, Record, Way};
 use crate::envelope::{OpenError, Opened};
 use crate::letters::{Kept, Links};
 use crate::light::{Light, LightError, Proven};
+use crate::outbox::OutboxEntry;
 use crate::search::{Found, Query};
 use sealpost_ledger::author::AuthorBlock;
 use sealpost_ledger::hash::TransactionId;
@@ -148,7 +150,7 @@ impl Wallet {
         let Some(mut entry) = self.outbox.get(id)?.filter(|entry| entry.note.is_some()) else {
             return Ok(forgotten);
         };
-        entry.note = None;
+        (entry.note, entry.text) = (None, None);
         self.outbox.put(&entry)?;
         Ok(true)
     }
@@ -254,7 +256,7 @@ impl Wallet {
             salt: *salt,
             content: content.to_vec(),
             author_block,
-            whole_text: None,
+            whole_text: self.kept_text(&entry)?,
             receipt_secret: None,
             kept_ms: now_ms(),
         };
@@ -282,10 +284,20 @@ impl Wallet {
         }
     }
 
-    fn sent_letter(&self, entry: &crate::outbox::OutboxEntry) -> Result<Option<Kept>, WalletError> {
+    fn sent_letter(&self, entry: &OutboxEntry) -> Result<Option<Kept>, WalletError> {
         let Some(note) = entry.note.as_ref().filter(|_| entry.kind == "message") else { return Ok(None) };
         let note = self.keystore.open_note(entry.id.as_bytes(), note.as_bytes())?;
-        Ok(Kept::sent(entry, &self.sent_to(entry)?, self.address, self.genesis().prefix(), &note))
+        let mut kept = Kept::sent(entry, &self.sent_to(entry)?, self.address, self.genesis().prefix(), &note);
+        if let (Some(kept), Some(text)) = (&mut kept, self.kept_text(entry)?) {
+            (kept.letter.text, kept.letter.continued) = (text, None);
+        }
+        Ok(kept)
+    }
+    /// The text of a letter that went ahead in parts.
+    fn kept_text(&self, entry: &OutboxEntry) -> Result<Option<String>, WalletError> {
+        let Some(text) = &entry.text else { return Ok(None) };
+        let text = self.keystore.open_note(&text_place(&entry.id), text.as_bytes())?;
+        Ok(Some(String::from_utf8_lossy(&text).into_owned()))
     }
 }
 

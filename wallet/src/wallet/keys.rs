@@ -391,6 +391,7 @@ impl Wallet {
             keys_at: Vec::new(),
             author: None,
             parcel: None,
+            whole_text: None,
             work: 0,
         }))
     }

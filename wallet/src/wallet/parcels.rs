@@ -1,9 +1,9 @@
 //! Drafts and parcels: what was typed is kept, its long parts go ahead as messages of their own, a few at a
 //! time, and the letter follows when all of them are final. Every step can be repeated after a crash.
 
-use super::{Draft, PostageProgress, Sent, Wallet, WalletError};
+use super::{Draft, PostageProgress, Prepared, Sent, Wallet, WalletError};
 use crate::drafts::{DraftError, DraftId, Kept, Listed, Typed};
-use crate::envelope::Letter;
+use crate::envelope::{Content, Letter};
 use crate::light::{Light, LightError};
 use crate::outbox::{OutboxEntry, Parcel};
 use crate::parcel;
@@ -14,6 +14,7 @@ use sealpost_ledger::message::Body;
 use sealpost_ledger::transaction::SignedTransaction;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
+use zeroize::Zeroizing;
 
 /// Parts under way at once, at most.
 const MOST_UNDER_WAY: u64 = 16;
@@ -176,7 +177,7 @@ impl Wallet {
     ) -> Result<Sent, WalletError> {
         let message = draft.message(letter);
         let (mut prepared, salt) = self.prepare_message(light, &message, postage).await?;
-        prepared.parcel = Some(draft.parcel());
+        prepared.is_draft(&draft, &message);
         self.send_message(light, &prepared, &message, salt, wait).await
     }
     /// Whether a draft is kept.
@@ -281,6 +282,15 @@ impl Kept {
     /// A message of this draft: a part of it, or the letter.
     pub fn message(&self, content: impl Into<crate::envelope::Content>) -> Draft {
         Draft { to: self.letter.to.clone(), content: content.into(), mode: self.letter.mode }
+    }
+}
+
+impl Prepared {
+    /// Says which draft it was.
+    pub fn is_draft(&mut self, draft: &Kept, message: &Draft) {
+        self.parcel = Some(draft.parcel());
+        let continued = matches!(&message.content, Content::Letter(letter) if letter.continued.is_some());
+        self.whole_text = continued.then(|| Zeroizing::new(draft.letter.text.clone()));
     }
 }
 

@@ -16,6 +16,7 @@ use sealpost_ledger::message::{Body, Mode, Suite};
 use sealpost_ledger::receipt::{Answer, Receipt};
 use sealpost_ledger::signature::SigningKey;
 use sealpost_ledger::transaction::{Payload, SignedTransaction, TRANSACTION_VERSION, Transaction};
+use zeroize::Zeroizing;
 
 /// Hears how many hashes were tried, and how many are expected; answers whether to go on.
 pub type PostageProgress<'a> = &'a (dyn Fn(u64, u64) -> bool + Sync);
@@ -53,6 +54,8 @@ pub struct Prepared {
     pub work: u64,
     /// The draft that it was; given up when this is in the outbox.
     pub parcel: Option<Parcel>,
+    /// Its text, if that went ahead in parts: nothing else here has it as a whole.
+    pub whole_text: Option<Zeroizing<String>>,
 }
 
 /// What was proven of a recipient's keys.
@@ -290,13 +293,16 @@ impl Wallet {
         let aux = random::<32>()?;
         let transaction = transaction.sign(signer, &aux).map_err(|_| WalletError::Signing)?;
         let (suite, bundles, keys_at) = (None, Vec::new(), Vec::new());
-        let (author, parcel) = (None, None);
-        Ok(Prepared { transaction, body, suite, bundles, keys_at, author, work, parcel })
+        let (author, parcel, whole_text) = (None, None, None);
+        Ok(Prepared { transaction, body, suite, bundles, keys_at, author, work, parcel, whole_text })
     }
     /// Puts something signed into the outbox, and then gives up the draft that it was.
     fn put_out(&self, prepared: &Prepared, entry: &mut OutboxEntry) -> Result<(), WalletError> {
         entry.parcel = prepared.parcel;
         entry.author = self.author_note(prepared)?;
+        if let Some(text) = &prepared.whole_text {
+            entry.text = Some(self.keystore.seal_note(&text_place(&entry.id), text.as_bytes())?.into());
+        }
         self.outbox.put(entry)?;
         match prepared.parcel {
             Some(parcel) => Ok(self.drafts.forget(parcel.draft)?),
@@ -349,4 +355,9 @@ fn one_time_key() -> Result<SigningKey, WalletError> {
             return Ok(key);
         }
     }
+}
+
+/// What the kept text of a message is bound to.
+pub(super) fn text_place(id: &TransactionId) -> Vec<u8> {
+    [id.as_bytes().as_slice(), b"text"].concat()
 }
