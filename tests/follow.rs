@@ -132,6 +132,15 @@ fn a_hook_hears_of_each_message_even_of_those_that_came_while_nobody_followed() 
     assert_eq!(heard.next(), format!("{last} alice bob //last"));
     drop(following);
 
+    // A sealed one that another command has found meanwhile is told as well.
+    let sealed = world.wallet("alice", &["send", "bob", "--sealed", "-m", "sealed"])["id"].clone();
+    let sealed = sealed.as_str().unwrap().to_owned();
+    assert_eq!(world.wallet("bob", &["inbox"])["messages"][0]["id"], sealed.as_str());
+    let following = Following::start(&world, "bob", &with_text);
+    let mut again = std::iter::repeat_with(|| heard.next()).filter(|line| !line.starts_with(&last));
+    assert_eq!(again.next().unwrap(), format!("{sealed} alice bob //sealed"));
+    drop(following);
+
     // A hook of the settings that does not work is said, and the messages come all the same.
     let settings = format!("notify = [{:?}, \"x\"]\n", world.path("no-such-program"));
     std::fs::write(world.path("wallet.toml"), settings).unwrap();

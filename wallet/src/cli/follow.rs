@@ -42,9 +42,10 @@ pub(super) struct Follower<'a> {
 impl Follower<'_> {
     /// Follows from a height on, until somebody ends it or a node lies.
     pub(super) async fn follow(&mut self, light: Light, from: BlockHeight) -> Result<(), Failure> {
+        let sealed = self.wallet.scan_state().map_err(failure)?.found().len();
         let mut cursor = match self.hook {
-            Some(_) => Cursor::kept(self.wallet.follow_path().map_err(failure)?, from)?,
-            None => Cursor::new(from),
+            Some(_) => Cursor::kept(self.wallet.follow_path().map_err(failure)?, from, sealed)?,
+            None => Cursor::new(from, sealed),
         };
         let ended = self.go_on(light, &mut cursor).await;
         if let Some(hook) = &mut self.hook {
@@ -100,7 +101,7 @@ impl Follower<'_> {
                 loop {
                     tokio::select! {
                         proven = &mut next => break proven.map_err(failure)?,
-                        _ = scanning.tick(), if self.scans => self.scan(light).await?,
+                        _ = scanning.tick(), if self.scans => self.scan(light, cursor).await?,
                         _ = tending.tick() => self.tend(light).await?,
                     }
                 }
@@ -138,14 +139,14 @@ impl Follower<'_> {
         Ok(())
     }
     /// Looks for sealed messages that are new. How far a scan has come is kept by the wallet itself.
-    async fn scan(&mut self, light: &Light) -> Result<(), Failure> {
+    async fn scan(&mut self, light: &Light, cursor: &mut Cursor) -> Result<(), Failure> {
         self.wallet.refresh().map_err(failure)?;
-        let known = self.wallet.scan_state().map_err(failure)?.found().len();
         self.wallet.scan(light, &|_| {}).await.map_err(failure)?;
-        for found in self.wallet.sealed_since(light, known).await.map_err(failure)? {
-            self.show(light, &found).await?;
+        let found = self.wallet.scan_state().map_err(failure)?.found().len();
+        for letter in self.wallet.sealed_since(light, cursor.sealed()).await.map_err(failure)? {
+            self.show(light, &letter).await?;
         }
-        Ok(())
+        cursor.pass_sealed(found)
     }
     async fn hear(&mut self, light: &Light, cursor: &mut Cursor, found: Incoming) -> Result<(), Failure> {
         let (id, height) = (found.message.id(), found.message.header.height);

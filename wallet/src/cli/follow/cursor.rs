@@ -23,22 +23,25 @@ pub(super) struct Cursor {
 struct Passed {
     height: BlockHeight,
     messages: BTreeSet<String>,
+    /// How many of the sealed messages that scans have found are behind it.
+    #[serde(default)]
+    sealed: usize,
 }
 
 impl Cursor {
-    /// At the beginning of a block.
-    pub(super) fn new(height: BlockHeight) -> Self {
-        Self { passed: Passed { height, messages: BTreeSet::new() }, path: None }
+    /// At the beginning of a block, behind so many sealed messages.
+    pub(super) fn new(height: BlockHeight, sealed: usize) -> Self {
+        Self { passed: Passed { height, messages: BTreeSet::new(), sealed }, path: None }
     }
     /// Where this wallet's hook stopped; at the beginning of a block the first time.
-    pub(super) fn kept(path: PathBuf, height: BlockHeight) -> Result<Self, Failure> {
+    pub(super) fn kept(path: PathBuf, height: BlockHeight, sealed: usize) -> Result<Self, Failure> {
         let failed = |reason: String| {
             Failure::unavailable("file.io", format_args!("cannot read {}: {reason}", path.display()))
                 .help("delete it to be told of new messages only")
         };
         let passed = match std::fs::read(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| failed(error.to_string()))?,
-            Err(error) if error.kind() == ErrorKind::NotFound => Self::new(height).passed,
+            Err(error) if error.kind() == ErrorKind::NotFound => Self::new(height, sealed).passed,
             Err(error) => return Err(failed(error.to_string())),
         };
         let cursor = Self { passed, path: Some(path) };
@@ -62,9 +65,21 @@ impl Cursor {
         id: &TransactionId,
     ) -> Result<(), Failure> {
         if height > self.passed.height {
-            self.passed = Self::new(height).passed;
+            self.passed = Self::new(height, self.passed.sealed).passed;
         }
         self.passed.messages.insert(wallet.archive().name(id));
+        self.save()
+    }
+    /// How many of the sealed messages that scans have found are behind it.
+    pub(super) fn sealed(&self) -> usize {
+        self.passed.sealed
+    }
+    /// Goes past the sealed messages that were found so far.
+    pub(super) fn pass_sealed(&mut self, found: usize) -> Result<(), Failure> {
+        if self.passed.sealed == found {
+            return Ok(());
+        }
+        self.passed.sealed = found;
         self.save()
     }
     fn save(&self) -> Result<(), Failure> {
