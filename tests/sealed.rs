@@ -3,10 +3,16 @@
 
 use crate::world::{World, home_of};
 use jsonrpsee::http_client::HttpClientBuilder;
-use sealpost_api::{MailboxQuery, MailboxSide, Order, SealpostRpcClient, TagQuery};
+use sealpost_api::{MailboxQuery, MailboxSide, Order, SealpostRpcClient, TagQuery, WaitFor};
 use sealpost_ledger::address::{Address, AddressPrefix};
 use sealpost_ledger::height::BlockHeight;
+use sealpost_ledger::message::Mode;
+use sealpost_ledger::receipt::{Answer, Receipt};
 use sealpost_tests::{json, run};
+use sealpost_wallet::envelope::Letter;
+use sealpost_wallet::light::Light;
+use sealpost_wallet::profile::Profile;
+use sealpost_wallet::{Draft, Wallet};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
@@ -51,6 +57,26 @@ async fn seen_on_the_ledger(world: &World, id: &str) -> Vec<u8> {
 
 fn codes(facts: &Value) -> Vec<&str> {
     facts["facts"].as_array().unwrap().iter().map(|fact| fact["code"].as_str().unwrap()).collect()
+}
+
+/// Carol, who can write whatever she wants, claims that bob has opened the message.
+#[tokio::main]
+async fn forged(world: &World, id: &str) {
+    let profile = Profile::open(home_of(world), "world").unwrap();
+    let carol = Wallet::open(profile.clone(), "carol", "correct horse").unwrap();
+    let (genesis, head) = (profile.genesis().clone(), profile.head().unwrap());
+    let light = Light::connect(&world.node.said("rpc"), genesis, head).await.unwrap();
+    let answer = Answer::Opened { secret: [7; 32] };
+    let answers = vec![Receipt { message: id.parse().unwrap(), slot: 0, answer }];
+    let alice = profile.contacts().unwrap().resolve("alice").unwrap();
+    for mode in [Mode::Open, Mode::Sealed] {
+        let letter = Letter { answers: answers.clone(), ..Letter::default() };
+        let draft = Draft { to: vec![alice], content: letter.into(), mode };
+        let sent = carol.send(&light, &draft, WaitFor::Final, &|_, _| true).await.unwrap();
+        world.wallet("alice", &["inbox"]);
+        let read = world.wallet("alice", &["read", &sent.id.to_string()]);
+        assert_eq!(read["receipts"][0]["confirmed"], false, "{mode:?}: {read}");
+    }
 }
 
 /// A stranger checks a file with the program and with the page's own implementation.
@@ -125,6 +151,15 @@ fn a_sealed_message_is_found_answered_and_believed_by_a_stranger() {
     };
     slots(["hidden", "hidden"]);
     let receipt = world.wallet("bob", &["receipt", "give", id]);
+    world.wallet("alice", &["inbox"]);
+    let reply = receipt["receipt"].as_str().unwrap();
+    let read = world.wallet("alice", &["read", reply]);
+    assert_eq!(
+        (read["receipts"][0]["answer"].as_str(), &read["receipts"][0]["confirmed"]),
+        (Some("opened"), &true.into())
+    );
+    assert_eq!(world.error("alice", &["receipt", "give", reply])["code"], "receipt.of_receipts");
+    forged(&world, id);
     let status = slots(["opened", "hidden"]);
     assert_eq!(status["slots"][0]["contact"], "bob");
     assert_eq!(status["slots"][0]["receipt"], receipt["receipt"]);

@@ -158,6 +158,7 @@ pub fn failure(error: impl Into<WalletError>) -> Failure {
             WalletError::KeyNeverHere { .. } => plain(Exit::No, "open.key_never_here")
                 .help("the copy of the wallet that published that bundle can open it; else ask the sender to send it again"),
             WalletError::Unknown { .. } | WalletError::NoneBegins { .. } => plain(Exit::No, "tx.unknown"),
+            WalletError::OnlyReceipts { .. } => plain(Exit::Usage, "receipt.of_receipts"),
             WalletError::OnlyAPart { .. } => plain(Exit::No, "open.only_a_part"),
             WalletError::NotOurs { .. } => plain(Exit::No, "open.not_for_us"),
             WalletError::Id { .. } => plain(Exit::Usage, "input.id"),

@@ -121,6 +121,8 @@ pub enum WalletError {
     Unknown { id: TransactionId },
     #[error("{id} is not addressed to this wallet")]
     NotOurs { id: TransactionId },
+    #[error("{id} carries receipts for sealed messages; receipts are not answered with receipts")]
+    OnlyReceipts { id: TransactionId },
     #[error("{id} is a part of something that was too long for one message; read the letter that names it")]
     OnlyAPart { id: TransactionId },
     #[error(transparent)]

@@ -286,7 +286,9 @@ fn verify(session: &Session<'_>, file: &Path, html: Option<&Path>, manner: Manne
 fn genesis(session: &Session<'_>) -> Result<Arc<Genesis>, Failure> {
     match &session.genesis {
         Some(path) => read_genesis(path),
-        None => Ok(session.profile()?.genesis().clone()),
+        None => session.profile().map(|profile| profile.genesis().clone()).map_err(|failure| {
+            failure.help("name the network's genesis with --genesis FILE; neither node nor wallet is needed")
+        }),
     }
 }
 

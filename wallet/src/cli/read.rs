@@ -8,6 +8,7 @@ use crate::parcel::MAX_TEXT_BYTES;
 use crate::wallet::{Collector, Reading, Source, Wallet};
 use clap::Args;
 use sealpost_ledger::height::BlockHeight;
+use sealpost_ledger::receipt;
 use sealpost_terminal::{
     Exit, Failure, bytes, clock, printable, printable_lines, rfc3339, short_address, style,
 };
@@ -48,12 +49,27 @@ pub(super) struct Answer {
     reply_to: Option<String>,
     attachments: Vec<File>,
     sealed: bool,
+    /// Receipts for sealed messages that it carries.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    receipts: Vec<Carried>,
     /// All recipients of a sealed message, in the order of its slots.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     to: Vec<String>,
     source: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     kept: Option<String>,
+}
+
+/// A receipt for a sealed message, as a letter carries it.
+#[derive(serde::Serialize)]
+struct Carried {
+    message: String,
+    slot: u16,
+    answer: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    /// Whether it was checked here: anybody can write of receipts.
+    confirmed: bool,
 }
 
 pub(super) fn read(args: &ReadArgs, session: &Session<'_>) -> Result<(), Failure> {
@@ -92,7 +108,7 @@ pub(super) fn read(args: &ReadArgs, session: &Session<'_>) -> Result<(), Failure
             .terminal
             .warn(format_args!("the text goes on for longer than {limit}; only its beginning is shown"));
     }
-    let (message, letter) = (&reading.message, &reading.letter);
+    let message = &reading.message;
     let answer = answer(&wallet, &reading, source, text, attachments)?;
     let terminal = session.terminal;
     let name = answer.contact.as_deref().unwrap_or("(no contact)");
@@ -102,25 +118,11 @@ pub(super) fn read(args: &ReadArgs, session: &Session<'_>) -> Result<(), Failure
         let to: Vec<_> = answer.to.iter().map(short_address).collect();
         terminal.say(format_args!("Sealed   signed inside by its author, to {}", to.join(", ")));
     }
-    // Anybody can write of receipts: only what was checked is shown as one.
-    for receipt in &letter.answers {
-        let word = match receipt.answer {
-            sealpost_ledger::receipt::Answer::Opened { .. } => "opened",
-            sealpost_ledger::receipt::Answer::Refused { .. } => "refused",
-        };
-        let author = reading.opened.author.as_ref().map(|block| block.author);
-        let holds = match author {
-            Some(author) => wallet.answer_holds(receipt, &author).map_err(failure)?,
-            None => false,
-        };
-        match holds {
-            true => terminal.say(style::held(format_args!(
-                "Receipt  {word}: slot {} of {}",
-                receipt.slot, receipt.message
-            ))),
+    for Carried { message, slot, answer, confirmed, .. } in &answer.receipts {
+        match confirmed {
+            true => terminal.say(style::held(format_args!("Receipt  {answer}: slot {slot} of {message}"))),
             false => terminal.warn(format_args!(
-                "it claims a receipt for slot {} of {}, which this wallet can't confirm",
-                receipt.slot, receipt.message
+                "it claims a receipt for slot {slot} of {message}, which this wallet can't confirm"
             )),
         }
     }
@@ -136,11 +138,13 @@ pub(super) fn read(args: &ReadArgs, session: &Session<'_>) -> Result<(), Failure
         terminal.say(format_args!("File     {} ({}){saved}", printable(&file.name), bytes(file.bytes)));
     }
     terminal.say(format_args!("\n{}\n", terminal.wrapped(&printable_lines(&answer.text))));
-    let next = format!(
-        "Nobody was told. To answer for it: sealpost receipt give {}",
-        answer.id.get(..8).unwrap_or_default()
-    );
-    terminal.note(style::faint(next));
+    if !reading.carries_receipts() {
+        let next = format!(
+            "Nobody was told. To answer for it: sealpost receipt give {}",
+            answer.id.get(..8).unwrap_or_default()
+        );
+        terminal.note(style::faint(next));
+    }
     if let Source::Archive { kept_ms } = source {
         terminal.note(format_args!(
             "This is from the archive, verified and kept on {}: its key is gone, or no node has it.",
@@ -151,6 +155,24 @@ pub(super) fn read(args: &ReadArgs, session: &Session<'_>) -> Result<(), Failure
     session.remember(&wallet, &reading, source, whole)?;
     terminal.emit("sealpost/read/1", &answer);
     Ok(())
+}
+
+/// The receipts that a letter carries, each checked.
+fn carried(wallet: &Wallet, reading: &Reading) -> Result<Vec<Carried>, Failure> {
+    let author = reading.opened.author.as_ref().map(|block| block.author);
+    let receipts = reading.letter.answers.iter().map(|receipt| {
+        let (answer, reason) = match receipt.answer {
+            receipt::Answer::Opened { .. } => ("opened", None),
+            receipt::Answer::Refused { reason } => ("refused", Some(reason.code())),
+        };
+        let confirmed = match author {
+            Some(author) => wallet.answer_holds(receipt, &author).map_err(failure)?,
+            None => false,
+        };
+        let (message, slot) = (receipt.message.to_string(), receipt.slot);
+        Ok(Carried { message, slot, answer, reason, confirmed })
+    });
+    receipts.collect()
 }
 
 /// What a message says, with its text if that is here as a whole.
@@ -176,6 +198,7 @@ pub(super) fn answer(
         reply_to: letter.reply_to.map(|id| id.to_string()),
         attachments,
         sealed: reading.opened.author.is_some(),
+        receipts: carried(wallet, reading)?,
         to: reading
             .opened
             .author

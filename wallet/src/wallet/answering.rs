@@ -125,6 +125,9 @@ impl Wallet {
     /// Opens a message in order to answer for it.
     pub async fn to_answer(&self, light: &Light, id: &TransactionId) -> Result<Unanswered, WalletError> {
         let (reading, _) = self.read_or_recall(light, id).await?;
+        if reading.carries_receipts() {
+            return Err(WalletError::OnlyReceipts { id: *id });
+        }
         let signed = self.signed_answers(light).await?.remove(id).map(Box::new);
         let (slot, answer) = (reading.opened.slot, reading.opened.answer());
         Ok(Unanswered::new(reading, slot, answer, signed))
@@ -228,7 +231,7 @@ impl Wallet {
         let id = incoming.message.id();
         match self.read_or_recall(light, &id).await.map(|(reading, _)| reading) {
             // Receipts that came in a sealed reply are not answered with receipts.
-            Ok(reading) if incoming.author.is_some() && !reading.letter.answers.is_empty() => {}
+            Ok(reading) if reading.carries_receipts() => {}
             Ok(reading) => {
                 let (slot, answer) = (reading.opened.slot, reading.opened.answer());
                 waiting.ready.push(Unanswered::new(reading, slot, answer, signed.map(Box::new)));

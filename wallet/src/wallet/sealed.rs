@@ -137,6 +137,10 @@ impl Wallet {
 }
 
 impl Reading {
+    /// Whether it is a sealed reply that carries receipts: those are not answered with receipts.
+    pub fn carries_receipts(&self) -> bool {
+        self.opened.author.is_some() && !self.letter.answers.is_empty()
+    }
     /// Whom it went to: those that the author named inside a sealed message, or those that an open one names.
     pub fn recipients(&self) -> Vec<sealpost_ledger::address::Address> {
         match (&self.opened.author, self.message.transaction.message()) {
