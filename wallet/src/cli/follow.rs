@@ -20,7 +20,7 @@ use std::time::Duration;
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// Pause between two looks for new sealed messages: nobody tells a wallet of those that are for it.
-const SCAN_EVERY: Duration = Duration::from_secs(5);
+pub(super) const SCAN_EVERY: Duration = Duration::from_secs(5);
 /// How often a running wallet looks after its keys.
 pub(super) const TEND_EVERY: Duration = Duration::from_secs(60 * 60);
 

@@ -89,8 +89,8 @@ struct Recipient {
     name: Option<String>,
     address: String,
     bundle: u64,
-    proven_at: Option<BlockHeight>,
-    valid_until: Option<BlockHeight>,
+    proven_at: BlockHeight,
+    valid_until: BlockHeight,
 }
 
 #[derive(serde::Serialize)]
@@ -294,13 +294,12 @@ impl Answer {
 pub(super) fn describe(wallet: &Wallet, draft: &Draft, prepared: &Prepared) -> Result<Answer, Failure> {
     let contacts = wallet.profile().contacts().map_err(failure)?;
     let prefix = wallet.genesis().prefix();
-    let known = prepared.keys_at.iter().map(Some).chain(std::iter::repeat(None));
-    let to = draft.to.iter().zip(&prepared.bundles).zip(known).map(|((address, bundle), keys)| Recipient {
+    let to = draft.to.iter().zip(&prepared.keys).map(|(address, keys)| Recipient {
         name: contacts.name_of(address).map(Into::into),
         address: address.to_text(prefix),
-        bundle: *bundle,
-        proven_at: keys.map(|keys| keys.proven),
-        valid_until: keys.map(|keys| keys.valid_until),
+        bundle: keys.sequence,
+        proven_at: keys.proven,
+        valid_until: keys.valid_until,
     });
     let body_bytes = prepared.body.as_ref().map_or(0, |body| body.as_bytes().len());
     Ok(Answer {
@@ -327,15 +326,12 @@ fn print_sealed(session: &Session<'_>, answer: &Answer, genesis: &Genesis) {
     for recipient in &answer.to {
         let name = recipient.name.as_deref().unwrap_or("(no contact)");
         let (address, bundle) = (short_address(&recipient.address), recipient.bundle);
-        let proven = match (recipient.proven_at, recipient.valid_until) {
-            (Some(at), Some(until)) => format!(
-                ", proven at height {}, valid for at least {}",
-                grouped(at.get()),
-                counted(least_days(until.blocks_since(at), genesis), "day")
-            ),
-            _ => ", proven".into(),
-        };
-        terminal.say(format_args!("To       {name}  {address}  key bundle #{bundle}{proven}"));
+        let (at, until) = (recipient.proven_at, recipient.valid_until);
+        let days = counted(least_days(until.blocks_since(at), genesis), "day");
+        let at = grouped(at.get());
+        terminal.say(format_args!(
+            "To       {name}  {address}  key bundle #{bundle}, proven at height {at}, valid for at least {days}"
+        ));
     }
     if answer.mode == "sealed" {
         terminal.say("Sealed   nobody else sees who writes to whom; size class and time stay visible");

@@ -106,6 +106,11 @@ impl Typed {
         let subject = self.subject.clone();
         rest.is_empty().then_some(Letter { subject, text, continued, attachments, ..Letter::default() })
     }
+    /// Where the files are that are not taken in yet.
+    pub fn needed(&self) -> impl Iterator<Item = &str> {
+        let waiting = self.files.iter().filter(|_| self.packed.is_none());
+        waiting.map(|file| file.path.as_str())
+    }
 }
 
 impl Kept {

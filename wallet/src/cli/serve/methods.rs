@@ -378,8 +378,7 @@ async fn list_inbox(server: &Server<'_>, Inbox { limit, scan }: Inbox) -> Answer
         Scan::No => None,
     };
     let found = inbox::newest(&wallet, &light, limit, &|_| {}).await?;
-    let entries = found.iter().map(|incoming| inbox::entry(&wallet, incoming));
-    let messages = entries.collect::<Result<Vec<_>, _>>()?;
+    let messages = inbox::entries(&wallet, &found)?;
     server.tagged(&light, "sealpost/inbox/1", &inbox::Listed { messages, scan })
 }
 
