@@ -142,8 +142,8 @@ impl Follower<'_> {
     async fn scan(&mut self, light: &Light, cursor: &mut Cursor) -> Result<(), Failure> {
         self.wallet.refresh().map_err(failure)?;
         self.wallet.scan(light, &|_| {}).await.map_err(failure)?;
-        let found = self.wallet.scan_state().map_err(failure)?.found().len();
-        for letter in self.wallet.sealed_since(light, cursor.sealed()).await.map_err(failure)? {
+        let (letters, found) = self.wallet.sealed_since(light, cursor.sealed()).await.map_err(failure)?;
+        for letter in letters {
             self.show(light, &letter).await?;
         }
         cursor.pass_sealed(found)

@@ -106,7 +106,7 @@ pub(super) struct Answer {
     /// Last height whose block may contain it.
     expiry: BlockHeight,
     #[serde(skip_serializing_if = "Option::is_none")]
-    parts: Option<Parts>,
+    pub(super) parts: Option<Parts>,
     #[serde(skip_serializing_if = "Option::is_none")]
     height: Option<BlockHeight>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -114,10 +114,16 @@ pub(super) struct Answer {
 }
 
 #[derive(serde::Serialize)]
-struct Parts {
+pub(super) struct Parts {
     count: u32,
     bytes: u64,
     work: u64,
+}
+
+impl From<ParcelQuote> for Parts {
+    fn from(ParcelQuote { parts, bytes, work }: ParcelQuote) -> Self {
+        Self { count: parts, bytes, work }
+    }
 }
 
 pub(super) fn send(args: &SendArgs, session: &Session<'_>) -> Result<(), Failure> {
@@ -197,10 +203,7 @@ async fn deliver(
         print_quote(session, quote);
     }
     let letter = if args.dry_run {
-        // Of the right size: no part is signed.
-        let parts = quote.map_or(0, |quote| usize::try_from(quote.parts).unwrap_or(usize::MAX));
-        let letter = draft.letter.to_letter(&vec![TransactionId::from_bytes([0; 32]); parts]);
-        letter.ok_or_else(|| Failure::bug("a draft without its files"))?
+        of_right_size(&draft, quote.as_ref())?
     } else {
         send_parts(session, wallet, &light, &draft).await?
     };
@@ -212,7 +215,7 @@ async fn deliver(
     drop(watch);
     prepared.is_draft(&draft, &message);
     let mut answer = describe(wallet, &message, &prepared)?;
-    answer.parts = quote.map(|quote| Parts { count: quote.parts, bytes: quote.bytes, work: quote.work });
+    answer.parts = quote.map(Parts::from);
     print_sealed(session, &answer, wallet.genesis());
     if args.dry_run {
         if args.draft.is_none() {
@@ -255,8 +258,15 @@ pub(super) async fn send_parts(
     }
 }
 
+/// The letter of a draft of which no part is signed: as long as it will be.
+pub(super) fn of_right_size(draft: &Kept, quote: Option<&ParcelQuote>) -> Result<Letter, Failure> {
+    let parts = quote.map_or(0, |quote| usize::try_from(quote.parts).unwrap_or(usize::MAX));
+    let letter = draft.letter.to_letter(&vec![TransactionId::from_bytes([0; 32]); parts]);
+    letter.ok_or_else(|| Failure::bug("a draft without its files"))
+}
+
 /// Whatever went wrong: what was typed is there.
-fn kept_as_draft(failure: Failure, wallet: &Wallet, id: DraftId) -> Failure {
+pub(super) fn kept_as_draft(failure: Failure, wallet: &Wallet, id: DraftId) -> Failure {
     if !wallet.keeps_draft(id) {
         return failure;
     }

@@ -3,8 +3,10 @@
 //! never leave through it, and it opens no file that a client names.
 
 mod connection;
+mod following;
 mod methods;
 mod protocol;
+mod sending;
 mod signals;
 mod socket;
 #[cfg(test)]
@@ -21,7 +23,9 @@ use clap::Args;
 use connection::{Connection, Welcome};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use methods::unwatched;
 use protocol::Refusal;
+use sealpost_api::WaitFor;
 use sealpost_terminal::Failure;
 use serde::Serialize;
 use serde_json::Value;
@@ -172,6 +176,7 @@ impl<'a> Server<'a> {
     /// What was signed while no node answered goes out as soon as one does.
     async fn send_what_waits(&self) {
         let wallet = self.wallet.read().await;
+        self.go_on_with_drafts(&wallet).await;
         let changed = std::fs::metadata(&self.outbox).and_then(|folder| folder.modified()).ok();
         let mut at_rest = self.at_rest.lock().await;
         // A large outbox in which nothing happens is not read again and again.
@@ -183,6 +188,17 @@ impl<'a> Server<'a> {
             *at_rest = changed;
         } else if let Ok(light) = self.light().await {
             let _ = wallet.flush_outbox(&light).await;
+        }
+    }
+    /// What has begun to leave in parts goes on; what somebody works on just now is left to them.
+    async fn go_on_with_drafts(&self, wallet: &Wallet) {
+        let begun = wallet.drafts().unwrap_or_default().into_iter().filter(|draft| draft.signed > 0);
+        for draft in begun {
+            if let Ok(light) = self.light().await
+                && let Ok(kept) = wallet.take_draft(&draft.id.to_string())
+            {
+                let _later = wallet.send_draft(&light, kept, WaitFor::Final, &unwatched, &|_| {}).await;
+            }
         }
     }
     /// Looks for sealed messages, up to the newest block.

@@ -106,11 +106,16 @@ impl Wallet {
         letters.sort_by_key(|found| std::cmp::Reverse(found.at));
         Ok(letters)
     }
-    /// Sealed letters beyond the first `known` that scans have found, each verified.
-    pub async fn sealed_since(&self, light: &Light, known: usize) -> Result<Vec<Incoming>, WalletError> {
+    /// Sealed letters beyond the first `known` messages that scans have found, each verified, and how many were
+    /// found by then.
+    pub async fn sealed_since(
+        &self,
+        light: &Light,
+        known: usize,
+    ) -> Result<(Vec<Incoming>, usize), WalletError> {
         let state = self.scan_state()?;
         let letters = state.found().iter().skip(known).filter(|found| is_letter(found)).copied();
-        self.proven_letters(light, letters.collect()).await
+        Ok((self.proven_letters(light, letters.collect()).await?, state.found().len()))
     }
     /// Sealed letters that scans have found and that were not answered from here, the newest first.
     pub(super) async fn sealed_unanswered(&self, light: &Light) -> Result<Vec<Found>, WalletError> {
