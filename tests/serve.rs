@@ -316,6 +316,22 @@ fn sealed_letters_and_letters_in_parts_are_found_read_and_answered() {
     assert_eq!((&kept["text"], &kept["source"]), (&json!("between us"), &json!("archive")));
 }
 
+/// A program that scans with keys of before passes nothing over: what was sealed to newer ones is found.
+#[test]
+fn keys_that_another_program_rotates_hide_no_sealed_letter() {
+    let world = World::new();
+    let bobs = serve(&world, "bob", &[]);
+    let mut bob = Client::authenticated(&bobs);
+    assert_eq!(bob.ask("inbox", &json!({}))["messages"], json!([]));
+    world.wallet("bob", &["keys", "rotate"]);
+    let sent = world.wallet("alice", &["send", "bob", "--sealed", "-m", "to the newest keys"]);
+    assert_eq!(sent["to"][0]["bundle"], 2);
+    // By the program that opened the wallet before, and by one that opens it after that has looked.
+    assert_eq!(bob.ask("inbox", &json!({}))["messages"][0]["id"], sent["id"]);
+    assert_eq!(world.wallet("bob", &["inbox"])["messages"][0]["id"], sent["id"]);
+    assert_eq!(bob.ask("read", &json!({ "id": sent["id"] }))["text"], "to the newest keys");
+}
+
 /// Of sealed messages no node tells, and a program that follows hears of them all the same: each once.
 #[test]
 fn sealed_letters_are_told_to_whoever_follows() {

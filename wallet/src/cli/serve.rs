@@ -30,11 +30,11 @@ use sealpost_terminal::Failure;
 use serde::Serialize;
 use serde_json::Value;
 use socket::{Door, Token};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::net::UnixStream;
-use tokio::sync::{Mutex, RwLock, watch};
+use tokio::sync::{Mutex, RwLock, RwLockReadGuard, watch};
 use tokio::time::MissedTickBehavior;
 
 /// Clients at a time.
@@ -82,7 +82,7 @@ pub(super) fn serve(args: &ServeArgs, session: &Session<'_>) -> Result<(), Failu
         session.terminal.say(format_args!("ready    {}", ready.socket));
         session.terminal.note(format_args!("token    {}", ready.token_file));
         session.terminal.emit("sealpost/serve-ready/1", &ready);
-        Server::new(session, wallet, home.join("outbox")).run(&door).await;
+        Server::new(session, wallet, &home).run(&door).await;
         Ok(())
     })
 }
@@ -99,16 +99,44 @@ struct Server<'a> {
     /// Held by whoever scans: the next one has less to do then.
     scanning: Mutex<()>,
     outbox: PathBuf,
+    keystore: PathBuf,
+    /// When the keystore was changed last, as far as its secrets are known here.
+    keys_at: Mutex<Option<SystemTime>>,
     /// When the outbox was changed last, if nothing in it waited then.
     at_rest: Mutex<Option<SystemTime>>,
 }
 
 impl<'a> Server<'a> {
-    fn new(session: &'a Session<'a>, wallet: Wallet, outbox: PathBuf) -> Self {
+    fn new(session: &'a Session<'a>, wallet: Wallet, home: &Path) -> Self {
+        let (outbox, keystore) = (home.join("outbox"), home.join("keystore.json"));
         let (profile, welcome) = (wallet.profile().clone(), Welcome::to(&wallet));
         let (light, at_rest) = (Mutex::default(), Mutex::default());
         let (wallet, collecting, scanning) = (RwLock::new(wallet), Mutex::default(), Mutex::default());
-        Self { session, profile, welcome, wallet, light, collecting, scanning, outbox, at_rest }
+        let keys_at = Mutex::default();
+        Self {
+            session,
+            profile,
+            welcome,
+            wallet,
+            light,
+            collecting,
+            scanning,
+            outbox,
+            keystore,
+            keys_at,
+            at_rest,
+        }
+    }
+    /// The wallet, with the keys that another program has made meanwhile.
+    async fn wallet(&self) -> Result<RwLockReadGuard<'_, Wallet>, Failure> {
+        let changed = std::fs::metadata(&self.keystore).and_then(|file| file.modified()).ok();
+        let mut known = self.keys_at.lock().await;
+        if changed.is_none() || *known != changed {
+            self.wallet.write().await.refresh().map_err(failure)?;
+            *known = changed;
+        }
+        drop(known);
+        Ok(self.wallet.read().await)
     }
     /// Until somebody asks to stop. Everything goes on in this one future: when it ends, nothing of it is left.
     async fn run(&self, door: &Door) {

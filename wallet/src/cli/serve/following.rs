@@ -56,7 +56,7 @@ pub(super) async fn follow(server: &Server<'_>, question: Request) -> Done {
             Some(from) => from,
             None => light.next_height().await.map_err(failure)?,
         };
-        let wallet = server.wallet.read().await;
+        let wallet = server.wallet().await?;
         let following = light.follow(&wallet.address(), from).await.map_err(failure)?;
         let lives = Arc::new(());
         let mut subscriptions = Vec::new();
@@ -86,8 +86,10 @@ impl Subscription {
             Source::Looked { known, ready, told } => {
                 let found = next_found(server, light, known, ready, told).await;
                 let Some(found) = found else { return Done::Over };
-                let wallet = server.wallet.read().await;
-                entry(server, &wallet, light, &found).map(Some)
+                match server.wallet().await {
+                    Ok(wallet) => entry(server, &wallet, light, &found).map(Some),
+                    Err(failure) => Err(failure.into()),
+                }
             }
         };
         match told {
@@ -110,7 +112,7 @@ async fn next_told(
         return Err(Failure::unavailable("node.unreachable", message).help("follow again").into());
     };
     // What comes on this line are answers to our own messages, too.
-    let wallet = server.wallet.read().await;
+    let wallet = server.wallet().await?;
     let Some(incoming) = wallet.incoming(proven) else { return Ok(None) };
     if wallet.is_part(light, &incoming).await.map_err(failure)? {
         return Ok(None);
@@ -132,8 +134,8 @@ async fn next_found(
             return Some(incoming);
         }
         tokio::time::sleep(SCAN_EVERY).await;
-        let wallet = server.wallet.read().await;
-        if server.scan(&wallet, light).await.is_ok()
+        if let Ok(wallet) = server.wallet().await
+            && server.scan(&wallet, light).await.is_ok()
             && let Ok((letters, found)) = wallet.sealed_since(light, *known).await
         {
             *known = found;

@@ -112,7 +112,7 @@ fn within(name: &str, limit: u32, most: u32) -> Result<usize, Failure> {
 // -- Address, contacts, postage ------------------------------------------------------------------------
 
 async fn own_address(server: &Server<'_>, _: Nothing) -> Answered {
-    let wallet = server.wallet.read().await;
+    let wallet = server.wallet().await?;
     let answer = address::Answer::new(wallet.name().into(), wallet.address_text());
     tagged("sealpost/address/1", &answer)
 }
@@ -134,7 +134,7 @@ async fn contact_add(server: &Server<'_>, Add { name, address }: Add) -> Answere
 }
 
 async fn contact_list(server: &Server<'_>, _: Nothing) -> Answered {
-    let wallet = server.wallet.read().await;
+    let wallet = server.wallet().await?;
     let contacts = wallet.profile().contacts().map_err(failure)?;
     let prefix = wallet.genesis().prefix();
     let entries = contacts
@@ -165,7 +165,7 @@ async fn contact_rename(server: &Server<'_>, Rename { name, new }: Rename) -> An
 }
 
 async fn contact_show(server: &Server<'_>, OfContact { name }: OfContact) -> Answered {
-    let wallet = server.wallet.read().await;
+    let wallet = server.wallet().await?;
     let contacts = wallet.profile().contacts().map_err(failure)?;
     let address = contacts.resolve(&name).map_err(failure)?;
     let name = contacts.name_of(&address).map(Into::into);
@@ -182,7 +182,7 @@ struct Designate {
 
 async fn designate_class(server: &Server<'_>, Designate { class, to }: Designate) -> Answered {
     designate::check_class(&class)?;
-    let wallet = server.wallet.read().await;
+    let wallet = server.wallet().await?;
     let to = wallet.profile().contacts().map_err(failure)?.resolve(&to).map_err(failure)?;
     let light = server.light().await?;
     let sent = wallet.designate(&light, &class, to, &unwatched).await.map_err(failure)?;
@@ -245,7 +245,7 @@ async fn keys_revoke(server: &Server<'_>, Revoke { sequence, from }: Revoke) -> 
 // -- Sending -------------------------------------------------------------------------------------------
 
 async fn list_outbox(server: &Server<'_>, _: Nothing) -> Answered {
-    let wallet = server.wallet.read().await;
+    let wallet = server.wallet().await?;
     let light = server.light().await?;
     let entries = wallet.flush_outbox(&light).await.map_err(failure)?;
     let entries = entries.iter().map(|(kept, refused)| outbox::entry(&wallet, kept, refused.as_ref()));
@@ -256,7 +256,7 @@ async fn list_outbox(server: &Server<'_>, _: Nothing) -> Answered {
 }
 
 async fn message_status(server: &Server<'_>, OfMessage { id }: OfMessage) -> Answered {
-    let wallet = server.wallet.read().await;
+    let wallet = server.wallet().await?;
     let light = server.light().await?;
     let id = wallet.resolve(&light, &id).await.map_err(failure)?;
     if wallet.sent_sealed(&id).map_err(failure)? {
@@ -299,7 +299,7 @@ fn usual_limit() -> u32 {
 
 async fn list_inbox(server: &Server<'_>, Inbox { limit, scan }: Inbox) -> Answered {
     let limit = within("limit", limit, MAX_LIMIT)?;
-    let wallet = server.wallet.read().await;
+    let wallet = server.wallet().await?;
     let light = server.light().await?;
     let scan = match scan {
         Scan::First => Some(server.scan(&wallet, &light).await?),
@@ -311,7 +311,7 @@ async fn list_inbox(server: &Server<'_>, Inbox { limit, scan }: Inbox) -> Answer
 }
 
 async fn read_message(server: &Server<'_>, OfMessage { id }: OfMessage) -> Answered {
-    let wallet = server.wallet.read().await;
+    let wallet = server.wallet().await?;
     let light = server.light().await;
     let (reading, source) = reading(&wallet, known(&light), &id).await?;
     let text = match reading.letter.parts().next() {
@@ -373,7 +373,7 @@ struct TakenFile<'a> {
 
 async fn read_attachment(server: &Server<'_>, request: OfAttachment) -> Answered {
     let OfAttachment { id, number, offset, length } = request;
-    let wallet = server.wallet.read().await;
+    let wallet = server.wallet().await?;
     let light = server.light().await;
     let (reading, source) = reading(&wallet, known(&light), &id).await?;
     let id = reading.message.id().to_string();
@@ -413,7 +413,7 @@ fn end_of(offset: usize, length: Option<usize>) -> usize {
 }
 
 async fn receipt_give(server: &Server<'_>, OfMessage { id }: OfMessage) -> Answered {
-    let wallet = server.wallet.read().await;
+    let wallet = server.wallet().await?;
     let light = server.light().await?;
     let id = wallet.resolve(&light, &id).await.map_err(failure)?;
     let unanswered = wallet.to_answer(&light, &id).await.map_err(failure)?;
@@ -436,7 +436,7 @@ fn unspecified() -> String {
 async fn refuse(server: &Server<'_>, Refuse { id, reason }: Refuse) -> Answered {
     let reason = answer::reason(&reason);
     let reason = reason.map_err(|expected| Failure::usage(format_args!("reason: {expected}")))?;
-    let wallet = server.wallet.read().await;
+    let wallet = server.wallet().await?;
     let light = server.light().await?;
     let id = wallet.resolve(&light, &id).await.map_err(failure)?;
     let (slot, refusal) = wallet.refusal(&light, &id, reason).await.map_err(failure)?;
@@ -476,7 +476,7 @@ struct EvidenceOf {
 
 async fn evidence_create(server: &Server<'_>, request: EvidenceOf) -> Answered {
     let EvidenceOf { id, body, disclose, absent_receipt, recipients, until } = request;
-    let wallet = server.wallet.read().await;
+    let wallet = server.wallet().await?;
     let contacts = wallet.profile().contacts().map_err(failure)?;
     let recipients = match recipients.is_empty() {
         true => None,
@@ -507,7 +507,7 @@ struct Verify {
 
 /// Under the genesis of this wallet's network. Needs no node.
 async fn evidence_verify(server: &Server<'_>, Verify { evidence: given }: Verify) -> Answered {
-    let wallet = server.wallet.read().await;
+    let wallet = server.wallet().await?;
     let checked = Certificate::of(given.as_bytes(), "", wallet.genesis());
     let (certificate, findings) = checked.map_err(|error| evidence::refusal(&error))?;
     tagged("sealpost/evidence-verify/1", &evidence::Verified::new(&certificate, &findings, None))

@@ -62,7 +62,7 @@ impl From<Wait> for WaitFor {
 
 pub(super) async fn send(server: &Server<'_>, request: Send) -> Answered {
     let (wait, dry_run) = (request.wait.into(), request.dry_run);
-    let wallet = server.wallet.read().await;
+    let wallet = server.wallet().await?;
     let contacts = wallet.profile().contacts().map_err(failure)?;
     let to = contacts.expand(&request.to).map_err(failure)?;
     wallet.check_recipients(to.len()).map_err(failure)?;
