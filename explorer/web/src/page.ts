@@ -1,0 +1,120 @@
+// The page of the checker, on the explorer's site and in the file that is opened from disk. It asks nobody
+// anything: what it checks is chosen here, or stands in the page itself as inert data.
+
+import { check } from "./check.ts";
+import { toHex, utf8 } from "./bytes.ts";
+import { element } from "./element.ts";
+import { NotReadable } from "./failure.ts";
+import { readGenesis } from "./genesis.ts";
+import { type Given, fileField, readGiven } from "./input.ts";
+import { results, summary } from "./results.ts";
+import { visible } from "./visible.ts";
+
+/** Inert data in the page: a `script` element of type `application/json`, which no browser runs. */
+interface Embedded {
+  readonly name: string;
+  readonly text: string;
+}
+
+export function startPage(document: Document): void {
+  const place = document.getElementById("verifier");
+  if (place === null) return;
+  const page = new Page(document, place);
+  page.start(embedded(document, "embedded-evidence"), embedded(document, "embedded-genesis"));
+}
+
+function embedded(document: Document, id: string): Given | undefined {
+  const text = document.getElementById(id)?.textContent;
+  if (text === undefined || text === null || text === "") return undefined;
+  const data = JSON.parse(text) as Embedded;
+  return { bytes: utf8(data.text), name: data.name };
+}
+
+class Page {
+  private evidence: Given | undefined;
+  private genesis: Given | undefined;
+  private readonly network = element("p", { class: "network" });
+  private readonly status = element("p", { class: "verdict", role: "status", "aria-live": "polite" });
+  private readonly output = element("div");
+
+  constructor(
+    private readonly document: Document,
+    private readonly place: HTMLElement,
+  ) {}
+
+  start(evidence: Given | undefined, genesis: Given | undefined): void {
+    const drop = element(
+      "div", { class: "drop" },
+      element("p", {}, "Drop an evidence file here, and a genesis file if you have your own. Both stay on this device."),
+      fileField("evidence", "Evidence file", (given) => this.take({ evidence: given })),
+      fileField("genesis", "Genesis of the network (genesis.json)", (given) => this.take({ genesis: given })),
+      this.network,
+    );
+    this.acceptDrops();
+    this.place.replaceChildren(drop, this.status, this.output);
+    this.take({ evidence, genesis });
+  }
+
+  /** The whole window takes files, so that a near miss does not open the file in place of the page. */
+  private acceptDrops(): void {
+    this.document.addEventListener("dragover", (event) => event.preventDefault());
+    this.document.addEventListener("drop", (event) => {
+      event.preventDefault();
+      void this.drop([...(event.dataTransfer?.files ?? [])]);
+    });
+  }
+
+  private async drop(files: File[]): Promise<void> {
+    for (const file of files) {
+      const given = await readGiven(file);
+      this.take(isGenesis(given) ? { genesis: given } : { evidence: given });
+    }
+  }
+
+  /** Takes what is given, and checks as soon as nothing is missing. */
+  private take({ evidence, genesis }: { evidence?: Given | undefined; genesis?: Given | undefined }): void {
+    this.evidence = evidence ?? this.evidence;
+    this.genesis = genesis ?? this.genesis;
+    this.showNetwork();
+    if (this.evidence === undefined || this.genesis === undefined) {
+      const what = this.evidence === undefined ? "an evidence file" : "the genesis of the network";
+      this.say("waiting", `Give ${what}, and the check begins.`);
+      this.output.replaceChildren();
+      return;
+    }
+    const verdict = check(this.genesis.bytes, this.evidence.bytes);
+    const broken = verdict.verdict === "not-genesis" ? this.genesis : this.evidence;
+    this.say(verdict.verdict === "holds" ? "holds" : "fails", `${visible(this.evidence.name)}: ${summary(verdict)}`);
+    this.output.replaceChildren(...results(verdict, broken.bytes));
+  }
+
+  private say(kind: "waiting" | "holds" | "fails", text: string): void {
+    this.status.className = `verdict ${kind}`;
+    this.status.textContent = text;
+  }
+
+  /** A genesis is only as good as its source: the chain id is there to be compared with one that is trusted. */
+  private showNetwork(): void {
+    if (this.genesis === undefined) {
+      this.network.textContent = "No genesis yet. Get it from somebody you trust, not from whoever gave you the evidence.";
+      return;
+    }
+    try {
+      const { chain, chainName } = readGenesis(this.genesis.bytes);
+      this.network.replaceChildren(
+        `Checked against network “${chainName}”, genesis: ${visible(this.genesis.name)}. Compare its chain id with one `,
+        "from a source you trust: ",
+        element("code", {}, toHex(chain)),
+      );
+    } catch (error) {
+      if (!(error instanceof NotReadable)) throw error;
+      this.network.textContent = `${visible(this.genesis.name)}: ${visible(error.message)}`;
+    }
+  }
+}
+
+/** Which of the two a dropped file is meant to be. Only a guess: the check reads it strictly. */
+function isGenesis({ bytes }: Given): boolean {
+  const head = new TextDecoder().decode(bytes.subarray(0, 4096));
+  return head.includes('"sealpost-genesis/');
+}
