@@ -2,8 +2,8 @@
 //
 //     node verify-cli.mjs GENESIS < NDJSON
 //
-// Each line of the input is `{"file": "<base64>"}`, with `"genesis": "<base64>"` if it is to be checked against
-// another genesis. Each line of the output says what the bundle says, in the same order.
+// Each line of the input is `{"file": "<base64>"}`. With `"genesis": "<base64>"`, it and those after it are checked
+// against that genesis. Each line of the output says what the bundle says, in the same order.
 
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
@@ -15,12 +15,13 @@ if (genesisPath === undefined) {
   console.error("usage: node verify-cli.mjs GENESIS < NDJSON");
   process.exit(2);
 }
-const genesis = new Uint8Array(readFileSync(genesisPath));
+let genesis = new Uint8Array(readFileSync(genesisPath));
 const bytes = (base64) => new Uint8Array(Buffer.from(base64, "base64"));
 
 for await (const line of createInterface({ input: process.stdin })) {
   const input = JSON.parse(line);
-  const verdict = check(input.genesis === undefined ? genesis : bytes(input.genesis), bytes(input.file));
+  if (input.genesis !== undefined) genesis = bytes(input.genesis);
+  const verdict = check(genesis, bytes(input.file));
   const failed = verdict.steps.find((step) => !step.holds);
   const said = {
     verdict: verdict.verdict,
