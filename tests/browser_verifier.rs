@@ -10,7 +10,7 @@ use crate::interop::absent;
 use crate::world::{World, home_of};
 use sealpost_ledger::evidence::{Evidence, EvidenceError, FindingLine};
 use sealpost_ledger::genesis::Genesis;
-use sealpost_tests::json;
+use sealpost_tests::{Server, get, json};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -160,7 +160,8 @@ fn case(name: String, genesis: &Genesis, file: Vec<u8>) -> Case {
 /// Every code with which the ledger refuses evidence, as its sources name them.
 fn all_codes() -> BTreeSet<String> {
     let sources = ["refusal.rs", "format.rs"].map(|file| {
-        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../ledger/src/evidence").join(file)).unwrap()
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../ledger/src/evidence").join(file))
+            .unwrap()
     });
     let codes = sources.iter().flat_map(|source| source.split("=> \"").skip(1));
     let codes = codes.filter_map(|rest| rest.split('"').next()).filter(|code| code.starts_with("evidence."));
@@ -199,7 +200,10 @@ fn both_checks_say_the_same_to_thousands_of_files() {
         assert_ne!(judgements[at].verdict, "holds", "{}", cases[at].name);
     }
     assert!(cases.len() >= 2000, "{}", cases.len());
-    assert!(counts["holds"] >= 20 && counts["refused"] >= 1000 && counts["not-evidence"] >= 1000, "{counts:?}");
+    assert!(
+        counts["holds"] >= 20 && counts["refused"] >= 1000 && counts["not-evidence"] >= 1000,
+        "{counts:?}"
+    );
     // Every way in which the ledger refuses evidence was met.
     let missed: Vec<_> = all_codes().into_iter().filter(|code| !counts.contains_key(code)).collect();
     assert_eq!(missed, Vec::<String>::new());
@@ -218,7 +222,9 @@ fn both_read_the_same_genesis() {
         genesis: genesis.clone().into_bytes().into(),
         file: file.as_bytes().into(),
     }];
-    for (name, changed) in mutations::of_text(&genesis, 7, true).into_iter().chain(mutations::of_bytes(&genesis, 8)) {
+    for (name, changed) in
+        mutations::of_text(&genesis, 7, true).into_iter().chain(mutations::of_bytes(&genesis, 8))
+    {
         cases.push(Case { name, genesis: changed.into(), file: file.as_bytes().into() });
     }
     // The file is short enough to change every byte of it.
@@ -303,4 +309,81 @@ fn evidence_of_the_real_programs_is_judged_the_same() {
     }
     let (_, counts) = compare("evidence of real programs", &cases);
     assert!(counts["holds"] >= 6 && counts["refused"] >= 100, "{counts:?}");
+    handed_out(&world, &open);
+}
+
+/// What an explorer hands out: a message's evidence with its checker, as a page and as a file.
+fn handed_out(world: &World, id: &str) {
+    let args = ["serve", "--node", &world.node.said("rpc"), "--listen", "127.0.0.1:0"];
+    let log = world.dir.path().join("explorer.log");
+    let explorer = Server::start("sealpost-explorer", home_of(world), &args, &log);
+    let url = explorer.said("explorer");
+    let (head, alone) = get(&format!("{url}/verify/offline.html"));
+    assert!(
+        head.contains("attachment")
+            && alone == fs::read_to_string(web("assets/verify-offline.html")).unwrap()
+    );
+    let (head, genesis) = get(&format!("{url}/genesis.json"));
+    assert!(head.starts_with("HTTP/1.1 200") && Genesis::parse(genesis.as_bytes()).is_ok(), "{head}");
+    let (_, evidence) = get(&format!("{url}/message/{id}/evidence"));
+    let (head, file) = get(&format!("{url}/message/{id}/evidence.html"));
+    assert!(head.contains(&format!("attachment; filename=\"{id}.evidence.html\"")), "{head}");
+    let (head, page) = get(&format!("{url}/message/{id}/check"));
+    assert!(head.contains("connect-src 'none'"), "{head}");
+    for text in [&file, &page] {
+        assert_eq!(embedded(text, "embedded-evidence"), evidence);
+        assert_eq!(embedded(text, "embedded-genesis"), genesis);
+    }
+
+    let kept = world.dir.path().join("kept.html");
+    fs::write(&kept, &file).unwrap();
+    let broken = world.dir.path().join("broken.html");
+    let changed = file.replacen(r#"\"index\": 0"#, r#"\"index\": 1"#, 1);
+    assert_ne!(changed, file);
+    fs::write(&broken, changed).unwrap();
+    for (address, said) in [
+        (format!("{url}/message/{id}/check"), "The evidence holds"),
+        (format!("file://{}", kept.display()), "The evidence holds"),
+        (format!("file://{}", broken.display()), "The evidence does not hold. Step "),
+    ] {
+        let Some(shown) = in_a_browser(&address) else { return };
+        assert!(shown.contains(said), "{address}: {shown}");
+    }
+}
+
+/// The text of a file that a page carries.
+fn embedded(page: &str, id: &str) -> String {
+    let begins = format!("<script type=\"application/json\" id=\"{id}\">");
+    let (_, rest) = page.split_once(&begins).unwrap();
+    let data: serde_json::Value = serde_json::from_str(rest.split_once("</script>").unwrap().0).unwrap();
+    data["text"].as_str().unwrap().to_owned()
+}
+
+/// What a page shows once its script has run, if there is a browser. Nothing but the page is fetched.
+fn in_a_browser(address: &str) -> Option<String> {
+    let profile = tempfile::tempdir().unwrap();
+    let mut browser = Command::new("chromium");
+    browser.args(["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"]);
+    browser.args(["--disable-background-networking", "--disable-component-update", "--dump-dom"]);
+    browser.arg(format!("--user-data-dir={}", profile.path().display())).arg(address);
+    let Ok(output) = browser.output() else {
+        let _ = writeln!(
+            std::io::stderr(),
+            "\nSKIPPED: the checker was not run in a browser: there is no chromium\n"
+        );
+        return None;
+    };
+    assert!(output.status.success(), "{output:?}");
+    let shown = String::from_utf8(output.stdout).unwrap();
+    let (_, shown) = shown.split_once("<div id=\"verifier\">").unwrap();
+    Some(shown.to_owned())
+}
+
+#[test]
+fn the_bundles_own_tests_pass() {
+    if !node_is_there() {
+        return absent("the browser's checker, which needs node 20 or newer");
+    }
+    let output = Command::new("node").arg("--test").arg(web("web/test/verifier.test.mjs")).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }

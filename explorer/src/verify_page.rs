@@ -103,7 +103,10 @@ mod tests {
         assert_eq!(OFFLINE.matches(PLACE).count(), 1);
         let (before, after) = OFFLINE.split_once(PLACE).unwrap();
         assert!(!before.contains("<script") && after.starts_with("\n<script>"), "data comes first");
-        assert!(OFFLINE.contains(SCRIPT) && OFFLINE.contains(STYLE), "the same script and style as the page's");
+        assert!(
+            OFFLINE.contains(SCRIPT) && OFFLINE.contains(STYLE),
+            "the same script and style as the page's"
+        );
     }
 
     #[test]
@@ -111,14 +114,24 @@ mod tests {
         let (frame, _) = OFFLINE.split_once("<script>").unwrap();
         let frame = frame.to_lowercase();
         assert!(frame.contains("default-src 'none'") && frame.contains("trusted-types 'none'"));
-        let kinds =
-            ["<link", "<img", "<iframe", "src=\"", "href=", "@import", "unsafe-", "onload=", "onerror=", "onclick="];
+        let kinds = [
+            "<link", "<img", "<iframe", "src=\"", "href=", "@import", "unsafe-", "onload=", "onerror=",
+            "onclick=",
+        ];
         for kind in kinds {
             assert!(!frame.contains(kind), "{kind}");
         }
         // No call that could send something, and no sink that could turn text into markup.
-        let calls =
-            ["fetch(", "XMLHttpRequest", "sendBeacon", "WebSocket", "innerHTML", "outerHTML", "eval(", "document.write"];
+        let calls = [
+            "fetch(",
+            "XMLHttpRequest",
+            "sendBeacon",
+            "WebSocket",
+            "innerHTML",
+            "outerHTML",
+            "eval(",
+            "document.write",
+        ];
         for call in calls {
             assert!(!SCRIPT.contains(call), "{call}");
         }
@@ -128,8 +141,16 @@ mod tests {
     fn hostile_texts_stay_data_and_come_back_as_they_were() {
         let hostile = [
             "</script><script>alert(1)</script>",
-            "</ScRiPt >", "<!--<script>", "-->", "]]>", "&lt;&amp;", "\"}\u{0}\r\n\t\u{b}",
-            "\u{2028}\u{2029}\u{202e}\u{feff}\u{fffe}", "\\u003c/script\\u003e", "$& $1 %SCRIPT%", "<!--embedded-->",
+            "</ScRiPt >",
+            "<!--<script>",
+            "-->",
+            "]]>",
+            "&lt;&amp;",
+            "\"}\u{0}\r\n\t\u{b}",
+            "\u{2028}\u{2029}\u{202e}\u{feff}\u{fffe}",
+            "\\u003c/script\\u003e",
+            "$& $1 %SCRIPT%",
+            "<!--embedded-->",
             "𝕊 é e\u{301} \u{10ffff}",
         ];
         let all = hostile.concat();

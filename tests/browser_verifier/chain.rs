@@ -57,7 +57,8 @@ pub(super) fn genesis_of(validators: &[(u8, u64)]) -> GenesisFile {
     let mut file = root.file().clone();
     file.chain_name = "browser".into();
     file.validators = validators.iter().map(named).collect();
-    file.members = vec![address(ALICE).to_text(root.prefix()), address(DAVE).to_text(root.prefix()).to_uppercase()];
+    file.members =
+        vec![address(ALICE).to_text(root.prefix()), address(DAVE).to_text(root.prefix()).to_uppercase()];
     file
 }
 
@@ -177,9 +178,10 @@ impl Chain {
             Mode::Open => {
                 (ALICE, to.iter().map(|s| SlotRecipient::Named { address: address(*s), bundle: 1 }).collect())
             }
-            Mode::Sealed => {
-                (ONE_TIME, to.iter().map(|s| SlotRecipient::Hidden { ephemeral: [*s; 33], view_tag: *s }).collect())
-            }
+            Mode::Sealed => (
+                ONE_TIME,
+                to.iter().map(|s| SlotRecipient::Hidden { ephemeral: [*s; 33], view_tag: *s }).collect(),
+            ),
         };
         let share = (kind.suite == Suite::EciesMlKem768).then(|| vec![0x44; ML_KEM_CIPHERTEXT_BYTES]);
         let slots = recipients.iter().enumerate().map(|(number, recipient)| Slot {
@@ -207,14 +209,21 @@ impl Chain {
         let valid_until = BlockHeight::new(valid_until);
         self.sign(owner, Payload::KeyBundle(KeyBundle { sequence: 1, ecies, ml_kem, valid_until }))
     }
-    pub(super) fn answer(&self, by: u8, message: TransactionId, slot: u16, answer: Answer) -> SignedTransaction {
+    pub(super) fn answer(
+        &self,
+        by: u8,
+        message: TransactionId,
+        slot: u16,
+        answer: Answer,
+    ) -> SignedTransaction {
         self.sign(by, Payload::Receipt(Receipt { message, slot, answer }))
     }
     /// A change of the validators, approved by those of the present ones that sign blocks.
     pub(super) fn change(&self, to: &[(u8, u64)], effective: u64) -> SignedTransaction {
         let (set, present) = (set_of(to), self.tip.validators());
         let effective = BlockHeight::new(effective);
-        let digest = validators_approval(&self.genesis.chain_id(), &present.hash(), effective, set.validators());
+        let digest =
+            validators_approval(&self.genesis.chain_id(), &present.hash(), effective, set.validators());
         let approve = |seed: &u8| {
             let (position, _) = present.find(&key(*seed).public_key())?;
             Some((position, key(*seed).sign(&digest, &[0; 32]).unwrap()))

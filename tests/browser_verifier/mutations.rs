@@ -8,18 +8,78 @@ use std::fmt::Write as _;
 /// Values that may stand where another one stood.
 fn odd_values() -> Vec<String> {
     let mut values: Vec<String> = [
-        "null", "true", "0", "1", "2", "-0", "-1", "1.0", "1e2", "00", "01", "0x1", "1_0", "+1", ".5", "5.", "NaN",
-        "255", "256", "65535", "65536", "4294967295", "4294967296", "18446744073709551615", "18446744073709551616",
-        "99999999999999999999999999999999", "1e999", "\"\"", "\"0\"", "\"A\"", "\"AA\"", "\"AB\"", "\"AAA\"", "\"AAAA\"",
-        "\"AAAA=\"", "\"AA==\"", "\"A+/A\"", "\"A-_A\"", "\"A A\"", "[]", "[[]]", "[null]", "{}", "{\"block\": 1}",
-        "\"\\u0041\\u0041\"", "\"\\ud83d\\ude00\"", "\"\\ud83d\"", "\"\\udc00\"", "\"\\x41\"", "\"\\\"", "\"\\/\"",
-        "\"é\"", "\"e\u{301}\"", "\"𝕊\u{10ffff}\"", "\"\u{202e}\u{feff}\"", "\"\u{0}\"", "\"\u{7f}\"", "\"\t\"",
-        "\"\\n\"", "\"</script>\"", "'A'", "undefined", "", "\"sealpost-evidence/2\"", "\"sealpost-evidence/1\"",
+        "null",
+        "true",
+        "0",
+        "1",
+        "2",
+        "-0",
+        "-1",
+        "1.0",
+        "1e2",
+        "00",
+        "01",
+        "0x1",
+        "1_0",
+        "+1",
+        ".5",
+        "5.",
+        "NaN",
+        "255",
+        "256",
+        "65535",
+        "65536",
+        "4294967295",
+        "4294967296",
+        "18446744073709551615",
+        "18446744073709551616",
+        "99999999999999999999999999999999",
+        "1e999",
+        "\"\"",
+        "\"0\"",
+        "\"A\"",
+        "\"AA\"",
+        "\"AB\"",
+        "\"AAA\"",
+        "\"AAAA\"",
+        "\"AAAA=\"",
+        "\"AA==\"",
+        "\"A+/A\"",
+        "\"A-_A\"",
+        "\"A A\"",
+        "[]",
+        "[[]]",
+        "[null]",
+        "{}",
+        "{\"block\": 1}",
+        "\"\\u0041\\u0041\"",
+        "\"\\ud83d\\ude00\"",
+        "\"\\ud83d\"",
+        "\"\\udc00\"",
+        "\"\\x41\"",
+        "\"\\\"",
+        "\"\\/\"",
+        "\"é\"",
+        "\"e\u{301}\"",
+        "\"𝕊\u{10ffff}\"",
+        "\"\u{202e}\u{feff}\"",
+        "\"\u{0}\"",
+        "\"\u{7f}\"",
+        "\"\t\"",
+        "\"\\n\"",
+        "\"</script>\"",
+        "'A'",
+        "undefined",
+        "",
+        "\"sealpost-evidence/2\"",
+        "\"sealpost-evidence/1\"",
         "\"sealpost-genesis/1\"",
     ]
     .map(String::from)
     .into();
-    for digits in ["0".repeat(64), "f".repeat(64), "F".repeat(64), "0".repeat(63), "0".repeat(65), "g".repeat(64)] {
+    for digits in
+        ["0".repeat(64), "f".repeat(64), "F".repeat(64), "0".repeat(63), "0".repeat(65), "g".repeat(64)]
+    {
         values.push(format!("\"{digits}\""));
     }
     values.push(format!("\"{}\"", "A".repeat(100_000)));
@@ -62,19 +122,28 @@ pub(super) fn of_text(file: &str, seed: u64, thoroughly: bool) -> Vec<(String, V
             let mut turned = lines.clone();
             turned.swap(at, at + 1);
             if next.trim_end_matches(',') != line.trim_end_matches(',') {
-                add(format!("lines {at} and the next turned"), format!("{}\n", turned.join("\n")).into_bytes());
+                add(
+                    format!("lines {at} and the next turned"),
+                    format!("{}\n", turned.join("\n")).into_bytes(),
+                );
             }
         }
         if let Some((before, value, after)) = simple_field(line) {
             let named = before.replacen('"', "\"x", 1);
-            add(format!("line {at} renamed"), with_line(&lines, at, &[&format!("{named}{value}{after}")]).into_bytes());
+            add(
+                format!("line {at} renamed"),
+                with_line(&lines, at, &[&format!("{named}{value}{after}")]).into_bytes(),
+            );
             let odd = odd_values();
             for (number, odd) in odd.iter().enumerate() {
                 // The longest make the most work and show the least.
                 let wanted = if thoroughly { odd.len() < 1000 || at % 8 == 0 } else { random.below(20) == 0 };
                 if wanted {
                     let line = format!("{before}{odd}{after}");
-                    add(format!("line {at}, odd value {number}"), with_line(&lines, at, &[&line]).into_bytes());
+                    add(
+                        format!("line {at}, odd value {number}"),
+                        with_line(&lines, at, &[&line]).into_bytes(),
+                    );
                 }
             }
         }
@@ -150,7 +219,9 @@ pub(super) fn of_bytes(file: &str, seed: u64) -> Vec<(String, Vec<u8>)> {
         };
         let text = value.trim_matches('"');
         if let Ok(number) = text.parse::<u64>() {
-            for other in [number.wrapping_add(1), number.wrapping_sub(1), 0, 1, 7, number ^ 0x1_0000, u64::MAX] {
+            for other in
+                [number.wrapping_add(1), number.wrapping_sub(1), 0, 1, 7, number ^ 0x1_0000, u64::MAX]
+            {
                 add(&format!("{number} as {other}"), other.to_string());
             }
             continue;
@@ -203,7 +274,8 @@ const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz
 pub(super) fn to_base64(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len() * 4 / 3 + 4);
     for chunk in bytes.chunks(3) {
-        let bits = chunk.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
+        let bits =
+            chunk.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
         for n in 0..=chunk.len() {
             text.push(char::from(DIGITS[(bits >> (18 - 6 * n) & 63) as usize]));
         }

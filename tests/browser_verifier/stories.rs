@@ -66,7 +66,8 @@ fn town(suite: Suite) -> Town {
     let last_answer = chain.add(vec![(refusal, None)]);
     let until = chain.add(Vec::new());
     let mut evidence = bare(&chain, id);
-    evidence.blocks = [sent, before, answered, last_answer, until].map(|height| chain.certified(height)).into();
+    evidence.blocks =
+        [sent, before, answered, last_answer, until].map(|height| chain.certified(height)).into();
     evidence.receipts = vec![chain.proven(receipts[0]), chain.proven(refused)];
     evidence.keys = (0..).zip(to).map(|(slot, owner)| chain.key_proof(slot, owner, sent)).collect();
     // Bob had not answered before he did; Carol never did.
@@ -129,9 +130,15 @@ fn letter() -> Vec<u8> {
     ];
     let parts = (70_000_u64, [9_u8; 32], vec![answered]);
     let whole = (String::from("plan.txt"), (0_u32, b"upstairs".to_vec()));
-    let head = (String::from("Re: </script>"), String::from("\u{202e}odd\r\n𝕊"), Some(parts.clone()), Some(answered));
+    let head = (
+        String::from("Re: </script>"),
+        String::from("\u{202e}odd\r\n𝕊"),
+        Some(parts.clone()),
+        Some(answered),
+    );
     // Attachments are told apart by a choice, so that each is encoded by itself.
-    let attachments = [2_u64.to_le_bytes().to_vec(), encode(&whole), encode(&(String::from("b"), (1_u32, parts)))];
+    let attachments =
+        [2_u64.to_le_bytes().to_vec(), encode(&whole), encode(&(String::from("b"), (1_u32, parts)))];
     [encode(&(0_u32, head, answers)), attachments.concat()].concat()
 }
 
@@ -175,9 +182,10 @@ pub(super) fn good() -> Vec<Story> {
     let (part_chain, part) = sealed(CAROL, &[CAROL, BOB], &part);
     let (noise_chain, noise) = sealed(BOB, &[CAROL, DAVE], b"no letter");
     let bobs = town2.evidence.clone().keeping(|_, slot| slot == 0);
-    let silence = town1.evidence.clone().keeping(|part, slot| {
-        slot == 1 && part != sealpost_ledger::evidence::SlotPart::Receipt
-    });
+    let silence = town1
+        .evidence
+        .clone()
+        .keeping(|part, slot| slot == 1 && part != sealpost_ledger::evidence::SlotPart::Receipt);
     let plain = bare(&town1.chain, town1.evidence.message.transaction.id());
     vec![
         story("town, suite 1", &town1.chain, town1.evidence.clone()),
@@ -203,7 +211,11 @@ fn recertify(evidence: &mut Evidence, index: usize, seeds: &[u8], set: &[(u8, u6
 }
 
 /// The town's evidence with one block replaced by one that was truly signed and holds these transactions alone.
-fn with_block(town: &Town, index: usize, transactions: &[&SignedTransaction]) -> (Evidence, Vec<ProvenTransaction>) {
+fn with_block(
+    town: &Town,
+    index: usize,
+    transactions: &[&SignedTransaction],
+) -> (Evidence, Vec<ProvenTransaction>) {
     let mut evidence = town.evidence.clone();
     let leaves: Vec<_> = transactions.iter().map(|t| t.leaf()).collect();
     let header = &mut evidence.blocks[index].header;
@@ -245,9 +257,22 @@ pub(super) fn forged() -> Vec<Story> {
         };
         changed_town("block version", &header(|header| header.version = 2));
         changed_town("block chain", &header(|header| header.chain = ChainId::from_bytes([1; 32])));
-        changed_town("block state", &header(|header| header.state_root = sealpost_ledger::hash::StateRoot::from_bytes([1; 32])));
-        changed_town("unknown next validators", &header(|header| header.next_validators_hash = sealpost_ledger::hash::ValidatorsHash::from_bytes([1; 32])));
-        changed_town("foreign validators", &header(|header| header.validators_hash = sealpost_ledger::hash::ValidatorsHash::from_bytes([1; 32])));
+        changed_town(
+            "block state",
+            &header(|header| header.state_root = sealpost_ledger::hash::StateRoot::from_bytes([1; 32])),
+        );
+        changed_town(
+            "unknown next validators",
+            &header(|header| {
+                header.next_validators_hash = sealpost_ledger::hash::ValidatorsHash::from_bytes([1; 32])
+            }),
+        );
+        changed_town(
+            "foreign validators",
+            &header(|header| {
+                header.validators_hash = sealpost_ledger::hash::ValidatorsHash::from_bytes([1; 32])
+            }),
+        );
         changed_town("other count", &header(|header| header.transaction_count += 1));
         changed_town("no transactions", &header(|header| header.transaction_count = 0));
         changed_town("all signed", &|evidence| recertify(evidence, index, &FOUR_SEEDS, &FOUR));
@@ -385,7 +410,13 @@ pub(super) fn forged() -> Vec<Story> {
     evidence.message = proven.remove(0);
     add("receipt in the message's block", &chain.genesis, evidence);
     for (name, transaction) in [
-        ("message not signed", SignedTransaction::new(town.evidence.message.transaction.transaction().clone(), *signed.signature())),
+        (
+            "message not signed",
+            SignedTransaction::new(
+                town.evidence.message.transaction.transaction().clone(),
+                *signed.signature(),
+            ),
+        ),
         ("message of another kind", chain.bundle(BOB, 5, Suite::Ecies)),
     ] {
         let (mut evidence, mut proven) = with_block(&town, 0, &[&transaction]);

@@ -101,3 +101,90 @@ pub(super) async fn style() -> Response {
 pub(super) async fn licences() -> Response {
     ([(CONTENT_TYPE, "text/plain; charset=utf-8")], LICENCES).into_response()
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use crate::{Settings, start};
+    use sealpost_ledger::genesis::Genesis;
+    use std::sync::Arc;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    /// Head and body of an answer by an explorer whose node does not answer.
+    async fn get(genesis: Option<Arc<Genesis>>, path: &str) -> (String, String) {
+        let node = "http://127.0.0.1:1".to_owned();
+        let explorer =
+            start(Settings { listen: "127.0.0.1:0".parse().unwrap(), node, genesis }).await.unwrap();
+        let mut stream = tokio::net::TcpStream::connect(explorer.address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        explorer.stop().await;
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (head.to_lowercase(), body.to_owned())
+    }
+
+    fn genesis() -> Arc<Genesis> {
+        Arc::new(Genesis::parse(include_bytes!("../../../genesis.json")).unwrap())
+    }
+
+    #[tokio::test]
+    async fn the_page_may_connect_to_nobody_and_make_no_markup() {
+        let (head, body) = get(Some(genesis()), "/verify").await;
+        assert!(head.starts_with("http/1.1 200"), "{head}");
+        let policies: Vec<_> =
+            head.lines().filter(|line| line.starts_with("content-security-policy:")).collect();
+        assert_eq!(policies.len(), 1, "{head}");
+        for rule in [
+            "default-src 'none'",
+            "script-src 'self'",
+            "connect-src 'none'",
+            "base-uri 'none'",
+            "require-trusted-types-for 'script'",
+            "trusted-types 'none'",
+        ] {
+            assert!(policies[0].contains(rule), "{rule}: {policies:?}");
+        }
+        assert!(head.contains("referrer-policy: no-referrer") && head.contains("nosniff"), "{head}");
+        assert!(!body.contains("style=") && !body.contains("https://"), "{body}");
+        assert_eq!(body.matches("<h1").count(), 1);
+        assert!(body.contains("id=\"embedded-genesis\"") && !body.contains("embedded-evidence"), "{body}");
+    }
+
+    #[tokio::test]
+    async fn without_a_node_the_page_asks_for_a_genesis() {
+        let (head, body) = get(None, "/verify").await;
+        assert!(head.starts_with("http/1.1 200") && !body.contains("embedded-"), "{head} {body}");
+        let (head, _) = get(None, "/genesis.json").await;
+        assert!(head.starts_with("http/1.1 503"), "{head}");
+    }
+
+    #[tokio::test]
+    async fn what_is_served_is_what_was_built() {
+        for (path, kind, expected) in [
+            ("/verify.js", "text/javascript", crate::verify_page::SCRIPT),
+            ("/verify.css", "text/css", crate::verify_page::STYLE),
+            ("/verify/offline.html", "text/html", crate::verify_page::OFFLINE),
+            ("/verify/licences.txt", "text/plain", crate::verify_page::LICENCES),
+        ] {
+            let (head, body) = get(None, path).await;
+            assert!(head.starts_with("http/1.1 200") && head.contains(kind), "{path}: {head}");
+            assert!(body == expected, "{path}");
+            // Never shown from here, where another policy holds than the file brings along.
+            assert_eq!(head.contains("content-disposition: attachment"), path.ends_with(".html"), "{path}");
+        }
+        let (head, body) = get(Some(genesis()), "/genesis.json").await;
+        assert!(head.contains("application/json") && body == genesis().to_json(), "{head}");
+    }
+
+    #[tokio::test]
+    async fn evidence_of_what_is_no_id_is_not_looked_up() {
+        for path in
+            ["/message/nonsense/evidence.html", "/message/nonsense/check", "/message/%3Cscript%3E/check"]
+        {
+            let (head, body) = get(Some(genesis()), path).await;
+            assert!(head.starts_with("http/1.1 400") && !body.contains("<script"), "{path}: {head} {body}");
+        }
+    }
+}

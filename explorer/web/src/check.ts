@@ -34,6 +34,9 @@ export interface Step {
   readonly failure?: { readonly code: string; readonly place: Place | undefined };
 }
 
+/** A disclosed content: what it says, or its bytes if it is neither a letter nor a part of one. */
+export type Content = Letter | Part | { readonly kind: "bytes"; readonly bytes: Uint8Array };
+
 export type Verdict =
   | {
       readonly verdict: "holds";
@@ -41,7 +44,8 @@ export type Verdict =
       readonly message: string;
       readonly steps: Step[];
       readonly lines: Line[];
-      readonly content: Letter | Part | undefined;
+      /** What was disclosed, if anything was. */
+      readonly content: Content | undefined;
     }
   | {
       readonly verdict: "refused" | "not-evidence" | "not-genesis";
@@ -50,8 +54,17 @@ export type Verdict =
       readonly steps: Step[];
     };
 
-/** Checks an evidence file against a genesis file, both as they stand on disk. Throws nothing. */
+/** Checks an evidence file against a genesis file, both as they stand on disk. */
 export function check(genesisFile: Uint8Array, evidenceFile: Uint8Array): Verdict {
+  const checking = checkInSteps(genesisFile, evidenceFile);
+  for (;;) {
+    const { done, value } = checking.next();
+    if (done === true) return value;
+  }
+}
+
+/** The same with a rest after each step, so that a page can show the steps so far while many signatures are checked. */
+export function* checkInSteps(genesisFile: Uint8Array, evidenceFile: Uint8Array): Generator<Step[], Verdict> {
   const steps: Step[] = [];
   let genesis: Genesis;
   try {
@@ -61,7 +74,7 @@ export function check(genesisFile: Uint8Array, evidenceFile: Uint8Array): Verdic
   }
   const walk = new Walk(genesis, steps);
   try {
-    return walk.whole(evidenceFile);
+    return yield* walk.whole(evidenceFile);
   } catch (error) {
     return failed(walk.title, steps, error, "not-evidence");
   }
@@ -95,7 +108,7 @@ class Walk {
     private readonly steps: Step[],
   ) {}
 
-  whole(bytes: Uint8Array): Verdict {
+  *whole(bytes: Uint8Array): Generator<Step[], Verdict> {
     const evidence = this.step("The file is evidence, in its one spelling", () => {
       const read = readEvidence(bytes);
       return [read, `${bytes.length} bytes, every one of them accounted for`];
@@ -110,7 +123,7 @@ class Walk {
       }
       return [undefined, `chain ${toHex(this.genesis.chain)} (${this.genesis.chainName})`];
     });
-    this.finalBlocks(evidence);
+    yield* this.finalBlocks(evidence);
     const { sent, message } = this.message(evidence);
     this.keys(evidence, message);
     const answered = this.receipts(evidence, sent, message);
@@ -150,7 +163,7 @@ class Walk {
   // Blocks
 
   /** From the validators of the genesis to the last block, each certificate under the set then in office. */
-  private finalBlocks(evidence: Evidence): void {
+  private *finalBlocks(evidence: Evidence): Generator<Step[], void> {
     const changes = [...evidence.validatorChanges];
     for (const change of changes) this.used.add(change.block);
     let inOffice = this.genesis.validators;
@@ -164,6 +177,7 @@ class Walk {
         const who = `${commit.signers} of ${commit.validators} validators signed it`;
         return [undefined, `${who}; its proposer's clock said ${clock(header.timeMs)}`];
       });
+      yield this.steps;
       previous = height;
       if (changes[0]?.block === height) {
         const change = changes.shift()!;
@@ -364,7 +378,7 @@ class Walk {
 
   // Body and content
 
-  private plainParts(evidence: Evidence, sent: Transaction, message: Message): Letter | Part | undefined {
+  private plainParts(evidence: Evidence, sent: Transaction, message: Message): Content | undefined {
     const { body, disclosure } = evidence;
     if (body !== undefined) {
       this.step("The encrypted body is the one that was signed for", () => {
@@ -385,6 +399,7 @@ class Walk {
       return [undefined, "the commitment opens", findings.contentDisclosed(content.bytes.length, commitment)];
     });
     const read = readContent(content.bytes);
+    const disclosed: Content = read ?? { kind: "bytes", bytes: content.bytes };
     if (author !== undefined) {
       this.step("The author signed inside", () => {
         const { author: by, recipients, signature } = author.value;
@@ -404,7 +419,7 @@ class Walk {
         ];
       });
     }
-    return read;
+    return disclosed;
   }
 
   private answerInside(author: Uint8Array, { message, slot, answer }: Receipt): Line {

@@ -5,7 +5,7 @@ import { startPage } from "./page.ts";
 
 export { addressText, readAddress } from "./address.ts";
 export { fromBase64url, toBase64url } from "./base64url.ts";
-export { check } from "./check.ts";
+export { check, checkInSteps } from "./check.ts";
 export { decode } from "./decoder.ts";
 export { readGenesis } from "./genesis.ts";
 export { parseJson } from "./json.ts";

@@ -1,13 +1,13 @@
 // The page of the checker, on the explorer's site and in the file that is opened from disk. It asks nobody
 // anything: what it checks is chosen here, or stands in the page itself as inert data.
 
-import { check } from "./check.ts";
+import { type Step, type Verdict, checkInSteps } from "./check.ts";
 import { toHex, utf8 } from "./bytes.ts";
 import { element } from "./element.ts";
 import { NotReadable } from "./failure.ts";
 import { readGenesis } from "./genesis.ts";
 import { type Given, fileField, readGiven } from "./input.ts";
-import { results, summary } from "./results.ts";
+import { StepList, summary } from "./results.ts";
 import { visible } from "./visible.ts";
 
 /** Inert data in the page: a `script` element of type `application/json`, which no browser runs. */
@@ -36,6 +36,8 @@ class Page {
   private readonly network = element("p", { class: "network" });
   private readonly status = element("p", { class: "verdict", role: "status", "aria-live": "polite" });
   private readonly output = element("div");
+  /** The check that is being made; a newer one puts an older one aside. */
+  private current = 0;
 
   constructor(
     private readonly document: Document,
@@ -76,16 +78,33 @@ class Page {
     this.evidence = evidence ?? this.evidence;
     this.genesis = genesis ?? this.genesis;
     this.showNetwork();
+    this.current++;
     if (this.evidence === undefined || this.genesis === undefined) {
       const what = this.evidence === undefined ? "an evidence file" : "the genesis of the network";
       this.say("waiting", `Give ${what}, and the check begins.`);
       this.output.replaceChildren();
       return;
     }
-    const verdict = check(this.genesis.bytes, this.evidence.bytes);
-    const broken = verdict.verdict === "not-genesis" ? this.genesis : this.evidence;
-    this.say(verdict.verdict === "holds" ? "holds" : "fails", `${visible(this.evidence.name)}: ${summary(verdict)}`);
-    this.output.replaceChildren(...results(verdict, broken.bytes));
+    this.check(this.genesis, this.evidence).catch((error: unknown) => {
+      // A fault of the checker is no answer, and must not look like one.
+      this.say("fails", `The checker itself failed, and nothing is said about the file: ${visible(String(error))}`);
+    });
+  }
+
+  /** Makes the steps and shows them as they pass or fail. */
+  private async check(genesis: Given, evidence: Given): Promise<void> {
+    const run = this.current;
+    const list = new StepList();
+    this.output.replaceChildren(...list.parts);
+    const verdict = await resting(checkInSteps(genesis.bytes, evidence.bytes), (steps) => {
+      list.show(steps, evidence.bytes);
+      this.say("waiting", `${visible(evidence.name)}: checking, ${steps.length} steps passed so far.`);
+      return run === this.current;
+    });
+    if (verdict === undefined) return;
+    list.show(verdict.steps, (verdict.verdict === "not-genesis" ? genesis : evidence).bytes);
+    list.showContent(verdict);
+    this.say(verdict.verdict === "holds" ? "holds" : "fails", `${visible(evidence.name)}: ${summary(verdict)}`);
   }
 
   private say(kind: "waiting" | "holds" | "fails", text: string): void {
@@ -110,6 +129,23 @@ class Page {
       if (!(error instanceof NotReadable)) throw error;
       this.network.textContent = `${visible(this.genesis.name)}: ${visible(error.message)}`;
     }
+  }
+}
+
+/** The page is drawn at least so often, in milliseconds. */
+const DRAWN_EVERY = 100;
+
+/** Runs a check to its end and lets the page rest now and then. Ends without a verdict if `goOn` says no. */
+async function resting(
+  checking: Generator<Step[], Verdict>, goOn: (steps: Step[]) => boolean,
+): Promise<Verdict | undefined> {
+  for (let rested = performance.now(); ; ) {
+    const { done, value } = checking.next();
+    if (done === true) return value;
+    if (performance.now() - rested < DRAWN_EVERY) continue;
+    if (!goOn(value)) return undefined;
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    rested = performance.now();
   }
 }
 

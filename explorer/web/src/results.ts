@@ -1,10 +1,10 @@
 // The result of a check as a part of the page: the verdict, each step with what it shows and what it does not, and
 // for a step that failed the bytes in which it shows.
 
-import type { Step, Verdict } from "./check.ts";
+import { fromUtf8, toHex } from "./bytes.ts";
+import type { Content, Step, Verdict } from "./check.ts";
 import { type Child, element } from "./element.ts";
 import type { Line } from "./findings.ts";
-import type { Letter, Part } from "./letter.ts";
 import type { Place } from "./place.ts";
 import { visible } from "./visible.ts";
 
@@ -25,12 +25,21 @@ export function summary(verdict: Verdict): string {
   }
 }
 
-/** The steps; `file` is what the places of failed steps count in. */
-export function results(verdict: Verdict, file: Uint8Array): HTMLElement[] {
-  const list = element("ol", { class: "steps" }, ...verdict.steps.map((step) => stepItem(step, file)));
-  const parts: HTMLElement[] = [element("h2", {}, "Step by step"), list];
-  if (verdict.verdict === "holds" && verdict.content !== undefined) parts.push(...content(verdict.content));
-  return parts;
+/** The steps, which grow while they are made; `file` is what the places of failed steps count in. */
+export class StepList {
+  private readonly list = element("ol", { class: "steps" });
+  private readonly after = element("div");
+  readonly parts: HTMLElement[] = [element("h2", {}, "Step by step"), this.list, this.after];
+  private shown = 0;
+
+  show(steps: readonly Step[], file: Uint8Array): void {
+    this.list.append(...steps.slice(this.shown).map((step) => stepItem(step, file)));
+    this.shown = steps.length;
+  }
+
+  showContent(verdict: Verdict): void {
+    if (verdict.verdict === "holds" && verdict.content !== undefined) this.after.append(...content(verdict.content));
+  }
 }
 
 function stepItem(step: Step, file: Uint8Array): HTMLElement {
@@ -87,8 +96,18 @@ function printable(bytes: Uint8Array): string {
   return text;
 }
 
-function content(content: Letter | Part): HTMLElement[] {
+/** Of a content that is no text, so many bytes are shown. */
+const SHOWN_CONTENT = 512;
+
+function content(content: Content): HTMLElement[] {
   const heading = element("h2", {}, "The disclosed content");
+  const pre = (text: string): HTMLElement =>
+    element("pre", { class: "letter", dir: "auto", tabindex: "0", "aria-label": "The text" }, visible(text, "as it is"));
+  if (content.kind === "bytes") {
+    const text = fromUtf8(content.bytes);
+    const what = text === undefined ? "It is no text. Its first bytes, in hexadecimal:" : "It is no letter, but can be read as text:";
+    return [heading, element("p", {}, what), pre(text ?? toHex(content.bytes.subarray(0, SHOWN_CONTENT)))];
+  }
   if (content.kind === "part") {
     const which = `Part ${content.number} of something longer, ${content.bytes} bytes. The letter that names it says what it is.`;
     return [heading, element("p", {}, which)];
@@ -98,7 +117,7 @@ function content(content: Letter | Part): HTMLElement[] {
     heading,
     element("p", {}, "Exactly this was signed for. Characters that can't be seen are written as \\u{…}."),
     element("p", {}, element("strong", {}, "Subject: "), element("bdi", {}, visible(content.subject) || "(none)")),
-    element("pre", { class: "letter", dir: "auto", tabindex: "0", "aria-label": "The text" }, visible(content.text, "as it is")),
+    pre(content.text),
     ...(content.continues ? [element("p", {}, "The text goes on in other messages, which have evidence of their own.")] : []),
     ...(attached.length === 0 ? [] : [element("p", {}, "Attachments:"), element("ul", {}, ...attached)]),
   ];
