@@ -3,6 +3,7 @@
 //!
 //! The checker is built from `explorer/web`; its bytes stand in `explorer/assets` (see `docs/verifier.md`).
 
+use sealpost_api::Hex;
 use sealpost_ledger::hash::sha256;
 use serde::Serialize;
 use std::sync::LazyLock;
@@ -21,15 +22,7 @@ const PLACE: &str = "<!--embedded-->";
 
 /// SHA-256 of the script and of the one file, in hexadecimal, to be compared with the repository's.
 pub(crate) static HASHES: LazyLock<[String; 2]> =
-    LazyLock::new(|| [SCRIPT, OFFLINE].map(|text| format!("{:x}", Hex(sha256(&[text.as_bytes()])))));
-
-struct Hex([u8; 32]);
-
-impl std::fmt::LowerHex for Hex {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
+    LazyLock::new(|| [SCRIPT, OFFLINE].map(|text| Hex::from(sha256(&[text.as_bytes()])).to_string()));
 
 /// A file that a page carries.
 #[derive(Debug, Serialize)]
@@ -85,7 +78,7 @@ pub(crate) fn with_evidence(evidence: &Embedded<'_>, genesis: &Embedded<'_>) -> 
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
     use super::*;
 

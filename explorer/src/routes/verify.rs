@@ -103,7 +103,7 @@ pub(super) async fn licences() -> Response {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
     use crate::{Settings, start};
     use sealpost_ledger::genesis::Genesis;
