@@ -1,5 +1,6 @@
-//! The checker that runs in the reader's browser, as it is handed out: the one file that opens from disk, alone or
-//! with evidence and genesis in it. What is put in is inert data, so that nothing foreign ever becomes markup.
+//! The checker that runs in the reader's browser, as it is handed out: the one file that opens from disk,
+//! alone or with evidence and genesis in it. What is put in is inert data, so that nothing foreign ever
+//! becomes markup.
 //!
 //! The checker is built from `explorer/web`; its bytes stand in `explorer/assets` (see `docs/verifier.md`).
 
@@ -55,8 +56,8 @@ impl Embedded<'_> {
     }
 }
 
-/// JSON without a character that HTML or a script could take for the beginning or end of something. They stand
-/// within JSON texts only, where an escape means the same.
+/// JSON without a character that HTML or a script could take for the beginning or end of something. They
+/// stand within JSON texts only, where an escape means the same.
 fn inert(json: &str) -> String {
     let mut text = String::with_capacity(json.len());
     for character in json.chars() {

@@ -1,5 +1,5 @@
-// Builds what explorer/assets holds of the checker: the page's script and style, and the one file that is opened from
-// disk. The same sources give the same bytes on every machine, so that anybody can compare.
+// Builds what explorer/assets holds of the checker: the page's script and style, and the one file that is
+// opened from disk. The same sources give the same bytes on every machine, so that anybody can compare.
 
 import { createHash } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
@@ -50,4 +50,7 @@ const values = {
 asset("verify.js", script);
 asset("verify.css", style);
 asset("verify-licences.txt", licences);
-asset("verify-offline.html", read("src/offline.html").replace(/%([A-Z_]+)%/g, (_, name) => values[name]));
+asset(
+  "verify-offline.html",
+  read("src/offline.html").replace(/%([A-Z_]+)%/g, (_, name) => values[name]),
+);

@@ -1,5 +1,5 @@
-//! A little chain of the ledger's own making: real rules, signatures, certificates and proofs. Only the envelopes are
-//! stand-ins, since evidence never looks inside them.
+//! A little chain of the ledger's own making: real rules, signatures, certificates and proofs. Only the
+//! envelopes are stand-ins, since evidence never looks inside them.
 
 use sealpost_ledger::address::Address;
 use sealpost_ledger::author::{AuthorBlock, message_context};

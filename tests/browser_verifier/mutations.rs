@@ -1,6 +1,6 @@
-//! Evidence and genesis files with something wrong in their text: fields lost, doubled and exchanged, bytes flipped,
-//! files cut off and spelled in other ways. Most say nothing any more, some are refused, a few still hold: which of
-//! them is for the two checks to say.
+//! Evidence and genesis files with something wrong in their text: fields lost, doubled and exchanged, bytes
+//! flipped, files cut off and spelled in other ways. Most say nothing any more, some are refused, a few still
+//! hold: which of them is for the two checks to say.
 
 use sealpost_tests::harness::random::Random;
 use std::fmt::Write as _;
@@ -89,7 +89,8 @@ fn odd_values() -> Vec<String> {
     values
 }
 
-/// A line of a file that holds a field with a simple value: what stands before the value, the value, what follows.
+/// A line of a file that holds a field with a simple value: what stands before the value, the value, what
+/// follows.
 fn simple_field(line: &str) -> Option<(&str, &str, &str)> {
     let at = line.find("\": ")? + 3;
     let (before, rest) = line.split_at_checked(at)?;
@@ -107,8 +108,8 @@ fn with_line(lines: &[&str], at: usize, put: &[&str]) -> String {
     text
 }
 
-/// Files made from one by changing its text, each with what was done to it. `thoroughly` takes every odd value at
-/// every field, and otherwise some that the seed chooses.
+/// Files made from one by changing its text, each with what was done to it. `thoroughly` takes every odd
+/// value at every field, and otherwise some that the seed chooses.
 pub(super) fn of_text(file: &str, seed: u64, thoroughly: bool) -> Vec<(String, Vec<u8>)> {
     let mut random = Random::new(seed);
     let mut files: Vec<(String, Vec<u8>)> = Vec::new();
@@ -196,8 +197,8 @@ pub(super) fn of_text(file: &str, seed: u64, thoroughly: bool) -> Vec<(String, V
     files
 }
 
-/// Files whose text is spelled as it should be, but whose encoded bytes are changed: they get past the reading of the
-/// text, to the structures and the checks behind.
+/// Files whose text is spelled as it should be, but whose encoded bytes are changed: they get past the
+/// reading of the text, to the structures and the checks behind.
 pub(super) fn of_bytes(file: &str, seed: u64) -> Vec<(String, Vec<u8>)> {
     let mut random = Random::new(seed);
     let mut files = Vec::new();

@@ -1,5 +1,5 @@
-//! Good evidence of many kinds, and evidence that is wrong in one way that only whoever holds the validators' keys
-//! could make: so that every rule of the check is met, and not only the first.
+//! Good evidence of many kinds, and evidence that is wrong in one way that only whoever holds the validators'
+//! keys could make: so that every rule of the check is met, and not only the first.
 
 use super::chain::{
     ALICE, BOB, CAROL, Chain, DAVE, Kind, SALT, author_block, bare, certify, genesis_of, key, secret, set_of,
@@ -210,7 +210,8 @@ fn recertify(evidence: &mut Evidence, index: usize, seeds: &[u8], set: &[(u8, u6
     block.certificate = certify(&block.header, seeds, &set_of(set));
 }
 
-/// The town's evidence with one block replaced by one that was truly signed and holds these transactions alone.
+/// The town's evidence with one block replaced by one that was truly signed and holds these transactions
+/// alone.
 fn with_block(
     town: &Town,
     index: usize,

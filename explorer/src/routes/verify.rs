@@ -1,5 +1,5 @@
-//! Checking evidence in the reader's browser: the page, the file to keep, and both with a message's evidence in them.
-//! Nothing is uploaded: the page's policy forbids its script every connection.
+//! Checking evidence in the reader's browser: the page, the file to keep, and both with a message's evidence
+//! in them. Nothing is uploaded: the page's policy forbids its script every connection.
 
 use super::message::parse;
 use crate::page::{PageError, render};

@@ -38,7 +38,8 @@ export function toBase64url(bytes: Uint8Array): string {
   for (let at = 0; at < bytes.length; at += 3) {
     const left = bytes.length - at;
     const bits = (bytes[at]! << 16) | ((bytes[at + 1] ?? 0) << 8) | (bytes[at + 2] ?? 0);
-    for (let digit = 0; digit < Math.min(left, 3) + 1; digit++) pieces.push(ALPHABET[(bits >> (18 - 6 * digit)) & 63]!);
+    for (let digit = 0; digit < Math.min(left, 3) + 1; digit++)
+      pieces.push(ALPHABET[(bits >> (18 - 6 * digit)) & 63]!);
   }
   return pieces.join("");
 }

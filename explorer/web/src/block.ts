@@ -1,4 +1,5 @@
-// Block headers and the certificates that make blocks final (docs/protocol.md, 11 and 12), read from their bytes.
+// Block headers and the certificates that make blocks final (docs/protocol.md, 11 and 12), read from their
+// bytes.
 
 import { decode } from "./decoder.ts";
 import { tagged } from "./hash.ts";

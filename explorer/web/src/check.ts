@@ -1,6 +1,7 @@
-// Checks evidence step by step (docs/protocol.md, 13), in the order in which one fact rests on another: the genesis
-// gives the validators, they sign blocks, blocks hold transactions and state, and these say what happened to the
-// message. The first step that fails ends the check: nothing that rests on it could be believed.
+// Checks evidence step by step (docs/protocol.md, 13), in the order in which one fact rests on another: the
+// genesis gives the validators, they sign blocks, blocks hold transactions and state, and these say what
+// happened to the message. The first step that fails ends the check: nothing that rests on it could be
+// believed.
 
 import { addressText } from "./address.ts";
 import { BLOCK_VERSION, type Header } from "./block.ts";
@@ -17,7 +18,11 @@ import { type Place, placeOf, within } from "./place.ts";
 import { signatureHolds } from "./signature.ts";
 import { absenceFault, bundlePlace, presenceFault, receiptPlace } from "./state.ts";
 import {
-  type Message, type Receipt, TRANSACTION_VERSION, type Transaction, contextHash,
+  type Message,
+  type Receipt,
+  TRANSACTION_VERSION,
+  type Transaction,
+  contextHash,
 } from "./transaction.ts";
 import { CertificateError, type Commit, type ValidatorSet, checkCertificate } from "./validators.ts";
 
@@ -80,7 +85,12 @@ export function* checkInSteps(genesisFile: Uint8Array, evidenceFile: Uint8Array)
   }
 }
 
-function failed(title: string, steps: Step[], error: unknown, unreadable: "not-evidence" | "not-genesis"): Verdict {
+function failed(
+  title: string,
+  steps: Step[],
+  error: unknown,
+  unreadable: "not-evidence" | "not-genesis",
+): Verdict {
   if (!(error instanceof NotReadable || error instanceof Refused)) {
     // A fault of this program is never taken for an answer.
     throw error;
@@ -117,7 +127,8 @@ class Walk {
       if (!equal(evidence.chain.bytes, this.genesis.chain)) {
         const found = toHex(evidence.chain.bytes);
         throw refuse(
-          "other_chain", `the evidence is of chain ${found}, the genesis makes ${toHex(this.genesis.chain)}`,
+          "other_chain",
+          `the evidence is of chain ${found}, the genesis makes ${toHex(this.genesis.chain)}`,
           placeOf(evidence.chain),
         );
       }
@@ -133,7 +144,11 @@ class Walk {
       for (const { header } of evidence.blocks) {
         const { height } = header.value;
         if (!this.used.has(height)) {
-          throw refuse("unused_block", `block ${height} proves nothing: no part names it`, placeOf(header.field));
+          throw refuse(
+            "unused_block",
+            `block ${height} proves nothing: no part names it`,
+            placeOf(header.field),
+          );
         }
       }
       return [undefined, "every block is named by something that was checked"];
@@ -201,7 +216,11 @@ class Walk {
     }
   }
 
-  private finalBlock(certified: CertifiedHeader, previous: bigint | undefined, inOffice: ValidatorSet): Commit {
+  private finalBlock(
+    certified: CertifiedHeader,
+    previous: bigint | undefined,
+    inOffice: ValidatorSet,
+  ): Commit {
     const { value: header, field } = certified.header;
     const { height, spans } = header;
     if (header.version !== BLOCK_VERSION) {
@@ -215,7 +234,8 @@ class Walk {
     }
     if (!equal(header.validatorsHash, inOffice.hash)) {
       throw refuse(
-        "other_validators", "it is decided by other validators than those in office, as far as the file shows",
+        "other_validators",
+        "it is decided by other validators than those in office, as far as the file shows",
         within(field, spans.validatorsHash),
       );
     }
@@ -224,7 +244,11 @@ class Walk {
     } catch (error) {
       if (!(error instanceof CertificateError)) throw error;
       const { field } = certified.certificate;
-      throw refuse(error.code, error.message, error.span === undefined ? placeOf(field) : within(field, error.span));
+      throw refuse(
+        error.code,
+        error.message,
+        error.span === undefined ? placeOf(field) : within(field, error.span),
+      );
     }
   }
 
@@ -245,11 +269,17 @@ class Walk {
     const block = this.block(proven.block, proven.place);
     if (transaction.version !== TRANSACTION_VERSION) {
       throw refuse(
-        "transaction_version", `its version ${transaction.version} is unknown`, within(field, spans.version),
+        "transaction_version",
+        `its version ${transaction.version} is unknown`,
+        within(field, spans.version),
       );
     }
     if (!equal(transaction.chain, this.genesis.chain)) {
-      throw refuse("transaction_chain", `it is of chain ${toHex(transaction.chain)}`, within(field, spans.chain));
+      throw refuse(
+        "transaction_chain",
+        `it is of chain ${toHex(transaction.chain)}`,
+        within(field, spans.chain),
+      );
     }
     const { transactionRoot, transactionCount } = block.header;
     const path = proven.path.map((node) => node.bytes);
@@ -308,17 +338,29 @@ class Walk {
           throw refuse("not_recipient", `it is signed by ${signer}`, within(field, transaction.spans.sender));
         }
         if (height <= evidence.message.block) {
-          throw refuse("answer_too_early", `it stands in block ${height}, not after the message`, proven.place);
+          throw refuse(
+            "answer_too_early",
+            `it stands in block ${height}, not after the message`,
+            proven.place,
+          );
         }
         answered.set(slot, height);
-        return [undefined, `receipt ${toHex(transaction.id)}`, this.answer(receipt, height, address, receiptCommit, payload)];
+        return [
+          undefined,
+          `receipt ${toHex(transaction.id)}`,
+          this.answer(receipt, height, address, receiptCommit, payload),
+        ];
       });
     }
     return answered;
   }
 
   private answer(
-    { slot, answer }: Receipt, height: bigint, address: Uint8Array, receiptCommit: Uint8Array, place: Place,
+    { slot, answer }: Receipt,
+    height: bigint,
+    address: Uint8Array,
+    receiptCommit: Uint8Array,
+    place: Place,
   ): Line {
     const by = this.address(address);
     if (answer.kind === "refused") return findings.refused(by, height, answer.reason);
@@ -337,19 +379,30 @@ class Walk {
       this.step(`The key of slot ${slot} stood in the directory`, () => {
         previous = inOrder(slot, previous, place);
         const { address, bundle } = named(message, slot, place);
-        if (block !== at) throw refuse("key_block", `it is proved at block ${block}, not at the message's`, place);
+        if (block !== at)
+          throw refuse("key_block", `it is proved at block ${block}, not at the message's`, place);
         const { header } = this.block(block, place);
         const entry = bundlePlace(address, bundle);
         const fault = presenceFault(proof.value, header.stateRoot, entry, record.value.valueHash);
-        if (fault !== undefined) throw refuse("state", `the state proof does not hold: ${fault}`, placeOf(proof.field));
+        if (fault !== undefined)
+          throw refuse("state", `the state proof does not hold: ${fault}`, placeOf(proof.field));
         const { height: publishedAt, validUntil, withdrawnFrom } = record.value;
         const standing = { sequence: bundle, publishedAt, validUntil, withdrawnFrom };
-        return [undefined, "the entry is under the block's state root", findings.keyUsed(this.address(address), standing, at)];
+        return [
+          undefined,
+          "the entry is under the block's state root",
+          findings.keyUsed(this.address(address), standing, at),
+        ];
       });
     }
   }
 
-  private absences(evidence: Evidence, sent: Transaction, message: Message, answered: Map<number, bigint>): void {
+  private absences(
+    evidence: Evidence,
+    sent: Transaction,
+    message: Message,
+    answered: Map<number, bigint>,
+  ): void {
     const at = evidence.message.block;
     let previous = -1;
     for (const { slot, block, proof, place } of evidence.absences) {
@@ -363,15 +416,25 @@ class Walk {
           throw refuse("absence_answered", `its receipt stands in block ${answer}`, place);
         }
         const { stateRoot } = this.block(block, place).header;
-        // Blocks that change nothing share a state. Were the newest not named, a changed height could stay unseen.
+        // Blocks that change nothing share a state. Were the newest not named, a changed height could stay
+        // unseen.
         for (const { header } of this.blocks.values()) {
           if (header.height > block && equal(header.stateRoot, stateRoot)) {
-            throw refuse("absence_not_newest", `block ${header.height} has the same state and is newer`, place);
+            throw refuse(
+              "absence_not_newest",
+              `block ${header.height} has the same state and is newer`,
+              place,
+            );
           }
         }
         const fault = absenceFault(proof.value, stateRoot, receiptPlace(sent.id, slot));
-        if (fault !== undefined) throw refuse("state", `the state proof does not hold: ${fault}`, placeOf(proof.field));
-        return [undefined, "no entry for it under the block's state root", findings.unanswered(this.address(address), block)];
+        if (fault !== undefined)
+          throw refuse("state", `the state proof does not hold: ${fault}`, placeOf(proof.field));
+        return [
+          undefined,
+          "no entry for it under the block's state root",
+          findings.unanswered(this.address(address), block),
+        ];
       });
     }
   }
@@ -406,15 +469,27 @@ class Walk {
         const problem = authorProblem(recipients, message);
         if (problem !== undefined) throw refuse("author", problem, placeOf(author.field));
         const digest = tagged(
-          "author", contextHash(sent, message), littleEndian(recipients.length, 8), concat(...recipients),
+          "author",
+          contextHash(sent, message),
+          littleEndian(recipients.length, 8),
+          concat(...recipients),
         );
         if (!signatureHolds(by, digest, signature)) {
-          throw refuse("author", "it is not signed by the author it names, for this message", placeOf(author.field));
+          throw refuse(
+            "author",
+            "it is not signed by the author it names, for this message",
+            placeOf(author.field),
+          );
         }
-        const written = findings.authored(this.address(by), recipients.map((key) => this.address(key)));
+        const written = findings.authored(
+          this.address(by),
+          recipients.map((key) => this.address(key)),
+        );
         const answers = read?.kind === "letter" ? read.answers : [];
         return [
-          undefined, "the signature covers the content and its recipients", written,
+          undefined,
+          "the signature covers the content and its recipients",
+          written,
           ...answers.map((receipt) => this.answerInside(by, receipt)),
         ];
       });
@@ -447,14 +522,21 @@ function inOrder(slot: number, previous: number, place: Place): number {
 
 /** The recipient of an open slot, the number of their key bundle, and what their receipt has to match. */
 function named(
-  message: Message, slot: number, place: Place,
+  message: Message,
+  slot: number,
+  place: Place,
 ): { address: Uint8Array; bundle: bigint; receiptCommit: Uint8Array } {
   const found = message.slots[slot];
   if (found === undefined) {
-    throw refuse("unknown_slot", `it is for slot ${slot}, but the message has ${message.slots.length}`, place);
+    throw refuse(
+      "unknown_slot",
+      `it is for slot ${slot}, but the message has ${message.slots.length}`,
+      place,
+    );
   }
   const { recipient, receiptCommit } = found;
-  if (recipient.kind === "hidden") throw refuse("sealed_slot", `the recipient of slot ${slot} is hidden`, place);
+  if (recipient.kind === "hidden")
+    throw refuse("sealed_slot", `the recipient of slot ${slot} is hidden`, place);
   return { address: recipient.address, bundle: recipient.bundle, receiptCommit };
 }
 

@@ -1,4 +1,5 @@
-// The canonical encoding (docs/protocol.md, 1): fixed widths, little-endian, exactly one encoding of each value.
+// The canonical encoding (docs/protocol.md, 1): fixed widths, little-endian, exactly one encoding of each
+// value.
 
 import { fromUtf8 } from "./bytes.ts";
 import type { Span } from "./place.ts";

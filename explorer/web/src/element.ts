@@ -4,7 +4,9 @@ export type Child = Node | string | undefined;
 
 /** An element with attributes and children; `undefined` children are left out. */
 export function element<K extends keyof HTMLElementTagNameMap>(
-  name: K, attributes: Readonly<Record<string, string>> = {}, ...children: Child[]
+  name: K,
+  attributes: Readonly<Record<string, string>> = {},
+  ...children: Child[]
 ): HTMLElementTagNameMap[K] {
   const made = document.createElement(name);
   for (const [attribute, value] of Object.entries(attributes)) made.setAttribute(attribute, value);

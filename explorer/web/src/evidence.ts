@@ -1,5 +1,5 @@
-// An evidence file, read and not yet checked (docs/protocol.md, 13): its fields, the structures whose bytes they
-// hold, and its one spelling. Reading it says nothing about any message.
+// An evidence file, read and not yet checked (docs/protocol.md, 13): its fields, the structures whose bytes
+// they hold, and its one spelling. Reading it says nothing about any message.
 
 import { type Certificate, type Header, readCertificate, readHeader } from "./block.ts";
 import { toBase64url } from "./base64url.ts";
@@ -84,7 +84,11 @@ export function readEvidence(bytes: Uint8Array): Evidence {
   const file = readFile(bytes);
   if (file.format.value !== FORMAT) {
     const { from, to } = file.format;
-    throw not("format", `its format is ${quoted(file.format.value)}, not ${FORMAT}`, { path: "format", from, to });
+    throw not("format", `its format is ${quoted(file.format.value)}, not ${FORMAT}`, {
+      path: "format",
+      from,
+      to,
+    });
   }
   const evidence = readFields(file);
   const at = firstDifference(spell(plainFile(file)), bytes);
@@ -136,7 +140,16 @@ function readFile(bytes: Uint8Array): File {
 
 const file: Read<File> = (json, path) => {
   const fields = Fields.of(json, path, [
-    "format", "chain", "blocks", "validator_changes", "message", "receipts", "keys", "absences", "body", "disclosure",
+    "format",
+    "chain",
+    "blocks",
+    "validator_changes",
+    "message",
+    "receipts",
+    "keys",
+    "absences",
+    "body",
+    "disclosure",
   ]);
   return {
     format: fields.required("format", text),
@@ -243,7 +256,10 @@ function readFields(file: File): Evidence {
       place,
     })),
     absences: file.absences.map(({ slot, block, proof, place }) => ({
-      slot: Number(slot), block, proof: structure(proof, readStateProof), place,
+      slot: Number(slot),
+      block,
+      proof: structure(proof, readStateProof),
+      place,
     })),
     body: file.body,
     disclosure: file.disclosure && {
@@ -282,36 +298,66 @@ function plainFile(file: File): Plain {
   return object([
     ["format", file.format.value],
     ["chain", toHex(file.chain.bytes)],
-    ["blocks", file.blocks.map((block) => object([
-      ["header", toBase64url(block.header.bytes)],
-      ["certificate", toBase64url(block.certificate.bytes)],
-    ]))],
-    ["validator_changes", file.validatorChanges.map((change) => object([
-      ["block", change.block],
-      ["validators", [...change.validators].sort((a, b) => compare(a.key.bytes, b.key.bytes)).map((validator) => object([
-        ["public_key", toHex(validator.key.bytes)],
-        ["power", validator.power],
-      ]))],
-    ]))],
+    [
+      "blocks",
+      file.blocks.map((block) =>
+        object([
+          ["header", toBase64url(block.header.bytes)],
+          ["certificate", toBase64url(block.certificate.bytes)],
+        ]),
+      ),
+    ],
+    [
+      "validator_changes",
+      file.validatorChanges.map((change) =>
+        object([
+          ["block", change.block],
+          [
+            "validators",
+            [...change.validators]
+              .sort((a, b) => compare(a.key.bytes, b.key.bytes))
+              .map((validator) =>
+                object([
+                  ["public_key", toHex(validator.key.bytes)],
+                  ["power", validator.power],
+                ]),
+              ),
+          ],
+        ]),
+      ),
+    ],
     ["message", plainTransaction(file.message)],
     ["receipts", file.receipts.map(plainTransaction)],
-    ["keys", file.keys.map((key) => object([
-      ["slot", key.slot],
-      ["block", key.block],
-      ["record", toBase64url(key.record.bytes)],
-      ["proof", toBase64url(key.proof.bytes)],
-    ]))],
-    ["absences", file.absences.map((absence) => object([
-      ["slot", absence.slot],
-      ["block", absence.block],
-      ["proof", toBase64url(absence.proof.bytes)],
-    ]))],
+    [
+      "keys",
+      file.keys.map((key) =>
+        object([
+          ["slot", key.slot],
+          ["block", key.block],
+          ["record", toBase64url(key.record.bytes)],
+          ["proof", toBase64url(key.proof.bytes)],
+        ]),
+      ),
+    ],
+    [
+      "absences",
+      file.absences.map((absence) =>
+        object([
+          ["slot", absence.slot],
+          ["block", absence.block],
+          ["proof", toBase64url(absence.proof.bytes)],
+        ]),
+      ),
+    ],
     file.body && ["body", toBase64url(file.body.bytes)],
-    file.disclosure && ["disclosure", object([
-      ["salt", toHex(file.disclosure.salt.bytes)],
-      ["content", toBase64url(file.disclosure.content.bytes)],
-      file.disclosure.author && ["author", toBase64url(file.disclosure.author.bytes)],
-    ])],
+    file.disclosure && [
+      "disclosure",
+      object([
+        ["salt", toHex(file.disclosure.salt.bytes)],
+        ["content", toBase64url(file.disclosure.content.bytes)],
+        file.disclosure.author && ["author", toBase64url(file.disclosure.author.bytes)],
+      ]),
+    ],
   ]);
 }
 

@@ -1,5 +1,5 @@
-// What checked evidence says, fact by fact, in the same words as the other programs. Each fact knows what it shows
-// and what it does not: a proof is only useful to a stranger who is told where it ends.
+// What checked evidence says, fact by fact, in the same words as the other programs. Each fact knows what it
+// shows and what it does not: a proof is only useful to a stranger who is told where it ends.
 
 import type { Reason } from "./transaction.ts";
 
@@ -139,7 +139,11 @@ export function inBlock(height: bigint, hash: string, index: number): Line {
 }
 
 export function committed(commit: {
-  signers: number; validators: number; signedPower: bigint; totalPower: bigint; quorum: bigint;
+  signers: number;
+  validators: number;
+  signedPower: bigint;
+  totalPower: bigint;
+  quorum: bigint;
 }): Line {
   const { signers, validators, signedPower, totalPower, quorum } = commit;
   const power = `power ${signedPower} of ${totalPower} (${quorum} needed)`;
@@ -148,7 +152,8 @@ export function committed(commit: {
 
 export function sameForAll(recipients: number, body: string, key: string, content: string): Line {
   return line(
-    SAME_FOR_ALL, `${recipients} recipients, body ${body}, key commitment ${key}, content commitment ${content}`,
+    SAME_FOR_ALL,
+    `${recipients} recipients, body ${body}, key commitment ${key}, content commitment ${content}`,
   );
 }
 
@@ -196,7 +201,10 @@ export function authored(by: string, to: readonly string[]): Line {
 }
 
 export function openedInside(by: string, slot: number, message: string, commitment: string): Line {
-  return line(OPENED_INSIDE, `${by} on slot ${slot} of message ${message}: opened, receipt commitment ${commitment}`);
+  return line(
+    OPENED_INSIDE,
+    `${by} on slot ${slot} of message ${message}: opened, receipt commitment ${commitment}`,
+  );
 }
 
 export function refusedInside(by: string, slot: number, message: string, reason: Reason): Line {

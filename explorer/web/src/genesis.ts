@@ -21,7 +21,8 @@ export interface Genesis {
 
 export function readGenesis(bytes: Uint8Array): Genesis {
   try {
-    if (bytes.length > MAX_GENESIS_BYTES) throw wrong("", `${bytes.length} bytes, the limit is ${MAX_GENESIS_BYTES}`);
+    if (bytes.length > MAX_GENESIS_BYTES)
+      throw wrong("", `${bytes.length} bytes, the limit is ${MAX_GENESIS_BYTES}`);
     return read(parseJson(bytes));
   } catch (error) {
     if (error instanceof JsonError) {
@@ -38,7 +39,15 @@ function wrong(field: string, problem: string, place?: Place): NotReadable {
 
 function read(json: Json): Genesis {
   const fields = Fields.of(json, "", [
-    "format", "chain_name", "address_prefix", "time_ms", "validators", "limits", "postage", "timing", "members",
+    "format",
+    "chain_name",
+    "address_prefix",
+    "time_ms",
+    "validators",
+    "limits",
+    "postage",
+    "timing",
+    "members",
     "retention_blocks",
   ]);
   const format = fields.required("format", text).value;
@@ -69,11 +78,17 @@ function read(json: Json): Genesis {
   if (new Set(keys).size < keys.length) throw wrong("members", "a member stands there twice");
 
   const encoded = concat(
-    encodeText(format), encodeText(chainName), encodeText(addressPrefix), littleEndian(time, 8),
+    encodeText(format),
+    encodeText(chainName),
+    encodeText(addressPrefix),
+    littleEndian(time, 8),
     littleEndian(validators.length, 8),
     ...validators.map(({ name, key, power }) => concat(encodeText(name), key, littleEndian(power, 8))),
-    limits, postage, timing,
-    littleEndian(members.length, 8), ...members.map(({ value }) => encodeText(value)),
+    limits,
+    postage,
+    timing,
+    littleEndian(members.length, 8),
+    ...members.map(({ value }) => encodeText(value)),
     littleEndian(retention, 8),
   );
   return { chain: tagged("genesis", encoded), chainName, addressPrefix, validators: set };
@@ -94,7 +109,13 @@ function readValidator(json: Json, path: string): { name: string; key: Uint8Arra
 }
 
 /** A number within bounds, encoded. */
-function bounded(fields: Fields, name: string, bits: 8 | 16 | 32 | 64, low: bigint, high: bigint): Uint8Array {
+function bounded(
+  fields: Fields,
+  name: string,
+  bits: 8 | 16 | 32 | 64,
+  low: bigint,
+  high: bigint,
+): Uint8Array {
   const value = fields.required(name, integer(bits));
   if (value < low || value > high) throw wrong(name, `${value}, allowed is ${low} to ${high}`);
   return littleEndian(value, (bits / 8) as 1 | 2 | 4 | 8);

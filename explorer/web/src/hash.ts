@@ -11,8 +11,17 @@ export function sha256(...parts: Uint8Array[]): Uint8Array {
 
 /** The uses of the tagged hash that a check of evidence needs. */
 export type Tag =
-  | "author" | "block" | "body" | "content" | "context" | "genesis" | "receipt" | "state-key" | "transaction"
-  | "validators" | "vote";
+  | "author"
+  | "block"
+  | "body"
+  | "content"
+  | "context"
+  | "genesis"
+  | "receipt"
+  | "state-key"
+  | "transaction"
+  | "validators"
+  | "vote";
 
 export function tagged(tag: Tag, ...parts: Uint8Array[]): Uint8Array {
   const prefix = sha256(utf8(`sealpost/v1/${tag}`));

@@ -28,11 +28,13 @@ export function fileField(id: string, label: string, given: (given: Given) => vo
   const use = element("button", { type: "button" }, "Use this text");
   use.addEventListener("click", () => given({ bytes: utf8(asWritten(area.value)), name: "pasted text" }));
   return element(
-    "div", { class: "field" },
+    "div",
+    { class: "field" },
     element("label", { for: id }, label),
     input,
     element(
-      "details", {},
+      "details",
+      {},
       element("summary", {}, "or paste its text"),
       element("label", { for: `${id}-text` }, `${label}, as text`),
       area,

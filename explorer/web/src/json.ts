@@ -1,5 +1,5 @@
-// JSON (RFC 8259) with the place of every value in the file. The browser's own parser says neither where a value
-// stands nor that a name stands there twice, and turns large numbers into others.
+// JSON (RFC 8259) with the place of every value in the file. The browser's own parser says neither where a
+// value stands nor that a name stands there twice, and turns large numbers into others.
 
 import { fromUtf8 } from "./bytes.ts";
 
@@ -194,7 +194,14 @@ function isOfNumber(byte: number): boolean {
 }
 
 const SHORT_ESCAPES: Record<string, string> = {
-  '"': '"', "\\": "\\", "/": "/", b: "\b", f: "\f", n: "\n", r: "\r", t: "\t",
+  '"': '"',
+  "\\": "\\",
+  "/": "/",
+  b: "\b",
+  f: "\f",
+  n: "\n",
+  r: "\r",
+  t: "\t",
 };
 
 function unescape(raw: string, from: number): string {

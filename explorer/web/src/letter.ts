@@ -1,5 +1,5 @@
-// What a disclosed content says (docs/protocol.md, 7): its commitment covers any bytes, so one that is no letter is
-// nobody's fault.
+// What a disclosed content says (docs/protocol.md, 7): its commitment covers any bytes, so one that is no
+// letter is nobody's fault.
 
 import { DecodeError, type Decoder, MAX_BYTES, decode } from "./decoder.ts";
 import { type Receipt, readReceipt } from "./transaction.ts";
@@ -26,7 +26,10 @@ export interface Part {
 export function readContent(bytes: Uint8Array): Letter | Part | undefined {
   try {
     return decode(bytes, MAX_BYTES, (decoder) =>
-      decoder.choice<Letter | Part>(() => readLetter(decoder), () => readPart(decoder)),
+      decoder.choice<Letter | Part>(
+        () => readLetter(decoder),
+        () => readPart(decoder),
+      ),
     );
   } catch (error) {
     if (error instanceof DecodeError) return undefined;
@@ -47,7 +50,10 @@ function readLetter(decoder: Decoder): Letter {
   const answers = decoder.list(SMALLEST_ANSWER, () => readReceipt(decoder));
   const attachments = decoder.list(SMALLEST_ATTACHMENT, () => ({
     name: decoder.text(),
-    bytes: decoder.choice(() => BigInt(decoder.bytes().length), () => readParts(decoder)),
+    bytes: decoder.choice(
+      () => BigInt(decoder.bytes().length),
+      () => readParts(decoder),
+    ),
   }));
   return { kind: "letter", subject, text, continues: continued !== undefined, answers, attachments };
 }

@@ -1,5 +1,5 @@
-// The bundle's entry. In a browser it puts the checker into the page; everywhere else, as in the tests, it only
-// offers what it consists of.
+// The bundle's entry. In a browser it puts the checker into the page; everywhere else, as in the tests, it
+// only offers what it consists of.
 
 import { startPage } from "./page.ts";
 

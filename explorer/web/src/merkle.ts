@@ -16,7 +16,11 @@ export function nodeHash(left: Uint8Array, right: Uint8Array): Uint8Array {
 
 /** Whether `leaf` is the one at `index` in the tree of `size` leaves with that root. Sizes have 32 bits. */
 export function isIncluded(
-  root: Uint8Array, size: number, index: number, leaf: Uint8Array, path: readonly Uint8Array[],
+  root: Uint8Array,
+  size: number,
+  index: number,
+  leaf: Uint8Array,
+  path: readonly Uint8Array[],
 ): boolean {
   if (index >= size) return false;
   // The RFC's names: fn is the node's place in its row, sn that of the last node in the same row.

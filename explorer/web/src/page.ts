@@ -46,8 +46,13 @@ class Page {
 
   start(evidence: Given | undefined, genesis: Given | undefined): void {
     const drop = element(
-      "div", { class: "drop" },
-      element("p", {}, "Drop an evidence file here, and a genesis file if you have your own. Both stay on this device."),
+      "div",
+      { class: "drop" },
+      element(
+        "p",
+        {},
+        "Drop an evidence file here, and a genesis file if you have your own. Both stay on this device.",
+      ),
       fileField("evidence", "Evidence file", (given) => this.take({ evidence: given })),
       fileField("genesis", "Genesis of the network (genesis.json)", (given) => this.take({ genesis: given })),
       this.network,
@@ -87,7 +92,10 @@ class Page {
     }
     this.check(this.genesis, this.evidence).catch((error: unknown) => {
       // A fault of the checker is no answer, and must not look like one.
-      this.say("fails", `The checker itself failed, and nothing is said about the file: ${visible(String(error))}`);
+      this.say(
+        "fails",
+        `The checker itself failed, and nothing is said about the file: ${visible(String(error))}`,
+      );
     });
   }
 
@@ -104,7 +112,10 @@ class Page {
     if (verdict === undefined) return;
     list.show(verdict.steps, (verdict.verdict === "not-genesis" ? genesis : evidence).bytes);
     list.showContent(verdict);
-    this.say(verdict.verdict === "holds" ? "holds" : "fails", `${visible(evidence.name)}: ${summary(verdict)}`);
+    this.say(
+      verdict.verdict === "holds" ? "holds" : "fails",
+      `${visible(evidence.name)}: ${summary(verdict)}`,
+    );
   }
 
   private say(kind: "waiting" | "holds" | "fails", text: string): void {
@@ -115,7 +126,8 @@ class Page {
   /** A genesis is only as good as its source: the chain id is there to be compared with one that is trusted. */
   private showNetwork(): void {
     if (this.genesis === undefined) {
-      this.network.textContent = "No genesis yet. Get it from somebody you trust, not from whoever gave you the evidence.";
+      this.network.textContent =
+        "No genesis yet. Get it from somebody you trust, not from whoever gave you the evidence.";
       return;
     }
     try {
@@ -137,9 +149,10 @@ const DRAWN_EVERY = 100;
 
 /** Runs a check to its end and lets the page rest now and then. Ends without a verdict if `goOn` says no. */
 async function resting(
-  checking: Generator<Step[], Verdict>, goOn: (steps: Step[]) => boolean,
+  checking: Generator<Step[], Verdict>,
+  goOn: (steps: Step[]) => boolean,
 ): Promise<Verdict | undefined> {
-  for (let rested = performance.now(); ; ) {
+  for (let rested = performance.now(); ;) {
     const { done, value } = checking.next();
     if (done === true) return value;
     if (performance.now() - rested < DRAWN_EVERY) continue;

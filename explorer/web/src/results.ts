@@ -1,5 +1,5 @@
-// The result of a check as a part of the page: the verdict, each step with what it shows and what it does not, and
-// for a step that failed the bytes in which it shows.
+// The result of a check as a part of the page: the verdict, each step with what it shows and what it does
+// not, and for a step that failed the bytes in which it shows.
 
 import { fromUtf8, toHex } from "./bytes.ts";
 import type { Content, Step, Verdict } from "./check.ts";
@@ -38,14 +38,16 @@ export class StepList {
   }
 
   showContent(verdict: Verdict): void {
-    if (verdict.verdict === "holds" && verdict.content !== undefined) this.after.append(...content(verdict.content));
+    if (verdict.verdict === "holds" && verdict.content !== undefined)
+      this.after.append(...content(verdict.content));
   }
 }
 
 function stepItem(step: Step, file: Uint8Array): HTMLElement {
   const mark = element("strong", {}, step.holds ? "passed" : "failed");
   return element(
-    "li", { class: step.holds ? "passed" : "failed" },
+    "li",
+    { class: step.holds ? "passed" : "failed" },
     element("p", {}, mark, ` ${step.title}: ${visible(step.result)}`),
     ...step.lines.map(lineItem),
     step.failure?.place && broken(step.failure.place, file),
@@ -57,7 +59,8 @@ function lineItem(line: Line): HTMLElement {
   const row = (name: string, value: Child): HTMLElement =>
     element("div", {}, element("dt", {}, name), element("dd", {}, value));
   return element(
-    "dl", {},
+    "dl",
+    {},
     row(line.label, element("code", {}, visible(line.fact))),
     row("shows", line.shows),
     row("does not show", line.does_not_show),
@@ -75,10 +78,12 @@ function broken(place: Place, file: Uint8Array): HTMLElement {
   const to = Math.min(place.to, place.from + SHOWN);
   const excerpt = (from: number, to: number): string => printable(file.subarray(Math.max(0, from), to));
   return element(
-    "div", { class: "broken" },
+    "div",
+    { class: "broken" },
     element("p", {}, `${bytes} of the file, in `, element("code", {}, visible(place.path)), ":"),
     element(
-      "pre", { tabindex: "0", "aria-label": "The bytes around the failure" },
+      "pre",
+      { tabindex: "0", "aria-label": "The bytes around the failure" },
       excerpt(place.from - AROUND, place.from),
       element("mark", {}, place.from < file.length ? excerpt(place.from, to) : "(the end of the file)"),
       to < place.to ? "…" : excerpt(to, to + AROUND),
@@ -91,7 +96,9 @@ function printable(bytes: Uint8Array): string {
   let text = "";
   for (const byte of bytes) {
     if (byte === 0x0a) text += "⏎";
-    else text += byte >= 0x20 && byte < 0x7f ? String.fromCharCode(byte) : `\\x${byte.toString(16).padStart(2, "0")}`;
+    else
+      text +=
+        byte >= 0x20 && byte < 0x7f ? String.fromCharCode(byte) : `\\x${byte.toString(16).padStart(2, "0")}`;
   }
   return text;
 }
@@ -102,23 +109,39 @@ const SHOWN_CONTENT = 512;
 function content(content: Content): HTMLElement[] {
   const heading = element("h2", {}, "The disclosed content");
   const pre = (text: string): HTMLElement =>
-    element("pre", { class: "letter", dir: "auto", tabindex: "0", "aria-label": "The text" }, visible(text, "as it is"));
+    element(
+      "pre",
+      { class: "letter", dir: "auto", tabindex: "0", "aria-label": "The text" },
+      visible(text, "as it is"),
+    );
   if (content.kind === "bytes") {
     const text = fromUtf8(content.bytes);
-    const what = text === undefined ? "It is no text. Its first bytes, in hexadecimal:" : "It is no letter, but can be read as text:";
+    const what =
+      text === undefined
+        ? "It is no text. Its first bytes, in hexadecimal:"
+        : "It is no letter, but can be read as text:";
     return [heading, element("p", {}, what), pre(text ?? toHex(content.bytes.subarray(0, SHOWN_CONTENT)))];
   }
   if (content.kind === "part") {
     const which = `Part ${content.number} of something longer, ${content.bytes} bytes. The letter that names it says what it is.`;
     return [heading, element("p", {}, which)];
   }
-  const attached = content.attachments.map(({ name, bytes }) => element("li", {}, `${visible(name)} (${bytes} bytes)`));
+  const attached = content.attachments.map(({ name, bytes }) =>
+    element("li", {}, `${visible(name)} (${bytes} bytes)`),
+  );
   return [
     heading,
     element("p", {}, "Exactly this was signed for. Characters that can't be seen are written as \\u{…}."),
-    element("p", {}, element("strong", {}, "Subject: "), element("bdi", {}, visible(content.subject) || "(none)")),
+    element(
+      "p",
+      {},
+      element("strong", {}, "Subject: "),
+      element("bdi", {}, visible(content.subject) || "(none)"),
+    ),
     pre(content.text),
-    ...(content.continues ? [element("p", {}, "The text goes on in other messages, which have evidence of their own.")] : []),
+    ...(content.continues
+      ? [element("p", {}, "The text goes on in other messages, which have evidence of their own.")]
+      : []),
     ...(attached.length === 0 ? [] : [element("p", {}, "Attachments:"), element("ul", {}, ...attached)]),
   ];
 }

@@ -28,7 +28,8 @@ export class Fields {
   static of(value: Json, path: string, names: readonly string[]): Fields {
     if (value.kind !== "object") throw wrong(value, path, "an object");
     for (const [name, field] of value.fields) {
-      if (!names.includes(name)) throw new ShapeError(`the field ${quoted(name)} is unknown`, place(field, path));
+      if (!names.includes(name))
+        throw new ShapeError(`the field ${quoted(name)} is unknown`, place(field, path));
     }
     return new Fields(value, path);
   }

@@ -1,5 +1,5 @@
-// The one spelling of an evidence file (docs/protocol.md, 13): indented by two spaces, a line feed after every
-// bracket, comma and at the end, one space after each colon, empty lists as `[]`, no escapes.
+// The one spelling of an evidence file (docs/protocol.md, 13): indented by two spaces, a line feed after
+// every bracket, comma and at the end, one space after each colon, empty lists as `[]`, no escapes.
 
 import { utf8 } from "./bytes.ts";
 
@@ -28,7 +28,11 @@ function write(value: Plain, newline: string, pieces: string[]): void {
 }
 
 function writeBetween(
-  open: string, elements: readonly (readonly [string, Plain])[], close: string, newline: string, pieces: string[],
+  open: string,
+  elements: readonly (readonly [string, Plain])[],
+  close: string,
+  newline: string,
+  pieces: string[],
 ): void {
   pieces.push(open);
   for (const [index, [name, element]] of elements.entries()) {

@@ -62,7 +62,10 @@ export function readStateProof(bytes: Uint8Array): StateProof {
 
 /** Why the proof does not show that the entry has that value; `undefined` if it does. */
 export function presenceFault(
-  proof: StateProof, root: Uint8Array, place: Uint8Array, valueHash: Uint8Array,
+  proof: StateProof,
+  root: Uint8Array,
+  place: Uint8Array,
+  valueHash: Uint8Array,
 ): string | undefined {
   if (proof.leaf === undefined || !equal(proof.leaf.place, place)) return "it shows no value for this entry";
   if (!equal(proof.leaf.value, valueHash)) return "it shows another value";

@@ -1,5 +1,5 @@
-// Transactions (docs/protocol.md, 5 and 6): read from their bytes. Whether one stands where it is said to stand is
-// checked elsewhere.
+// Transactions (docs/protocol.md, 5 and 6): read from their bytes. Whether one stands where it is said to
+// stand is checked elsewhere.
 
 import { concat, littleEndian } from "./bytes.ts";
 import { type Decoder, decode } from "./decoder.ts";
@@ -133,8 +133,14 @@ function readPayload(decoder: Decoder): Message | Receipt | OtherPayload {
 function readMessage(decoder: Decoder): Message {
   return {
     kind: "message",
-    suite: decoder.choice(() => 0, () => 1),
-    mode: decoder.choice<"open" | "sealed">(() => "open", () => "sealed"),
+    suite: decoder.choice(
+      () => 0,
+      () => 1,
+    ),
+    mode: decoder.choice<"open" | "sealed">(
+      () => "open",
+      () => "sealed",
+    ),
     slots: decoder.list(SMALLEST_SLOT, () => readSlot(decoder)),
     keyCommit: decoder.hash(),
     contentCommit: decoder.hash(),
@@ -148,7 +154,9 @@ const SMALLEST_SLOT = 4 + 34 + 129 + 1 + 48 + 32;
 
 function readSlot(decoder: Decoder): Slot {
   const from = decoder.at;
-  const recipient = decoder.choice<{ kind: "named"; address: Uint8Array; bundle: bigint } | { kind: "hidden" }>(
+  const recipient = decoder.choice<
+    { kind: "named"; address: Uint8Array; bundle: bigint } | { kind: "hidden" }
+  >(
     () => ({ kind: "named", address: decoder.hash(), bundle: decoder.u64() }),
     () => {
       decoder.take(33); // ephemeral key

@@ -104,6 +104,12 @@ function precommit(header: Header, round: number): Uint8Array {
   const present = Uint8Array.of(1);
   const kind = Uint8Array.of(PRECOMMIT);
   return tagged(
-    "vote", header.chain, kind, littleEndian(header.height, 8), littleEndian(round, 4), present, header.hash,
+    "vote",
+    header.chain,
+    kind,
+    littleEndian(header.height, 8),
+    littleEndian(round, 4),
+    present,
+    header.hash,
   );
 }

@@ -4,8 +4,9 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import vm from "node:vm";
 
-/** Runs the bundle in this program, as a page would, and gives what it offers. `SEALPOST_BUNDLE` names another one. */
-export function loadBundle(path = process.env.SEALPOST_BUNDLE ?? fileURLToPath(new URL("../../assets/verify.js", import.meta.url))) {
+/** Runs the bundle in this program, as a page would, and gives what it offers. */
+export function loadBundle() {
+  const path = fileURLToPath(new URL("../../assets/verify.js", import.meta.url));
   const script = readFileSync(path, "utf8");
   return vm.runInThisContext(`${script}\nsealpostVerifier`, { filename: path });
 }

@@ -1,5 +1,5 @@
-// Claims about the committed bundle, on published vectors and on files made here. That it agrees with the ledger's own
-// check on thousands of files is tested in tests/browser_verifier.rs.
+// Claims about the committed bundle, on published vectors and on files made here. That it agrees with the
+// ledger's own check on thousands of files is tested in tests/browser_verifier.rs.
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
@@ -9,7 +9,8 @@ import { fileURLToPath } from "node:url";
 import { loadBundle } from "./bundle.mjs";
 
 const bundle = loadBundle();
-const file = (path) => new Uint8Array(readFileSync(fileURLToPath(new URL(`../../../${path}`, import.meta.url))));
+const file = (path) =>
+  new Uint8Array(readFileSync(fileURLToPath(new URL(`../../../${path}`, import.meta.url))));
 const text = (path) => new TextDecoder().decode(file(path));
 const hex = (digits) => Uint8Array.from(digits.match(/../g) ?? [], (byte) => Number.parseInt(byte, 16));
 const utf8 = (text) => new TextEncoder().encode(text);
@@ -18,7 +19,11 @@ const genesis = file("genesis.json");
 const example = file("docs/example.evidence.json");
 
 test("BIP-340: every published signature is judged as published", () => {
-  const rows = text("tests/vectors/bip-0340.csv").trim().split("\n").slice(1).map((row) => row.split(","));
+  const rows = text("tests/vectors/bip-0340.csv")
+    .trim()
+    .split("\n")
+    .slice(1)
+    .map((row) => row.split(","));
   assert.equal(rows.length, 19);
   for (const [index, , key, , message, signature, expected] of rows) {
     const holds = bundle.signatureHolds(hex(key), hex(message), hex(signature));
@@ -32,7 +37,8 @@ test("BIP-350: the bech32m texts are read, and none of them is an address of our
     const why = bundle.readAddress(written, "seal");
     assert.match(why, /of a network with prefix/, written);
   }
-  for (const written of invalid) assert.match(bundle.readAddress(written, "seal"), /not a bech32m text/, written);
+  for (const written of invalid)
+    assert.match(bundle.readAddress(written, "seal"), /not a bech32m text/, written);
 });
 
 test("an address reads back, in lower and in upper case, and a changed character is found", () => {
@@ -44,7 +50,10 @@ test("an address reads back, in lower and in upper case, and a changed character
   assert.equal(typeof bundle.readAddress(`S${written.slice(1)}`, "sealdev"), "string");
   for (let at = 8; at < written.length; at++) {
     const other = written[at] === "q" ? "p" : "q";
-    assert.equal(typeof bundle.readAddress(written.slice(0, at) + other + written.slice(at + 1), "sealdev"), "string");
+    assert.equal(
+      typeof bundle.readAddress(written.slice(0, at) + other + written.slice(at + 1), "sealdev"),
+      "string",
+    );
   }
 });
 
@@ -66,8 +75,23 @@ test("JSON is read with the place of each value, strictly", () => {
   assert.deepEqual([number.literal, number.from, number.to], ["1", 7, 8]);
   assert.deepEqual([letters.value, letters.from, letters.to], ["é𝕊", 10, 22]);
   for (const wrong of [
-    "", "{", '{"a":1,"a":1}', '{"a":1,}', "[1,]", "01", "1.", "+1", "--1", '"\n"', '"\\x"', '"\\ud800"', "nul", "1 2",
-    "'a'", "\ufeff1", "[".repeat(100),
+    "",
+    "{",
+    '{"a":1,"a":1}',
+    '{"a":1,}',
+    "[1,]",
+    "01",
+    "1.",
+    "+1",
+    "--1",
+    '"\n"',
+    '"\\x"',
+    '"\\ud800"',
+    "nul",
+    "1 2",
+    "'a'",
+    "\ufeff1",
+    "[".repeat(100),
   ]) {
     assert.throws(() => bundle.parseJson(utf8(wrong)), wrong);
   }
@@ -95,7 +119,11 @@ test("RFC 9162: every leaf of every small tree is included at its own place only
     for (let index = 0; index < size; index++) {
       const proof = path(leaves, index);
       for (let at = 0; at < size + 2; at++) {
-        assert.equal(isIncluded(top, size, at, leaves[index], proof), at === index, `${index} of ${size} at ${at}`);
+        assert.equal(
+          isIncluded(top, size, at, leaves[index], proof),
+          at === index,
+          `${index} of ${size} at ${at}`,
+        );
       }
       assert.equal(isIncluded(top, size, index, leaves[index], [...proof, top]), false);
       if (proof.length > 0) assert.equal(isIncluded(top, size, index, leaves[index], proof.slice(1)), false);
@@ -110,7 +138,13 @@ test("the example beside the protocol page holds", () => {
   assert.ok(verdict.steps.every((step) => step.holds));
   const codes = verdict.lines.map((line) => line.code);
   assert.deepEqual(codes, [
-    "signed", "in_block", "committed", "key_used", "opened", "body_attached", "content_disclosed",
+    "signed",
+    "in_block",
+    "committed",
+    "key_used",
+    "opened",
+    "body_attached",
+    "content_disclosed",
   ]);
   for (const line of verdict.lines) assert.ok(line.fact && line.shows && line.does_not_show);
 });

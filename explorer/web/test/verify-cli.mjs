@@ -2,8 +2,8 @@
 //
 //     node verify-cli.mjs GENESIS < NDJSON
 //
-// Each line of the input is `{"file": "<base64>"}`. With `"genesis": "<base64>"`, it and those after it are checked
-// against that genesis. Each line of the output says what the bundle says, in the same order.
+// Each line of the input is `{"file": "<base64>"}`. With `"genesis": "<base64>"`, it and those after it are
+// checked against that genesis. Each line of the output says what the bundle says, in the same order.
 
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
