@@ -12,9 +12,10 @@ import * as findings from "./findings.ts";
 import type { Line } from "./findings.ts";
 import { type Genesis, readGenesis } from "./genesis.ts";
 import { tagged } from "./hash.ts";
-import { type Letter, type Part, readContent } from "./letter.ts";
+import { readContent } from "./letter.ts";
 import { isIncluded, leafHash } from "./merkle.ts";
 import { type Place, placeOf, within } from "./place.ts";
+import { authorProblem, clock, inOrder, missing, named, refuse } from "./rules.ts";
 import { signatureHolds } from "./signature.ts";
 import { absenceFault, bundlePlace, presenceFault, receiptPlace } from "./state.ts";
 import {
@@ -24,40 +25,8 @@ import {
   type Transaction,
   contextHash,
 } from "./transaction.ts";
+import type { Content, Step, Verdict } from "./verdict.ts";
 import { CertificateError, type Commit, type ValidatorSet, checkCertificate } from "./validators.ts";
-
-/** A step of the check, as it is shown. */
-export interface Step {
-  /** What is checked. */
-  readonly title: string;
-  /** What came out, in a sentence; for a step that failed, why. */
-  readonly result: string;
-  readonly holds: boolean;
-  /** What the step shows of the message, if it shows something by itself. */
-  readonly lines: readonly Line[];
-  /** Of a step that failed: the stable word for the cause, and the bytes of the file in which it shows. */
-  readonly failure?: { readonly code: string; readonly place: Place | undefined };
-}
-
-/** A disclosed content: what it says, or its bytes if it is neither a letter nor a part of one. */
-export type Content = Letter | Part | { readonly kind: "bytes"; readonly bytes: Uint8Array };
-
-export type Verdict =
-  | {
-      readonly verdict: "holds";
-      readonly chain: string;
-      readonly message: string;
-      readonly steps: Step[];
-      readonly lines: Line[];
-      /** What was disclosed, if anything was. */
-      readonly content: Content | undefined;
-    }
-  | {
-      readonly verdict: "refused" | "not-evidence" | "not-genesis";
-      readonly code: string;
-      readonly reason: string;
-      readonly steps: Step[];
-    };
 
 /** Checks an evidence file against a genesis file, both as they stand on disk. */
 export function check(genesisFile: Uint8Array, evidenceFile: Uint8Array): Verdict {
@@ -68,7 +37,10 @@ export function check(genesisFile: Uint8Array, evidenceFile: Uint8Array): Verdic
   }
 }
 
-/** The same with a rest after each step, so that a page can show the steps so far while many signatures are checked. */
+/**
+ * The same with a rest after each step, so that a page can show the steps so far while many signatures
+ * are checked.
+ */
 export function* checkInSteps(genesisFile: Uint8Array, evidenceFile: Uint8Array): Generator<Step[], Verdict> {
   const steps: Step[] = [];
   let genesis: Genesis;
@@ -503,53 +475,4 @@ class Walk {
       ? findings.openedInside(by, slot, toHex(message), toHex(tagged("receipt", answer.secret)))
       : findings.refusedInside(by, slot, toHex(message), answer.reason);
   }
-}
-
-/** What is wrong with the recipients of an author block, if anything is. */
-function authorProblem(recipients: readonly Uint8Array[], message: Message): string | undefined {
-  if (message.mode !== "sealed") return "an author block stands with a message that is not sealed";
-  if (recipients.length !== message.slots.length) {
-    return `it names ${recipients.length} recipients, the message has ${message.slots.length} slots`;
-  }
-  return new Set(recipients.map(toHex)).size < recipients.length ? "it names a recipient twice" : undefined;
-}
-
-/** The slot, if it follows the one before in its list. */
-function inOrder(slot: number, previous: number, place: Place): number {
-  if (slot <= previous) throw refuse("slot_order", `slot ${slot} stands there twice or out of order`, place);
-  return slot;
-}
-
-/** The recipient of an open slot, the number of their key bundle, and what their receipt has to match. */
-function named(
-  message: Message,
-  slot: number,
-  place: Place,
-): { address: Uint8Array; bundle: bigint; receiptCommit: Uint8Array } {
-  const found = message.slots[slot];
-  if (found === undefined) {
-    throw refuse(
-      "unknown_slot",
-      `it is for slot ${slot}, but the message has ${message.slots.length}`,
-      place,
-    );
-  }
-  const { recipient, receiptCommit } = found;
-  if (recipient.kind === "hidden")
-    throw refuse("sealed_slot", `the recipient of slot ${slot} is hidden`, place);
-  return { address: recipient.address, bundle: recipient.bundle, receiptCommit };
-}
-
-function refuse(code: string, message: string, place: Place): Refused {
-  return new Refused(code.startsWith("evidence.") ? code : `evidence.${code}`, message, place);
-}
-
-function missing(height: bigint, place: Place): Refused {
-  return refuse("missing_block", `it names block ${height}, which is not in the evidence`, place);
-}
-
-/** Milliseconds since 1970 for people, as far as a calendar reaches. */
-function clock(ms: bigint): string {
-  const LAST = 8_640_000_000_000_000n;
-  return ms <= LAST ? new Date(Number(ms)).toISOString() : `${ms} ms after 1970`;
 }

@@ -68,7 +68,10 @@ export class Decoder {
     return text;
   }
 
-  /** A list whose elements have at least `smallest` bytes each: its length is believed only if they can be there. */
+  /**
+   * A list whose elements have at least `smallest` bytes each: its length is believed only if they can
+   * be there.
+   */
   list<T>(smallest: number, read: () => T): T[] {
     const count = this.count(smallest);
     const elements: T[] = [];

@@ -119,7 +119,10 @@ class Parser {
     return this.at++;
   }
 
-  /** Whether the bracket closes here; if not, steps over the comma that must stand before the next element. */
+  /**
+   * Whether the bracket closes here; if not, steps over the comma that must stand before the next
+   * element.
+   */
   private closes(bracket: string, first: boolean): boolean {
     this.space();
     if (this.character() === bracket) {

@@ -1,7 +1,8 @@
 // The page of the checker, on the explorer's site and in the file that is opened from disk. It asks nobody
 // anything: what it checks is chosen here, or stands in the page itself as inert data.
 
-import { type Step, type Verdict, checkInSteps } from "./check.ts";
+import { checkInSteps } from "./check.ts";
+import type { Step, Verdict } from "./verdict.ts";
 import { toHex, utf8 } from "./bytes.ts";
 import { element } from "./element.ts";
 import { NotReadable } from "./failure.ts";
@@ -123,7 +124,10 @@ class Page {
     this.status.textContent = text;
   }
 
-  /** A genesis is only as good as its source: the chain id is there to be compared with one that is trusted. */
+  /**
+   * A genesis is only as good as its source: the chain id is there to be compared with one that is
+   * trusted.
+   */
   private showNetwork(): void {
     if (this.genesis === undefined) {
       this.network.textContent =

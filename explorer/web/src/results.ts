@@ -2,7 +2,7 @@
 // not, and for a step that failed the bytes in which it shows.
 
 import { fromUtf8, toHex } from "./bytes.ts";
-import type { Content, Step, Verdict } from "./check.ts";
+import type { Content, Step, Verdict } from "./verdict.ts";
 import { type Child, element } from "./element.ts";
 import type { Line } from "./findings.ts";
 import type { Place } from "./place.ts";

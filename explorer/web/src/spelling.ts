@@ -6,7 +6,10 @@ import { utf8 } from "./bytes.ts";
 /** An object is the list of its fields, in their order. */
 export type Plain = string | bigint | Plain[] | { readonly fields: readonly (readonly [string, Plain])[] };
 
-/** Texts are those of an evidence file: letters, digits, hyphens and such, nothing that would need an escape. */
+/**
+ * Texts are those of an evidence file: letters, digits, hyphens and such, nothing that would need an
+ * escape.
+ */
 export function spell(value: Plain): Uint8Array {
   const pieces: string[] = [];
   write(value, "\n", pieces);

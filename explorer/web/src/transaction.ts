@@ -44,7 +44,10 @@ export interface Receipt {
   readonly answer: Answer;
 }
 
-/** The payloads of which evidence says nothing: they are read only so that their bytes are known to be whole. */
+/**
+ * The payloads of which evidence says nothing: they are read only so that their bytes are known to be
+ * whole.
+ */
 export interface OtherPayload {
   readonly kind: "key_bundle" | "revoke" | "designate" | "validators" | "member";
 }

@@ -60,7 +60,10 @@ export class CertificateError extends Error {
   }
 }
 
-/** Checks that the certificate makes the header's block final under that set. Every signature in it must hold. */
+/**
+ * Checks that the certificate makes the header's block final under that set. Every signature in it
+ * must hold.
+ */
 export function checkCertificate(header: Header, certificate: Certificate, set: ValidatorSet): Commit {
   const refuse = (code: string, message: string, span?: Span): CertificateError =>
     new CertificateError(`evidence.certificate_${code}`, message, span);
