@@ -28,7 +28,8 @@ pub(crate) async fn add(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     for (name, value) in HEADERS {
-        headers.insert(name, HeaderValue::from_static(value));
+        // A route with needs of its own, such as the checker, has set its own.
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
     // Pages show the newest state unless a route says that its answer can't change.
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache"));

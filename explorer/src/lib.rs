@@ -14,6 +14,7 @@ mod reader;
 mod routes;
 #[cfg(test)]
 mod tests;
+mod verify_page;
 
 use reader::Reader;
 use sealpost_ledger::genesis::Genesis;

@@ -7,6 +7,7 @@ mod message;
 mod plain;
 mod search;
 mod validators;
+mod verify;
 
 use crate::reader::Reader;
 use crate::{PATIENCE, assets, headers};
@@ -23,6 +24,14 @@ pub(crate) fn router(reader: Reader) -> Router {
         .route("/block/{block}", get(block::block))
         .route("/message/{id}", get(message::message))
         .route("/message/{id}/evidence", get(message::evidence))
+        .route("/message/{id}/evidence.html", get(verify::evidence))
+        .route("/message/{id}/check", get(verify::check))
+        .route("/verify", get(verify::page))
+        .route("/verify/offline.html", get(verify::offline))
+        .route("/verify/licences.txt", get(verify::licences))
+        .route("/verify.js", get(verify::script))
+        .route("/verify.css", get(verify::style))
+        .route("/genesis.json", get(verify::genesis))
         .route("/tx/{id}", get(message::transaction))
         .route("/address/{address}", get(address::address))
         .route("/validators", get(validators::validators))

@@ -59,7 +59,7 @@ struct Transaction {
     answers: Option<(Id, String)>,
 }
 
-fn parse(text: &str) -> Result<TransactionId, PageError> {
+pub(super) fn parse(text: &str) -> Result<TransactionId, PageError> {
     text.parse().map_err(|_| {
         let shown: String = text.chars().take(80).collect();
         if is_beginning(text) {
