@@ -10,7 +10,7 @@ mod limits;
 mod untrue;
 
 use crate::world::{World, home_of};
-use sealpost_tests::Server;
+use sealpost_tests::{Server, run};
 use std::sync::OnceLock;
 
 /// A name that would be a script on a page and a formula in a spreadsheet.
@@ -49,8 +49,11 @@ impl Stage {
         world.wallet("bob", &["refuse", &refused, "--reason", "unwanted"]);
         let address = |name: &str| world.wallet(name, &["address"])["address"].as_str().unwrap().to_owned();
         let (alice, bob) = (address("alice"), address("bob"));
-        world.wallet("alice", &["designate", HOSTILE_CLASS, "bob"]);
-        let receipt = given["id"].as_str().unwrap().to_owned();
+        let passphrase = world.path("passphrase");
+        let alice_does =
+            ["-w", "alice", "--passphrase-file", &passphrase, "designate", "--", HOSTILE_CLASS, "bob"];
+        assert!(run("sealpost", home_of(&world), &alice_does).status.success());
+        let receipt = given["receipt"].as_str().unwrap().to_owned();
         let explorer = explore(&world, &world.node.said("rpc"), flags);
         Self { explorer, opened, refused, silent, sealed, receipt, alice, bob, world }
     }

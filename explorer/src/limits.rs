@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use ipnet::IpNet;
+use sealpost_api::{DEFAULT_PAGE, MAX_PAGE};
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU32;
@@ -106,14 +107,15 @@ impl Guard {
         let buckets = quota.map(RateLimiter::keyed);
         Self(Arc::new(Inner { limits, buckets, counted: AtomicU32::new(0) }))
     }
-    /// Takes a request from a client's bucket.
-    fn count(&self, client: Client) -> Result<(), Problem> {
+    /// Takes a request from a client's bucket, as often as it weighs.
+    fn count(&self, client: Client, weight: NonZeroU32) -> Result<(), Problem> {
         let Some(buckets) = &self.0.buckets else { return Ok(()) };
         if self.0.counted.fetch_add(1, Ordering::Relaxed) % FORGET_AFTER == FORGET_AFTER - 1 {
             buckets.retain_recent();
             buckets.shrink_to_fit();
         }
-        buckets.check_key(&client).map_err(|until| {
+        // No weight is above what a bucket holds.
+        buckets.check_key_n(&client, weight).unwrap_or(Ok(())).map_err(|until| {
             let wait = until.wait_time_from(DefaultClock::default().now());
             // Rounded up: who comes back then is answered.
             let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1);
@@ -122,6 +124,14 @@ impl Guard {
             Problem::new(StatusCode::TOO_MANY_REQUESTS, "explorer.rate", detail).retry_after(seconds)
         })
     }
+}
+
+/// What a request weighs: a long page is asked of the node entry by entry.
+fn weight(query: Option<&str>) -> NonZeroU32 {
+    let parts = query.unwrap_or_default().split('&');
+    let limit = parts.filter_map(|part| part.strip_prefix("limit=")?.parse::<u32>().ok()).max();
+    let pages = limit.unwrap_or(0).min(MAX_PAGE).div_ceil(DEFAULT_PAGE);
+    NonZeroU32::new(pages).unwrap_or(NonZeroU32::MIN)
 }
 
 /// Seconds' worth of requests that may come at once: a page and what belongs to it.
@@ -139,7 +149,8 @@ pub(crate) async fn guard(State(guard): State<Guard>, mut request: Request, next
     request.extensions_mut().insert(client);
     // Whoever keeps this program alive asks for that alone.
     let is_alive = request.uri().path() == "/livez";
-    let counted = if is_alive { Ok(()) } else { guard.count(client) };
+    let weight = weight(request.uri().query());
+    let counted = if is_alive { Ok(()) } else { guard.count(client, weight) };
     let let_through = counted.and_then(|()| small_enough(request.headers(), limits.body_bytes));
     if let Err(problem) = let_through {
         return problem.into_response();
@@ -256,13 +267,25 @@ mod tests {
     fn a_bucket_empties_and_others_are_not_touched() {
         let guard = Guard::new(Limits { rate: NonZeroU32::new(2), ..Limits::default() });
         let [one, other] = ["192.0.2.1", "192.0.2.2"].map(|text| Client::new(text.parse().unwrap()));
-        let refused = (0..100).find_map(|_| guard.count(one).err()).unwrap();
+        let once = NonZeroU32::MIN;
+        let refused = (0..100).find_map(|_| guard.count(one, once).err()).unwrap();
         let response = refused.into_response();
         assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
         assert_eq!(response.headers()["retry-after"], "1");
-        guard.count(other).unwrap();
+        guard.count(other, once).unwrap();
         let boundless = Guard::new(Limits { rate: None, ..Limits::default() });
-        assert!((0..1000).all(|_| boundless.count(one).is_ok()));
+        assert!((0..1000).all(|_| boundless.count(one, once).is_ok()));
+    }
+
+    #[test]
+    fn a_long_page_weighs_as_much_as_the_short_ones_it_replaces() {
+        let queries = [None, Some(""), Some("limit=25"), Some("side=sent&limit=26"), Some("limit=99999")];
+        assert_eq!(queries.map(|query| weight(query).get()), [1, 1, 1, 2, 4]);
+        // The smallest bucket holds the heaviest request.
+        let guard = Guard::new(Limits { rate: NonZeroU32::new(1), ..Limits::default() });
+        let one = Client::new("192.0.2.1".parse().unwrap());
+        guard.count(one, weight(Some("limit=100"))).unwrap();
+        guard.count(one, weight(Some("limit=100"))).unwrap_err();
     }
 
     #[test]

@@ -92,8 +92,21 @@ fn every_resource_answers_as_the_document_says() {
         let parameters = item["get"]["parameters"].as_array().cloned().unwrap_or_default();
         for parameter in parameters.iter().filter(|parameter| parameter["in"] == "query") {
             let name = parameter["name"].as_str().unwrap();
-            let values =
-                ["", "0", "1", "2", "100", "101", "1-0", "99999999999999999999", "x", "true", "sent", "oldest", "csv"];
+            let values = [
+                "",
+                "0",
+                "1",
+                "2",
+                "100",
+                "101",
+                "1-0",
+                "99999999999999999999",
+                "x",
+                "true",
+                "sent",
+                "oldest",
+                "csv",
+            ];
             let allowed = values.iter().chain(&ODD);
             urls.extend(allowed.map(|value| format!("{}?{name}={value}", fill(&names[0]))));
         }
@@ -101,7 +114,10 @@ fn every_resource_answers_as_the_document_says() {
         let mut answered = 0;
         for url in urls {
             // A stream does not end; it has tests of its own.
-            if path.ends_with("/events") && !url.contains("no_such") && !ODD.iter().any(|odd| url.contains(odd)) {
+            if path.ends_with("/events")
+                && !url.contains("no_such")
+                && !ODD.iter().any(|odd| url.contains(odd))
+            {
                 answered += 1;
                 continue;
             }
@@ -118,7 +134,9 @@ fn every_resource_answers_as_the_document_says() {
         }
         assert!(answered > 0, "{path} never answered");
     }
-    for code in ["block.unknown", "tx.unknown", "tx.not_a_message", "input.id", "input.address", "input.cursor"] {
+    for code in
+        ["block.unknown", "tx.unknown", "tx.not_a_message", "input.id", "input.address", "input.cursor"]
+    {
         assert!(codes.contains(code), "{code} was never met: {codes:?}");
     }
     let unnamed: Vec<_> = codes.iter().filter(|code| !errors.contains(&format!("| `{code}` |"))).collect();
@@ -142,7 +160,8 @@ fn what_is_at_no_address_or_asked_in_another_way_is_a_problem_too() {
 fn the_ledger_is_told_as_it_is() {
     let stage = shared();
     let status = stage.get("/api/v1/status").json();
-    let genesis = run("sealpost-explorer", home_of(&stage.world), &["check", "--node", &stage.world.node.said("rpc")]);
+    let genesis =
+        run("sealpost-explorer", home_of(&stage.world), &["check", "--node", &stage.world.node.said("rpc")]);
     assert!(genesis.status.success(), "{genesis:?}");
     assert_eq!(status["data"]["chain_name"], "world");
     assert_eq!(status["observed"], json!(["node"]));
@@ -174,9 +193,12 @@ fn the_ledger_is_told_as_it_is() {
     let names = stage.data("/api/v1/validators")["validators"].clone();
     assert_eq!(names[0]["name"], HOSTILE_NAME);
 
-    for (wanted, kind) in
-        [(&stage.opened, "message"), (&stage.receipt, "transaction"), (&stage.bob, "address"), (&"1".into(), "block")]
-    {
+    for (wanted, kind) in [
+        (&stage.opened, "message"),
+        (&stage.receipt, "transaction"),
+        (&stage.bob, "address"),
+        (&"1".into(), "block"),
+    ] {
         let hits = stage.data(&format!("/api/v1/search?q={wanted}"))["hits"].clone();
         assert_eq!((hits.as_array().unwrap().len(), &hits[0]["kind"]), (1, &json!(kind)), "{hits}");
         assert_eq!(stage.get(hits[0]["url"].as_str().unwrap()).status, 200);
@@ -251,7 +273,11 @@ fn the_feed_is_well_formed_and_names_what_happened() {
         let root = feed.root_element();
         assert_eq!((root.tag_name().name(), root.tag_name().namespace()), ("feed", Some(atom)));
         for needed in ["id", "title", "updated", "author"] {
-            assert_eq!(root.children().filter(|child| child.has_tag_name((atom, needed))).count(), 1, "{needed}");
+            assert_eq!(
+                root.children().filter(|child| child.has_tag_name((atom, needed))).count(),
+                1,
+                "{needed}"
+            );
         }
         let entries: Vec<_> = root.children().filter(|child| child.has_tag_name((atom, "entry"))).collect();
         let text = |entry: &roxmltree::Node<'_, '_>, name| {

@@ -9,7 +9,8 @@ fn path(address: &str) -> String {
 }
 
 fn open(stage: &Stage, address: &str, last: &str) -> Events {
-    Events::open(&stage.url(), &path(address), &[("Last-Event-ID", last)]).unwrap_or_else(|no| panic!("{no:?}"))
+    Events::open(&stage.url(), &path(address), &[("Last-Event-ID", last)])
+        .unwrap_or_else(|no| panic!("{no:?}"))
 }
 
 /// Events that tell of something.
@@ -86,7 +87,8 @@ fn what_happens_now_is_told_and_what_happened_meanwhile_is_not_lost() {
 fn a_place_that_is_none_is_refused() {
     let stage = shared();
     for last in ["x", "1", "1-", "-1", "1-1-1", "999999999999-0", "99999999999999999999-0"] {
-        let refused = Events::open(&stage.url(), &path(&stage.bob), &[("Last-Event-ID", last)]).err().unwrap();
+        let refused =
+            Events::open(&stage.url(), &path(&stage.bob), &[("Last-Event-ID", last)]).err().unwrap();
         assert_eq!((refused.status, &refused.json()["code"]), (400, &json!("input.cursor")), "{last}");
     }
 }

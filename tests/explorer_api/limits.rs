@@ -17,7 +17,10 @@ fn who_asks_too_much_is_told_when_to_come_again_and_others_are_not_touched() {
     let replies: Vec<_> = (0..200).map(|_| ask("/api/v1/search?q=x", "192.0.2.7")).collect();
     assert_eq!(replies[0].status, 200);
     let refused = replies.iter().find(|reply| reply.status == 429).expect("nobody was refused");
-    assert_eq!((refused.kind(), &refused.json()["code"]), ("application/problem+json", &json!("explorer.rate")));
+    assert_eq!(
+        (refused.kind(), &refused.json()["code"]),
+        ("application/problem+json", &json!("explorer.rate"))
+    );
     assert!(refused.header("retry-after").parse::<u64>().unwrap() >= 1);
     // Pages count too, and what keeps this program alive does not.
     assert!((0..200).any(|_| ask("/glossary", "192.0.2.7").status == 429));
@@ -71,15 +74,22 @@ fn health_and_numbers_are_told_and_name_nobody() {
     assert_eq!(stage.get("/livez").text(), "alive\n");
     let ready = stage.get("/readyz");
     assert_eq!((ready.status, &ready.json()["ready"]), (200, &Value::Bool(true)), "{ready:?}");
-    let names: Vec<_> = ready.json()["checks"].as_array().unwrap().iter().map(|c| c["name"].clone()).collect();
+    let names: Vec<_> =
+        ready.json()["checks"].as_array().unwrap().iter().map(|c| c["name"].clone()).collect();
     assert_eq!(names, ["node", "chain", "synced", "progress"]);
     stage.get(&format!("/api/v1/addresses/{}", stage.bob));
     stage.get(&format!("/api/v1/messages/{}", stage.opened));
     stage.get("/api/v1/blocks/999999999");
     let numbers = stage.get("/metrics");
     let text = numbers.text();
-    assert!(text.contains("sealpost_http_requests_total{route=\"/api/v1/messages/{id}\",status=\"200\"}"), "{text}");
-    assert!(text.contains("sealpost_http_requests_total{route=\"/api/v1/blocks/{block}\",status=\"404\"}"), "{text}");
+    assert!(
+        text.contains("sealpost_http_requests_total{route=\"/api/v1/messages/{id}\",status=\"200\"}"),
+        "{text}"
+    );
+    assert!(
+        text.contains("sealpost_http_requests_total{route=\"/api/v1/blocks/{block}\",status=\"404\"}"),
+        "{text}"
+    );
     for name in ["sealpost_build_info", "sealpost_explorer_height", "sealpost_explorer_streams", "_bucket{"] {
         assert!(text.contains(name), "{name} is missing in {text}");
     }

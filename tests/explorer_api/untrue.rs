@@ -31,7 +31,9 @@ fn a_lie_is_answered_with_502_and_not_passed_on() {
     let other = {
         let (opened, silent) = (opened.clone(), silent.clone());
         move |call: &Call<'_>| match (call.method, call.params["id"].as_str()) {
-            ("tx_get", Some(id)) if id == opened => Answer::Lie(call.honest("tx_get", json!({ "id": silent }))),
+            ("tx_get", Some(id)) if id == opened => {
+                Answer::Lie(call.honest("tx_get", json!({ "id": silent })))
+            }
             _ => Answer::Truth,
         }
     };
@@ -48,9 +50,14 @@ fn a_lie_is_answered_with_502_and_not_passed_on() {
         (format!("/api/v1/messages/{opened}/body"), lie("tx_body", flip)),
         (
             format!("/api/v1/messages/{opened}/evidence"),
-            lie("evidence_get", |said| *said = said.as_str().unwrap().replacen("\"index\": 0", "\"index\": 1", 1).into()),
+            lie("evidence_get", |said| {
+                *said = said.as_str().unwrap().replacen("\"index\": 0", "\"index\": 1", 1).into()
+            }),
         ),
-        (format!("/api/v1/messages/{silent}/receipts"), lie("proof_absence", |said| flip(&mut said["proof"]))),
+        (
+            format!("/api/v1/messages/{silent}/receipts"),
+            lie("proof_absence", |said| flip(&mut said["proof"])),
+        ),
         (format!("/api/v1/addresses/{bob}/messages?side=received"), Box::new(list_of_another)),
         (format!("/api/v1/addresses/{bob}"), lie("directory_bundle", |said| flip(&mut said["record"]))),
         (
@@ -61,16 +68,25 @@ fn a_lie_is_answered_with_502_and_not_passed_on() {
         ("/api/v1/blocks/1".into(), lie("chain_header", |said| flip(&mut said["certificate"]))),
         (
             "/api/v1/blocks/2/transactions".into(),
-            lie("chain_transactions", |said| drop(said["blocks"][0]["transactions"].as_array_mut().unwrap().pop())),
+            lie("chain_transactions", |said| {
+                drop(said["blocks"][0]["transactions"].as_array_mut().unwrap().pop())
+            }),
         ),
-        ("/api/v1/validators".into(), lie("chain_validators", |said| said["validators"][0]["power"] = 9.into())),
+        (
+            "/api/v1/validators".into(),
+            lie("chain_validators", |said| said["validators"][0]["power"] = 9.into()),
+        ),
     ];
     for (path, rule) in cases {
         let liar = Liar::before(&stage.world.node.said("rpc"), rule);
         let explorer = explore(&stage.world, liar.url(), &[]);
         let reply = get(&explorer.said("explorer"), &path, &[]);
         assert!(liar.told() > 0, "{path}: no lie was told");
-        assert_eq!((reply.status, &reply.json()["code"]), (502, &json!("node.untrusted")), "{path}: {reply:?}");
+        assert_eq!(
+            (reply.status, &reply.json()["code"]),
+            (502, &json!("node.untrusted")),
+            "{path}: {reply:?}"
+        );
         assert_eq!(reply.header("cache-control"), "no-store");
     }
 }

@@ -225,7 +225,7 @@ pub(super) async fn messages(
     let mut response = match Form::wanted(listing.format, &headers) {
         Form::Csv => table::transactions(&items, &genesis)?,
         Form::Json => {
-            let observed = vec!["next", "complete"];
+            let observed = vec!["next"];
             answer(&genesis, Keep::Ask, Page { items, next, complete: false }, observed)?
         }
     };
@@ -292,7 +292,7 @@ pub(super) async fn keys(
         }
     };
     let page = Page { items, next: next.map(|next| next.to_string()), complete: false };
-    answer(&genesis, Keep::Ask, page, vec!["items[].revoked_from", "next", "complete"])
+    answer(&genesis, Keep::Ask, page, vec!["items[].revoked_from", "next"])
 }
 
 /// A key bundle by the transaction that published it.

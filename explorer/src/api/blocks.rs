@@ -79,7 +79,7 @@ pub(super) async fn list(
 /// A block by its height or its hash.
 #[utoipa::path(
     get, path = "/blocks/{block}", tag = "blocks",
-    params(("block" = String, Path, description = "Height or hash.")),
+    params(("block" = String, Path, description = "Height or hash.", pattern = "^([0-9]{1,19}|[0-9a-f]{64})$")),
     responses((status = 200, description = "The block. It can't change.", body = super::answer::Answer<BlockView>))
 )]
 pub(super) async fn block(
@@ -113,7 +113,7 @@ pub(super) async fn block(
 /// What stands in a block, in its order. It is proven that nothing is left out.
 #[utoipa::path(
     get, path = "/blocks/{block}/transactions", tag = "blocks",
-    params(("block" = String, Path, description = "Height or hash."), Paging),
+    params(("block" = String, Path, description = "Height or hash.", pattern = "^([0-9]{1,19}|[0-9a-f]{64})$"), Paging),
     responses((
         status = 200, description = "A page of its transactions. It can't change.",
         body = super::answer::Answer<Page<TransactionView>>

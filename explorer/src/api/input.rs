@@ -76,9 +76,15 @@ pub(super) fn no_cursor(text: &str) -> Problem {
     Problem::input("input.cursor", detail)
 }
 
+/// A number as it is written here: digits alone, no sign.
+fn number<T: std::str::FromStr>(text: &str) -> Option<T> {
+    let plain = (1..=20).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+    if plain { text.parse().ok() } else { None }
+}
+
 /// A cursor that is one number.
 pub(super) fn number_cursor<T: std::str::FromStr>(after: Option<&str>) -> Result<Option<T>, Problem> {
-    after.map(|text| text.parse().map_err(|_| no_cursor(text))).transpose()
+    after.map(|text| number(text).ok_or_else(|| no_cursor(text))).transpose()
 }
 
 /// A place in the ledger: cursor of lists, and id of events.
@@ -95,7 +101,7 @@ impl Cursor {
     }
     pub(super) fn parse(text: &str) -> Result<Self, Problem> {
         let place = text.split_once('-').and_then(|(height, index)| {
-            Some(Self { height: BlockHeight::new(height.parse().ok()?), index: index.parse().ok()? })
+            Some(Self { height: BlockHeight::new(number(height)?), index: number(index)? })
         });
         place.ok_or_else(|| no_cursor(text))
     }
@@ -109,7 +115,7 @@ impl std::fmt::Display for Cursor {
 
 /// A block by height or hash.
 pub(super) fn block(Named(text): &Named) -> Result<BlockId, Problem> {
-    let height = text.parse().ok().map(|height| BlockId::Height(BlockHeight::new(height)));
+    let height = number(text).map(|height| BlockId::Height(BlockHeight::new(height)));
     height.or_else(|| text.parse().ok().map(BlockId::Hash)).ok_or_else(|| {
         Problem::input(
             "input.id",

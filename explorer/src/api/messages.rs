@@ -2,7 +2,7 @@
 
 use super::Api;
 use super::answer::{Keep, Page, answer, octets, proven};
-use super::input::{self, Named, Nothing, Paging, Params, no_cursor, page_size};
+use super::input::{self, Named, Nothing, Paging, Params, number_cursor, page_size};
 use super::problem::Problem;
 use super::view::{AnswerView, PlaceView, SlotView, TransactionView, time};
 use crate::reader::{Proven, ReadError};
@@ -92,7 +92,7 @@ impl Read {
 /// A message by its id.
 #[utoipa::path(
     get, path = "/messages/{id}", tag = "messages",
-    params(("id" = String, Path, description = "The message's id.")),
+    params(("id" = String, Path, description = "The message's id.", pattern = "^[0-9a-f]{64}$")),
     responses((status = 200, description = "The message.", body = super::answer::Answer<StateView>))
 )]
 pub(super) async fn message(
@@ -115,7 +115,7 @@ pub(super) async fn message(
 /// The answers to a message, slot by slot: opened, refused, or proven silent up to a height.
 #[utoipa::path(
     get, path = "/messages/{id}/receipts", tag = "messages",
-    params(("id" = String, Path, description = "The message's id."), Paging),
+    params(("id" = String, Path, description = "The message's id.", pattern = "^[0-9a-f]{64}$"), Paging),
     responses((
         status = 200, description = "A page of its slots.",
         body = super::answer::Answer<Page<SlotAnswer>>
@@ -127,8 +127,8 @@ pub(super) async fn receipts(
     Params(Paging { after, limit }): Params<Paging>,
 ) -> Result<Response, Problem> {
     let (id, limit) = (input::transaction(&named)?, page_size(limit)?);
-    let first = match after.as_deref().map(|text| text.parse::<u16>().map_err(|_| no_cursor(text))) {
-        Some(slot) => slot?.saturating_add(1),
+    let first = match number_cursor::<u16>(after.as_deref())? {
+        Some(slot) => slot.saturating_add(1),
         None => 0,
     };
     let mut read = Read::new(&api, &id).await?;
@@ -210,7 +210,7 @@ pub(super) struct Extent {
 /// The evidence file of a message, which a stranger checks with the genesis alone. It was checked here, too.
 #[utoipa::path(
     get, path = "/messages/{id}/evidence", tag = "messages",
-    params(("id" = String, Path, description = "The message's id."), Extent),
+    params(("id" = String, Path, description = "The message's id.", pattern = "^[0-9a-f]{64}$"), Extent),
     responses((
         status = 200, description = "The evidence file, byte by byte as it is to be kept.",
         body = super::EvidenceFile, content_type = "application/json"
@@ -229,7 +229,7 @@ pub(super) async fn evidence(
 /// The encrypted body of a message: the bytes that its header commits to.
 #[utoipa::path(
     get, path = "/messages/{id}/body", tag = "messages",
-    params(("id" = String, Path, description = "The message's id.")),
+    params(("id" = String, Path, description = "The message's id.", pattern = "^[0-9a-f]{64}$")),
     responses((
         status = 200, description = "The encrypted body. It can't change.",
         body = super::Octets, content_type = "application/octet-stream"

@@ -137,6 +137,9 @@ pub(super) async fn postage(
     answer(&genesis, Keep::Ask, view, vec!["price", "work", "price_after", "height"])
 }
 
+/// Longest text that is looked for, in characters: no name is longer.
+const MAX_WANTED: usize = 200;
+
 /// What is looked for.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -205,7 +208,7 @@ pub(super) async fn search(
     State(api): State<Api>,
     Params(Wanted { q }): Params<Wanted>,
 ) -> Result<Response, Problem> {
-    if q.len() > 800 {
+    if q.chars().count() > MAX_WANTED {
         return Err(Problem::input("input.parameter", "q: too long to be the name of anything"));
     }
     let genesis = api.reader.genesis().await?;

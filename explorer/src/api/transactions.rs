@@ -28,7 +28,7 @@ pub(super) struct ProvenView {
 /// A final transaction by its id.
 #[utoipa::path(
     get, path = "/transactions/{id}", tag = "transactions",
-    params(("id" = String, Path, description = "The transaction's id.")),
+    params(("id" = String, Path, description = "The transaction's id.", pattern = "^[0-9a-f]{64}$")),
     responses((
         status = 200, description = "The transaction. It can't change.",
         body = super::answer::Answer<ProvenView>

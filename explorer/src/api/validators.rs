@@ -102,7 +102,7 @@ pub(super) async fn changes(
     });
     // Two changes that follow each other could hide one between them that was taken back.
     let page = Page { items: items.collect(), next, complete: false };
-    answer(&genesis, Keep::Ask, page, vec!["next", "complete"])
+    answer(&genesis, Keep::Ask, page, vec!["next"])
 }
 
 /// Two conflicting statements of one validator, both signed.
@@ -164,5 +164,5 @@ pub(super) async fn equivocations(
         .collect();
     let next = items.last().filter(|_| more).map(|item| item.number.to_string());
     let page = Page { items, next, complete: false };
-    answer(&genesis, Keep::Ask, page, vec!["items[].number", "next", "complete"])
+    answer(&genesis, Keep::Ask, page, vec!["items[].number", "next"])
 }
