@@ -235,7 +235,9 @@ mod tests {
     fn client(peer: &str, forwarded: &[&'static str], trusted: &[&str]) -> String {
         let lines = forwarded.iter().map(|line| HeaderValue::from_static(line));
         let mut headers = HeaderMap::new();
-        lines.for_each(|line| drop(headers.append("x-forwarded-for", line)));
+        for line in lines {
+            headers.append("x-forwarded-for", line);
+        }
         let trusted: Vec<_> = trusted.iter().map(|net| net.parse().unwrap()).collect();
         Client::of(peer.parse().unwrap(), &headers, &trusted).0.to_string()
     }

@@ -14,7 +14,7 @@ const EXAMPLES: &str = "40";
 /// The document with things that are there as examples, so that not every answer is 404.
 fn with_examples(mut document: Value, values: &[(&str, &[&str])]) -> Value {
     for item in document["paths"].as_object_mut().unwrap().values_mut() {
-        let parameters = item["get"]["parameters"].as_array_mut();
+        let parameters = item["get"].get_mut("parameters").and_then(Value::as_array_mut);
         for parameter in parameters.into_iter().flatten() {
             let name = parameter["name"].as_str().unwrap().to_owned();
             for (_, values) in values.iter().filter(|(known, _)| *known == name) {

@@ -1,6 +1,6 @@
 //! The OpenAPI document: what the handlers say of themselves, and what is true of all of them.
 
-use super::problem::{PROBLEM_JSON, Problem};
+use super::problem::{PROBLEM_JSON, ProblemView};
 use super::{ROOT, events, resources};
 use std::sync::LazyLock;
 use utoipa::openapi::content::ContentBuilder;
@@ -79,7 +79,7 @@ fn build() -> OpenApi {
         .collect();
     let components = document.components.get_or_insert_with(Default::default);
     for (name, schema) in [
-        (Problem::name(), Problem::schema()),
+        (ProblemView::name(), ProblemView::schema()),
         (events::HeadEvent::name(), events::HeadEvent::schema()),
         (events::TransactionEvent::name(), events::TransactionEvent::schema()),
     ] {

@@ -87,7 +87,7 @@ pub(super) struct TransactionEvent {
         (status = 200, description = "The stream.", body = String, content_type = "text/event-stream"),
         (
             status = 410, description = "That place lies too far back.",
-            body = Problem, content_type = "application/problem+json"
+            body = super::problem::ProblemView<'_>, content_type = "application/problem+json"
         )
     )
 )]

@@ -10,30 +10,39 @@ use serde::Serialize;
 use std::borrow::Cow;
 use utoipa::ToSchema;
 
-/// Why a request is not answered as asked (RFC 9457).
-#[derive(Debug, Clone, Serialize, ToSchema)]
+/// Why a request is not answered as asked.
+#[derive(Debug, Clone)]
 pub(crate) struct Problem {
+    status: StatusCode,
+    code: Cow<'static, str>,
+    detail: String,
+    help: Option<Cow<'static, str>>,
+    /// Seconds after which it may do.
+    retry_after: Option<u64>,
+}
+
+/// Why a request is not answered as asked (RFC 9457).
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(super) struct ProblemView<'a> {
     /// Where this kind of problem is explained, relative to this site.
     #[serde(rename = "type")]
     #[schema(format = "uri-reference")]
     kind: String,
     /// The HTTP status in words.
-    title: Cow<'static, str>,
+    title: &'a str,
     /// The HTTP status.
     #[schema(minimum = 400, maximum = 599)]
     status: u16,
     /// What happened, for people.
-    detail: String,
+    detail: &'a str,
     /// Stable code, such as `tx.unknown`; the same in the node's RPC and in commands.
     #[schema(pattern = r"^[a-z0-9_]+\.[a-z0-9_]+$")]
-    code: Cow<'static, str>,
+    code: &'a str,
     /// The way out, for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    help: Option<Cow<'static, str>>,
-    /// Seconds after which it may do.
-    #[serde(skip)]
-    retry_after: Option<u64>,
+    help: Option<&'a str>,
 }
 
 /// Codes that a client of this API may meet, and what they mean; `docs/errors.md` has them all.
@@ -70,16 +79,7 @@ impl Problem {
         code: impl Into<Cow<'static, str>>,
         detail: impl Into<String>,
     ) -> Self {
-        let code = code.into();
-        Self {
-            kind: format!("/api#{code}"),
-            title: status.canonical_reason().unwrap_or("Error").into(),
-            status: status.as_u16(),
-            detail: detail.into(),
-            code,
-            help: None,
-            retry_after: None,
-        }
+        Self { status, code: code.into(), detail: detail.into(), help: None, retry_after: None }
     }
     /// A part of the request is malformed.
     pub(crate) fn input(code: &'static str, detail: impl Into<String>) -> Self {
@@ -126,11 +126,18 @@ impl From<ReadError> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let view = ProblemView {
+            kind: format!("/api#{}", self.code),
+            title: self.status.canonical_reason().unwrap_or("Error"),
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            code: &self.code,
+            help: self.help.as_deref(),
+        };
         // Plain strings and numbers: writing them can't fail.
-        let body = serde_json::to_vec(&self).unwrap_or_default();
+        let body = serde_json::to_vec(&view).unwrap_or_default();
         let headers = [(CONTENT_TYPE, PROBLEM_JSON), (CACHE_CONTROL, "no-store")];
-        let mut response = (status, headers, body).into_response();
+        let mut response = (self.status, headers, body).into_response();
         if let Some(seconds) = self.retry_after {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
