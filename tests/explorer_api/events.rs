@@ -1,7 +1,8 @@
 //! Streams of events: everything that concerns an address, once, in order, whenever and wherever one was cut off.
 
-use super::client::{Event, Events};
-use super::{Stage, shared};
+use super::client::{Event, Events, get};
+use super::{Stage, explore, shared};
+use crate::world::World;
 use serde_json::json;
 
 fn path(address: &str) -> String {
@@ -36,6 +37,35 @@ fn who_was_cut_off_anywhere_misses_nothing_and_hears_nothing_twice() {
             let rest = open(stage, address, &event.id).until(height);
             assert_eq!(told(&rest), told(&all[position + 1..]), "cut off after {}", event.id);
         }
+    }
+}
+
+/// Two events of one block: who saw the first has still to be told the second.
+#[test]
+fn who_was_cut_off_within_a_block_hears_the_rest_of_it() {
+    // Slow blocks, so that two people who write at once are in the same one.
+    let world = World::with_genesis(|genesis| genesis["timing"]["block_interval_ms"] = 2000.into());
+    let explorer = explore(&world, &world.node.said("rpc"), &["--rate", "0"]);
+    let url = explorer.said("explorer");
+    let bob = world.wallet("bob", &["address"])["address"].as_str().unwrap().to_owned();
+    let mut height = 0;
+    let shared = (0..10).any(|_| {
+        std::thread::scope(|scope| {
+            scope.spawn(|| world.wallet("alice", &["send", "bob", "-m", "x"]));
+            scope.spawn(|| world.wallet("bob", &["send", "alice", "-m", "x"]));
+        });
+        let head = get(&url, "/api/v1/status", &[]).json()["data"]["head"].clone();
+        height = head["height"].as_u64().unwrap();
+        head["transaction_count"].as_u64().unwrap() > 1
+    });
+    assert!(shared, "no block held two transactions");
+    let read = |last: &str| {
+        let opened = Events::open(&url, &path(&bob), &[("Last-Event-ID", last)]);
+        opened.unwrap_or_else(|no| panic!("{no:?}")).until(height)
+    };
+    let all = read("0-0");
+    for (position, event) in all.iter().enumerate() {
+        assert_eq!(told(&read(&event.id)), told(&all[position + 1..]), "cut off after {}", event.id);
     }
 }
 
