@@ -120,7 +120,7 @@ impl Follower {
     }
     async fn fetch(&self, from: BlockHeight) -> Result<Vec<Arc<Seen>>, ReadError> {
         let mut found = Vec::new();
-        for block in self.0.reader.whole_blocks(from, BATCH).await? {
+        for block in self.0.reader.complete_blocks(from, BATCH).await? {
             let answered = self.answered(&block).await?;
             found.push(Arc::new(Seen { block, answered }));
         }
@@ -160,10 +160,10 @@ impl Follower {
     /// Takes in new blocks as long as the node tells them.
     async fn listen(&self) -> Result<(), ReadError> {
         let unreachable = |error: jsonrpsee::core::ClientError| self.0.reader.unreachable(&error);
-        let client = self.0.reader.connect().await?;
+        let client = self.0.reader.connect_live().await?;
         let mut blocks = client.chain_subscribe_blocks(None).await.map_err(unreachable)?;
         // Asked for after the subscription began, so that no block falls between.
-        if let Some(head) = self.0.reader.head().await? {
+        if let Some(head) = self.0.reader.last_block().await? {
             self.reached(head.header.height).await?;
         }
         while let Some(told) = blocks.next().await {

@@ -71,7 +71,7 @@ pub(crate) async fn examine(reader: &Reader) -> Examined {
 async fn asked(reader: &Reader) -> Result<(std::sync::Arc<Genesis>, NodeStatus, Option<Header>), ReadError> {
     let genesis = reader.genesis().await?;
     let status = reader.status().await?;
-    let head = reader.head().await?;
+    let head = reader.last_block().await?;
     Ok((genesis, status, head.map(|sealed| sealed.header)))
 }
 

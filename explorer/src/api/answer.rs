@@ -8,8 +8,8 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use sealpost_ledger::genesis::Genesis;
+use sealpost_ledger::hash::sha256;
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
 use super::problem::Problem;
@@ -112,18 +112,19 @@ pub(super) async fn tag(request: Request, next: Next) -> Result<Response, Proble
     Ok(response)
 }
 
-/// A strong tag: the same content of the same kind has the same one at every copy of this program.
+/// A tag: the same content of the same kind has the same one at every copy of this program. Weak, because it stays
+/// the same when somebody on the way compresses the content.
 fn tag_of(headers: &HeaderMap, bytes: &[u8]) -> String {
     let kind = headers.get(CONTENT_TYPE).map_or(&[][..], |kind| kind.as_bytes());
-    let hash = Sha256::new().chain_update(kind).chain_update([0]).chain_update(bytes).finalize();
-    let half: String = const_hex::encode(hash).chars().take(32).collect();
-    format!("\"{half}\"")
+    let half: String = const_hex::encode(sha256(&[kind, &[0], bytes])).chars().take(32).collect();
+    format!("W/\"{half}\"")
 }
 
 /// Whether a list of tags names one (RFC 9110, 13.1.2: weak comparison).
 fn names(list: &HeaderValue, tag: &str) -> bool {
     let Ok(list) = list.to_str() else { return false };
-    list.split(',').map(str::trim).any(|one| one == "*" || one.strip_prefix("W/").unwrap_or(one) == tag)
+    let strong = |one: &str| one.trim().trim_start_matches("W/").to_owned();
+    list.split(',').any(|one| one.trim() == "*" || strong(one) == strong(tag))
 }
 
 /// Nothing is at that address.
@@ -219,7 +220,7 @@ mod tests {
 
     #[test]
     fn a_tag_is_found_in_a_list_whether_it_is_weak_or_not() {
-        let tag = "\"5d0c\"";
+        let tag = "W/\"5d0c\"";
         for list in ["\"5d0c\"", "W/\"5d0c\"", "\"a\", \"5d0c\"", "*"] {
             assert!(names(&HeaderValue::from_static(list), tag), "{list}");
         }

@@ -87,7 +87,7 @@ pub(super) async fn block(
     named: Named,
     Params(Nothing {}): Params<Nothing>,
 ) -> Result<Response, Problem> {
-    let sealed = api.reader.sealed(input::block(&named)?).await?;
+    let sealed = api.reader.final_block(input::block(&named)?).await?;
     let genesis = api.reader.genesis().await?;
     let signers = Signer::all(&sealed.validators, &sealed.certificate, &genesis);
     let signed_power = Signer::signed_power(&signers);
@@ -129,7 +129,7 @@ pub(super) async fn transactions(
         Some(index) => index.saturating_add(1),
         None => 0,
     };
-    let whole = api.reader.whole_block(block).await?;
+    let whole = api.reader.complete_block(block).await?;
     let genesis = api.reader.genesis().await?;
     let listed = (0_u32..).zip(whole.transactions());
     let page = listed.skip(first as usize).take(limit as usize);

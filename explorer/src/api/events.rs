@@ -108,7 +108,7 @@ pub(super) async fn events(
     let watching = api.follower.watch();
     let head = match api.follower.height() {
         BlockHeight::GENESIS => {
-            let head = api.reader.head().await?;
+            let head = api.reader.last_block().await?;
             head.map_or(BlockHeight::GENESIS, |sealed| sealed.header.height)
         }
         height => height,

@@ -242,7 +242,7 @@ pub(super) async fn body(
 ) -> Result<Response, Problem> {
     let id = input::transaction(&named)?;
     let read = Read::new(&api, &id).await?;
-    let bytes = api.reader.body(&id, read.message()?).await?;
+    let bytes = api.reader.checked_body(&id, read.message()?).await?;
     saved_as(octets(Keep::Forever, "application/octet-stream", bytes), &format!("{id}.body"))
 }
 

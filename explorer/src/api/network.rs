@@ -59,7 +59,7 @@ pub(super) async fn status(
 ) -> Result<Response, Problem> {
     let genesis = api.reader.genesis().await?;
     let told = api.reader.status().await?;
-    let head = api.reader.head().await?;
+    let head = api.reader.last_block().await?;
     let validators = api.reader.validators().await?.validators.len() as u64;
     let view = StatusView {
         chain_name: genesis.chain_name().into(),
@@ -126,7 +126,7 @@ pub(super) async fn postage(
         return Err(Problem::input("input.parameter", detail));
     }
     let genesis = api.reader.genesis().await?;
-    let quote = api.reader.quote(bytes).await?;
+    let quote = api.reader.postage_quote(bytes).await?;
     let view = PostageView {
         bytes: quote.bytes,
         price: quote.price,
@@ -215,10 +215,10 @@ pub(super) async fn search(
     let wanted = q.trim().to_lowercase();
     let mut hits = Vec::new();
     if let Ok(height) = wanted.parse().map(BlockHeight::new) {
-        let found = if_there(api.reader.sealed(BlockId::Height(height)).await)?;
+        let found = if_there(api.reader.final_block(BlockId::Height(height)).await)?;
         hits.extend(found.map(|_| Hit::new(HitKind::Block, "blocks", &height.to_string())));
     } else if let Ok(hash) = wanted.parse::<BlockHash>() {
-        let found = if_there(api.reader.sealed(BlockId::Hash(hash)).await)?;
+        let found = if_there(api.reader.final_block(BlockId::Hash(hash)).await)?;
         hits.extend(found.map(|_| Hit::new(HitKind::Block, "blocks", &wanted)));
         let id = TransactionId::from_bytes(*hash.as_bytes());
         let found = if_there(api.reader.content(&id).await)?;

@@ -91,7 +91,7 @@ pub(super) async fn changes(
     let limit = page_size(limit)?;
     let after = number_cursor(after.as_deref())?.map_or(BlockHeight::GENESIS, BlockHeight::new);
     let genesis = api.reader.genesis().await?;
-    let changes = api.reader.validator_changes(after, limit).await?;
+    let changes = api.reader.proven_changes(after, limit).await?;
     let next = changes.last().filter(|_| changes.len() >= limit as usize);
     let next = next.map(|(header, _)| header.height.to_string());
     let items = changes.iter().map(|(header, change)| ChangeView {

@@ -48,9 +48,10 @@ fn untrusted(what: impl Into<String>, source: impl Into<VerifyError>) -> ReadErr
 
 impl Reader {
     /// A final block, without its transactions.
-    pub(crate) async fn sealed(&self, block: BlockId) -> Result<Sealed, ReadError> {
+    pub(crate) async fn final_block(&self, block: BlockId) -> Result<Sealed, ReadError> {
         let told = self.ask(self.client.chain_header(block)).await?;
-        let (header, certificate) = self.verify_sealed(&told).await?;
+        let verified = self.verify_sealed(&told).await?;
+        let (header, certificate) = (verified.0.clone(), verified.1.clone());
         let asked = match block {
             BlockId::Height(height) => header.height == height,
             BlockId::Hash(hash) => header.hash() == hash,
@@ -61,10 +62,10 @@ impl Reader {
         self.seal(header, certificate).await
     }
     /// The last final block; nothing before the first.
-    pub(crate) async fn head(&self) -> Result<Option<Sealed>, ReadError> {
+    pub(crate) async fn last_block(&self) -> Result<Option<Sealed>, ReadError> {
         let Some(told) = self.ask(self.client.chain_head()).await? else { return Ok(None) };
-        let (header, certificate) = self.verify_sealed(&told).await?;
-        self.seal(header, certificate).await.map(Some)
+        let verified = self.verify_sealed(&told).await?;
+        self.seal(verified.0.clone(), verified.1.clone()).await.map(Some)
     }
     async fn seal(&self, header: Header, certificate: CommitCertificate) -> Result<Sealed, ReadError> {
         let genesis = self.genesis().await?;
@@ -90,7 +91,7 @@ impl Reader {
         Ok(headers)
     }
     /// Blocks from a height on with every transaction in them, none left out: one at least, `limit` at most.
-    pub(crate) async fn whole_blocks(
+    pub(crate) async fn complete_blocks(
         &self,
         from: BlockHeight,
         limit: u32,
@@ -105,17 +106,17 @@ impl Reader {
         verified.map_err(|source| untrusted(format!("the blocks from {from} on"), source))
     }
     /// Every transaction of a block.
-    pub(crate) async fn whole_block(&self, block: BlockId) -> Result<WholeBlock, ReadError> {
+    pub(crate) async fn complete_block(&self, block: BlockId) -> Result<WholeBlock, ReadError> {
         let height = match block {
             BlockId::Height(height) => height,
-            BlockId::Hash(_) => self.sealed(block).await?.header.height,
+            BlockId::Hash(_) => self.final_block(block).await?.header.height,
         };
         let what = || format!("block {height}");
         // Heights that do not exist have errors of their own.
         if matches!(block, BlockId::Height(_)) {
-            self.sealed(block).await?;
+            self.final_block(block).await?;
         }
-        let first = self.whole_blocks(height, 1).await?.into_iter().next();
+        let first = self.complete_blocks(height, 1).await?.into_iter().next();
         let whole = first.ok_or_else(|| untrusted(what(), VerifyError::MissingBlock { expected: height }))?;
         match block {
             BlockId::Hash(hash) if hash != whole.header().hash() => {
@@ -137,7 +138,11 @@ impl Reader {
         }
     }
     /// The encrypted body of a message.
-    pub(crate) async fn body(&self, id: &TransactionId, message: &Message) -> Result<Vec<u8>, ReadError> {
+    pub(crate) async fn checked_body(
+        &self,
+        id: &TransactionId,
+        message: &Message,
+    ) -> Result<Vec<u8>, ReadError> {
         let told = self.ask(self.client.tx_body(*id)).await?;
         let body = Body::new(told.0);
         if body.hash() != message.body_hash {
@@ -185,7 +190,7 @@ impl Reader {
         self.ask(self.client.mailbox_list(query)).await
     }
     /// The newest key bundle of an identity.
-    pub(crate) async fn bundle(&self, address: &Address) -> Result<AtBlock<BundleRecord>, ReadError> {
+    pub(crate) async fn newest_bundle(&self, address: &Address) -> Result<AtBlock<BundleRecord>, ReadError> {
         let told = self.ask(self.client.directory_bundle(self.written(address).await?, None)).await?;
         let header = self.verify_header(&told.at).await?;
         let entry = verify_bundle(&told, address, &header);
@@ -193,7 +198,7 @@ impl Reader {
         Ok(AtBlock { header, entry })
     }
     /// Whether an identity is a member.
-    pub(crate) async fn member(&self, address: &Address) -> Result<AtBlock<MemberRecord>, ReadError> {
+    pub(crate) async fn membership(&self, address: &Address) -> Result<AtBlock<MemberRecord>, ReadError> {
         let told = self.ask(self.client.member_status(self.written(address).await?, None)).await?;
         let header = self.verify_header(&told.at).await?;
         let entry = verify_member(&told, address, &header);
@@ -211,7 +216,7 @@ impl Reader {
         Ok((told.bundles, told.next))
     }
     /// Changes of the validators after a height, each announced by the header beside it.
-    pub(crate) async fn validator_changes(
+    pub(crate) async fn proven_changes(
         &self,
         after: BlockHeight,
         limit: u32,
@@ -253,11 +258,11 @@ impl Reader {
         Ok((proven.collect::<Result<_, _>>()?, page.more))
     }
     /// What the node wants for a transaction of that size.
-    pub(crate) async fn quote(&self, bytes: u64) -> Result<PostageQuote, ReadError> {
+    pub(crate) async fn postage_quote(&self, bytes: u64) -> Result<PostageQuote, ReadError> {
         self.ask(self.client.postage_price(bytes)).await
     }
     /// A connection on which the node tells of new blocks.
-    pub(crate) async fn connect(&self) -> Result<WsClient, ReadError> {
+    pub(crate) async fn connect_live(&self) -> Result<WsClient, ReadError> {
         let url = self.url.replacen("http", "ws", 1);
         // Pings, so that a node that vanished without a word is missed.
         let client = WsClientBuilder::default().enable_ws_ping(PingConfig::new()).build(&url).await;
