@@ -87,7 +87,7 @@ pub(super) async fn address(
     let (address, text) = parse(&api, &named).await?;
     let genesis = api.reader.genesis().await?;
     let bundle = api.reader.newest_bundle(&address).await?;
-    let member = api.reader.membership(&address).await?;
+    let member = api.reader.member_record(&address).await?;
     // Asked for one after the other: what both answers hold for is the earlier block.
     let at = if bundle.header.height <= member.header.height { &bundle.header } else { &member.header };
     let view = AddressView {

@@ -5,8 +5,8 @@ use super::{ReadError, Reader};
 use jsonrpsee::ws_client::{PingConfig, WsClient, WsClientBuilder};
 use sealpost_api::verify::{self, VerifyError, WholeBlock, verify_bundle, verify_member, verify_range};
 use sealpost_api::{
-    BlockId, BundleView, EquivocationView, MailboxPage, MailboxQuery, PostageQuote, SealpostRpcClient,
-    ValidatorsChanged,
+    BlockId, BundleView, EquivocationView, MailboxPage, MailboxQuery, PostageQuote, SealedHeader,
+    SealpostRpcClient, ValidatorsChanged,
 };
 use sealpost_ledger::address::Address;
 use sealpost_ledger::block::Header;
@@ -198,7 +198,7 @@ impl Reader {
         Ok(AtBlock { header, entry })
     }
     /// Whether an identity is a member.
-    pub(crate) async fn membership(&self, address: &Address) -> Result<AtBlock<MemberRecord>, ReadError> {
+    pub(crate) async fn member_record(&self, address: &Address) -> Result<AtBlock<MemberRecord>, ReadError> {
         let told = self.ask(self.client.member_status(self.written(address).await?, None)).await?;
         let header = self.verify_header(&told.at).await?;
         let entry = verify_member(&told, address, &header);
@@ -267,6 +267,10 @@ impl Reader {
         // Pings, so that a node that vanished without a word is missed.
         let client = WsClientBuilder::default().enable_ws_ping(PingConfig::new()).build(&url).await;
         client.map_err(|error| ReadError::Unreachable { url, reason: error.to_string() })
+    }
+    /// The header of a block that the node told of by itself.
+    pub(crate) async fn told_header(&self, told: &SealedHeader) -> Result<Header, ReadError> {
+        self.verify_header(told).await
     }
     /// That the node gave no answer.
     pub(crate) fn unreachable(&self, error: &jsonrpsee::core::ClientError) -> ReadError {
