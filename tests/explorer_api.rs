@@ -11,7 +11,7 @@ mod untrue;
 
 use crate::world::{World, home_of};
 use sealpost_tests::{Server, run};
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 /// A name that would be a script on a page and a formula in a spreadsheet.
 const HOSTILE_NAME: &str = "=cmd|' /C calc'!A0<script>alert(1)</script>";
@@ -79,8 +79,14 @@ pub(crate) fn explore(world: &World, node: &str, flags: &[&str]) -> Server {
     Server::start("sealpost-explorer", home_of(world), &[&args, flags].concat(), &log)
 }
 
-/// The stage that tests share which only read, and are not limited.
-pub(crate) fn shared() -> &'static Stage {
-    static SHARED: OnceLock<Stage> = OnceLock::new();
-    SHARED.get_or_init(|| Stage::new(&["--rate", "0"]))
+/// The stage that tests share which only read, and are not limited. It is there as long as one of them runs: nothing
+/// that is never dropped may hold processes.
+pub(crate) fn shared() -> Arc<Stage> {
+    static SHARED: Mutex<Weak<Stage>> = Mutex::new(Weak::new());
+    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    shared.upgrade().unwrap_or_else(|| {
+        let stage = Arc::new(Stage::new(&["--rate", "0"]));
+        *shared = Arc::downgrade(&stage);
+        stage
+    })
 }

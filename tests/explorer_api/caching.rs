@@ -7,7 +7,7 @@ const FOREVER: &str = "public, max-age=31536000, immutable";
 
 #[test]
 fn what_is_final_may_be_kept_and_the_rest_is_asked_for_again() {
-    let stage = shared();
+    let stage = &shared();
     let hash = stage.data("/api/v1/blocks/2")["header"]["hash"].as_str().unwrap().to_owned();
     let finals = [
         format!("/api/v1/blocks/{hash}"),

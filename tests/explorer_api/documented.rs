@@ -73,7 +73,7 @@ impl Document {
 
 #[test]
 fn every_resource_answers_as_the_document_says() {
-    let stage = shared();
+    let stage = &shared();
     let mut document = Document::of(stage);
     assert!(document.json["openapi"].as_str().unwrap().starts_with("3.1"));
     let errors = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/errors.md")).unwrap();
@@ -145,7 +145,7 @@ fn every_resource_answers_as_the_document_says() {
 
 #[test]
 fn what_is_at_no_address_or_asked_in_another_way_is_a_problem_too() {
-    let stage = shared();
+    let stage = &shared();
     let reply = stage.get("/api/v1/nothing");
     assert_eq!((reply.status, reply.kind()), (404, "application/problem+json"));
     assert_eq!(reply.json()["code"], "explorer.route");
@@ -158,7 +158,7 @@ fn what_is_at_no_address_or_asked_in_another_way_is_a_problem_too() {
 
 #[test]
 fn the_ledger_is_told_as_it_is() {
-    let stage = shared();
+    let stage = &shared();
     let status = stage.get("/api/v1/status").json();
     let genesis =
         run("sealpost-explorer", home_of(&stage.world), &["check", "--node", &stage.world.node.said("rpc")]);
@@ -208,7 +208,7 @@ fn the_ledger_is_told_as_it_is() {
 
 #[test]
 fn lists_are_read_to_their_end_without_a_gap() {
-    let stage = shared();
+    let stage = &shared();
     let all = |list: &str, size: usize| {
         let (mut items, mut after, mut pages) = (Vec::new(), String::new(), 0);
         loop {
@@ -241,7 +241,7 @@ fn lists_are_read_to_their_end_without_a_gap() {
 
 #[test]
 fn a_spreadsheet_gets_text_where_a_formula_was_meant() {
-    let stage = shared();
+    let stage = &shared();
     let path = format!("/api/v1/addresses/{}/messages?side=sent", stage.alice);
     let csv = super::client::get(&stage.url(), &path, &[("Accept", "text/csv")]);
     assert_eq!((csv.status, csv.kind(), csv.header("vary")), (200, "text/csv", "accept"));
@@ -265,7 +265,7 @@ fn a_spreadsheet_gets_text_where_a_formula_was_meant() {
 
 #[test]
 fn the_feed_is_well_formed_and_names_what_happened() {
-    let stage = shared();
+    let stage = &shared();
     for address in [&stage.alice, &stage.bob] {
         let reply = stage.get(&format!("/api/v1/addresses/{address}/feed.atom"));
         assert_eq!((reply.status, reply.kind()), (200, "application/atom+xml"));
@@ -298,7 +298,7 @@ fn the_feed_is_well_formed_and_names_what_happened() {
 
 #[test]
 fn the_reference_is_a_page_that_names_every_resource() {
-    let stage = shared();
+    let stage = &shared();
     let page = stage.get("/api");
     assert_eq!((page.status, page.kind()), (200, "text/html"));
     let text = page.text();

@@ -25,7 +25,7 @@ fn height(stage: &Stage) -> u64 {
 
 #[test]
 fn who_was_cut_off_anywhere_misses_nothing_and_hears_nothing_twice() {
-    let stage = shared();
+    let stage = &shared();
     let height = height(stage);
     for address in [&stage.alice, &stage.bob] {
         let all = open(stage, address, "0-0").until(height);
@@ -71,7 +71,7 @@ fn who_was_cut_off_within_a_block_hears_the_rest_of_it() {
 
 #[test]
 fn the_stream_and_the_lists_tell_the_same() {
-    let stage = shared();
+    let stage = &shared();
     let (list, height) = (format!("/api/v1/addresses/{}/messages?limit=100", stage.alice), height(stage));
     let all = open(stage, &stage.alice, "0-0").until(height);
     let of = |name: &str| {
@@ -115,7 +115,7 @@ fn what_happens_now_is_told_and_what_happened_meanwhile_is_not_lost() {
 
 #[test]
 fn a_place_that_is_none_is_refused() {
-    let stage = shared();
+    let stage = &shared();
     for last in ["x", "1", "1-", "-1", "1-1-1", "999999999999-0", "99999999999999999999-0"] {
         let refused =
             Events::open(&stage.url(), &path(&stage.bob), &[("Last-Event-ID", last)]).err().unwrap();

@@ -32,7 +32,7 @@ fn schemathesis_finds_no_failure_and_nothing_undocumented() {
     let Some(program) = std::env::var_os("SEALPOST_TEST_SCHEMATHESIS") else {
         return absent("schemathesis");
     };
-    let stage = shared();
+    let stage = &shared();
     let ids = [&stage.opened, &stage.silent, &stage.sealed, &stage.receipt].map(String::as_str);
     let hash = stage.data("/api/v1/blocks/2")["header"]["hash"].as_str().unwrap().to_owned();
     let values: [(&str, &[&str]); 4] = [

@@ -70,7 +70,7 @@ fn connections_are_bounded_and_whoever_dawdles_loses_theirs() {
 
 #[test]
 fn health_and_numbers_are_told_and_name_nobody() {
-    let stage = shared();
+    let stage = &shared();
     assert_eq!(stage.get("/livez").text(), "alive\n");
     let ready = stage.get("/readyz");
     assert_eq!((ready.status, &ready.json()["ready"]), (200, &Value::Bool(true)), "{ready:?}");
@@ -100,7 +100,7 @@ fn health_and_numbers_are_told_and_name_nobody() {
 
 #[test]
 fn an_explorer_is_checked_before_it_is_started() {
-    let stage = shared();
+    let stage = &shared();
     let check = |node: &str, genesis: &str| {
         let args = ["check", "--node", node, "--genesis", genesis, "--json"];
         let output = run("sealpost-explorer", home_of(&stage.world), &args);
@@ -117,7 +117,7 @@ fn an_explorer_is_checked_before_it_is_started() {
 
 #[test]
 fn without_a_node_it_says_so_and_not_where_the_node_is() {
-    let stage = shared();
+    let stage = &shared();
     let alone = explore(&stage.world, "http://127.0.0.1:1", &[]);
     let url = alone.said("explorer");
     for path in ["/api/v1/status", "/api/v1/blocks/1", "/readyz"] {

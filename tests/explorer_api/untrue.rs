@@ -21,7 +21,7 @@ fn flip(text: &mut Value) {
 
 #[test]
 fn a_lie_is_answered_with_502_and_not_passed_on() {
-    let stage = shared();
+    let stage = &shared();
     let (opened, silent, alice, bob) =
         (stage.opened.clone(), stage.silent.clone(), stage.alice.clone(), stage.bob.clone());
     type Rule = Box<dyn Fn(&Call<'_>) -> Answer + Send + Sync>;
@@ -93,7 +93,7 @@ fn a_lie_is_answered_with_502_and_not_passed_on() {
 
 #[test]
 fn what_stands_beside_signed_bytes_changes_nothing() {
-    let stage = shared();
+    let stage = &shared();
     let liar = Liar::before(&stage.world.node.said("rpc"), |call| match call.method {
         "tx_get" => changed(call, |said| {
             said["view"]["sender"] = "mallory".into();
