@@ -6,6 +6,7 @@ mod demo;
 mod dev;
 mod errors;
 mod evidence;
+mod explorer_api;
 mod faults;
 mod follow;
 mod foreign_peer;

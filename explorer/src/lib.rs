@@ -4,17 +4,26 @@
 //!
 //! ```text
 //!  browser ─► routes/ ─► reader (asks the node, verifies) ─► views (askama templates) ─► browser
+//!  program ─► api/    ─►            the same              ─► JSON, CSV, Atom, events ─► program
 //! ```
 
+mod api;
 mod assets;
 pub mod cli;
+mod follow;
 mod headers;
+mod health;
+mod limits;
+mod listen;
+mod metrics;
 mod page;
 mod reader;
 mod routes;
 #[cfg(test)]
 mod tests;
 mod verify_page;
+
+pub use limits::Limits;
 
 use reader::Reader;
 use sealpost_ledger::genesis::Genesis;
@@ -35,6 +44,8 @@ pub struct Settings {
     /// What everything is checked against, whatever the node says; without one, the genesis that the node gives
     /// first.
     pub genesis: Option<Arc<Genesis>>,
+    /// What a client may cost.
+    pub limits: Limits,
 }
 
 /// Why the explorer does not start.
@@ -45,6 +56,8 @@ pub enum ExplorerError {
     Listen { listen: SocketAddr, source: std::io::Error },
     #[error("node: {url:?}: {reason}")]
     Node { url: String, reason: String },
+    #[error("metrics: {0}")]
+    Metrics(#[from] metrics_exporter_prometheus::BuildError),
 }
 
 /// An explorer at work.
@@ -56,24 +69,18 @@ pub struct Explorer {
     task: JoinHandle<()>,
 }
 
-/// Longest time for a page.
-const PATIENCE: Duration = Duration::from_secs(10);
-
 /// Starts to serve. The node need not run yet.
 pub async fn start(settings: Settings) -> Result<Explorer, ExplorerError> {
-    let Settings { listen, node, genesis } = settings;
+    let Settings { listen, node, genesis, limits } = settings;
     let reader = Reader::new(&node, genesis)?;
+    let meter = metrics::Meter::new()?;
     let failed = |source| ExplorerError::Listen { listen, source };
     let listener = tokio::net::TcpListener::bind(listen).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     let stop = CancellationToken::new();
-    let app = routes::router(reader);
-    let stopped = stop.clone().cancelled_owned();
-    let task = tokio::spawn(async move {
-        if let Err(error) = axum::serve(listener, app).with_graceful_shutdown(stopped).await {
-            tracing::error!(%error, "the explorer stopped");
-        }
-    });
+    let connections = limits.connections;
+    let app = routes::router(reader, limits, meter.clone(), stop.clone());
+    let task = tokio::spawn(listen::serve(listener, app, connections, meter, stop.clone()));
     Ok(Explorer { address, stop, task })
 }
 

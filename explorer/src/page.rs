@@ -107,8 +107,8 @@ pub(crate) fn is_beginning(text: &str) -> bool {
 impl From<ReadError> for PageError {
     fn from(error: ReadError) -> Self {
         match error {
-            ReadError::NotFound(message) => PageError::NotFound(message),
-            ReadError::Malformed(message) => PageError::Malformed(message),
+            ReadError::NotFound(error) => PageError::NotFound(error.message),
+            ReadError::Malformed(error) => PageError::Malformed(error.message),
             error => PageError::Read(error),
         }
     }
@@ -126,7 +126,7 @@ impl IntoResponse for PageError {
             PageError::NotFound(message) => {
                 (StatusCode::NOT_FOUND, "Not found", message, "What is not final yet is not shown here.")
             }
-            PageError::Read(error @ ReadError::Untrusted { .. }) => {
+            PageError::Read(error @ (ReadError::Untrusted { .. } | ReadError::Evidence { .. })) => {
                 tracing::error!(%error, "the node's answer does not hold");
                 (
                     StatusCode::BAD_GATEWAY,

@@ -1,5 +1,7 @@
 //! Asks the node and checks the answers against the genesis.
 
+mod proven;
+
 use crate::ExplorerError;
 use jsonrpsee::core::ClientError;
 use jsonrpsee::http_client::{HttpClient, HttpClientBuilder};
@@ -49,11 +51,13 @@ pub(crate) struct Commit {
 #[allow(missing_docs)]
 pub(crate) enum ReadError {
     #[error("{0}")]
-    NotFound(String),
+    NotFound(ApiError),
     #[error("{0}")]
-    Malformed(String),
+    Malformed(ApiError),
     #[error("{what}: {source}")]
     Untrusted { what: String, source: VerifyError },
+    #[error("the evidence of {id} does not hold: {reason}")]
+    Evidence { id: TransactionId, reason: String },
     #[error("the node at {url} does not answer: {reason}")]
     Unreachable { url: String, reason: String },
 }
@@ -93,7 +97,8 @@ impl Reader {
         let genesis = self.genesis.get_or_try_init(|| async {
             let json = self.ask(self.client.chain_genesis()).await?;
             let genesis = Genesis::parse(json.as_bytes());
-            genesis.map(Arc::new).map_err(|error| ReadError::Malformed(error.to_string()))
+            let url = self.url.to_string();
+            genesis.map(Arc::new).map_err(|error| ReadError::Unreachable { url, reason: error.to_string() })
         });
         genesis.await.cloned()
     }
@@ -184,7 +189,14 @@ impl Reader {
     }
     pub(crate) async fn transaction(&self, id: &TransactionId) -> Result<Proven, ReadError> {
         let found = self.ask(self.client.tx_get(*id)).await?;
-        self.prove(found).await
+        let proven = self.prove(found).await?;
+        if proven.transaction.id() != *id {
+            return Err(ReadError::Untrusted {
+                what: format!("transaction {id}"),
+                source: VerifyError::OtherEntry,
+            });
+        }
+        Ok(proven)
     }
     pub(crate) async fn prove(&self, found: FinalTransaction) -> Result<Proven, ReadError> {
         let sealed = self.ask(self.client.chain_header(BlockId::Height(found.place.height))).await?;
@@ -225,7 +237,8 @@ impl Reader {
     /// An address of this network.
     pub(crate) async fn address(&self, text: &str) -> Result<Address, ReadError> {
         let genesis = self.genesis().await?;
-        Address::parse(text, genesis.prefix()).map_err(|error| ReadError::Malformed(error.to_string()))
+        Address::parse(text, genesis.prefix())
+            .map_err(|error| ReadError::Malformed(ApiError::new(Category::Input, "input.address", error)))
     }
     pub(crate) async fn verify_header(&self, sealed: &SealedHeader) -> Result<Header, ReadError> {
         let (header, _) = self.verify_sealed(sealed).await?;
@@ -279,8 +292,8 @@ impl Reader {
     }
     async fn ask<T>(&self, call: impl Future<Output = Result<T, ClientError>>) -> Result<T, ReadError> {
         call.await.map_err(|error| match ApiError::from_client(&error) {
-            Some(ApiError { category: Category::NotFound, message, .. }) => ReadError::NotFound(message),
-            Some(ApiError { category: Category::Input, message, .. }) => ReadError::Malformed(message),
+            Some(error) if error.category == Category::NotFound => ReadError::NotFound(error),
+            Some(error) if error.category == Category::Input => ReadError::Malformed(error),
             _ => ReadError::Unreachable { url: self.url.to_string(), reason: error.to_string() },
         })
     }
