@@ -172,6 +172,15 @@ fn several_questions_are_at_work_and_errors_have_their_codes() {
     let long = json!({ "to": ["bob"], "text": "x".repeat(70_000), "dry_run": true });
     assert_eq!(client.ask("send", &long)["parts"]["count"], 2);
     assert_eq!(client.ask("outbox", &json!({}))["drafts"], json!([]));
+    // Of what could not begin to leave nothing is kept: who asked for it knows.
+    let endless = json!({ "to": ["bob"], "subject": "x".repeat(70_000), "text": "x" });
+    assert_eq!(client.refused("send", &endless), is(2, "message.too_long"));
+    let keyless = json!({ "to": ["eve"], "text": "x".repeat(70_000) });
+    let made = world.wallet("eve", &["new", "eve", "--mnemonic-out", &world.path("eve.words")]);
+    client.ask("contact_add", &json!({ "name": "eve", "address": made["address"] }));
+    assert_eq!(client.refused("send", &keyless), is(1, "recipient.no_keys"));
+    assert_eq!(client.ask("outbox", &json!({}))["drafts"], json!([]));
+    client.ask("contact_remove", &json!({ "name": "eve" }));
     assert_eq!(client.refused("read", &json!({ "id": "ab".repeat(32) })), is(1, "tx.unknown"));
     client.write("nonsense");
     assert_eq!(code(&client.read()), is(-32700, "serve.malformed"));
@@ -309,9 +318,6 @@ fn sealed_letters_and_letters_in_parts_are_found_read_and_answered() {
     let World { dir: _home, node } = world;
     node.kill();
     assert_eq!(bob.read()["method"], "inbox_ended");
-    // Of what could not begin to leave nothing is kept: who asked for it knows.
-    let late = json!({ "to": ["bob"], "text": "x".repeat(70_000) });
-    assert_eq!(alice.refused("send", &late), (3, "node.unreachable".into()));
     let kept = bob.ask("read", &id);
     assert_eq!((&kept["text"], &kept["source"]), (&json!("between us"), &json!("archive")));
 }
@@ -353,6 +359,18 @@ fn sealed_letters_are_told_to_whoever_follows() {
     let World { dir: _home, node } = world;
     node.kill();
     assert_eq!(bob.read()["method"], "inbox_ended");
+    // Once, for all that was followed.
+    assert_eq!(bob.refused("inbox_follow", &json!({})), (3, "node.unreachable".into()));
+}
+
+#[test]
+fn who_follows_from_a_height_hears_of_sealed_letters_that_were_found_before() {
+    let world = World::new();
+    let sent = world.wallet("alice", &["send", "bob", "--sealed", "-m", "before"]);
+    let bobs = serve(&world, "bob", &[]);
+    let mut bob = Client::authenticated(&bobs);
+    bob.ask("inbox_follow", &json!({ "from": sent["height"] }));
+    assert_eq!(bob.read()["params"]["id"], sent["id"]);
 }
 
 /// A wallet that is told how old a view may be says of its answers that theirs is older.

@@ -72,7 +72,7 @@ pub struct Restored {
     pub contacts_kept: usize,
     /// Groups that were added.
     pub groups_added: usize,
-    /// Groups that were not, because something is called like that here already.
+    /// Groups that were not, because something is called like that here already, or there is no room for more.
     pub groups_kept: usize,
 }
 

@@ -276,7 +276,7 @@ impl Drafts {
             let file = file.map_err(|error| malformed(&path, &error))?;
             match file.try_lock() {
                 // Whoever had it may have removed it in between: then it keeps nobody out any more.
-                Ok(()) if is_at(&file, &path) => return Ok(file),
+                Ok(()) if is_at(&file, &path).map_err(|error| malformed(&path, &error))? => return Ok(file),
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => return Err(DraftError::Busy { id }),
                 Err(TryLockError::Error(error)) => return Err(malformed(&path, &error)),
@@ -319,9 +319,12 @@ fn about(id: DraftId) -> Vec<u8> {
 }
 
 /// Whether a path still names an open file.
-fn is_at(file: &File, path: &Path) -> bool {
-    let open = file.try_clone().and_then(Handle::from_file);
-    open.is_ok_and(|open| Handle::from_path(path).is_ok_and(|named| named == open))
+fn is_at(file: &File, path: &Path) -> std::io::Result<bool> {
+    let open = Handle::from_file(file.try_clone()?)?;
+    match Handle::from_path(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        named => Ok(named? == open),
+    }
 }
 
 /// What is left behind here does no harm: it is looked for again whenever drafts are listed.

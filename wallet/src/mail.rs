@@ -7,7 +7,7 @@ pub use mbox::Mbox;
 
 use crate::archive::Way;
 use crate::envelope::Data;
-use crate::letters::Kept;
+use crate::letters::{Kept, Place};
 use mail_builder::MessageBuilder;
 use mail_builder::headers::address::Address as MailAddress;
 use mail_builder::headers::message_id::MessageId;
@@ -60,12 +60,19 @@ impl Mailer<'_> {
             .header("X-Sealpost-Chain", Raw::new(self.genesis.chain_id().to_string()))
             .header("X-Sealpost-Direction", Raw::new(way))
             .header("X-Sealpost-Time", Raw::new(rfc3339(kept.place.time_ms())));
-        let verified = match kept.place.height() {
-            Some(height) => {
-                message = message.header("X-Sealpost-Block", Raw::new(height.to_string()));
+        if let Some(height) = kept.place.height() {
+            message = message.header("X-Sealpost-Block", Raw::new(height.to_string()));
+        }
+        let verified = match kept.place {
+            Place::Final { .. } => {
                 "yes; signature, place and certificate were checked when it was kept; this copy proves nothing"
             }
-            None => "no; signed here, its block is not known here; the time is this machine's",
+            Place::Signed { height: Some(_), .. } => {
+                "in part; its block was verified, the time is this machine's; this copy proves nothing"
+            }
+            Place::Signed { height: None, .. } => {
+                "no; signed here, its block is not known here; the time is this machine's"
+            }
         };
         message = message.header("X-Sealpost-Verified", Raw::new(verified));
         let mut text = letter.text.clone();
@@ -122,9 +129,9 @@ fn one_line(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::envelope::{Attachment, Letter, Parts};
-    use crate::letters::Place;
     use crate::testing::genesis;
     use proptest::prelude::*;
+    use sealpost_ledger::height::BlockHeight;
     use sealpost_ledger::signature::SigningKey;
 
     fn kept(letter: Letter) -> Kept {
@@ -149,6 +156,9 @@ mod tests {
         assert!(text.contains("X-Sealpost-Verified: no;"), "{text}");
         assert!(!text.contains("X-Sealpost-Block") && text.contains("Date: Tue, 14 Nov 2023 22:13:20 +0000"));
         assert!(text.contains("[big.iso (9 bytes, SHA-256 0101"), "{text}");
+        let place = Place::Signed { time_ms: 1_700_000_000_123, height: Some(BlockHeight::new(7)) };
+        let placed = written(&Kept { place, ..kept(Letter::default()) }, "bob");
+        assert!(placed.contains("X-Sealpost-Verified: in part;") && placed.contains("X-Sealpost-Block: 7"));
         let nobody = Kept { to: Vec::new(), ..kept(Letter::default()) };
         assert!(written(&nobody, "bob").contains("undisclosed-recipients"));
     }

@@ -239,12 +239,15 @@ impl Scan<'_> {
     ) -> Result<FoundKind, WalletError> {
         let Content::Letter(letter) = content else { return Ok(FoundKind::Part) };
         let Some(author) = &opened.author else { return Ok(FoundKind::Letter) };
+        let mut holds = false;
         for receipt in &letter.answers {
             if self.wallet.answer_holds(receipt, &author.author)? {
                 self.state.answered(HeldAnswer { reply: listed.id, at: listed.at, receipt: *receipt });
+                holds = true;
             }
         }
-        Ok(if letter.is_only_receipts() { FoundKind::Receipts } else { FoundKind::Letter })
+        // One that only claims receipts is to be looked at.
+        Ok(if holds && letter.is_only_receipts() { FoundKind::Receipts } else { FoundKind::Letter })
     }
 }
 

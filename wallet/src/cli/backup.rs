@@ -108,7 +108,7 @@ pub(super) fn restore_backup(args: &RestoreBackupArgs, session: &Session<'_>) ->
         for (count, what) in [(back.contacts_kept, "contact"), (back.groups_kept, "group")] {
             if count > 0 {
                 let count = counted(count as u64, what);
-                terminal.note(format_args!("{count} known here already and left as it was"));
+                terminal.note(format_args!("{count} left as it is here, or without room: not taken over"));
             }
         }
         terminal.note(

@@ -133,6 +133,6 @@ pub(super) fn or_offline(failure: Failure) -> Failure {
     ))
 }
 
-fn is_away(failure: &Failure) -> bool {
+pub(super) fn is_away(failure: &Failure) -> bool {
     failure.exit == Exit::Unavailable && failure.code == "node.unreachable"
 }

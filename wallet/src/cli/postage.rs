@@ -14,12 +14,20 @@ pub(super) struct PostageArgs {
     bytes: u64,
 }
 
+/// What sending costs, as programs are told.
 #[derive(serde::Serialize)]
-struct Quoted {
+pub(super) struct Quoted {
     #[serde(flatten)]
     quote: PostageQuote,
     /// What `send` pays: for the higher of the two prices.
     work_sent: u64,
+}
+
+impl Quoted {
+    pub(super) fn new(quote: PostageQuote) -> Self {
+        let bytes = usize::try_from(quote.bytes).unwrap_or(usize::MAX);
+        Self { work_sent: work(quote.price.max(quote.price_after), bytes), quote }
+    }
 }
 
 pub(super) fn postage(args: &PostageArgs, session: &Session<'_>) -> Result<(), Failure> {
@@ -33,13 +41,13 @@ pub(super) fn postage(args: &PostageArgs, session: &Session<'_>) -> Result<(), F
         quote.height
     ));
     terminal.say(format_args!("Work     {} expected hashes for {}", grouped(quote.work), bytes(quote.bytes)));
-    let for_sure = quote.price.max(quote.price_after);
-    let work_sent = work(for_sure, usize::try_from(quote.bytes).unwrap_or(usize::MAX));
+    let highest = quote.price.max(quote.price_after);
+    let quoted = Quoted::new(quote);
     terminal.say(format_args!(
         "Sending  {} expected hashes: enough for the block after, too, whose price may be {}",
-        grouped(work_sent),
-        grouped(for_sure)
+        grouped(quoted.work_sent),
+        grouped(highest)
     ));
-    terminal.emit("sealpost/postage/1", &Quoted { quote, work_sent });
+    terminal.emit("sealpost/postage/1", &quoted);
     Ok(())
 }

@@ -275,12 +275,14 @@ pub(super) fn list(args: &ListArgs, session: &Session<'_>) -> Result<(), Failure
         if !args.got {
             listed.given = given(&wallet, &light, &contacts, limit).await?;
             let sealed = wallet.sealed_receipts_given().map_err(failure)?;
-            listed.given.extend(sealed.iter().take(limit).map(|one| sealed_entry(&wallet, &contacts, one)));
+            let sealed = sealed.iter().map(|one| sealed_entry(&wallet, &contacts, one)).collect();
+            listed.given = newest(listed.given, sealed, limit);
         }
         if !args.given {
             listed.got = got(&wallet, &light, &contacts, limit).await?;
             let sealed = wallet.sealed_receipts_got().map_err(failure)?;
-            listed.got.extend(sealed.iter().take(limit).map(|one| sealed_entry(&wallet, &contacts, one)));
+            let sealed = sealed.iter().map(|one| sealed_entry(&wallet, &contacts, one)).collect();
+            listed.got = newest(listed.got, sealed, limit);
         }
         Ok::<_, Failure>(listed)
     })?;
@@ -361,6 +363,14 @@ async fn got(
         }));
     }
     Ok(entries)
+}
+
+/// Of both kinds the newest, `limit` at most; those that no block is known to contain come first.
+fn newest(mut open: Vec<Entry>, sealed: Vec<Entry>, limit: usize) -> Vec<Entry> {
+    open.extend(sealed);
+    open.sort_by_key(|entry| std::cmp::Reverse(entry.height.map_or(u64::MAX, BlockHeight::get)));
+    open.truncate(limit);
+    open
 }
 
 fn sealed_entry(wallet: &Wallet, contacts: &Contacts, sealed: &SealedReceipt) -> Entry {

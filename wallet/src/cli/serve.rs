@@ -26,15 +26,16 @@ use futures::stream::FuturesUnordered;
 use methods::unwatched;
 use protocol::Refusal;
 use sealpost_api::WaitFor;
-use sealpost_terminal::Failure;
+use sealpost_terminal::{Failure, short};
 use serde::Serialize;
 use serde_json::Value;
 use socket::{Door, Token};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::net::UnixStream;
-use tokio::sync::{Mutex, RwLock, RwLockReadGuard, watch};
+use tokio::sync::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard, watch};
 use tokio::time::MissedTickBehavior;
 
 /// Clients at a time.
@@ -43,6 +44,9 @@ const MAX_CONNECTIONS: usize = 16;
 const SENDING: Duration = Duration::from_secs(60);
 /// How long what was begun may go on after the request to stop.
 const FAREWELL: Duration = Duration::from_secs(10);
+/// How long a question waits for readers to end before it goes on with the keys it knows, and how long whoever changes
+/// the wallet waits before it looks again whether nobody reads.
+const MOMENT: Duration = Duration::from_millis(200);
 /// Questions after which the connection to the node is made anew: it remembers every header it has verified.
 const LIGHT_USES: u32 = 256;
 
@@ -93,6 +97,8 @@ struct Server<'a> {
     profile: Profile,
     welcome: Welcome,
     wallet: RwLock<Wallet>,
+    /// Held by whoever changes the contacts.
+    contacts: Mutex<()>,
     light: Mutex<Option<(Arc<Light>, u32)>>,
     /// Held by whoever fetches parts: what was fetched is kept in one place.
     collecting: Mutex<()>,
@@ -104,6 +110,8 @@ struct Server<'a> {
     keys_at: Mutex<Option<SystemTime>>,
     /// When the outbox was changed last, if nothing in it waited then.
     at_rest: Mutex<Option<SystemTime>>,
+    /// Why drafts that have begun to leave did not go on: each reason is told once.
+    told: Mutex<BTreeSet<String>>,
 }
 
 impl<'a> Server<'a> {
@@ -112,12 +120,13 @@ impl<'a> Server<'a> {
         let (profile, welcome) = (wallet.profile().clone(), Welcome::to(&wallet));
         let (light, at_rest) = (Mutex::default(), Mutex::default());
         let (wallet, collecting, scanning) = (RwLock::new(wallet), Mutex::default(), Mutex::default());
-        let keys_at = Mutex::default();
+        let (keys_at, contacts, told) = (Mutex::default(), Mutex::default(), Mutex::default());
         Self {
             session,
             profile,
             welcome,
             wallet,
+            contacts,
             light,
             collecting,
             scanning,
@@ -125,18 +134,32 @@ impl<'a> Server<'a> {
             keystore,
             keys_at,
             at_rest,
+            told,
         }
     }
-    /// The wallet, with the keys that another program has made meanwhile.
+    /// The wallet, with the keys that another program has made meanwhile, unless something long is at work with it:
+    /// then with those of before.
     async fn wallet(&self) -> Result<RwLockReadGuard<'_, Wallet>, Failure> {
         let changed = std::fs::metadata(&self.keystore).and_then(|file| file.modified()).ok();
         let mut known = self.keys_at.lock().await;
-        if changed.is_none() || *known != changed {
-            self.wallet.write().await.refresh().map_err(failure)?;
+        if (changed.is_none() || *known != changed)
+            && let Ok(mut wallet) = tokio::time::timeout(MOMENT, self.wallet.write()).await
+        {
+            wallet.refresh().map_err(failure)?;
             *known = changed;
         }
         drop(known);
         Ok(self.wallet.read().await)
+    }
+    /// The wallet alone. Whoever waits for it keeps nobody else from reading: something long may be at work, such as
+    /// a letter in parts, and a lock that is waited for lets no further reader in.
+    async fn alone(&self) -> RwLockWriteGuard<'_, Wallet> {
+        loop {
+            if let Ok(wallet) = self.wallet.try_write() {
+                return wallet;
+            }
+            tokio::time::sleep(MOMENT).await;
+        }
     }
     /// Until somebody asks to stop. Everything goes on in this one future: when it ends, nothing of it is left.
     async fn run(&self, door: &Door) {
@@ -172,21 +195,28 @@ impl<'a> Server<'a> {
         }
     }
     async fn tend_for_ever(&self) {
-        // The first tick of each comes at once.
-        let mut outbox = tokio::time::interval(SENDING);
-        outbox.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut keys = tokio::time::interval(TEND_EVERY);
-        loop {
-            // What the wallet does by itself while it runs; what fails is tried again the next time.
-            tokio::select! {
-                _ = outbox.tick() => self.send_what_waits().await,
-                _ = keys.tick() => self.tend_keys().await,
+        // What the wallet does by itself while it runs; what fails is tried again the next time. The first tick of each
+        // comes at once, and neither waits for the other.
+        let sending = async {
+            let mut outbox = tokio::time::interval(SENDING);
+            outbox.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                outbox.tick().await;
+                self.send_what_waits().await;
             }
-        }
+        };
+        let tending = async {
+            let mut keys = tokio::time::interval(TEND_EVERY);
+            loop {
+                keys.tick().await;
+                self.tend_keys().await;
+            }
+        };
+        tokio::join!(sending, tending);
     }
     /// Does what is due with the wallet's keys, and says how the own entry stands if it is not as it should be.
     async fn tend_keys(&self) {
-        let (mut wallet, terminal) = (self.wallet.write().await, self.session.terminal);
+        let (mut wallet, terminal) = (self.alone().await, self.session.terminal);
         let tended = match self.light().await {
             Ok(light) => wallet.tend(&light, &self.session.terms(), &|_, _| true).await.map_err(failure),
             Err(failure) => Err(failure),
@@ -220,13 +250,25 @@ impl<'a> Server<'a> {
     }
     /// What has begun to leave in parts goes on; what somebody works on just now is left to them.
     async fn go_on_with_drafts(&self, wallet: &Wallet) {
-        let begun = wallet.drafts().unwrap_or_default().into_iter().filter(|draft| draft.signed > 0);
-        for draft in begun {
+        let drafts = match wallet.drafts() {
+            Ok(drafts) => drafts,
+            Err(error) => return self.tell_once(format!("the drafts can't be read: {error}")).await,
+        };
+        for draft in drafts.into_iter().filter(|draft| draft.signed > 0) {
+            let id = draft.id.to_string();
             if let Ok(light) = self.light().await
-                && let Ok(kept) = wallet.take_draft(&draft.id.to_string())
+                && let Ok(kept) = wallet.take_draft(&id)
+                && let Err(error) = wallet.send_draft(&light, kept, WaitFor::Final, &unwatched, &|_| {}).await
             {
-                let _later = wallet.send_draft(&light, kept, WaitFor::Final, &unwatched, &|_| {}).await;
+                self.tell_once(format!("draft {} does not go on: {error}", short(&id))).await;
             }
+        }
+    }
+    async fn tell_once(&self, warning: String) {
+        let mut told = self.told.lock().await;
+        if !told.contains(&warning) {
+            self.session.terminal.warn(&warning);
+            told.insert(warning);
         }
     }
     /// Looks for sealed messages, up to the newest block.

@@ -1,7 +1,7 @@
 //! `status` and `sent`: how what was sent stands with each recipient, all of it verified.
 
 use super::follow::SCAN_EVERY;
-use super::keeping::or_offline;
+use super::keeping::{is_away, or_offline};
 use super::scan::scan;
 use super::{Session, runtime};
 use crate::contacts::Contacts;
@@ -134,7 +134,7 @@ pub(super) fn sent(args: &SentArgs, session: &Session<'_>) -> Result<(), Failure
 
 /// One message; also what `outbox ID` shows.
 pub(super) fn show(id: &str, follow: bool, session: &Session<'_>) -> Result<(), Failure> {
-    let wallet = session.wallet()?;
+    let mut wallet = session.wallet()?;
     let contacts = wallet.profile().contacts().map_err(failure)?;
     runtime()?.block_on(async {
         let light = session.light(wallet.profile()).await.map_err(or_offline)?;
@@ -160,7 +160,7 @@ pub(super) fn show(id: &str, follow: bool, session: &Session<'_>) -> Result<(), 
             }
         }
         match wallet.sent_sealed(&id).map_err(failure)? {
-            true => follow_sealed(session, &wallet, &light, &contacts, id, report).await,
+            true => follow_sealed(session, &mut wallet, &light, &contacts, id, report).await,
             false => follow_answers(session, &wallet, &light, &contacts, id, report, next).await,
         }
     })
@@ -169,7 +169,7 @@ pub(super) fn show(id: &str, follow: bool, session: &Session<'_>) -> Result<(), 
 /// Waits for the answers to a sealed message. They come in sealed replies, which only a scan finds.
 async fn follow_sealed(
     session: &Session<'_>,
-    wallet: &Wallet,
+    wallet: &mut Wallet,
     light: &Light,
     contacts: &Contacts,
     id: TransactionId,
@@ -186,9 +186,31 @@ async fn follow_sealed(
             counted(count as u64, "answer")
         )),
     }
+    let answers = |wallet: &Wallet| {
+        let state = wallet.scan_state().map_err(failure)?;
+        Ok::<_, Failure>(state.answers().iter().filter(|held| held.receipt.message == id).count())
+    };
+    let mut known = answers(wallet)?;
+    let mut away = false;
     loop {
         tokio::time::sleep(SCAN_EVERY).await;
-        wallet.scan(light, &|_| {}).await.map_err(failure)?;
+        // Another program may have made keys that the next answer is sealed to.
+        wallet.refresh().map_err(failure)?;
+        match wallet.scan(light, &|_| {}).await.map_err(failure) {
+            Ok(_) => away = false,
+            Err(failure) if is_away(&failure) => {
+                if !std::mem::replace(&mut away, true) {
+                    session.terminal.warn(format_args!("{failure}; asking again"));
+                }
+                continue;
+            }
+            Err(failure) => return Err(failure),
+        }
+        // The node is asked for messages only if there is something new: each question shows whose they are.
+        let found = answers(wallet)?;
+        if std::mem::replace(&mut known, found) == found {
+            continue;
+        }
         let now = report(wallet, light, contacts, id).await?;
         let both = before.slots.iter().zip(&now.slots);
         for (_, slot) in both.filter(|(before, now)| before.answer != now.answer) {

@@ -143,11 +143,11 @@ fn a_lock_that_was_removed_under_its_holder_is_not_taken_for_held() {
     let place = place();
     let path = place.dir.path().join("drafts/lock");
     let file = File::create(&path).unwrap();
-    assert!(is_at(&file, &path));
+    assert!(is_at(&file, &path).unwrap());
     fs::remove_file(&path).unwrap();
-    assert!(!is_at(&file, &path));
+    assert!(!is_at(&file, &path).unwrap());
     let _another = File::create(&path).unwrap();
-    assert!(!is_at(&file, &path));
+    assert!(!is_at(&file, &path).unwrap());
 }
 
 #[test]

@@ -117,6 +117,19 @@ impl Wallet {
         let letters = state.found().iter().skip(known).filter(|found| is_letter(found)).copied();
         Ok((self.proven_letters(light, letters.collect()).await?, state.found().len()))
     }
+    /// Sealed letters from a height on that scans have found, in the order of the ledger, each verified, and how many
+    /// messages were found by then.
+    pub async fn sealed_from(
+        &self,
+        light: &Light,
+        from: BlockHeight,
+    ) -> Result<(Vec<Incoming>, usize), WalletError> {
+        let state = self.scan_state()?;
+        let found = state.found().iter().filter(|found| is_letter(found) && found.at.height >= from);
+        let mut letters: Vec<_> = found.copied().collect();
+        letters.sort_by_key(|found| found.at);
+        Ok((self.proven_letters(light, letters).await?, state.found().len()))
+    }
     /// Sealed letters that scans have found and that were not answered from here, the newest first.
     pub(super) async fn sealed_unanswered(&self, light: &Light) -> Result<Vec<Found>, WalletError> {
         let next = light.next_height().await?;

@@ -14,7 +14,8 @@ use sealpost_terminal::Failure;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::VecDeque;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -37,13 +38,15 @@ struct Followed {
 pub(super) struct Subscription {
     light: Arc<Light>,
     source: Source,
+    /// Set by the first source that ends: the other one ends with it.
+    over: Arc<AtomicBool>,
 }
 
 enum Source {
-    /// The node tells. The other kind ends with this one.
-    Told { following: Box<Following>, _lives: Arc<()> },
+    /// The node tells.
+    Told(Box<Following>),
     /// The wallet looks for them.
-    Looked { known: usize, ready: VecDeque<Incoming>, told: Weak<()> },
+    Looked { known: usize, ready: VecDeque<Incoming> },
 }
 
 /// Begins to follow the inbox.
@@ -58,17 +61,16 @@ pub(super) async fn follow(server: &Server<'_>, question: Request) -> Done {
         };
         let wallet = server.wallet().await?;
         let following = light.follow(&wallet.address(), from).await.map_err(failure)?;
-        let lives = Arc::new(());
+        let over = Arc::new(AtomicBool::new(false));
         let mut subscriptions = Vec::new();
         if scan {
             server.scan(&wallet, &light).await?;
-            let known = wallet.scan_state().map_err(failure)?.found().len();
-            let source = Source::Looked { known, ready: VecDeque::new(), told: Arc::downgrade(&lives) };
-            subscriptions.push(Subscription { light: light.clone(), source });
+            let (letters, known) = wallet.sealed_from(&light, from).await.map_err(failure)?;
+            let source = Source::Looked { known, ready: letters.into() };
+            subscriptions.push(Subscription { light: light.clone(), source, over: over.clone() });
         }
         let followed = server.tagged(&light, "sealpost/inbox-follow/1", &Followed { from });
-        let source = Source::Told { following: Box::new(following), _lives: lives };
-        subscriptions.push(Subscription { light, source });
+        subscriptions.push(Subscription { light, source: Source::Told(Box::new(following)), over });
         Ok::<_, Refusal>((followed, subscriptions))
     };
     match begun.await {
@@ -80,21 +82,16 @@ pub(super) async fn follow(server: &Server<'_>, question: Request) -> Done {
 impl Subscription {
     /// Waits for what comes next.
     pub(super) async fn next_entry(mut self, server: &Server<'_>) -> Done {
-        let Self { light, source } = &mut self;
+        let Self { light, source, over } = &mut self;
         let told = match source {
-            Source::Told { following, .. } => next_told(server, light, following).await,
-            Source::Looked { known, ready, told } => {
-                let found = next_found(server, light, known, ready, told).await;
-                let Some(found) = found else { return Done::Over };
-                match server.wallet().await {
-                    Ok(wallet) => entry(server, &wallet, light, &found).map(Some),
-                    Err(failure) => Err(failure.into()),
-                }
-            }
+            Source::Told(following) => next_told(server, light, following).await,
+            Source::Looked { known, ready } => next_found(server, light, known, ready, over).await,
         };
         match told {
+            _ if over.load(Ordering::Relaxed) => Done::Over,
             Ok(line) => Done::Entry(line, self),
             Err(refusal) => {
+                over.store(true, Ordering::Relaxed);
                 Done::Ended(notification("inbox_ended", json!({ "error": refusal_data(&refusal) })))
             }
         }
@@ -120,18 +117,19 @@ async fn next_told(
     entry(server, &wallet, light, &incoming).map(Some)
 }
 
-/// The next sealed letter that a scan finds; nothing if the subscription that this belongs to is at its end. A scan
-/// that fails is made again: if the node is gone, the subscription says so.
+/// The next sealed letter that a scan finds; nothing if the other source is at its end. A scan that fails is made
+/// again: if the node is gone, the other source says so.
 async fn next_found(
     server: &Server<'_>,
     light: &Light,
     known: &mut usize,
     ready: &mut VecDeque<Incoming>,
-    told: &Weak<()>,
-) -> Option<Incoming> {
-    while told.strong_count() > 0 {
+    over: &AtomicBool,
+) -> Result<Option<Vec<u8>>, Refusal> {
+    while !over.load(Ordering::Relaxed) {
         if let Some(incoming) = ready.pop_front() {
-            return Some(incoming);
+            let wallet = server.wallet().await?;
+            return entry(server, &wallet, light, &incoming).map(Some);
         }
         tokio::time::sleep(SCAN_EVERY).await;
         if let Ok(wallet) = server.wallet().await
@@ -142,7 +140,7 @@ async fn next_found(
             ready.extend(letters);
         }
     }
-    None
+    Ok(None)
 }
 
 fn entry(

@@ -6,6 +6,7 @@ use super::protocol::{Refusal, parameters, tagged};
 use super::sending::send;
 use crate::certificate::Certificate;
 use crate::cli::keeping::reading;
+use crate::cli::postage::Quoted;
 use crate::cli::{address, answer, contact, designate, draft, evidence, inbox, keys, outbox, read, status};
 use crate::envelope::Data;
 use crate::failure;
@@ -125,7 +126,8 @@ struct Add {
 }
 
 async fn contact_add(server: &Server<'_>, Add { name, address }: Add) -> Answered {
-    let wallet = server.wallet.write().await;
+    let _alone = server.contacts.lock().await;
+    let wallet = server.wallet().await?;
     let prefix = wallet.genesis().prefix();
     let address = contact::parse_address(&address, prefix)?;
     wallet.profile().contacts().and_then(|mut contacts| contacts.add(&name, address)).map_err(failure)?;
@@ -144,7 +146,8 @@ async fn contact_list(server: &Server<'_>, _: Nothing) -> Answered {
 }
 
 async fn contact_remove(server: &Server<'_>, OfContact { name }: OfContact) -> Answered {
-    let wallet = server.wallet.write().await;
+    let _alone = server.contacts.lock().await;
+    let wallet = server.wallet().await?;
     let mut contacts = wallet.profile().contacts().map_err(failure)?;
     let address = contacts.remove(&name).map_err(failure)?.to_text(wallet.genesis().prefix());
     tagged("sealpost/contact-remove/1", &contact::Entry { name: Some(name.to_lowercase()), address })
@@ -158,7 +161,8 @@ struct Rename {
 }
 
 async fn contact_rename(server: &Server<'_>, Rename { name, new }: Rename) -> Answered {
-    let wallet = server.wallet.write().await;
+    let _alone = server.contacts.lock().await;
+    let wallet = server.wallet().await?;
     let mut contacts = wallet.profile().contacts().map_err(failure)?;
     let address = contacts.rename(&name, &new).map_err(failure)?.to_text(wallet.genesis().prefix());
     tagged("sealpost/contact-rename/1", &contact::Entry { name: Some(new.to_lowercase()), address })
@@ -205,13 +209,13 @@ fn usual_bytes() -> u64 {
 async fn postage(server: &Server<'_>, Postage { bytes }: Postage) -> Answered {
     let light = server.light().await?;
     let quote = light.postage(bytes).await.map_err(failure)?;
-    server.tagged(&light, "sealpost/postage/1", &quote)
+    server.tagged(&light, "sealpost/postage/1", &Quoted::new(quote))
 }
 
 // -- Keys ----------------------------------------------------------------------------------------------
 
 async fn keys_list(server: &Server<'_>, _: Nothing) -> Answered {
-    let mut wallet = server.wallet.write().await;
+    let mut wallet = server.alone().await;
     let light = server.light().await?;
     let listed = wallet.list_bundles(&light, &server.session.terms(), KEYS_LISTED).await;
     let (own, bundles) = listed.map_err(failure)?;
@@ -219,7 +223,7 @@ async fn keys_list(server: &Server<'_>, _: Nothing) -> Answered {
 }
 
 async fn keys_publish(server: &Server<'_>, _: Nothing) -> Answered {
-    let mut wallet = server.wallet.write().await;
+    let mut wallet = server.alone().await;
     let light = server.light().await?;
     let terms = server.session.terms();
     let rotated = wallet.rotate_keys(&light, &terms, Foreign::Refuse, &unwatched).await.map_err(failure)?;
@@ -234,7 +238,7 @@ struct Revoke {
 }
 
 async fn keys_revoke(server: &Server<'_>, Revoke { sequence, from }: Revoke) -> Answered {
-    let mut wallet = server.wallet.write().await;
+    let mut wallet = server.alone().await;
     let light = server.light().await?;
     let revoked = wallet.revoke_keys(&light, sequence, from, &unwatched).await;
     let (sequence, from, sent) = revoked.map_err(failure)?;
@@ -385,6 +389,12 @@ async fn read_attachment(server: &Server<'_>, request: OfAttachment) -> Answered
             format!("{id} has {count} attachments, counted from 0; none is {number}"),
         )
     })?;
+    let whole = usize::try_from(file.data.length()).unwrap_or(usize::MAX);
+    if offset > whole {
+        let message = format!("offset: {offset} is beyond the file's {whole} bytes");
+        return Err(Failure::usage(message).into());
+    }
+    let end = length.map_or(whole, |length| offset.saturating_add(length).min(whole));
     let fetched;
     let bytes = match &file.data {
         Data::Whole(bytes) => bytes,
@@ -393,23 +403,18 @@ async fn read_attachment(server: &Server<'_>, request: OfAttachment) -> Answered
             let mut collector = wallet.collector(known(&light)?, &reading, &|_, _, _| {});
             let limit = server.session.settings.attachment_bytes;
             fetched = collector.file(number, limit, Vec::new()).await.map_err(failure)?;
-            // What was fetched stays until the end of it was taken.
-            if end_of(offset, length) >= fetched.len() {
+            // What was fetched stays until the end of it was taken, and as long as another file may need it.
+            let in_parts = files.iter().filter(|file| matches!(file.data, Data::Parts(_)));
+            if end == whole && in_parts.count() == 1 {
                 collector.forget().map_err(failure)?;
             }
             &fetched
         }
     };
     server.session.remember(&wallet, &reading, source, None)?;
-    let piece = bytes.get(offset..end_of(offset, length).min(bytes.len())).ok_or_else(|| {
-        Failure::usage(format_args!("offset: {offset} is beyond the file's {} bytes", bytes.len()))
-    })?;
-    let (name, bytes, base64) = (&file.name, bytes.len(), BASE64.encode(piece));
-    tagged("sealpost/attachment/1", &TakenFile { id, number, name, bytes, offset, base64 })
-}
-
-fn end_of(offset: usize, length: Option<usize>) -> usize {
-    length.map_or(usize::MAX, |length| offset.saturating_add(length))
+    let base64 = BASE64.encode(bytes.get(offset..end).unwrap_or_default());
+    let name = &file.name;
+    tagged("sealpost/attachment/1", &TakenFile { id, number, name, bytes: whole, offset, base64 })
 }
 
 async fn receipt_give(server: &Server<'_>, OfMessage { id }: OfMessage) -> Answered {

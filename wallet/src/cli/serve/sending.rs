@@ -125,14 +125,31 @@ async fn in_parts(
     let mut draft = wallet.keep_draft(typed).map_err(failure)?;
     let id = draft.id;
     let limit = server.session.settings.attachment_bytes;
-    let sent = match wallet.pack_draft_given(&mut draft, limit, &contents).map_err(failure) {
-        Ok(()) => deliver(wallet, light, draft, end).await,
-        Err(failure) => Err(failure),
-    };
-    sent.map_err(|failure| {
-        give_up(wallet, id);
-        send::kept_as_draft(failure, wallet, id)
+    if let Err(error) = wallet.pack_draft_given(&mut draft, limit, &contents) {
+        wallet.discard_draft(draft).map_err(failure)?;
+        return Err(failure(error));
+    }
+    let sent = deliver(wallet, light, draft, end).await;
+    sent.map_err(|failure| match give_up(wallet, id) {
+        GivenUp::Gone => failure,
+        GivenUp::GoesOn => goes_on(&failure, id),
     })
+}
+
+/// What became of a draft that could not be sent.
+enum GivenUp {
+    /// Nothing of it has left, and it is thrown away.
+    Gone,
+    /// Parts of it have left; the rest goes on by itself.
+    GoesOn,
+}
+
+/// Told under one code whatever the reason: whoever sends it again sends it twice.
+fn goes_on(failure: &Failure, id: DraftId) -> Failure {
+    let message = format!("{}; what has begun to leave goes on by itself", failure.message);
+    Failure::new(failure.exit, "parcel.left", message)
+        .with("draft", id.to_string())
+        .help("don't send it again: `outbox` lists it until it has left, and `sealpost draft discard` throws it away")
 }
 
 async fn deliver(
@@ -162,12 +179,17 @@ async fn deliver(
 }
 
 /// A draft of which nothing has left is thrown away: the program that sent it has all of it, and is told.
-fn give_up(wallet: &Wallet, id: DraftId) {
+fn give_up(wallet: &Wallet, id: DraftId) -> GivenUp {
     let drafts = wallet.drafts().unwrap_or_default();
     if drafts.iter().any(|draft| draft.id == id && draft.signed == 0)
         && let Ok(draft) = wallet.take_draft(&id.to_string())
     {
         // If it can't be, the person finds it among the drafts.
         let _left = wallet.discard_draft(draft);
+    }
+    // One that is in the outbox is none any more, and goes on just as well.
+    match drafts.iter().any(|draft| draft.id == id && draft.signed == 0) {
+        true => GivenUp::Gone,
+        false => GivenUp::GoesOn,
     }
 }
