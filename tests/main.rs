@@ -5,6 +5,7 @@ mod demo;
 mod dev;
 mod errors;
 mod evidence;
+mod explorer_pages;
 mod faults;
 mod follow;
 mod foreign_peer;

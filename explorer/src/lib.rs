@@ -4,17 +4,23 @@
 //!
 //! ```text
 //!  browser ─► routes/ ─► reader (asks the node, verifies) ─► views (askama templates) ─► browser
+//!     ▲                                                                                     │
+//!     └──────────── live (each new block, as the rows that the pages themselves have) ◄──────┘
 //! ```
 
 mod assets;
+mod charts;
 pub mod cli;
 mod headers;
+mod live;
 mod page;
 mod reader;
 mod routes;
 #[cfg(test)]
 mod tests;
+mod tree;
 
+use live::Hub;
 use reader::Reader;
 use sealpost_ledger::genesis::Genesis;
 use std::net::SocketAddr;
@@ -53,6 +59,7 @@ pub struct Explorer {
     pub address: SocketAddr,
     stop: CancellationToken,
     task: JoinHandle<()>,
+    live: JoinHandle<()>,
 }
 
 /// Longest time for a page.
@@ -66,14 +73,16 @@ pub async fn start(settings: Settings) -> Result<Explorer, ExplorerError> {
     let listener = tokio::net::TcpListener::bind(listen).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     let stop = CancellationToken::new();
-    let app = routes::router(reader);
+    let hub = Hub::new(stop.clone());
+    let live = tokio::spawn(live::follow(reader.clone(), hub.clone()));
+    let app = routes::router(routes::Site { reader, live: hub });
     let stopped = stop.clone().cancelled_owned();
     let task = tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, app).with_graceful_shutdown(stopped).await {
             tracing::error!(%error, "the explorer stopped");
         }
     });
-    Ok(Explorer { address, stop, task })
+    Ok(Explorer { address, stop, task, live })
 }
 
 impl Explorer {
@@ -84,5 +93,7 @@ impl Explorer {
         if tokio::time::timeout(Duration::from_secs(2), &mut self.task).await.is_err() {
             self.task.abort();
         }
+        // It ends by the same token; an abort does it no harm, because it holds nothing but a connection.
+        self.live.abort();
     }
 }
