@@ -143,7 +143,8 @@ pub(super) async fn message(
 
 /// The body's length in words: it tells the class that the text was padded to, not the text's length.
 fn size_class(message: &Message) -> String {
-    format!("{} ({} bytes)", bytes(message.body_length.into()), message.body_length)
+    let length = u64::from(message.body_length);
+    if length < 1024 { bytes(length) } else { format!("{} ({length} bytes)", bytes(length)) }
 }
 
 fn slots(message: &Message, prefix: &AddressPrefix) -> Vec<SlotRow> {

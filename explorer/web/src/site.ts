@@ -11,17 +11,15 @@ function addCopyButton(code: HTMLElement): void {
   button.className = "copy";
   button.setAttribute("aria-label", `Copy ${whole.slice(0, 12)}…`);
   button.title = "Copy";
-  button.textContent = "⧉";
   button.addEventListener("click", async () => {
-    let said = "✓";
     try {
       await navigator.clipboard.writeText(whole);
+      announce("Copied");
+      button.classList.add("done");
+      setTimeout(() => button.classList.remove("done"), 1500);
     } catch {
-      said = "✗";
+      announce("The browser refused to copy");
     }
-    button.textContent = said;
-    announce(said === "✓" ? "Copied" : "Copying was refused");
-    setTimeout(() => (button.textContent = "⧉"), 1500);
   });
   (code.closest("a") ?? code).after(button);
 }
@@ -38,7 +36,9 @@ function addLocalTime(time: HTMLTimeElement): void {
   const at = new Date(time.dateTime);
   if (Number.isNaN(at.getTime()) || time.dataset.local !== undefined) return;
   time.dataset.local = "";
-  const text = at.toLocaleString(undefined, { dateStyle: "short", timeStyle: "medium" });
+  // The date only where it is another one there.
+  const sameDay = at.getDate() === at.getUTCDate();
+  const text = sameDay ? at.toLocaleTimeString() : at.toLocaleString(undefined, { dateStyle: "short", timeStyle: "medium" });
   const local = document.createElement("span");
   local.className = "local";
   local.textContent = ` (here ${text})`;
