@@ -48,6 +48,17 @@ impl Reader {
             .map_err(ReadError::untrusted(format_args!("the silence of slot {slot} of {id}")))?;
         Ok(header)
     }
+    /// The receipt of a slot that came between two questions: when the node first told of none, and then could not
+    /// prove the silence.
+    pub(crate) async fn late_receipt(
+        &self,
+        id: &TransactionId,
+        slot: u16,
+    ) -> Result<TransactionId, ReadError> {
+        let told = self.ask(self.client.tx_receipts(*id)).await?;
+        let found = told.into_iter().find(|receipt| receipt.slot == slot).map(|receipt| receipt.id);
+        found.ok_or_else(|| ReadError::other(format_args!("the answer of slot {slot} of {id}")))
+    }
     pub(crate) async fn evidence(&self, id: &TransactionId) -> Result<String, ReadError> {
         self.ask(self.client.evidence_get(*id, None, Some(true))).await
     }

@@ -1,9 +1,10 @@
 //! The way of a message, step by step, each with where the knowledge comes from and what it does not show.
 
 use crate::page::{Id, PageError, Source, Time, elapsed, validator_name};
-use crate::reader::{Proven, Reader};
+use crate::reader::{Proven, ReadError, Reader};
 use futures::{StreamExt, TryStreamExt};
 use sealpost_api::MessageView;
+use sealpost_ledger::block::Header;
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::message::{Message, Mode, Slot, SlotRecipient};
 use sealpost_ledger::receipt::Answer;
@@ -148,21 +149,13 @@ async fn answer(
     let id = proven.transaction.id();
     let SlotRecipient::Named { address, .. } = slot.recipient else { return Ok(hidden(number)) };
     let who = Id::new(address.to_text(reader.genesis().await?.prefix())).short;
-    let Some(receipt) = receipt else {
-        let until = reader.silence(&id, number).await?;
-        return Ok(Step {
-            title: format!("No answer of {who}"),
-            source: Source::Proven,
-            link: Some((format!("/block/{}", until.height), format!("up to block {}", until.height))),
-            time: Some(Time::new(until.time_ms)),
-            detail: format!(
-                "Silence for {}, {}: no receipt stood on the ledger then (proof of absence).",
-                elapsed(proven.header.time_ms, until.time_ms),
-                counted(until.height.blocks_since(proven.header.height), "block")
-            ),
-            limit: "It does not show whether the message was read.",
-            done: false,
-        });
+    let receipt = match receipt {
+        Some(receipt) => receipt,
+        None => match reader.silence(&id, number).await {
+            Ok(until) => return Ok(silent(proven, &who, &until)),
+            Err(ReadError::NotFound(_)) => reader.late_receipt(&id, number).await?,
+            Err(error) => return Err(error.into()),
+        },
     };
     let (said, answer) = reader.receipt(&receipt, &id, number, slot).await?;
     let after = format!(
@@ -191,6 +184,23 @@ async fn answer(
         limit,
         done: true,
     })
+}
+
+/// That there was no answer up to a block.
+fn silent(proven: &Proven, who: &str, until: &Header) -> Step {
+    Step {
+        title: format!("No answer of {who}"),
+        source: Source::Proven,
+        link: Some((format!("/block/{}", until.height), format!("up to block {}", until.height))),
+        time: Some(Time::new(until.time_ms)),
+        detail: format!(
+            "Silence for {}, {}: no receipt stood on the ledger then (proof of absence).",
+            elapsed(proven.header.time_ms, until.time_ms),
+            counted(until.height.blocks_since(proven.header.height), "block")
+        ),
+        limit: "It does not show whether the message was read.",
+        done: false,
+    }
 }
 
 fn hidden(number: u16) -> Step {
