@@ -46,7 +46,7 @@ const HEADERS_KEPT: usize = 2048;
 const SUMMARIES_KEPT: usize = 100_000;
 
 /// A header and the certificate that made it final, both checked.
-pub(crate) type Sealed = Arc<(Header, CommitCertificate)>;
+pub(crate) type Certified = Arc<(Header, CommitCertificate)>;
 
 /// The node behind the pages. Cloning it copies a reference.
 #[derive(Clone)]
@@ -56,7 +56,7 @@ pub(crate) struct Reader {
     genesis: Arc<OnceCell<Arc<Genesis>>>,
     /// Verified changes of the validators; nothing before the genesis is known.
     validators: Arc<Mutex<Option<ValidatorHistory>>>,
-    headers: Arc<Mutex<Bounded<Sealed>>>,
+    headers: Arc<Mutex<Bounded<Certified>>>,
     summaries: Arc<Mutex<Bounded<Arc<Summary>>>>,
 }
 
@@ -65,9 +65,9 @@ pub(crate) struct Reader {
 #[allow(missing_docs)]
 pub(crate) enum ReadError {
     #[error("{0}")]
-    NotFound(String),
+    NotFound(ApiError),
     #[error("{0}")]
-    Malformed(String),
+    Malformed(ApiError),
     #[error("{what}: {source}")]
     Untrusted { what: String, source: VerifyError },
     #[error("the node at {url} does not answer: {reason}")]
@@ -113,7 +113,8 @@ impl Reader {
         let genesis = self.genesis.get_or_try_init(|| async {
             let json = self.ask(self.client.chain_genesis()).await?;
             let genesis = Genesis::parse(json.as_bytes());
-            genesis.map(Arc::new).map_err(|error| ReadError::Malformed(error.to_string()))
+            let url = self.url.to_string();
+            genesis.map(Arc::new).map_err(|error| ReadError::Unreachable { url, reason: error.to_string() })
         });
         genesis.await.cloned()
     }
@@ -129,7 +130,8 @@ impl Reader {
     /// An address of this network.
     pub(crate) async fn address(&self, text: &str) -> Result<Address, ReadError> {
         let genesis = self.genesis().await?;
-        Address::parse(text, genesis.prefix()).map_err(|error| ReadError::Malformed(error.to_string()))
+        Address::parse(text, genesis.prefix())
+            .map_err(|error| ReadError::Malformed(ApiError::new(Category::Input, "input.address", error)))
     }
     /// Takes in every change of the validators that the node knows and this reader does not; each must be
     /// signed by the validators before it.
@@ -159,8 +161,8 @@ impl Reader {
     }
     async fn ask<T>(&self, call: impl Future<Output = Result<T, ClientError>>) -> Result<T, ReadError> {
         call.await.map_err(|error| match ApiError::from_client(&error) {
-            Some(ApiError { category: Category::NotFound, message, .. }) => ReadError::NotFound(message),
-            Some(ApiError { category: Category::Input, message, .. }) => ReadError::Malformed(message),
+            Some(error) if error.category == Category::NotFound => ReadError::NotFound(error),
+            Some(error) if error.category == Category::Input => ReadError::Malformed(error),
             _ => ReadError::Unreachable { url: self.url.to_string(), reason: error.to_string() },
         })
     }

@@ -44,8 +44,8 @@ pub(crate) fn shown(text: &str) -> String {
 impl From<ReadError> for PageError {
     fn from(error: ReadError) -> Self {
         match error {
-            ReadError::NotFound(message) => PageError::NotFound(message),
-            ReadError::Malformed(message) => PageError::Malformed(message),
+            ReadError::NotFound(error) => PageError::NotFound(error.message),
+            ReadError::Malformed(error) => PageError::Malformed(error.message),
             error => PageError::Read(error),
         }
     }

@@ -58,7 +58,7 @@ impl Reader {
         Ok(Standing { at: header.height, found })
     }
     /// Whether an address is a member.
-    pub(crate) async fn member(&self, address: &str) -> Result<Standing<MemberView>, ReadError> {
+    pub(crate) async fn membership(&self, address: &str) -> Result<Standing<MemberView>, ReadError> {
         let parsed = self.address(address).await?;
         let answer = self.ask(self.client.member_status(address.into(), None)).await?;
         let header = self.verify_header(&answer.at).await?;

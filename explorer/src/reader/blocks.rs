@@ -1,6 +1,6 @@
 //! Headers and certificates, whole blocks, who took part in them, and their place in history.
 
-use super::{ReadError, Reader, Sealed};
+use super::{Certified, ReadError, Reader};
 use sealpost_api::verify::{VerifyError, WholeBlock, verify_history, verify_range};
 use sealpost_api::{BlockId, SealedHeader, SealpostRpcClient, Signer};
 use sealpost_ledger::block::Header;
@@ -56,7 +56,7 @@ impl Commit {
 
 impl Reader {
     /// A block's header and certificate, under the validators of its height, and the one that was asked for.
-    pub(crate) async fn sealed(&self, block: BlockId) -> Result<Sealed, ReadError> {
+    pub(crate) async fn certified(&self, block: BlockId) -> Result<Certified, ReadError> {
         if let BlockId::Height(height) = block
             && let Some(kept) = self.kept_header(height)
         {
@@ -71,13 +71,13 @@ impl Reader {
         if asked_for { Ok(sealed) } else { Err(ReadError::other("the block")) }
     }
     pub(crate) async fn header_at(&self, height: BlockHeight) -> Result<Header, ReadError> {
-        Ok(self.sealed(BlockId::Height(height)).await?.0.clone())
+        Ok(self.certified(BlockId::Height(height)).await?.0.clone())
     }
     /// Headers from a height on, each verified: at most `limit`, which the node bounds to
     /// [`MAX_HEADERS`](sealpost_api::MAX_HEADERS). Those that are kept are not asked for again.
-    pub(crate) async fn headers(&self, from: BlockHeight, limit: u32) -> Result<Vec<Sealed>, ReadError> {
+    pub(crate) async fn headers(&self, from: BlockHeight, limit: u32) -> Result<Vec<Certified>, ReadError> {
         let wanted = (from.get()..).take(limit as usize).map(BlockHeight::new);
-        let mut found: Vec<Sealed> = wanted.map_while(|height| self.kept_header(height)).collect();
+        let mut found: Vec<Certified> = wanted.map_while(|height| self.kept_header(height)).collect();
         let missing = limit.saturating_sub(u32::try_from(found.len()).unwrap_or(limit));
         if missing > 0 {
             let next = from.saturating_add(found.len() as u64);
@@ -96,9 +96,9 @@ impl Reader {
     }
     /// A block with all of its transactions.
     pub(crate) async fn block(&self, block: BlockId) -> Result<Block, ReadError> {
-        let sealed = self.sealed(block).await?;
+        let sealed = self.certified(block).await?;
         let height = sealed.0.height;
-        let whole = self.whole_blocks(height, 1).await?.into_iter().next();
+        let whole = self.read_whole(height, 1).await?.into_iter().next();
         match whole.map(WholeBlock::into_parts) {
             Some((header, transactions)) if header == sealed.0 => {
                 Ok(Block { header, commit: self.commit(&sealed).await?, transactions })
@@ -107,7 +107,7 @@ impl Reader {
         }
     }
     /// Blocks from a height on with every transaction in them, as many as one answer of the node holds.
-    pub(super) async fn whole_blocks(
+    pub(super) async fn read_whole(
         &self,
         from: BlockHeight,
         limit: u32,
@@ -123,10 +123,10 @@ impl Reader {
     }
     /// Who made the block at a height final.
     pub(crate) async fn commit_at(&self, height: BlockHeight) -> Result<Commit, ReadError> {
-        self.commit(&self.sealed(BlockId::Height(height)).await?).await
+        self.commit(&self.certified(BlockId::Height(height)).await?).await
     }
     /// Who made the block of a verified header final.
-    pub(crate) async fn commit(&self, sealed: &Sealed) -> Result<Commit, ReadError> {
+    pub(crate) async fn commit(&self, sealed: &Certified) -> Result<Commit, ReadError> {
         let genesis = self.genesis().await?;
         let history = self.history(&genesis);
         let (header, certificate) = &**sealed;
@@ -138,7 +138,7 @@ impl Reader {
     /// What each validator did in some blocks, by its key.
     pub(crate) async fn participation(
         &self,
-        blocks: &[Sealed],
+        blocks: &[Certified],
     ) -> Result<BTreeMap<PublicKey, Participation>, ReadError> {
         let genesis = self.genesis().await?;
         Ok(count_participation(blocks, &genesis, &self.history(&genesis)))
@@ -164,7 +164,7 @@ impl Reader {
         Ok(self.verify_sealed(sealed).await?.0.clone())
     }
     /// Header and certificate, under the validators of their height. What holds is kept.
-    pub(crate) async fn verify_sealed(&self, sealed: &SealedHeader) -> Result<Sealed, ReadError> {
+    pub(crate) async fn verify_sealed(&self, sealed: &SealedHeader) -> Result<Certified, ReadError> {
         let genesis = self.genesis().await?;
         let mut verified = self.history(&genesis).verify_header(sealed);
         if let Err(VerifyError::UnknownValidators { .. }) = verified {
@@ -181,13 +181,13 @@ impl Reader {
         self.headers.lock().unwrap_or_else(PoisonError::into_inner).insert(height, kept.clone(), 1);
         Ok(kept)
     }
-    fn kept_header(&self, height: BlockHeight) -> Option<Sealed> {
+    fn kept_header(&self, height: BlockHeight) -> Option<Certified> {
         self.headers.lock().unwrap_or_else(PoisonError::into_inner).get(height)
     }
 }
 
 fn count_participation(
-    blocks: &[Sealed],
+    blocks: &[Certified],
     genesis: &Genesis,
     history: &sealpost_api::verify::ValidatorHistory,
 ) -> BTreeMap<PublicKey, Participation> {

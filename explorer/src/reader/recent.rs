@@ -89,7 +89,7 @@ impl Reader {
                 }
                 questions = questions.saturating_add(1);
                 let wanted = u32::try_from(end.blocks_since(from).saturating_add(1)).unwrap_or(u32::MAX);
-                let blocks = self.whole_blocks(from, wanted).await?;
+                let blocks = self.read_whole(from, wanted).await?;
                 from = from.saturating_add(blocks.len() as u64);
                 self.keep(blocks);
             }

@@ -36,7 +36,11 @@ impl Reader {
         Ok(Proven { found, transaction, header })
     }
     /// The encrypted body of a message, if the node still has it; its hash is checked.
-    pub(crate) async fn body(&self, id: &TransactionId, hash: &BodyHash) -> Result<Body, ReadError> {
+    pub(crate) async fn encrypted_body(
+        &self,
+        id: &TransactionId,
+        hash: &BodyHash,
+    ) -> Result<Body, ReadError> {
         let body = Body::new(self.ask(self.client.tx_body(*id)).await?.as_bytes().to_vec());
         if body.hash() == *hash { Ok(body) } else { Err(ReadError::other(format_args!("the body of {id}"))) }
     }

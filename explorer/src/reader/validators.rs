@@ -29,7 +29,7 @@ impl Reader {
         let told = self.ask(self.client.chain_validators(Some(height.saturating_add(1)))).await?;
         let expected = match height {
             BlockHeight::GENESIS => self.genesis().await?.validators().hash(),
-            height => self.sealed(BlockId::Height(height)).await?.0.next_validators_hash,
+            height => self.certified(BlockId::Height(height)).await?.0.next_validators_hash,
         };
         match NamedValidator::set(&told.validators) {
             Ok(set) if set.hash() == expected => Ok(self.named(told).await?),
@@ -65,7 +65,7 @@ impl Reader {
     }
     /// A page of changes of the set in blocks after a height, the oldest first, and whether there may be more.
     /// Each is announced by a header that was checked.
-    pub(crate) async fn validator_changes(
+    pub(crate) async fn changes_of_validators(
         &self,
         after: BlockHeight,
     ) -> Result<(Vec<ValidatorsChanged>, bool), ReadError> {

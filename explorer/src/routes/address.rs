@@ -127,7 +127,7 @@ pub(super) async fn address(
     if has_blocks {
         let standing = reader.bundle_at(&text, None).await?;
         (newest, newest_at) = (standing.found.map(|record| record.bundle.sequence), Some(standing.at.get()));
-        let standing = reader.member(&text).await?.found;
+        let standing = reader.membership(&text).await?.found;
         member = standing.map(|view| format!("{} since height {}", view.status, view.since));
         if let Some(class) = class {
             designation = Some(designated(&reader, &text, class).await?);

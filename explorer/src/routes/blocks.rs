@@ -1,7 +1,7 @@
 //! The list of blocks.
 
 use crate::page::{Id, PageError, Params, Time, heights_before, render};
-use crate::reader::{Reader, Sealed};
+use crate::reader::{Certified, Reader};
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
@@ -50,7 +50,7 @@ pub(super) async fn last_blocks(
     reader: &Reader,
     last: BlockHeight,
     count: u32,
-) -> Result<Vec<Sealed>, PageError> {
+) -> Result<Vec<Certified>, PageError> {
     if last == BlockHeight::GENESIS {
         return Ok(Vec::new());
     }
@@ -61,7 +61,7 @@ pub(super) async fn last_blocks(
     Ok(headers)
 }
 
-fn row(sealed: &Sealed) -> Row {
+fn row(sealed: &Certified) -> Row {
     let (header, certificate) = &**sealed;
     Row {
         height: header.height.get(),

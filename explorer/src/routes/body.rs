@@ -53,7 +53,7 @@ pub(super) async fn raw(State(reader): State<Reader>, Path(id): Path<String>) ->
     let Some(message) = proven.transaction.message() else {
         return Err(PageError::NotFound("That transaction is no message, so it has no body.".into()));
     };
-    let body: Body = reader.body(&id, &message.body_hash).await?;
+    let body: Body = reader.encrypted_body(&id, &message.body_hash).await?;
     let headers = [
         (CONTENT_TYPE, "application/octet-stream".to_owned()),
         (CONTENT_DISPOSITION, format!("attachment; filename=\"{id}.body\"")),

@@ -4,7 +4,7 @@
 use super::body::HexView;
 use super::timeline::{Step, steps};
 use crate::page::{Id, PageError, Params, Source, is_beginning, render, shown};
-use crate::reader::{Proven, ReadError, Reader};
+use crate::reader::{Proven, Reader};
 use askama::Template;
 use axum::extract::{Path, State};
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
@@ -201,9 +201,9 @@ async fn hex_view(
     message: &Message,
     offset: usize,
 ) -> Result<HexView, PageError> {
-    let body = reader.body(id, &message.body_hash).await?;
+    let body = reader.encrypted_body(id, &message.body_hash).await?;
     HexView::new(body.as_bytes(), offset)
-        .ok_or_else(|| PageError::from(ReadError::NotFound(format!("The body has no byte {offset}."))))
+        .ok_or_else(|| PageError::NotFound(format!("The body has no byte {offset}.")))
 }
 
 /// The evidence file, to keep.

@@ -51,7 +51,7 @@ pub(super) async fn network(
     let (status, version) = (reader.status().await?, reader.version().await?);
     let peers = reader.peers().await?;
     let after = BlockHeight::new(after.unwrap_or(0));
-    let (page, more) = reader.validator_changes(after).await?;
+    let (page, more) = reader.changes_of_validators(after).await?;
     let changes: Vec<Change> = page.iter().map(|changed| change(changed, &genesis)).collect();
     let sync = if status.syncing { "behind others, catching up" } else { "up to date, as far as it knows" };
     Ok(render(&NetworkPage {

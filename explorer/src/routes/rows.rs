@@ -74,7 +74,7 @@ impl Head {
             syncing: status.syncing,
         };
         if height > BlockHeight::GENESIS {
-            let sealed = reader.sealed(BlockId::Height(height)).await?;
+            let sealed = reader.certified(BlockId::Height(height)).await?;
             let commit = reader.commit(&sealed).await?;
             head.hash = Some(Id::new(sealed.0.hash()));
             head.time = Some(Time::new(sealed.0.time_ms));

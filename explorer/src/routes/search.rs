@@ -78,7 +78,7 @@ fn to(path: std::fmt::Arguments<'_>) -> Response {
 
 /// A block, a transaction or a validator's key: they look alike.
 async fn whole(reader: &Reader, hash: BlockHash) -> Result<Response, PageError> {
-    match reader.sealed(BlockId::Hash(hash)).await {
+    match reader.certified(BlockId::Hash(hash)).await {
         Ok(_) => return Ok(to(format_args!("/block/{hash}"))),
         Err(ReadError::NotFound(_)) => {}
         Err(error) => return Err(error.into()),

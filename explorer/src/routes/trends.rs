@@ -193,7 +193,7 @@ mod tests {
             assert!(groups.len() <= MAX_POINTS);
             assert_eq!(groups.iter().map(|group| group.messages).sum::<u64>(), count * 2);
             assert_eq!(groups.iter().map(|group| group.blocks).sum::<u64>(), count);
-            assert!(groups.windows(2).all(|pair| pair[0].last + 1 == pair[1].first));
+            assert!(groups.iter().zip(groups.iter().skip(1)).all(|(one, next)| one.last + 1 == next.first));
         }
     }
 

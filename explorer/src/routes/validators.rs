@@ -2,7 +2,7 @@
 
 use super::blocks::last_blocks;
 use crate::page::{Id, PageError, Params, Source, Time, render, shown, validator_name};
-use crate::reader::{Participation, Reader, Sealed, Witnessed};
+use crate::reader::{Certified, Participation, Reader, Witnessed};
 use askama::Template;
 use axum::extract::{Path, State};
 use axum::response::Response;
@@ -144,7 +144,7 @@ pub(super) async fn validator(
 }
 
 /// The blocks in which a validator had a part to play, the newest first, as squares in rows of twenty.
-async fn duties(reader: &Reader, blocks: &[Sealed], key: &PublicKey) -> Result<Vec<Duty>, PageError> {
+async fn duties(reader: &Reader, blocks: &[Certified], key: &PublicKey) -> Result<Vec<Duty>, PageError> {
     let mut duties = Vec::new();
     for sealed in blocks {
         let commit = reader.commit(sealed).await?;
