@@ -145,11 +145,15 @@ impl Reader {
     }
     /// That a block stands in the history under the newest block; nothing if it is the newest itself.
     pub(crate) async fn history_proof(&self, header: &Header) -> Result<Option<History>, ReadError> {
-        let proof = match self.ask(self.client.proof_history(BlockId::Height(header.height), None)).await {
-            // The newest block has no later one; anything else that the node can't answer is said.
-            Err(ReadError::Malformed(_)) if self.status().await?.height <= header.height => return Ok(None),
-            answered => answered?,
-        };
+        let mut told = self.ask(self.client.proof_history(BlockId::Height(header.height), None)).await;
+        if let Err(ReadError::Malformed(_)) = told {
+            // The newest block stands in no history yet; but a newer one may have come between the questions.
+            if self.status().await?.height <= header.height {
+                return Ok(None);
+            }
+            told = self.ask(self.client.proof_history(BlockId::Height(header.height), None)).await;
+        }
+        let proof = told?;
         let head = self.verify_sealed(&proof.head).await?;
         verify_history(&proof, &header.hash(), header.height, &head.0)
             .map_err(ReadError::untrusted(format_args!("block {} in history", header.height)))?;
