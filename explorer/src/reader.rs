@@ -17,6 +17,8 @@ mod transactions;
 mod validators;
 
 pub(crate) use blocks::{Block, Participation};
+#[cfg(test)]
+pub(crate) use recent::testing;
 pub(crate) use recent::{Entry, Summary};
 pub(crate) use transactions::Proven;
 pub(crate) use validators::Witnessed;

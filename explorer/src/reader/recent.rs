@@ -117,3 +117,54 @@ impl Reader {
         heights.map_while(|height| summaries.get(height)).collect()
     }
 }
+
+/// Blocks for tests.
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+pub(crate) mod testing {
+    use super::{Entry, Summary};
+    use sealpost_ledger::address::Address;
+    use sealpost_ledger::block::Header;
+    use sealpost_ledger::hash::{
+        BlockHash, ChainId, HistoryRoot, StateRoot, TransactionId, TransactionRoot, ValidatorsHash,
+    };
+    use sealpost_ledger::height::BlockHeight;
+    use sealpost_ledger::signature::SigningKey;
+    use std::sync::Arc;
+
+    /// Blocks 1 to `count`, the newest first: two seconds apart, each with two messages, a receipt, 100 bytes and the
+    /// price of its height counted, and one entry whose id is made of its height.
+    pub(crate) fn blocks(count: u64) -> Vec<Arc<Summary>> {
+        let key = SigningKey::from_bytes(&[7; 32]).unwrap().public_key();
+        let header = |height: u64| Header {
+            version: 1,
+            chain: ChainId::from_bytes([0; 32]),
+            height: BlockHeight::new(height),
+            time_ms: height * 2000,
+            parent: BlockHash::from_bytes([0; 32]),
+            transaction_count: 1,
+            tx_root: TransactionRoot::from_bytes([0; 32]),
+            history_root: HistoryRoot::from_bytes([0; 32]),
+            state_root: StateRoot::from_bytes([0; 32]),
+            validators_hash: ValidatorsHash::from_bytes([0; 32]),
+            next_validators_hash: ValidatorsHash::from_bytes([0; 32]),
+            postage_price: height,
+            proposer: key,
+        };
+        let entry = |height: u64| Entry {
+            index: 0,
+            id: TransactionId::from_bytes([height.to_le_bytes()[0]; 32]),
+            kind: "message",
+            sender: Address::new(key),
+            bytes: 100,
+        };
+        let block = |height: u64| Summary {
+            header: header(height),
+            bytes: 100,
+            messages: 2,
+            receipts: 1,
+            entries: vec![entry(height)],
+        };
+        (1..=count).rev().map(|height| Arc::new(block(height))).collect()
+    }
+}

@@ -2,7 +2,7 @@
 //! card or a `sealpost:` link.
 
 use crate::page::{Id, PageError, Params, Source, is_beginning, kind, render, shown};
-use crate::reader::{ReadError, Reader};
+use crate::reader::{ReadError, Reader, Summary};
 use askama::Template;
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -11,6 +11,7 @@ use sealpost_ledger::address::{Address, AddressPrefix};
 use sealpost_ledger::hash::BlockHash;
 use sealpost_ledger::height::BlockHeight;
 use serde::Deserialize;
+use std::sync::Arc;
 
 /// Longest text looked at, in bytes: a card with keys has some 3,000.
 const MAX_TEXT: usize = 8192;
@@ -98,8 +99,23 @@ async fn beginning(reader: &Reader, wanted: &str) -> Result<Response, PageError>
         BlockHeight::GENESIS => Vec::new(),
         head => reader.recent(head, BLOCKS).await?,
     };
+    let mut hits = hits(&recent, wanted);
+    match hits.as_slice() {
+        [] => Err(PageError::Beginning(wanted.into())),
+        [only] => Ok(to(format_args!("{}", only.link))),
+        _ => {
+            let more = hits.len() > MAX_HITS;
+            hits.truncate(MAX_HITS);
+            let (wanted, blocks) = (wanted.to_owned(), recent.len());
+            Ok(render(&Hits { proven: Source::Proven, wanted, hits, blocks, more }))
+        }
+    }
+}
+
+/// Blocks and transactions whose ids begin like this, the newest blocks first.
+fn hits(recent: &[Arc<Summary>], wanted: &str) -> Vec<Hit> {
     let mut hits = Vec::new();
-    for summary in &recent {
+    for summary in recent {
         let height = summary.header.height.get();
         let mut hit = |link: &str, id: String, what: &str| {
             if id.starts_with(wanted) {
@@ -111,16 +127,7 @@ async fn beginning(reader: &Reader, wanted: &str) -> Result<Response, PageError>
             hit("/tx/", entry.id.to_string(), entry.kind);
         }
     }
-    match hits.as_slice() {
-        [] => Err(PageError::Beginning(wanted.into())),
-        [only] => Ok(to(format_args!("{}", only.link))),
-        _ => {
-            let more = hits.len() > MAX_HITS;
-            hits.truncate(MAX_HITS);
-            let (wanted, blocks) = (wanted.to_owned(), recent.len());
-            Ok(render(&Hits { proven: Source::Proven, wanted, hits, blocks, more }))
-        }
-    }
+    hits
 }
 
 /// The first address of this network in a text, whatever stands around it.
@@ -135,7 +142,31 @@ fn address_in(text: &str, prefix: &AddressPrefix) -> Option<Address> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::reader::testing::blocks;
     use sealpost_ledger::signature::SigningKey;
+
+    #[test]
+    fn beginnings_find_blocks_and_entries_and_nothing_in_the_middle() {
+        let recent = blocks(3);
+        let hash = recent.first().unwrap().header.hash().to_string();
+        let found = hits(&recent, hash.get(..8).unwrap());
+        assert_eq!(found.iter().map(|hit| hit.link.clone()).collect::<Vec<_>>(), [format!("/block/{hash}")]);
+        // The entry of block n in these has an id of bytes n: 0202… is that of block 2.
+        let found = hits(&recent, "0202");
+        let found: Vec<_> = found.iter().map(|hit| (hit.link.get(..8).unwrap(), hit.height)).collect();
+        assert_eq!(found, [("/tx/0202", 2)]);
+        assert_eq!(hits(&recent, "").len(), 6);
+        assert!(hits(&recent, "2020").iter().all(|hit| hit.link.starts_with("/block/2020")));
+        let page = Hits {
+            proven: Source::Proven,
+            wanted: "02".into(),
+            hits: hits(&recent, ""),
+            blocks: 3,
+            more: true,
+        };
+        let page = page.render().unwrap();
+        assert!(page.contains("6 found, and more") && page.contains("/tx/0303"), "{page}");
+    }
 
     #[test]
     fn an_address_is_found_in_links_and_cards_and_nowhere_else() {

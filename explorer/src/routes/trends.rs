@@ -155,36 +155,7 @@ fn write_count(value: f64) -> String {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use sealpost_ledger::block::Header;
-    use sealpost_ledger::hash::*;
-    use sealpost_ledger::height::BlockHeight;
-    use sealpost_ledger::signature::SigningKey;
-
-    fn blocks(count: u64) -> Vec<Arc<Summary>> {
-        let key = SigningKey::from_bytes(&[7; 32]).unwrap();
-        let block = |height: u64| Summary {
-            header: Header {
-                version: 1,
-                chain: ChainId::from_bytes([0; 32]),
-                height: BlockHeight::new(height),
-                time_ms: height * 2000,
-                parent: BlockHash::from_bytes([0; 32]),
-                transaction_count: 0,
-                tx_root: TransactionRoot::from_bytes([0; 32]),
-                history_root: HistoryRoot::from_bytes([0; 32]),
-                state_root: StateRoot::from_bytes([0; 32]),
-                validators_hash: ValidatorsHash::from_bytes([0; 32]),
-                next_validators_hash: ValidatorsHash::from_bytes([0; 32]),
-                postage_price: height,
-                proposer: key.public_key(),
-            },
-            bytes: 100,
-            messages: 2,
-            receipts: 1,
-            entries: Vec::new(),
-        };
-        (1..=count).rev().map(|height| Arc::new(block(height))).collect()
-    }
+    use crate::reader::testing::blocks;
 
     #[test]
     fn groups_lose_no_block_and_count_none_twice() {
