@@ -1,5 +1,5 @@
-//! The explorer's pages over a real node: each answers with its facts, says plainly what is not there, and never
-//! turns what somebody else wrote into markup.
+//! The explorer's pages over a real node: each answers with its facts, says plainly what is not there, and
+//! never turns what somebody else wrote into markup.
 
 use crate::world::{World, home_of};
 use sealpost_tests::harness::liar::{Answer, Liar};
@@ -58,8 +58,8 @@ fn check_head(path: &str, head: &str) {
     }
 }
 
-/// What holds for every page: one first heading, tables with captions and scopes, nothing inline, nothing from
-/// elsewhere, and every element closed where it should be.
+/// What holds for every page: one first heading, tables with captions and scopes, nothing inline, nothing
+/// from elsewhere, and every element closed where it should be.
 fn check_page(path: &str, body: &str) {
     assert_eq!(body.matches("<h1").count(), 1, "{path}");
     assert!(body.contains("class=\"skip\"") && body.contains("<html lang=\"en\">"), "{path}");

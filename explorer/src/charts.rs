@@ -1,5 +1,5 @@
-//! Charts as SVG, drawn on the server: readable without scripts, in print and, through title, description and the
-//! table beside them, without seeing them. Colours come from the stylesheet.
+//! Charts as SVG, drawn on the server: readable without scripts, in print and, through title, description and
+//! the table beside them, without seeing them. Colours come from the stylesheet.
 
 use askama::Template;
 use askama::filters::HtmlSafe;

@@ -1,5 +1,5 @@
-//! Headers of every answer: nothing from elsewhere, nothing inline, nothing told to others; and for pages that
-//! did not change since the browser saw them, no body at all.
+//! Headers of every answer: nothing from elsewhere, nothing inline, nothing told to others; and for pages
+//! that did not change since the browser saw them, no body at all.
 
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;

@@ -37,8 +37,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// The node it asks, such as `http://127.0.0.1:17325`.
     pub node: String,
-    /// What everything is checked against, whatever the node says; without one, the genesis that the node gives
-    /// first.
+    /// What everything is checked against, whatever the node says; without one, the genesis that the node
+    /// gives first.
     pub genesis: Option<Arc<Genesis>>,
 }
 

@@ -1,5 +1,5 @@
-//! What is new, as it happens: one connection to the node for all browsers. Each final block is verified, written
-//! as the rows that the pages themselves show, and handed to everybody who listens.
+//! What is new, as it happens: one connection to the node for all browsers. Each final block is verified,
+//! written as the rows that the pages themselves show, and handed to everybody who listens.
 
 use crate::page::PageError;
 use crate::reader::{ReadError, Reader, Summary};
@@ -143,8 +143,8 @@ impl News {
             block: written(&BlockRow::new(summary)),
         })
     }
-    /// The height stands on the last event alone: a browser that lost its connection in between is told of the
-    /// whole block again.
+    /// The height stands on the last event alone: a browser that lost its connection in between is told of
+    /// the whole block again.
     fn events(&self) -> Vec<Event> {
         let head = Event::default().event("head").data(&self.head);
         let entries = Event::default().event("entries").data(&self.entries);

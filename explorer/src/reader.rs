@@ -1,5 +1,5 @@
-//! Asks the node and checks the answers against the genesis. What one page needs costs the same however long the
-//! ledger is: single entries, or pages of a bounded number.
+//! Asks the node and checks the answers against the genesis. What one page needs costs the same however long
+//! the ledger is: single entries, or pages of a bounded number.
 //!
 //! ```text
 //!  blocks        headers, certificates, whole blocks, who took part, history
@@ -83,7 +83,7 @@ impl ReadError {
         move |source| ReadError::Untrusted { what, source }
     }
     /// The node answered with something else than what it was asked for.
-    fn other(what: impl std::fmt::Display) -> Self {
+    pub(crate) fn other(what: impl std::fmt::Display) -> Self {
         Self::untrusted(what)(VerifyError::OtherEntry)
     }
 }

@@ -1,6 +1,6 @@
-//! The Merkle tree over a block's transactions as a picture: the way of one leaf to the root, and beside it, folded
-//! into one node each, the subtrees that the way passes. The shape is RFC 6962's: the left part of a tree
-//! of n leaves has the largest power of two below n.
+//! The Merkle tree over a block's transactions as a picture: the way of one leaf to the root, and beside it,
+//! folded into one node each, the subtrees that the way passes. The shape is RFC 6962's: the left part of a
+//! tree of n leaves has the largest power of two below n.
 
 use sealpost_ledger::merkle::{Node, node_hash};
 

@@ -16,8 +16,8 @@ pub(crate) const MAX_RECENT: u32 = 501;
 /// Most questions to the node for one page. With the steps below they reach [`MAX_RECENT`] blocks as long as
 /// each answer holds what it is asked for.
 const MAX_QUESTIONS: u32 = 12;
-/// Blocks of one question, at most. The first asks for one, each later one for four times as many, so that the
-/// newest are there even if blocks are large.
+/// Blocks of one question, at most. The first asks for one, each later one for four times as many, so that
+/// the newest are there even if blocks are large.
 const MAX_STEP: u64 = 100;
 
 /// A block, counted.
@@ -75,8 +75,8 @@ impl Summary {
 }
 
 impl Reader {
-    /// The blocks up to `head`, the newest first: `count` of them and [`MAX_RECENT`] at most, or fewer if they
-    /// are so large that not all of them could be read for one page.
+    /// The blocks up to `head`, the newest first: `count` of them and [`MAX_RECENT`] at most, or fewer if
+    /// they are so large that not all of them could be read for one page.
     pub(crate) async fn recent(&self, head: BlockHeight, count: u32) -> Result<Vec<Arc<Summary>>, ReadError> {
         let first = head.saturating_sub(u64::from(count.clamp(1, MAX_RECENT)).saturating_sub(1));
         let first = first.max(BlockHeight::FIRST);
@@ -132,8 +132,8 @@ pub(crate) mod testing {
     use sealpost_ledger::signature::SigningKey;
     use std::sync::Arc;
 
-    /// Blocks 1 to `count`, the newest first: two seconds apart, each with two messages, a receipt, 100 bytes and the
-    /// price of its height counted, and one entry whose id is made of its height.
+    /// Blocks 1 to `count`, the newest first: two seconds apart, each with two messages, a receipt, 100 bytes
+    /// and the price of its height counted, and one entry whose id is made of its height.
     pub(crate) fn blocks(count: u64) -> Vec<Arc<Summary>> {
         let key = SigningKey::from_bytes(&[7; 32]).unwrap().public_key();
         let header = |height: u64| Header {

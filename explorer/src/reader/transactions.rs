@@ -52,8 +52,8 @@ impl Reader {
             .map_err(ReadError::untrusted(format_args!("the silence of slot {slot} of {id}")))?;
         Ok(header)
     }
-    /// The receipt of a slot that came between two questions: when the node first told of none, and then could not
-    /// prove the silence.
+    /// The receipt of a slot that came between two questions: when the node first told of none, and then
+    /// could not prove the silence.
     pub(crate) async fn late_receipt(
         &self,
         id: &TransactionId,
@@ -66,8 +66,8 @@ impl Reader {
     pub(crate) async fn evidence(&self, id: &TransactionId) -> Result<String, ReadError> {
         self.ask(self.client.evidence_get(*id, None, Some(true))).await
     }
-    /// A receipt that answers a slot of a message: final, signed by the slot's recipient, with the secret that
-    /// the slot commits to; and what it says.
+    /// A receipt that answers a slot of a message: final, signed by the slot's recipient, with the secret
+    /// that the slot commits to; and what it says.
     pub(crate) async fn receipt(
         &self,
         receipt: &TransactionId,

@@ -63,8 +63,8 @@ impl Reader {
         }
         Ok(Equivocations { entries, next: page.next.filter(|_| page.more) })
     }
-    /// A page of changes of the set in blocks after a height, the oldest first, and whether there may be more.
-    /// Each is announced by a header that was checked.
+    /// A page of changes of the set in blocks after a height, the oldest first, and whether there may be
+    /// more. Each is announced by a header that was checked.
     pub(crate) async fn changes_of_validators(
         &self,
         after: BlockHeight,

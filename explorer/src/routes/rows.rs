@@ -1,4 +1,5 @@
-//! The parts of a page that also arrive alone while it is open: the head, a row for a block, a row for an entry.
+//! The parts of a page that also arrive alone while it is open: the head, a row for a block, a row for an
+//! entry.
 
 use crate::page::{Id, Source, Time, kind};
 use crate::reader::{Entry, ReadError, Reader, Summary};

@@ -1,5 +1,5 @@
-//! Search: a height, a hash, an id or its beginning, an address, or a text with an address in it, such as a contact's
-//! card or a `sealpost:` link.
+//! Search: a height, a hash, an id or its beginning, an address, or a text with an address in it, such as a
+//! contact's card or a `sealpost:` link.
 
 use crate::page::{Id, PageError, Params, Source, is_beginning, kind, render, shown};
 use crate::reader::{ReadError, Reader, Summary};

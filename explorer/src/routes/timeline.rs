@@ -4,6 +4,7 @@ use crate::page::{Id, PageError, Source, Time, elapsed, validator_name};
 use crate::reader::{Proven, ReadError, Reader};
 use futures::{StreamExt, TryStreamExt};
 use sealpost_api::MessageView;
+use sealpost_ledger::address::AddressPrefix;
 use sealpost_ledger::block::Header;
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::message::{Message, Mode, Slot, SlotRecipient};
@@ -33,7 +34,7 @@ pub(super) async fn steps(
     message: &Message,
     view: &MessageView,
 ) -> Result<Vec<Step>, PageError> {
-    let mut steps = vec![signed(proven, message), seen(proven)];
+    let mut steps = vec![signed(proven, message, reader.genesis().await?.prefix()), seen(proven)];
     steps.extend(placed(reader, proven).await?);
     steps.push(Step {
         title: if message.slots.len() == 1 { "Found by the recipient" } else { "Found by the recipients" }
@@ -57,12 +58,12 @@ pub(super) async fn steps(
     Ok(steps)
 }
 
-fn signed(proven: &Proven, message: &Message) -> Step {
-    let sender = &proven.found.view.sender;
+fn signed(proven: &Proven, message: &Message, prefix: &AddressPrefix) -> Step {
+    let sender = proven.transaction.sender().to_text(prefix);
     Step {
         title: "Signed by the sender".into(),
         source: Source::Proven,
-        link: Some((format!("/address/{sender}"), Id::new(sender).short)),
+        link: Some((format!("/address/{sender}"), Id::new(&sender).short)),
         time: None,
         detail: if message.mode == Mode::Sealed {
             "A key made for this one message signed it; who its author is stands inside, for the recipients."

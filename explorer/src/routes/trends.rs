@@ -1,5 +1,5 @@
-//! Charts over the last blocks: neighbouring blocks are drawn as one point, so that a chart has no more points than
-//! can be told apart.
+//! Charts over the last blocks: neighbouring blocks are drawn as one point, so that a chart has no more
+//! points than can be told apart.
 
 use crate::charts::{Chart, Series, Shape};
 use crate::page::Time;
@@ -71,8 +71,8 @@ impl Group {
     }
 }
 
-/// Groups of the newest `count` of some blocks that are given the newest first; the oldest group first. One more
-/// block than that gives the time before the first.
+/// Groups of the newest `count` of some blocks that are given the newest first; the oldest group first. One
+/// more block than that gives the time before the first.
 pub(super) fn groups(newest_first: &[Arc<Summary>], count: usize) -> Vec<Group> {
     let shown = newest_first.get(..count).unwrap_or(newest_first);
     let mut before = newest_first.get(count).map(|summary| summary.header.time_ms);
