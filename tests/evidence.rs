@@ -2,11 +2,10 @@
 //! is told of it on paper.
 
 use crate::world::{World, home_of};
-use sealpost_tests::{json, program, run};
+use sealpost_tests::{json, run};
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 /// A world with carol in it, and bob and carol as a group.
 fn world() -> World {
@@ -297,28 +296,17 @@ fn a_message_is_followed_until_everybody_has_answered() {
     let world = world();
     let id = send(&world, "@residents", "Please confirm");
     world.wallet("bob", &["receipt", "give", &id]);
-    let passphrase = world.path("passphrase");
-    let mut follow = Command::new(program("sealpost"))
-        .env("SEALPOST_HOME", home_of(&world))
-        .args(["-w", "alice", "--passphrase-file", &passphrase, "--json", "status", &id, "--follow"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(follow.stdout.take().unwrap()).lines();
-    let mut next = || -> serde_json::Value {
-        serde_json::from_str(&lines.next().expect("another line").unwrap()).unwrap()
-    };
-    let first = next();
+    let mut follow = world.follow("alice", &["status", &id, "--follow"]);
+    let first = follow.next();
     assert_eq!(
         (&first["schema"], &first["slots"][1]["answer"]),
         (&"sealpost/status/1".into(), &"silent".into())
     );
     world.wallet("carol", &["receipt", "give", &id]);
-    let change = next();
+    let change = follow.next();
     assert_eq!(
         (&change["schema"], &change["id"], &change["contact"], &change["answer"]),
         (&"sealpost/status-change/1".into(), &id.as_str().into(), &"carol".into(), &"opened".into())
     );
-    assert!(follow.wait().unwrap().success());
+    assert!(follow.ends_well());
 }

@@ -164,7 +164,7 @@ fn each_page_answers_with_its_facts() {
         "2: ECIES on secp256k1 and ML-KEM-768",
         "ML-KEM-768 1088 bytes",
         "The newest key bundle of each",
-        &format!("/verify?message={answered}"),
+        &format!("/message/{answered}/check"),
         &format!("/message/{answered}/evidence.html"),
     ];
     assert_all("message", &page, &facts);

@@ -334,3 +334,19 @@ fn a_mistyped_name_colours_pipes_and_pages() {
         assert!(completions.contains(&format!("sealpost__subcmd__{command}")), "{command}");
     }
 }
+
+/// `sync` keeps what no list of open messages names, and what is longer than one message.
+#[test]
+fn sealed_letters_and_long_ones_are_synced_too() {
+    let world = World::new();
+    world.wallet("alice", &["send", "bob", "--sealed", "-m", "between us alone"]);
+    let long = world.path("long.txt");
+    fs::write(&long, format!("{}the very end", "A long story. ".repeat(6_000))).unwrap();
+    let sent = world.wallet("alice", &["send", "bob", "-f", &long]);
+    assert!(sent["parts"]["count"].as_u64() > Some(0), "{sent}");
+    assert_eq!(world.wallet("bob", &["sync"])["kept"], 2);
+    assert_eq!(world.wallet("bob", &["sync"])["kept"], 0);
+    for words in ["between us alone", "the very end"] {
+        assert_eq!(world.wallet("bob", &["search", words])["matching"], 1, "{words}");
+    }
+}

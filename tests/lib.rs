@@ -63,7 +63,7 @@ pub fn json(name: &str, home: &Path, args: &[&str]) -> serde_json::Value {
 }
 
 /// A program of this project as a command that belongs to a home.
-fn command(name: &str, home: &Path) -> Command {
+pub fn command(name: &str, home: &Path) -> Command {
     let mut command = Command::new(program(name));
     command.env("SEALPOST_HOME", home).env_remove("SEALPOST_NODE").env_remove("RUST_LOG");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

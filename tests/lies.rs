@@ -379,7 +379,7 @@ fn old_heads_other_chains_and_wrong_headers_are_refused() {
     let genesis = other.path().join("node/genesis.json");
     let args = args.map(|arg| if arg == "node/genesis.json" { genesis.to_str().unwrap() } else { arg });
     json("sealpost", other.path(), &args);
-    fs::write(other.path().join("passphrase"), "x\n").unwrap();
+    fs::write(other.path().join("passphrase"), "correct horse\n").unwrap();
     make_private(&other.path().join("passphrase"));
     let passphrase = other.path().join("passphrase").to_str().unwrap().to_owned();
     let words = other.path().join("words").to_str().unwrap().to_owned();
@@ -485,7 +485,7 @@ fn nodes_that_do_not_answer_or_never_end_cost_a_bounded_time() {
 }
 
 #[test]
-fn several_nodes_are_saved_and_one_that_is_away_costs_nothing() {
+fn several_nodes_are_saved_and_one_that_is_away_costs_a_warning() {
     let scene = Scene::new();
     let (home, honest) = (home_of(&scene.world), scene.honest());
     let genesis = scene.world.path("node/genesis.json");
@@ -506,8 +506,12 @@ fn several_nodes_are_saved_and_one_that_is_away_costs_nothing() {
         assert!(output.status.success() && said.contains("1 of 2 nodes agree"), "{said}");
         assert!(said.contains(&format!("the node at {away} can't be asked")), "{said}");
     }
-    let quiet = run("sealpost", home, &[&bob[..], &["inbox"]].concat());
-    assert!(quiet.status.success() && quiet.stderr.is_empty(), "{quiet:?}");
+    let warned = run("sealpost", home, &[&bob[..], &["inbox"]].concat());
+    let said = String::from_utf8(warned.stderr).unwrap();
+    assert!(warned.status.success() && said.matches("is not compared").count() == 1, "{said}");
+    let doctor = json("sealpost", home, &[&bob[..], &["doctor"]].concat());
+    let nodes = doctor["checks"].as_array().unwrap().iter().filter(|check| check["name"] == "node");
+    assert_eq!(nodes.map(|check| &check["state"]).collect::<Vec<_>>(), ["ok", "warn"]);
 }
 
 #[test]

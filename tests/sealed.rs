@@ -159,11 +159,17 @@ fn a_sealed_message_is_found_answered_and_believed_by_a_stranger() {
         (Some("opened"), &true.into())
     );
     assert_eq!(world.error("alice", &["receipt", "give", reply])["code"], "receipt.of_receipts");
+    told_from_letters(&world, id, reply);
     forged(&world, id);
     let status = slots(["opened", "hidden"]);
     assert_eq!(status["slots"][0]["contact"], "bob");
     assert_eq!(status["slots"][0]["receipt"], receipt["receipt"]);
+    let mut follow = world.follow("alice", &["status", id, "--follow"]);
+    assert_eq!(follow.next()["slots"][1]["answer"], "hidden");
     world.wallet("carol", &["refuse", id, "--reason", "unwanted"]);
+    let change = follow.next();
+    assert_eq!((change["contact"].as_str(), change["answer"].as_str()), (Some("carol"), Some("refused")));
+    assert!(follow.ends_well());
     let status = slots(["opened", "refused"]);
     assert_eq!(status["slots"][1]["reason"], "unwanted");
     assert_eq!(status["from"], address(&world, "alice"));
@@ -173,6 +179,31 @@ fn a_sealed_message_is_found_answered_and_believed_by_a_stranger() {
     assert_eq!((reply["mode"].as_str(), reply["to"][0]["name"].as_str()), (Some("sealed"), Some("alice")));
 
     disclosed(&world, id, receipt["receipt"].as_str().unwrap());
+}
+
+/// A reply that carries a receipt and nothing else is no letter that waits to be read, and the lists know it.
+fn told_from_letters(world: &World, id: &str, reply: &str) {
+    let inbox = world.wallet("alice", &["inbox", "--no-scan"]);
+    let newest = &inbox["messages"][0];
+    assert_eq!(
+        (newest["id"].as_str(), newest["only_receipts"].as_bool(), newest["unread"].as_bool()),
+        (Some(reply), Some(true), Some(false))
+    );
+    assert_eq!(world.wallet("bob", &["inbox", "--no-scan"])["messages"][0]["only_receipts"], false);
+    for (name, list, with) in [("alice", "got", "bob"), ("bob", "given", "alice")] {
+        let listed = world.wallet(name, &["receipt", "list", &format!("--{list}")]);
+        let [entry] = listed[list].as_array().unwrap().as_slice() else { panic!("{listed}") };
+        let texts = ["message", "receipt", "contact", "answer"].map(|key| entry[key].as_str().unwrap());
+        assert_eq!((texts, &entry["sealed"]), ([id, reply, with, "opened"], &true.into()), "{name}");
+        assert!(entry["height"].is_u64(), "{entry}");
+    }
+    for name in ["alice", "bob"] {
+        let thread = world.wallet(name, &["thread", id]);
+        let [letter, answer] = thread["letters"].as_array().unwrap().as_slice() else { panic!("{thread}") };
+        assert!(letter["receipts"].is_null(), "{thread}");
+        let receipt = &answer["receipts"][0];
+        assert_eq!((receipt["message"].as_str(), &receipt["confirmed"]), (Some(id), &true.into()), "{name}");
+    }
 }
 
 /// Each who knows the message can show a stranger who wrote it and to whom; the receipt by its reply.

@@ -35,8 +35,10 @@ fn a_wallet_comes_back_whole_from_its_backup() {
     let world = World::new();
     let id = world.wallet("alice", &["send", "bob", "-m", "keep this"])["id"].as_str().unwrap().to_owned();
     let (bob, alice) = (world.path("bob.backup"), world.path("alice.backup"));
+    world.wallet("bob", &["contact", "group", "add", "residents", "alice", "bob"]);
     let made = world.wallet("bob", &["backup", &bob]);
     assert_eq!((made["bundles"].clone(), made["contacts"].as_u64()), (serde_json::json!([1]), Some(2)));
+    assert_eq!(made["groups"], 1);
     secret(Path::new(&world.path("other")), "battery staple\n");
     world.wallet("alice", &["backup", &alice, "--backup-passphrase-file", &world.path("other")]);
     assert_eq!(code(&world.error("bob", &["backup", &bob])), ("file.exists", 2));
@@ -68,7 +70,14 @@ fn a_wallet_comes_back_whole_from_its_backup() {
 
     // On a new machine, under a passphrase of the backup alone: what alice wrote can still be disclosed.
     let other = ["--passphrase-file", &world.path("other")];
-    json("sealpost", elsewhere.path(), &[&other[..], &["restore-backup", &alice]].concat());
+    let back = json("sealpost", elsewhere.path(), &[&other[..], &["restore-backup", &alice]].concat());
+    assert_eq!((back["contacts_added"].as_u64(), back["groups_added"].as_u64()), (Some(2), Some(1)));
+    let groups = json(
+        "sealpost",
+        elsewhere.path(),
+        &[&other[..], &["contact", "group", "show", "residents"]].concat(),
+    );
+    assert_eq!(groups["members"].as_array().unwrap().len(), 2);
     let evidence = elsewhere.path().join("notice.json");
     let create = ["evidence", "create", &id, "--disclose", "-o", evidence.to_str().unwrap()];
     json("sealpost", elsewhere.path(), &[&other[..], &create].concat());

@@ -169,8 +169,9 @@ fn several_questions_are_at_work_and_errors_have_their_codes() {
     let empty = json!({ "to": ["bob"], "text": " " });
     assert_eq!(client.refused("send", &empty), is(2, "message.empty"));
     assert_eq!(client.refused("send", &json!({ "to": ["eve"], "text": "x" })), is(2, "contact.unknown"));
-    let long = json!({ "to": ["bob"], "text": "x".repeat(70_000) });
-    assert_eq!(client.refused("send", &long), is(2, "message.too_long"));
+    let long = json!({ "to": ["bob"], "text": "x".repeat(70_000), "dry_run": true });
+    assert_eq!(client.ask("send", &long)["parts"]["count"], 2);
+    assert_eq!(client.ask("outbox", &json!({}))["drafts"], json!([]));
     assert_eq!(client.refused("read", &json!({ "id": "ab".repeat(32) })), is(1, "tx.unknown"));
     client.write("nonsense");
     assert_eq!(code(&client.read()), is(-32700, "serve.malformed"));
@@ -259,7 +260,7 @@ fn sealed_letters_and_letters_in_parts_are_found_read_and_answered() {
     let world = World::new();
     let (alices, bobs) = (serve(&world, "alice", &[]), serve(&world, "bob", &[]));
     let (mut alice, mut bob) = (Client::authenticated(&alices), Client::authenticated(&bobs));
-    let follows = bob.ask("inbox_follow", &json!({}));
+    let follows = bob.ask("inbox_follow", &json!({ "scan": false }));
     assert_eq!(follows["schema"], "sealpost/inbox-follow/1");
     let hidden = json!({ "to": ["bob"], "text": "between us", "sealed": true });
     let sent = alice.ask("send", &hidden);
@@ -276,13 +277,12 @@ fn sealed_letters_and_letters_in_parts_are_found_read_and_answered() {
     assert_eq!(alice.ask("status", &id)["slots"][0]["answer"], "hidden");
     bob.ask("receipt_give", &id);
     assert_eq!(alice.ask("status", &id)["slots"][0]["answer"], "opened");
-    // Sent by the command, since what comes in parts can't be sent from here.
+    // What does not fit into one message goes in parts.
     let (long, file) = ("A long story. ".repeat(6_000), "x".repeat(100_000));
-    fs::write(world.path("long.txt"), &long).unwrap();
-    fs::write(world.path("file.bin"), &file).unwrap();
-    let (text, attached) = (world.path("long.txt"), world.path("file.bin"));
-    let sent = world.wallet("alice", &["send", "bob", "-f", &text, "--attach", &attached]);
-    assert!(sent["parts"]["count"].as_u64().unwrap() > 1, "{sent}");
+    let base64 = format!("{}eA==", "eHh4".repeat(33_333));
+    let attached = json!([{ "name": "file.bin", "base64": base64 }]);
+    let sent = alice.ask("send", &json!({ "to": ["bob"], "text": long, "attachments": attached }));
+    assert!(sent["status"] == "final" && sent["parts"]["count"].as_u64().unwrap() > 1, "{sent}");
     // Parts are told to nobody.
     let told = bob.read();
     assert_eq!((&told["method"], &told["params"]["id"]), (&json!("inbox_entry"), &sent["id"]));
@@ -290,20 +290,69 @@ fn sealed_letters_and_letters_in_parts_are_found_read_and_answered() {
     let letter = bob.ask("read", &json!({ "id": sent["id"] }));
     assert_eq!((letter["text"].as_str(), &letter["text_complete"]), (Some(long.as_str()), &json!(true)));
     assert_eq!(letter["attachments"], json!([{ "name": "file.bin", "bytes": file.len() }]));
-    let taken = bob.ask("read_attachment", &json!({ "id": sent["id"], "number": 0 }));
-    assert_eq!(taken["bytes"], file.len());
-    assert_eq!(
-        taken["base64"].as_str().unwrap().trim_end_matches('='),
-        format!("eHh4{}", "eHh4".repeat(33_332) + "eA")
-    );
+    // In pieces, and at once.
+    let mut piece = |offset: usize, length: Option<usize>| {
+        let piece = json!({ "id": sent["id"], "number": 0, "offset": offset, "length": length });
+        let taken = bob.ask("read_attachment", &piece);
+        assert_eq!((&taken["bytes"], &taken["offset"]), (&json!(file.len()), &json!(offset)));
+        taken["base64"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(piece(0, Some(3)), "eHh4");
+    assert_eq!(piece(99_999, Some(3)), "eA==");
+    assert_eq!(piece(100_000, None), "");
+    assert_eq!(piece(0, None), base64);
+    let beyond = json!({ "id": sent["id"], "number": 0, "offset": 100_001 });
+    assert_eq!(bob.refused("read_attachment", &beyond), (2, "input.usage".into()));
     let none = json!({ "id": sent["id"], "number": 1 });
     assert_eq!(bob.refused("read_attachment", &none), (1, "attachment.none".into()));
     // Without a node, what was kept is still read.
     let World { dir: _home, node } = world;
     node.kill();
     assert_eq!(bob.read()["method"], "inbox_ended");
+    // Of what could not begin to leave nothing is kept: who asked for it knows.
+    let late = json!({ "to": ["bob"], "text": "x".repeat(70_000) });
+    assert_eq!(alice.refused("send", &late), (3, "node.unreachable".into()));
     let kept = bob.ask("read", &id);
     assert_eq!((&kept["text"], &kept["source"]), (&json!("between us"), &json!("archive")));
+}
+
+/// A program that scans with keys of before passes nothing over: what was sealed to newer ones is found.
+#[test]
+fn keys_that_another_program_rotates_hide_no_sealed_letter() {
+    let world = World::new();
+    let bobs = serve(&world, "bob", &[]);
+    let mut bob = Client::authenticated(&bobs);
+    assert_eq!(bob.ask("inbox", &json!({}))["messages"], json!([]));
+    world.wallet("bob", &["keys", "rotate"]);
+    let sent = world.wallet("alice", &["send", "bob", "--sealed", "-m", "to the newest keys"]);
+    assert_eq!(sent["to"][0]["bundle"], 2);
+    // By the program that opened the wallet before, and by one that opens it after that has looked.
+    assert_eq!(bob.ask("inbox", &json!({}))["messages"][0]["id"], sent["id"]);
+    assert_eq!(world.wallet("bob", &["inbox"])["messages"][0]["id"], sent["id"]);
+    assert_eq!(bob.ask("read", &json!({ "id": sent["id"] }))["text"], "to the newest keys");
+}
+
+/// Of sealed messages no node tells, and a program that follows hears of them all the same: each once.
+#[test]
+fn sealed_letters_are_told_to_whoever_follows() {
+    let world = World::new();
+    let before = world.wallet("alice", &["send", "bob", "--sealed", "-m", "before"]);
+    let bobs = serve(&world, "bob", &[]);
+    let mut bob = Client::authenticated(&bobs);
+    bob.ask("inbox_follow", &json!({}));
+    for text in ["one", "two"] {
+        let sent = world.wallet("alice", &["send", "bob", "--sealed", "-m", text]);
+        let told = bob.read();
+        let entry = &told["params"];
+        assert_eq!((&told["method"], &entry["id"]), (&json!("inbox_entry"), &sent["id"]), "{text}");
+        assert_eq!((&entry["sealed"], &entry["contact"]), (&json!(true), &json!("alice")));
+    }
+    let messages = bob.ask("inbox", &json!({}))["messages"].as_array().unwrap().clone();
+    assert_eq!((messages.len(), &messages[2]["id"]), (3, &before["id"]));
+    // When the node is gone, all of it is at its end, and can be begun again.
+    let World { dir: _home, node } = world;
+    node.kill();
+    assert_eq!(bob.read()["method"], "inbox_ended");
 }
 
 /// A wallet that is told how old a view may be says of its answers that theirs is older.

@@ -2,7 +2,9 @@
 
 use sealpost_tests::{Server, json, run};
 use std::fs;
+use std::io::{BufRead, BufReader, Lines};
 use std::path::Path;
+use std::process::{Child, ChildStdout, Stdio};
 
 pub(crate) struct World {
     pub(crate) dir: tempfile::TempDir,
@@ -59,11 +61,45 @@ impl World {
         let passphrase = self.path("passphrase");
         failed(home_of(self), &[&["-w", name, "--passphrase-file", &passphrase], args].concat())
     }
+    /// A command of a wallet that goes on, and the JSON lines that it prints.
+    pub(crate) fn follow(&self, name: &str, args: &[&str]) -> Following {
+        let passphrase = self.path("passphrase");
+        let mut command = sealpost_tests::command("sealpost", home_of(self));
+        command.args(["-w", name, "--passphrase-file", &passphrase, "--json"]).args(args);
+        let mut child = command.stderr(Stdio::null()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Following { child, lines }
+    }
     /// The exit code of a command of a wallet.
     pub(crate) fn exit(&self, name: &str, args: &[&str]) -> i32 {
         let passphrase = self.path("passphrase");
         let args = [&["-w", name, "--passphrase-file", &passphrase], args].concat();
         run("sealpost", home_of(self), &args).status.code().unwrap()
+    }
+}
+
+/// A command that goes on. It is killed when this is dropped.
+pub(crate) struct Following {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Following {
+    /// What it prints next.
+    pub(crate) fn next(&mut self) -> serde_json::Value {
+        serde_json::from_str(&self.lines.next().expect("another line").unwrap()).unwrap()
+    }
+    /// Waits until it ends, and says whether it ended well.
+    pub(crate) fn ends_well(&mut self) -> bool {
+        self.child.wait().unwrap().success()
+    }
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

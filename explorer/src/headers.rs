@@ -1,7 +1,7 @@
 //! Headers of every answer: nothing from elsewhere, nothing inline, nothing told to others; and for pages
 //! that did not change since the browser saw them, no body at all.
 
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, HttpBody, to_bytes};
 use axum::extract::Request;
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName, IF_NONE_MATCH,
@@ -30,14 +30,14 @@ const HEADERS: [(HeaderName, &str); 7] = [
     ),
 ];
 
-/// Longest page that gets a tag. Ours are much shorter.
-const MAX_PAGE_BYTES: usize = 16 << 20;
+/// Longest page that gets a tag. Ours are much shorter, except with evidence in them.
+const MAX_PAGE_BYTES: u64 = 4 << 20;
 
 pub(crate) async fn add(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     for (name, value) in HEADERS {
-        // A page may be stricter than this one; none is served without.
+        // A route with needs of its own, such as the checker, has set its own.
         headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
     // Pages show the newest state unless a route says that its answer can't change.
@@ -51,14 +51,15 @@ pub(crate) async fn tag(request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     let is_page = response.status() == StatusCode::OK
         && response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
-    if !is_page {
+    let is_short = response.body().size_hint().upper().is_some_and(|bytes| bytes <= MAX_PAGE_BYTES);
+    if !is_page || !is_short {
         return response;
     }
     let (mut parts, body) = response.into_parts();
-    let bytes = match to_bytes(body, MAX_PAGE_BYTES).await {
+    let bytes = match to_bytes(body, usize::MAX).await {
         Ok(bytes) => bytes,
         Err(error) => {
-            tracing::error!(%error, "a page was too long to be sent");
+            tracing::error!(%error, "a page could not be tagged");
             return StatusCode::INTERNAL_SERVER_ERROR.into_response();
         }
     };

@@ -19,6 +19,7 @@ mod routes;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod verify_page;
 
 use live::Hub;
 use reader::Reader;

@@ -17,6 +17,7 @@ mod transaction;
 mod tree;
 mod trends;
 mod validators;
+mod verify;
 
 use crate::live::Hub;
 use crate::reader::Reader;
@@ -52,6 +53,14 @@ pub(crate) fn router(site: Site) -> Router {
         .route("/message/{id}", get(message::message))
         .route("/message/{id}/body", get(body::raw))
         .route("/message/{id}/evidence", get(message::evidence))
+        .route("/message/{id}/evidence.html", get(verify::evidence))
+        .route("/message/{id}/check", get(verify::check))
+        .route("/verify", get(verify::page))
+        .route("/verify/offline.html", get(verify::offline))
+        .route("/verify/licences.txt", get(verify::licences))
+        .route("/verify.js", get(verify::script))
+        .route("/verify.css", get(verify::style))
+        .route("/genesis.json", get(verify::genesis))
         .route("/tx/{id}", get(transaction::transaction))
         .route("/address/{address}", get(address::address))
         .route("/validators", get(validators::validators))

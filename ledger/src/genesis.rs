@@ -149,6 +149,9 @@ impl Genesis {
             return Err(GenesisError::TooLong { length: json.len() });
         }
         let file = serde_json::from_slice(json).map_err(|e| GenesisError::Json { reason: e.to_string() })?;
+        if let Some(part) = list_for_object(json) {
+            return Err(GenesisError::Json { reason: format!("{part}: expected an object, found a list") });
+        }
         Self::new(file)
     }
 
@@ -258,6 +261,20 @@ impl Genesis {
     }
 }
 
+/// The part of a genesis that lists its fields without their names, if there is one. serde takes that for an
+/// object too; the format does not know it, and a person who reads it could not tell what is what.
+fn list_for_object(json: &[u8]) -> Option<String> {
+    let whole: serde_json::Value = serde_json::from_slice(json).ok()?;
+    if whole.is_array() {
+        return Some("the file".into());
+    }
+    let part = |name: &str| whole.get(name).filter(|part| part.is_array()).map(|_| name.to_owned());
+    let validators = whole.get("validators").and_then(|list| list.as_array());
+    let validator = validators.and_then(|list| list.iter().position(serde_json::Value::is_array));
+    let validator = validator.map(|index| format!("validators[{index}]"));
+    part("limits").or_else(|| part("postage")).or_else(|| part("timing")).or(validator)
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
@@ -306,6 +323,31 @@ mod tests {
         let unknown = ROOT.replacen("\"format\"", "\"extra\": 1,\n  \"format\"", 1);
         let unknown = Genesis::parse(unknown.as_bytes()).unwrap_err().to_string();
         assert!(unknown.contains("unknown field `extra`") && unknown.contains("line 2"), "{unknown}");
+    }
+
+    #[test]
+    fn fields_without_their_names_are_refused() {
+        let whole: serde_json::Value = serde_json::from_str(ROOT).unwrap();
+        let refused = |genesis: &serde_json::Value| {
+            Genesis::parse(genesis.to_string().as_bytes()).unwrap_err().to_string()
+        };
+        for (name, fields) in [
+            ("limits", serde_json::json!([1_048_576, 65_536, 256, 100_000])),
+            ("postage", serde_json::json!([0, 75, 262_144])),
+            ("timing", serde_json::json!([10, 30_000, 30_000])),
+        ] {
+            let mut genesis = whole.clone();
+            genesis[name] = fields;
+            assert!(refused(&genesis).contains(&format!("{name}: expected an object")), "{name}");
+        }
+        let mut genesis = whole.clone();
+        let validator = &whole["validators"][0];
+        genesis["validators"][0] = serde_json::json!([validator["name"], validator["public_key"], 1]);
+        assert!(refused(&genesis).contains("validators[0]: expected an object"));
+        let names = "format chain_name address_prefix time_ms validators limits postage timing members \
+                     retention_blocks";
+        let nameless: serde_json::Value = names.split_whitespace().map(|name| whole[name].clone()).collect();
+        assert!(refused(&nameless).contains("the file: expected an object"));
     }
 
     proptest! {

@@ -331,6 +331,14 @@ impl Store {
     pub fn transactions(&self, height: BlockHeight) -> Result<Option<Vec<SignedTransaction>>, StoreError> {
         Ok(self.journal().record(height)?.map(|record| record.transactions))
     }
+    /// A block without its bodies, and its certificate.
+    pub fn bare_block(
+        &self,
+        height: BlockHeight,
+    ) -> Result<Option<(Header, Vec<SignedTransaction>, CommitCertificate)>, StoreError> {
+        let record = self.journal().record(height)?;
+        Ok(record.map(|record| (record.header, record.transactions, record.certificate)))
+    }
     /// The ids of a block's transactions.
     pub fn transaction_ids(&self, height: BlockHeight) -> Result<Option<Vec<TransactionId>>, StoreError> {
         let transactions = self.transactions(height)?;

@@ -170,8 +170,5 @@ impl Archive {
 }
 
 fn failed(action: &str, path: &Path, error: &std::io::Error) -> ArchiveError {
-    ArchiveError::File(Failure::unavailable(
-        "file.io",
-        format_args!("cannot {action} {}: {error}", path.display()),
-    ))
+    ArchiveError::File(sealpost_terminal::file_failure(action, path, error))
 }

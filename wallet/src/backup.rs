@@ -9,7 +9,7 @@ use crate::profile::Profile;
 use crate::wallet::{Wallet, WalletError};
 use sealpost_ledger::address::Address;
 use sealpost_ledger::genesis::Genesis;
-use sealpost_terminal::{Exit, Failure, create_private_folder, rfc3339};
+use sealpost_terminal::{Failure, create_private_folder, file_exists, file_failure, rfc3339};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -26,6 +26,8 @@ const MANIFEST: &str = "manifest";
 const GENESIS: &str = "genesis";
 const SECRETS: &str = "secrets";
 const CONTACTS: &str = "contacts";
+/// Only where there are any.
+const GROUPS: &str = "groups";
 const NODE: &str = "node";
 /// What the wallet's own files begin with.
 const WALLET: &str = "wallet/";
@@ -49,6 +51,8 @@ pub struct BackupSummary {
     pub bundles: Vec<u64>,
     /// Contacts in it.
     pub contacts: usize,
+    /// Groups in it.
+    pub groups: usize,
     /// Transactions in the outbox.
     pub outbox: usize,
     /// Files of the wallet besides its keystore.
@@ -66,6 +70,10 @@ pub struct Restored {
     pub contacts_added: usize,
     /// Contacts that were not, because that name or address is known here already.
     pub contacts_kept: usize,
+    /// Groups that were added.
+    pub groups_added: usize,
+    /// Groups that were not, because something is called like that here already.
+    pub groups_kept: usize,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -97,6 +105,7 @@ pub struct Backup {
     genesis: Arc<Genesis>,
     secrets: Secrets,
     contacts: BTreeMap<String, Address>,
+    groups: BTreeMap<String, Vec<Address>>,
     nodes: Vec<String>,
     summary: BackupSummary,
 }
@@ -111,14 +120,10 @@ impl Wallet {
     /// Writes a backup to a new file that only its owner may read, and reads it back.
     pub fn back_up(&self, path: &Path, passphrase: &str) -> Result<BackupSummary, WalletError> {
         if path.exists() {
-            let failure =
-                Failure::new(Exit::Usage, "file.exists", format_args!("{} exists already", path.display()));
-            return Err(
-                BackupError::File(failure.help("choose another name, or move the old file away")).into()
-            );
+            return Err(BackupError::File(file_exists(path)).into());
         }
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let io = |error| BackupError::File(io_failure("write", path, &error));
+        let io = |error| BackupError::File(file_failure("write", path, &error));
         let mut file = tempfile::Builder::new().prefix(".sealpost-").tempfile_in(folder).map_err(io)?;
         self.write_backup(file.as_file_mut(), path, passphrase)?;
         file.as_file().sync_all().map_err(io)?;
@@ -137,10 +142,12 @@ impl Wallet {
             created: self.keystore().created().into(),
             made: rfc3339(super::wallet::now_ms()),
         };
-        let contacts = profile.contacts()?;
+        let book = profile.contacts()?;
         let prefix = self.genesis().prefix();
         let contacts: BTreeMap<_, _> =
-            contacts.list().map(|(name, address)| (name, address.to_text(prefix))).collect();
+            book.list().map(|(name, address)| (name, address.to_text(prefix))).collect();
+        let texts = |members: &[Address]| members.iter().map(|one| one.to_text(prefix)).collect::<Vec<_>>();
+        let groups: BTreeMap<_, _> = book.groups().map(|(name, members)| (name, texts(members))).collect();
         let secrets = self.keystore().secrets().to_json();
         let json = |entry: &str, json: serde_json::Result<Vec<u8>>| {
             json.map_err(|error| malformed(path, entry, error.to_string()))
@@ -151,6 +158,9 @@ impl Wallet {
             (SECRETS, secrets.map_err(|error| malformed(path, SECRETS, error.to_string()))?),
             (CONTACTS, Zeroizing::new(json(CONTACTS, serde_json::to_vec(&contacts))?)),
         ];
+        if !groups.is_empty() {
+            entries.push((GROUPS, Zeroizing::new(json(GROUPS, serde_json::to_vec(&groups))?)));
+        }
         let nodes = profile.nodes();
         if !nodes.is_empty() {
             entries.push((NODE, Zeroizing::new(nodes.join("\n").into_bytes())));
@@ -161,7 +171,7 @@ impl Wallet {
         }
         let folder = profile.wallet_folder(self.name())?;
         for (name, path) in files_of(&folder)? {
-            let failed = |error| BackupError::File(io_failure("read", &path, &error));
+            let failed = |error| BackupError::File(file_failure("read", &path, &error));
             let mut file = File::open(&path).map_err(failed)?;
             let length = file.metadata().map_err(failed)?.len();
             writer.entry(&format!("{WALLET}{name}"), length, &mut file).map_err(stream)?;
@@ -188,7 +198,7 @@ impl Backup {
                 total = total.saturating_add(bytes);
                 continue;
             }
-            let known = [MANIFEST, GENESIS, SECRETS, CONTACTS, NODE].contains(&name.as_str());
+            let known = [MANIFEST, GENESIS, SECRETS, CONTACTS, GROUPS, NODE].contains(&name.as_str());
             if !known || bytes > MAX_SMALL || small.contains_key(&name) {
                 let reason = "not known to this version, too long, or there twice".into();
                 return Err(malformed(path, &name, reason).into());
@@ -206,12 +216,21 @@ impl Backup {
         if Address::new(identity.public_key()).to_text(genesis.prefix()) != manifest.address {
             return Err(malformed(path, SECRETS, format!("the words are not of {}", manifest.address)).into());
         }
+        let address = |entry: &str, name: &str, text: &str| {
+            let address = Address::parse(text, genesis.prefix());
+            address.map_err(|error| malformed(path, entry, format!("{name}: {error}")))
+        };
         let texts: BTreeMap<String, String> = parse(path, CONTACTS, part(CONTACTS)?)?;
         let mut contacts = BTreeMap::new();
         for (name, text) in texts {
-            let address = Address::parse(&text, genesis.prefix());
-            let address = address.map_err(|error| malformed(path, CONTACTS, format!("{name}: {error}")))?;
-            contacts.insert(name, address);
+            contacts.insert(name.clone(), address(CONTACTS, &name, &text)?);
+        }
+        let texts: BTreeMap<String, Vec<String>> =
+            small.get(GROUPS).map(|bytes| parse(path, GROUPS, bytes)).transpose()?.unwrap_or_default();
+        let mut groups = BTreeMap::new();
+        for (name, texts) in texts {
+            let members = texts.iter().map(|text| address(GROUPS, &name, text));
+            groups.insert(name.clone(), members.collect::<Result<Vec<_>, _>>()?);
         }
         let nodes = small.get(NODE).map(|bytes| String::from_utf8_lossy(bytes).into_owned());
         let nodes = nodes.iter().flat_map(|text| text.lines()).map(str::to_owned).collect();
@@ -223,24 +242,25 @@ impl Backup {
             archival: secrets.archival,
             bundles: secrets.bundles.iter().map(|bundle| bundle.sequence).collect(),
             contacts: contacts.len(),
+            groups: groups.len(),
             outbox,
             files,
             bytes: total,
         };
-        Ok(Self { path: path.into(), key, manifest, genesis, secrets, contacts, nodes, summary })
+        Ok(Self { path: path.into(), key, manifest, genesis, secrets, contacts, groups, nodes, summary })
     }
     /// What is in it.
     pub fn summary(&self) -> &BackupSummary {
         &self.summary
     }
     /// Makes the wallet again below a home, under its name or another one. `passphrase` will open it.
-    /// Contacts are added to those there; what is known already is left as it is.
+    /// Contacts and groups are added to those there; what is known already is left as it is.
     pub fn restore(self, home: &Path, name: Option<&str>, passphrase: &str) -> Result<Restored, WalletError> {
         let name = name.unwrap_or(&self.manifest.wallet).to_owned();
         let profile = Profile::create(home, self.genesis.clone())?;
         Wallet::check_new(&profile, &name)?;
         let place = profile.wallet_folder(&name)?;
-        let io = |error| BackupError::File(io_failure("write", &place, &error));
+        let io = |error| BackupError::File(file_failure("write", &place, &error));
         // All of it comes to be beside its place, and gets there in one step.
         let mut builder = tempfile::Builder::new();
         #[cfg(unix)]
@@ -271,8 +291,15 @@ impl Backup {
                 Err(_) => contacts_kept = contacts_kept.saturating_add(1),
             }
         }
+        let (mut groups_added, mut groups_kept) = (0_usize, 0_usize);
+        for (name, members) in &self.groups {
+            match book.group(name).is_err() && book.add_to_group(name, members).is_ok() {
+                true => groups_added = groups_added.saturating_add(1),
+                false => groups_kept = groups_kept.saturating_add(1),
+            }
+        }
         let wallet = Wallet::open(profile, &name, passphrase)?;
-        Ok(Restored { wallet, contacts_added, contacts_kept })
+        Ok(Restored { wallet, contacts_added, contacts_kept, groups_added, groups_kept })
     }
 
     fn unpack(&self, folder: &Path) -> Result<(), WalletError> {
@@ -285,7 +312,7 @@ impl Backup {
             };
             let path = folder.join(file);
             create_private_folder(path.parent().unwrap_or(folder)).map_err(BackupError::File)?;
-            let io = |error| BackupError::File(io_failure("write", &path, &error));
+            let io = |error| BackupError::File(file_failure("write", &path, &error));
             let mut options = fs::OpenOptions::new();
             options.write(true).create_new(true);
             #[cfg(unix)]
@@ -303,7 +330,7 @@ impl Backup {
 fn files_of(folder: &Path) -> Result<Vec<(String, PathBuf)>, BackupError> {
     let (mut found, mut folders) = (Vec::new(), vec![folder.to_owned()]);
     while let Some(at) = folders.pop() {
-        let failed = |error| BackupError::File(io_failure("read", &at, &error));
+        let failed = |error| BackupError::File(file_failure("read", &at, &error));
         for entry in fs::read_dir(&at).map_err(failed)? {
             let entry = entry.map_err(failed)?;
             let (path, kind) = (entry.path(), entry.file_type().map_err(failed)?);
@@ -336,7 +363,9 @@ fn safe_path(name: &str) -> Option<&Path> {
 }
 
 fn input(path: &Path) -> Result<BufReader<File>, BackupError> {
-    File::open(path).map(BufReader::new).map_err(|error| BackupError::File(io_failure("read", path, &error)))
+    File::open(path)
+        .map(BufReader::new)
+        .map_err(|error| BackupError::File(file_failure("read", path, &error)))
 }
 
 fn parse<T: for<'a> Deserialize<'a>>(path: &Path, entry: &str, bytes: &[u8]) -> Result<T, BackupError> {
@@ -345,10 +374,6 @@ fn parse<T: for<'a> Deserialize<'a>>(path: &Path, entry: &str, bytes: &[u8]) -> 
 
 fn malformed(path: &Path, entry: &str, reason: String) -> BackupError {
     BackupError::Entry { path: path.into(), entry: entry.chars().take(100).collect(), reason }
-}
-
-fn io_failure(action: &str, path: &Path, error: &io::Error) -> Failure {
-    Failure::unavailable("file.io", format_args!("cannot {action} {}: {error}", path.display()))
 }
 
 #[cfg(test)]

@@ -16,10 +16,12 @@ pub use packing::{PackError, measure};
 
 use crate::keystore::{Keystore, KeystoreError};
 use crate::random::{NoRandomness, random};
+use same_file::Handle;
 use sealpost_ledger::address::Address;
 use sealpost_ledger::codec::{Decode, Encode, MAX_BYTES, decode, encode};
 use sealpost_ledger::message::Mode;
 use sealpost_terminal::{Failure, create_private_folder, write_secret_file};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -178,8 +180,14 @@ impl Drafts {
     }
     /// Keeps what was typed, before anything else is done with it.
     pub fn keep(&self, keystore: &Keystore, letter: Typed) -> Result<Kept, DraftError> {
-        let id = DraftId::new()?;
-        let lock = self.lock(id)?;
+        let (id, lock) = loop {
+            let id = DraftId::new()?;
+            match self.lock(id) {
+                // Another process took the new lock for what a crash left, and is clearing it away.
+                Err(DraftError::Busy { .. }) => {}
+                locked => break (id, locked?),
+            }
+        };
         let folder = self.folder.join(id.to_string());
         create_private_folder(&folder).map_err(DraftError::File)?;
         let draft = Kept { id, letter, folder, _lock: lock };
@@ -219,8 +227,8 @@ impl Drafts {
             let reason = "4 to 32 lower-case hexadecimal digits are expected".into();
             return Err(DraftError::Id { text: shown, reason });
         }
-        let mut known = self.ids();
-        known.retain(|id| id.to_string().starts_with(text) && self.letter_path(*id).exists());
+        let meant = |id: &DraftId| id.to_string().starts_with(text) && self.letter_path(*id).exists();
+        let known: Vec<_> = self.ids().into_iter().filter(meant).collect();
         match known.as_slice() {
             [id] => Ok(*id),
             [] => Err(DraftError::Unknown { text: shown }),
@@ -245,10 +253,15 @@ impl Drafts {
         Ok(())
     }
 
-    fn ids(&self) -> Vec<DraftId> {
+    /// Of all drafts, and of those of which a crash left only the folder or only the lock.
+    fn ids(&self) -> BTreeSet<DraftId> {
         let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
-        let folders = entries.filter_map(|entry| DraftId::parse(entry.file_name().to_str()?));
-        folders.collect()
+        let ids = entries.filter_map(|entry| {
+            let name = entry.file_name();
+            let name = name.to_str()?;
+            DraftId::parse(name.strip_suffix(".lock").unwrap_or(name))
+        });
+        ids.collect()
     }
     fn letter_path(&self, id: DraftId) -> PathBuf {
         self.folder.join(id.to_string()).join("letter")
@@ -258,15 +271,19 @@ impl Drafts {
     }
     fn lock(&self, id: DraftId) -> Result<File, DraftError> {
         let path = self.lock_path(id);
-        let file = File::options().create(true).truncate(false).write(true).open(&path);
-        let file = file.map_err(|error| malformed(&path, &error))?;
-        match file.try_lock() {
-            Ok(()) => Ok(file),
-            Err(TryLockError::WouldBlock) => Err(DraftError::Busy { id }),
-            Err(TryLockError::Error(error)) => Err(malformed(&path, &error)),
+        loop {
+            let file = File::options().create(true).truncate(false).write(true).open(&path);
+            let file = file.map_err(|error| malformed(&path, &error))?;
+            match file.try_lock() {
+                // Whoever had it may have removed it in between: then it keeps nobody out any more.
+                Ok(()) if is_at(&file, &path) => return Ok(file),
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Err(DraftError::Busy { id }),
+                Err(TryLockError::Error(error)) => return Err(malformed(&path, &error)),
+            }
         }
     }
-    /// Clears a folder without a letter, unless somebody is just making one.
+    /// Clears a folder or a lock without a letter, unless somebody is just making one.
     fn clear(&self, id: DraftId) {
         let folder = self.folder.join(id.to_string());
         if let Ok(_lock) = self.lock(id)
@@ -299,6 +316,12 @@ fn read(keystore: &Keystore, id: DraftId, folder: &Path) -> Result<Option<Typed>
 /// Binds what is encrypted to its place.
 fn about(id: DraftId) -> Vec<u8> {
     [b"draft".as_slice(), &id.0].concat()
+}
+
+/// Whether a path still names an open file.
+fn is_at(file: &File, path: &Path) -> bool {
+    let open = file.try_clone().and_then(Handle::from_file);
+    open.is_ok_and(|open| Handle::from_path(path).is_ok_and(|named| named == open))
 }
 
 /// What is left behind here does no harm: it is looked for again whenever drafts are listed.

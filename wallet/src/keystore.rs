@@ -16,7 +16,7 @@ pub use secrets::{KeysHash, Moment, Origin, Publication, Secrets};
 
 use crate::random::{NoRandomness, random};
 use crypt::{CIPHER, COST, Encrypted, KDF, decrypt, encrypt};
-use sealpost_terminal::{Failure, read_secret_file, write_secret_file};
+use sealpost_terminal::{Failure, file_failure, read_secret_file, write_secret_file};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, OpenOptions};
 use std::io::Read;
@@ -214,10 +214,7 @@ impl Keystore {
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let locked = options.open(&path).and_then(|file| file.lock().map(|()| file));
-        locked.map_err(|error| {
-            let text = format!("cannot lock {}: {error}", path.display());
-            KeystoreError::File(Failure::unavailable("file.io", text))
-        })
+        locked.map_err(|error| KeystoreError::File(file_failure("lock", &path, &error)))
     }
     fn save(&self) -> Result<(), KeystoreError> {
         let malformed = |reason: String| KeystoreError::Malformed { path: self.path.clone(), reason };

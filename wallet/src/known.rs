@@ -2,7 +2,7 @@
 //! nobody who can't open it, and opening takes its body from a node: each is opened once, and the answer kept.
 
 use sealpost_ledger::hash::TransactionId;
-use sealpost_terminal::Failure;
+use sealpost_terminal::{Failure, file_failure};
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{Read, Write};
@@ -58,9 +58,7 @@ impl Known {
             }
             file.write_all(&entry)
         });
-        written.map_err(|error| {
-            Failure::unavailable("file.io", format_args!("cannot write {}: {error}", self.path.display()))
-        })
+        written.map_err(|error| file_failure("write", &self.path, &error))
     }
     fn entries(&self) -> &Mutex<HashMap<TransactionId, Kind>> {
         self.entries.get_or_init(|| Mutex::new(read(&self.path)))

@@ -2,9 +2,9 @@
 //! archive and outbox alike; and how they answer one another.
 
 use crate::archive::{Record, Way};
-use crate::envelope::{Content, Letter};
+use crate::envelope::Letter;
 use crate::outbox::OutboxEntry;
-use sealpost_ledger::address::{Address, AddressPrefix};
+use sealpost_ledger::address::Address;
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,10 +40,12 @@ pub enum Place {
         /// The block's time.
         time_ms: u64,
     },
-    /// Signed here; whether a block contains it is not known, or was not kept.
+    /// Signed here; its place in a block is not known.
     Signed {
         /// By this machine's clock.
         time_ms: u64,
+        /// The block, if this wallet has verified that one contains it.
+        height: Option<BlockHeight>,
     },
 }
 
@@ -51,14 +53,14 @@ impl Place {
     /// The block's time, or that of signing; milliseconds since 1970 UTC.
     pub const fn time_ms(&self) -> u64 {
         match self {
-            Place::Final { time_ms, .. } | Place::Signed { time_ms } => *time_ms,
+            Place::Final { time_ms, .. } | Place::Signed { time_ms, .. } => *time_ms,
         }
     }
     /// The block.
     pub const fn height(&self) -> Option<BlockHeight> {
         match self {
             Place::Final { height, .. } => Some(*height),
-            Place::Signed { .. } => None,
+            Place::Signed { height, .. } => *height,
         }
     }
 }
@@ -74,20 +76,11 @@ impl From<Record> for Kept {
 }
 
 impl Kept {
-    /// A letter that was sent, from the outbox and its opened note; nothing if it is no letter.
-    pub(crate) fn sent(
-        entry: &OutboxEntry,
-        to: &[String],
-        from: Address,
-        prefix: &AddressPrefix,
-        note: &[u8],
-    ) -> Option<Self> {
-        let (_salt, content) = note.split_first_chunk::<32>()?;
-        let Ok(Content::Letter(letter)) = Content::from_bytes(content) else { return None };
-        let to = to.iter().filter_map(|text| Address::parse(text, prefix).ok()).collect();
-        let place = Place::Signed { time_ms: entry.signed_ms };
+    /// A letter that was sent, from the outbox.
+    pub(crate) fn sent(entry: &OutboxEntry, to: Vec<Address>, from: Address, letter: Letter) -> Self {
+        let place = Place::Signed { time_ms: entry.signed_ms, height: entry.height };
         let sealed = entry.author.is_some();
-        Some(Self { id: entry.id, way: Way::Went, from, to, place, sealed, letter })
+        Self { id: entry.id, way: Way::Went, from, to, place, sealed, letter }
     }
 }
 
@@ -167,7 +160,7 @@ mod tests {
 
     fn links(of: &[(u8, u64, Option<u8>)]) -> Links {
         let place = |height| match height {
-            0 => Place::Signed { time_ms: 7 },
+            0 => Place::Signed { time_ms: 7, height: None },
             height => Place::Final { height: BlockHeight::new(height), index: 0, time_ms: 9 },
         };
         let entries = of.iter().map(|(n, height, answers)| (id(*n), (place(*height), answers.map(id))));

@@ -192,6 +192,11 @@ impl Light {
     pub fn url(&self) -> &str {
         self.in_order().first().map_or("", |node| node.url())
     }
+    /// Addresses of the nodes that did not answer when they were asked last.
+    pub fn silent(&self) -> impl Iterator<Item = &str> {
+        let silent = self.nodes.iter().filter(|node| node.standing() == node::Standing::Away);
+        silent.map(|node| node.url())
+    }
     /// The network.
     pub fn genesis(&self) -> &Arc<Genesis> {
         self.known.genesis()

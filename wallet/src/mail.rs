@@ -129,7 +129,8 @@ mod tests {
 
     fn kept(letter: Letter) -> Kept {
         let person = |seed| Address::new(SigningKey::from_bytes(&[seed; 32]).unwrap().public_key());
-        let (id, place) = (TransactionId::from_bytes([5; 32]), Place::Signed { time_ms: 1_700_000_000_123 });
+        let (id, place) =
+            (TransactionId::from_bytes([5; 32]), Place::Signed { time_ms: 1_700_000_000_123, height: None });
         Kept { id, way: Way::Went, from: person(2), to: vec![person(3)], place, sealed: false, letter }
     }
 

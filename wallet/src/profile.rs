@@ -4,7 +4,7 @@
 use crate::contacts::{ContactError, Contacts};
 use crate::light::{HeadFile, LightError};
 use sealpost_ledger::genesis::{Genesis, GenesisError};
-use sealpost_terminal::{Failure, create_private_folder, write_atomically};
+use sealpost_terminal::{Failure, create_private_folder, file_failure, write_atomically};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -150,6 +150,5 @@ fn names_in(folder: &Path, file: &str) -> Result<Vec<String>, ProfileError> {
 
 /// Not the same as a folder that is not there: that one may be made.
 fn unreadable(path: &Path, error: &std::io::Error) -> ProfileError {
-    let failure = Failure::unavailable("file.io", format_args!("cannot read {}: {error}", path.display()));
-    ProfileError::File(failure)
+    ProfileError::File(file_failure("read", path, error))
 }

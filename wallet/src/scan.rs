@@ -244,7 +244,7 @@ impl Scan<'_> {
                 self.state.answered(HeldAnswer { reply: listed.id, at: listed.at, receipt: *receipt });
             }
         }
-        Ok(FoundKind::Letter)
+        Ok(if letter.is_only_receipts() { FoundKind::Receipts } else { FoundKind::Letter })
     }
 }
 

@@ -22,6 +22,7 @@ pub use keys::{BundleState, Foreign, OwnBundle, OwnKeys, Rotated, Tended};
 pub use parcels::{ParcelHeard, ParcelProgress, ParcelQuote};
 pub use proving::{Answers, EvidenceRequest};
 pub use reading::{Incoming, Reading, Timeline, TimelineSlot};
+pub use sealed::SealedReceipt;
 pub use sending::{Draft, KeysAt, PostageProgress, Prepared, Sent};
 pub use sent::SentStanding;
 
@@ -169,11 +170,21 @@ impl Wallet {
         let path = folder.join("keystore.json");
         create_private_folder(&folder).map_err(WalletError::File)?;
         let identity = phrase.identity(profile.genesis().prefix())?;
-        let address = Address::new(identity.public_key());
+        let address = Address::new(identity.public_key()).to_text(profile.genesis().prefix());
         let secrets = Secrets::new(phrase.text().to_string(), archival)?;
-        let (text, created) =
-            (address.to_text(profile.genesis().prefix()), sealpost_terminal::rfc3339(now_ms()));
-        let mut keystore = Keystore::create(&path, &text, &created, secrets, passphrase)?;
+        let created = sealpost_terminal::rfc3339(now_ms());
+        let keystore = Keystore::create(&path, &address, &created, secrets, passphrase)?;
+        Self::with(profile, name, keystore, identity)
+    }
+    /// Puts a wallet together from an opened keystore and what lies beside it.
+    fn with(
+        profile: Profile,
+        name: &str,
+        mut keystore: Keystore,
+        identity: SigningKey,
+    ) -> Result<Self, WalletError> {
+        let folder = profile.wallet_folder(name)?;
+        let address = Address::new(identity.public_key());
         let outbox = Outbox::open(&folder.join("outbox"))?;
         let (drafts, known) = (Drafts::open(&folder.join("drafts"))?, Known::open(&folder));
         let archive = Archive::open(&folder.join("archive"), archive_key(&mut keystore)?)?;
@@ -194,14 +205,10 @@ impl Wallet {
             let network = profile.genesis().chain_name().into();
             return Err(WalletError::Missing { name: name.into(), network });
         }
-        let mut keystore = Keystore::open(&path, passphrase)?;
+        let keystore = Keystore::open(&path, passphrase)?;
         let phrase = Phrase::parse(&keystore.secrets().mnemonic)?;
         let identity = phrase.identity(profile.genesis().prefix())?;
-        let address = Address::new(identity.public_key());
-        let outbox = Outbox::open(&folder.join("outbox"))?;
-        let (drafts, known) = (Drafts::open(&folder.join("drafts"))?, Known::open(&folder));
-        let archive = Archive::open(&folder.join("archive"), archive_key(&mut keystore)?)?;
-        Ok(Self { name: name.into(), profile, keystore, outbox, drafts, known, archive, identity, address })
+        Self::with(profile, name, keystore, identity)
     }
     /// Its name on this machine.
     pub fn name(&self) -> &str {

@@ -12,6 +12,10 @@ use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::transaction::SignedTransaction;
 use sealpost_ledger::validator::Validator;
 
+fn missing() -> ApiError {
+    ApiError::new(Category::Internal, "internal.store", "a final block is missing here")
+}
+
 pub(super) fn seal(header: &Header, certificate: &CommitCertificate) -> SealedHeader {
     SealedHeader {
         header: encode(header).into(),
@@ -70,8 +74,13 @@ impl Reader {
     }
     /// Header and certificate of a height known to be final.
     pub(super) fn raw_header(&self, height: BlockHeight) -> Result<(Header, CommitCertificate), Failure> {
-        let missing = || ApiError::new(Category::Internal, "internal.store", "a final block is missing here");
         Ok(self.store.header(height)?.ok_or_else(missing)?)
+    }
+    pub(super) fn bare_block(
+        &self,
+        height: BlockHeight,
+    ) -> Result<(Header, Vec<SignedTransaction>, CommitCertificate), Failure> {
+        Ok(self.store.bare_block(height)?.ok_or_else(missing)?)
     }
     pub(super) fn header(&self, block: BlockId) -> Result<SealedHeader, Failure> {
         let (header, certificate) = self.raw_header(self.height(block)?)?;

@@ -20,9 +20,9 @@ impl Reader {
         let tip = self.store.tip().height();
         let (mut height, mut bytes) = (from.max(BlockHeight::FIRST), 0_usize);
         let mut page = TransactionsPage { blocks: Vec::new(), certificate: Vec::new().into(), next: None };
+        let mut last = None;
         while height <= tip && page.blocks.len() < limit as usize && bytes < PAGE_BYTES {
-            let (header, certificate) = self.raw_header(height)?;
-            let transactions = self.store.transactions(height)?.unwrap_or_default();
+            let (header, transactions, certificate) = self.bare_block(height)?;
             let transactions: Vec<_> =
                 transactions.iter().map(|transaction| transaction.to_bytes()).collect();
             let header = encode(&header);
@@ -31,8 +31,11 @@ impl Reader {
             });
             let transactions = transactions.into_iter().map(Into::into).collect();
             page.blocks.push(BlockTransactions { header: header.into(), transactions });
-            page.certificate = encode(&certificate).into();
+            last = Some(certificate);
             height = height.saturating_add(1);
+        }
+        if let Some(certificate) = last {
+            page.certificate = encode(&certificate).into();
         }
         page.next = (height <= tip).then_some(height);
         Ok(page)

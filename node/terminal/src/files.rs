@@ -8,12 +8,12 @@ use zeroize::Zeroizing;
 
 /// Writes a file whole or not at all, and durably: a new file takes the old one's place in one step.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    place(path, bytes, Access::Public, Existing::Replace).map_err(|error| failed("write", path, &error))
+    place(path, bytes, Access::Public, Existing::Replace).map_err(|error| file_failure("write", path, &error))
 }
 
 /// The same, readable by the owner alone.
 pub fn write_secret_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    place(path, bytes, Access::Owner, Existing::Replace).map_err(|error| failed("write", path, &error))
+    place(path, bytes, Access::Owner, Existing::Replace).map_err(|error| file_failure("write", path, &error))
 }
 
 /// Writes a file whole or not at all, but never over one that is there already: for what a person asked
@@ -29,12 +29,20 @@ pub fn write_new_secret_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
 
 fn not_new(path: &Path, error: &io::Error) -> Failure {
     match error.kind() {
-        io::ErrorKind::AlreadyExists => {
-            Failure::new(Exit::Usage, "file.exists", format_args!("{} exists already", path.display()))
-                .help("choose another name, or move the old file away")
-        }
-        _ => failed("write", path, error),
+        io::ErrorKind::AlreadyExists => file_exists(path),
+        _ => file_failure("write", path, error),
     }
+}
+
+/// What is said instead of writing over a file.
+pub fn file_exists(path: &Path) -> Failure {
+    Failure::new(Exit::Usage, "file.exists", format_args!("{} exists already", path.display()))
+        .help("choose another name, or move the old file away")
+}
+
+/// What is said when something can't be done to a file or folder: `action` is a verb, such as `read`.
+pub fn file_failure(action: &str, path: &Path, error: &io::Error) -> Failure {
+    Failure::unavailable("file.io", format_args!("cannot {action} {}: {error}", path.display()))
 }
 
 /// Reads a file that only its owner may read.
@@ -43,7 +51,7 @@ fn not_new(path: &Path, error: &io::Error) -> Failure {
 /// If it can't be read, or others may read it: the message names the `chmod` that mends it.
 pub fn read_secret_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
     check_private(path)?;
-    fs::read(path).map(Zeroizing::new).map_err(|error| failed("read", path, &error))
+    fs::read(path).map(Zeroizing::new).map_err(|error| file_failure("read", path, &error))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -82,7 +90,7 @@ fn place(path: &Path, bytes: &[u8], access: Access, existing: Existing) -> io::R
 #[cfg(unix)]
 pub(crate) fn check_private(path: &Path) -> Result<(), Failure> {
     use std::os::unix::fs::PermissionsExt;
-    let mode = fs::metadata(path).map_err(|error| failed("read", path, &error))?.permissions().mode();
+    let mode = fs::metadata(path).map_err(|error| file_failure("read", path, &error))?.permissions().mode();
     if mode & 0o077 == 0 {
         return Ok(());
     }
@@ -94,10 +102,6 @@ pub(crate) fn check_private(path: &Path) -> Result<(), Failure> {
 #[cfg(not(unix))]
 pub(crate) fn check_private(_: &Path) -> Result<(), Failure> {
     Ok(())
-}
-
-fn failed(action: &str, path: &Path, error: &io::Error) -> Failure {
-    Failure::unavailable("file.io", format_args!("cannot {action} {}: {error}", path.display()))
 }
 
 #[cfg(all(test, unix))]

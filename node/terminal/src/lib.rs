@@ -94,7 +94,8 @@ pub use command_pages::{PagesCommand, Shell};
 pub use configuration::{ConfigArgs, load_config, load_network_config, write_template};
 pub use exit::{Exit, Failure};
 pub use files::{
-    read_secret_file, write_atomically, write_new_file, write_new_secret_file, write_secret_file,
+    file_exists, file_failure, read_secret_file, write_atomically, write_new_file, write_new_secret_file,
+    write_secret_file,
 };
 pub use flags::{ColorWhen, GlobalArgs, HasGlobals, LogFormat, long_version};
 pub use folders::{Folder, Folders, create_private_folder};

@@ -11,6 +11,8 @@ use zeroize::Zeroizing;
 
 /// No passphrase is longer, in bytes.
 const MAX_BYTES: u64 = 4096;
+/// No new passphrase is shorter, in characters: the least that NIST SP 800-63B-4, section 3.1.1.2, allows anywhere.
+const MIN_CHARS: usize = 8;
 
 /// Where a passphrase comes from.
 #[derive(Debug, Clone, Default, Args)]
@@ -45,13 +47,21 @@ pub enum Confirm {
 }
 
 impl PassphraseArgs {
-    /// Gets the passphrase. `what` names what it is for, such as `wallet alice`.
+    /// Gets the passphrase. `what` names what it is for, such as `wallet alice`. One that will protect something new
+    /// has at least 8 characters.
     pub fn read(
         &self,
         terminal: &Terminal,
         what: &str,
         confirm: Confirm,
     ) -> Result<Zeroizing<String>, Failure> {
+        let passphrase = self.get(terminal, what, confirm)?;
+        match confirm {
+            Confirm::Once => Ok(passphrase),
+            Confirm::Twice => long_enough(passphrase),
+        }
+    }
+    fn get(&self, terminal: &Terminal, what: &str, confirm: Confirm) -> Result<Zeroizing<String>, Failure> {
         if let Some(fd) = self.passphrase_fd {
             return read_file(PathBuf::from(format!("/dev/fd/{fd}")));
         }
@@ -95,14 +105,26 @@ pub fn new_passphrase(
         if path.is_file() {
             check_private(path)?;
         }
-        return read_file(path.to_owned());
+        return read_file(path.to_owned()).and_then(long_enough);
     }
     if !terminal.can_ask() {
         let message = format!("{what} needs a new passphrase");
         return Err(Failure::new(Exit::Locked, "passphrase.missing", message)
             .help(format!("give it by {flag} PATH, or run this on a terminal")));
     }
-    prompt(what, Confirm::Twice)
+    prompt(what, Confirm::Twice).and_then(long_enough)
+}
+
+fn long_enough(passphrase: Zeroizing<String>) -> Result<Zeroizing<String>, Failure> {
+    match passphrase.chars().count() {
+        count if count < MIN_CHARS => {
+            let message =
+                format!("a new passphrase has at least {MIN_CHARS} characters, and this one {count}");
+            Err(Failure::locked("passphrase.short", message)
+                .help("take several words: they are easy to remember and hard to guess"))
+        }
+        _ => Ok(passphrase),
+    }
 }
 
 fn prompt(what: &str, confirm: Confirm) -> Result<Zeroizing<String>, Failure> {
@@ -181,6 +203,19 @@ mod tests {
         fs::write(&path, text).unwrap();
         fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
         (temp, path)
+    }
+
+    #[test]
+    fn a_new_passphrase_is_no_short_one_and_an_old_one_may_be() {
+        let (_temp, path) = file(0o600, "äöü1234\n");
+        assert_eq!(read(&from_file(path.clone())).unwrap().as_str(), "äöü1234");
+        let globals = GlobalArgs { no_input: true, ..GlobalArgs::default() };
+        let terminal = Terminal::new(globals.clone(), Logging::start(&globals, "warn").unwrap());
+        let new =
+            |path: &Path| new_passphrase(Some(path), "--new-passphrase-file", &terminal, "wallet alice");
+        assert_eq!(new(&path).unwrap_err().code, "passphrase.short");
+        let (_temp, path) = file(0o600, "äöü12345\n");
+        assert_eq!(new(&path).unwrap().as_str(), "äöü12345");
     }
 
     #[test]

@@ -48,6 +48,8 @@ struct Back {
     restored: Option<String>,
     contacts_added: usize,
     contacts_kept: usize,
+    groups_added: usize,
+    groups_kept: usize,
     #[serde(flatten)]
     summary: BackupSummary,
 }
@@ -86,7 +88,8 @@ pub(super) fn restore_backup(args: &RestoreBackupArgs, session: &Session<'_>) ->
     let passphrase = session.passphrase.read(terminal, &what, Confirm::Once)?;
     let backup = Backup::open(&args.input, &passphrase).map_err(failure)?;
     let summary = backup.summary().clone();
-    let mut back = Back { restored: None, contacts_added: 0, contacts_kept: 0, summary };
+    let (contacts_added, contacts_kept, groups_added, groups_kept) = (0, 0, 0, 0);
+    let mut back = Back { restored: None, contacts_added, contacts_kept, groups_added, groups_kept, summary };
     if args.dry_run {
         terminal.say(style::held("the backup is whole: every byte of it was checked"));
         print(session, &back.summary);
@@ -96,16 +99,17 @@ pub(super) fn restore_backup(args: &RestoreBackupArgs, session: &Session<'_>) ->
             backup.restore(&session.home()?, args.name.as_deref(), &passphrase).map_err(failure)?;
         back.restored = Some(restored.wallet.name().to_owned());
         (back.contacts_added, back.contacts_kept) = (restored.contacts_added, restored.contacts_kept);
+        (back.groups_added, back.groups_kept) = (restored.groups_added, restored.groups_kept);
         terminal.say(style::held(format_args!(
             "wallet {} is back; it opens with the backup's passphrase",
             restored.wallet.name()
         )));
         print(session, &back.summary);
-        if back.contacts_kept > 0 {
-            terminal.note(format_args!(
-                "{} known here already and left as it was",
-                counted(back.contacts_kept as u64, "contact")
-            ));
+        for (count, what) in [(back.contacts_kept, "contact"), (back.groups_kept, "group")] {
+            if count > 0 {
+                let count = counted(count as u64, what);
+                terminal.note(format_args!("{count} known here already and left as it was"));
+            }
         }
         terminal.note(
             "Keys that were destroyed since the backup was made are back with it: `sealpost keys tend` destroys what is \
@@ -126,8 +130,9 @@ fn print(session: &Session<'_>, summary: &BackupSummary) {
     terminal.say(format_args!("Made     {}", printable(&summary.made)));
     terminal.say(format_args!("Holds    the words; secrets of key bundles {bundles}"));
     terminal.say(format_args!(
-        "         {}, {} in the outbox, {} ({})",
+        "         {}, {}, {} in the outbox, {} ({})",
         counted(summary.contacts as u64, "contact"),
+        counted(summary.groups as u64, "group"),
         counted(summary.outbox as u64, "transaction"),
         counted(summary.files as u64, "file"),
         bytes(summary.bytes)

@@ -1,7 +1,7 @@
 //! `inbox --complete`: every open message to this wallet in a range of blocks, with the proof that none was left out.
 
 use super::Session;
-use super::inbox::{Entry, entry, print};
+use super::inbox::{Entry, entries, print};
 use crate::failure;
 use crate::light::{Light, Range};
 use crate::wallet::{Wallet, WalletError};
@@ -38,8 +38,7 @@ pub(super) async fn complete(
             Ok(None) => break,
             Err(error) => return Err(stopped(error, report.from, range.next_height())),
         };
-        for incoming in &incoming {
-            let entry = entry(wallet, incoming)?;
+        for entry in entries(wallet, &incoming)? {
             watch.aside(|| print(session, &entry));
             report.messages.push(entry);
         }

@@ -52,10 +52,7 @@ fn list(session: &Session<'_>) -> Result<(), Failure> {
     let mut files: Vec<_> = match std::fs::read_dir(&folder) {
         Ok(entries) => entries.flatten().map(|entry| entry.path()).collect(),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-        Err(error) => {
-            let text = format!("cannot read {}: {error}", folder.display());
-            return Err(Failure::unavailable("file.io", text));
-        }
+        Err(error) => return Err(sealpost_terminal::file_failure("read", &folder, &error)),
     };
     files.retain(|file| file.extension().is_some_and(|extension| extension == "json"));
     files.sort();

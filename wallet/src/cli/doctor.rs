@@ -179,6 +179,13 @@ async fn ask_node(session: &Session<'_>, profile: &Profile, wallet: Option<Walle
     let text =
         format!("{} is on chain {}", light.url(), sealpost_terminal::short(profile.genesis().chain_id()));
     checks.push(Check::new("node", State::Ok, text));
+    for url in light.silent() {
+        let text = format!("{url} does not answer, so its head was not compared with the others'");
+        checks.push(
+            Check::new("node", State::Warn, text)
+                .help("name another one with --node URL: one that lies is noticed by what others say"),
+        );
+    }
     match light.head().await {
         Ok(None) => checks.push(Check::new("head", State::Warn, "there is no block yet")),
         Ok(Some(head)) => {

@@ -36,6 +36,9 @@ pub(super) struct Entry {
     files: usize,
     parts: u32,
     signed: u32,
+    /// Files that are not taken in yet: sending reads them where they were.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    needs: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) waiting: Option<String>,
 }
@@ -136,6 +139,7 @@ pub(super) fn entry(wallet: &Wallet, draft: &Listed) -> Entry {
         files: letter.files.len(),
         parts: draft.parts,
         signed: draft.signed,
+        needs: letter.needed().map(str::to_owned).collect(),
         waiting: None,
     }
 }
@@ -157,6 +161,9 @@ pub(super) fn print(session: &Session<'_>, entry: &Entry) {
         to.join(", "),
         printable(&entry.subject)
     ));
+    for path in &entry.needs {
+        session.terminal.say(format_args!("    still needs the file {}", printable(path)));
+    }
     if let Some(reason) = &entry.waiting {
         session.terminal.say(format_args!("    {reason}"));
     }

@@ -206,7 +206,9 @@ fn create(
     }
     let genesis = wallet.profile().genesis_path();
     let genesis = genesis.display();
-    terminal.note(format_args!("Give it to anybody, together with {genesis}. They check it with:"));
+    terminal.note(format_args!(
+        "Give it to anybody. They check it against the network's genesis, from somebody they trust; yours is {genesis}:"
+    ));
     terminal.note(format_args!("  sealpost evidence verify {} --genesis {genesis}", file.display()));
     terminal.emit(
         "sealpost/evidence-create/1",

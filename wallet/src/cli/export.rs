@@ -2,13 +2,14 @@
 //! files are the owner's alone, and nothing is overwritten.
 
 use super::{Session, runtime};
+use crate::envelope::Data;
 use crate::failure;
 use crate::letters::{Links, Place};
 use crate::mail::{Mailer, Mbox};
 use crate::wallet::{Wallet, WalletError};
 use clap::{Args, Subcommand};
 use sealpost_ledger::hash::TransactionId;
-use sealpost_terminal::{Exit, Failure, counted, write_new_secret_file};
+use sealpost_terminal::{Failure, counted, file_exists, file_failure, write_new_secret_file};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -48,6 +49,8 @@ pub(super) struct TargetArgs {
 #[derive(serde::Serialize)]
 struct Exported<'a> {
     letters: usize,
+    /// Files that came in parts: they are not in it.
+    files_left_out: usize,
     #[serde(rename = "to")]
     target: &'a Path,
 }
@@ -61,7 +64,7 @@ pub(super) fn export(command: &ExportCommand, session: &Session<'_>) -> Result<(
     let letters = match command {
         ExportCommand::All { .. } => links.in_order(),
         ExportCommand::Thread { id, .. } => {
-            let thread = links.thread(&wallet.resolve_kept(id).map_err(failure)?);
+            let thread = links.thread(&wallet.resolve_among(&links, id).map_err(failure)?);
             thread.ok_or_else(|| failure(WalletError::NotKept { text: id.clone() }))?.letters
         }
     };
@@ -70,11 +73,25 @@ pub(super) fn export(command: &ExportCommand, session: &Session<'_>) -> Result<(
         (None, Some(folder)) => (eml(&wallet, &links, &letters, folder)?, folder),
         (None, None) => return Err(Failure::usage("--mbox FILE or --eml DIR says where to")),
     };
+    let Written { letters: written, files_left_out } = written;
     let count = counted(u64::try_from(written).unwrap_or(u64::MAX), "letter");
     session.terminal.say(format_args!("{count} written to {}", path.display()));
+    if files_left_out > 0 {
+        let files = counted(u64::try_from(files_left_out).unwrap_or(u64::MAX), "file");
+        session.terminal.warn(format_args!(
+            "{files} too long for one message left out: `sealpost read ID -o DIR` fetches and saves them"
+        ));
+    }
     session.terminal.note("These are plain copies: anybody who gets them can read them, and they prove nothing; `sealpost evidence create` does.");
-    session.terminal.emit("sealpost/export/1", &Exported { letters: written, target: path });
+    session.terminal.emit("sealpost/export/1", &Exported { letters: written, files_left_out, target: path });
     Ok(())
+}
+
+/// What was written.
+#[derive(Default)]
+struct Written {
+    letters: usize,
+    files_left_out: usize,
 }
 
 /// Hands over one message after another, with its id and place.
@@ -83,28 +100,27 @@ fn each(
     links: &Links,
     letters: &[TransactionId],
     mut write: impl FnMut(&TransactionId, Place, &[u8]) -> Result<(), Failure>,
-) -> Result<usize, Failure> {
+) -> Result<Written, Failure> {
     let contacts = wallet.profile().contacts().map_err(failure)?;
     let name = |address: &_| contacts.name_of(address).map(str::to_owned);
     let mailer = Mailer { genesis: wallet.genesis(), name: &name };
-    let mut written = 0_usize;
+    let mut written = Written::default();
     for id in letters {
         // One that was forgotten meanwhile is left out.
         let Some(kept) = wallet.letter(id).map_err(failure)? else { continue };
         write(id, kept.place, &mailer.message(&kept, &links.ancestors(id)))?;
-        written = written.saturating_add(1);
+        written.letters = written.letters.saturating_add(1);
+        let in_parts = kept.letter.attachments.iter().filter(|file| matches!(file.data, Data::Parts(_)));
+        written.files_left_out = written.files_left_out.saturating_add(in_parts.count());
     }
     Ok(written)
 }
 
 /// A file beside its place until it is whole; it may be larger than memory.
-fn mbox(wallet: &Wallet, links: &Links, letters: &[TransactionId], path: &Path) -> Result<usize, Failure> {
+fn mbox(wallet: &Wallet, links: &Links, letters: &[TransactionId], path: &Path) -> Result<Written, Failure> {
     let failed = |error: std::io::Error| match error.kind() {
-        std::io::ErrorKind::AlreadyExists => {
-            Failure::new(Exit::Usage, "file.exists", format_args!("{} exists already", path.display()))
-                .help("choose another name, or move the old file away")
-        }
-        _ => Failure::unavailable("file.io", format_args!("cannot write {}: {error}", path.display())),
+        std::io::ErrorKind::AlreadyExists => file_exists(path),
+        _ => file_failure("write", path, &error),
     };
     if path.exists() {
         return Err(failed(std::io::ErrorKind::AlreadyExists.into()));
@@ -123,7 +139,7 @@ fn mbox(wallet: &Wallet, links: &Links, letters: &[TransactionId], path: &Path) 
     Ok(written)
 }
 
-fn eml(wallet: &Wallet, links: &Links, letters: &[TransactionId], folder: &Path) -> Result<usize, Failure> {
+fn eml(wallet: &Wallet, links: &Links, letters: &[TransactionId], folder: &Path) -> Result<Written, Failure> {
     sealpost_terminal::create_private_folder(folder)?;
     each(wallet, links, letters, |id, place, message| {
         write_new_secret_file(&folder.join(file_name(id, place)), message)

@@ -20,7 +20,7 @@ use std::time::Duration;
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// Pause between two looks for new sealed messages: nobody tells a wallet of those that are for it.
-const SCAN_EVERY: Duration = Duration::from_secs(5);
+pub(super) const SCAN_EVERY: Duration = Duration::from_secs(5);
 /// How often a running wallet looks after its keys.
 pub(super) const TEND_EVERY: Duration = Duration::from_secs(60 * 60);
 
@@ -142,8 +142,8 @@ impl Follower<'_> {
     async fn scan(&mut self, light: &Light, cursor: &mut Cursor) -> Result<(), Failure> {
         self.wallet.refresh().map_err(failure)?;
         self.wallet.scan(light, &|_| {}).await.map_err(failure)?;
-        let found = self.wallet.scan_state().map_err(failure)?.found().len();
-        for letter in self.wallet.sealed_since(light, cursor.sealed()).await.map_err(failure)? {
+        let (letters, found) = self.wallet.sealed_since(light, cursor.sealed()).await.map_err(failure)?;
+        for letter in letters {
             self.show(light, &letter).await?;
         }
         cursor.pass_sealed(found)

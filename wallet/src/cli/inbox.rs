@@ -2,10 +2,12 @@
 
 use super::complete::complete;
 use super::follow::Follower;
+use super::keeping::or_offline;
 use super::notify::Hook;
 use super::progress::ScanWatch;
 use super::scan::{Scanned, scan};
 use super::{Session, own_keys, runtime};
+use crate::contacts::Contacts;
 use crate::failure;
 use crate::light::Light;
 use crate::wallet::{Incoming, Wallet};
@@ -22,7 +24,8 @@ use sealpost_terminal::{Failure, bytes, clock, printable, rfc3339};
 
 The program of --exec is run for each new message, those that came since it last ran included, four at once, for a \
 minute at most. It is told in its environment: SEALPOST_MESSAGE (id), SEALPOST_FROM, SEALPOST_CONTACT, \
-SEALPOST_HEIGHT, SEALPOST_TIME, SEALPOST_BYTES, SEALPOST_SLOT, and SEALPOST_NETWORK and SEALPOST_WALLET, so that it can call \
+SEALPOST_HEIGHT, SEALPOST_TIME, SEALPOST_BYTES, SEALPOST_SLOT, SEALPOST_RECEIPTS (1 for a sealed reply that carries \
+receipts and says nothing besides, otherwise 0), and SEALPOST_NETWORK and SEALPOST_WALLET, so that it can call \
 `sealpost read`. What it prints goes to standard error.
 
 Sealed messages name nobody, so the wallet looks at every one of them with its own keys: no node learns which are \
@@ -73,6 +76,8 @@ pub(super) struct Entry {
     pub(super) slot: u16,
     sealed: bool,
     unread: bool,
+    /// A sealed reply that carries receipts and says nothing besides.
+    pub(super) only_receipts: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     subject: Option<String>,
 }
@@ -87,7 +92,7 @@ pub(super) struct Listed {
 pub(super) fn inbox(args: &InboxArgs, session: &Session<'_>) -> Result<(), Failure> {
     let mut wallet = session.wallet()?;
     runtime()?.block_on(async {
-        let light = session.light(wallet.profile()).await?;
+        let light = session.light(wallet.profile()).await.map_err(or_offline)?;
         if args.complete {
             return complete(session, &wallet, &light, BlockHeight::new(args.from)).await;
         }
@@ -102,7 +107,7 @@ pub(super) fn inbox(args: &InboxArgs, session: &Session<'_>) -> Result<(), Failu
             false => Some(scan(session, &wallet, &light).await?),
         };
         let found = matching(args, session, &wallet, &light, limit).await?;
-        let entries = found.iter().map(|incoming| entry(&wallet, incoming)).collect::<Result<Vec<_>, _>>()?;
+        let entries = entries(&wallet, &found)?;
         if entries.is_empty() {
             session.terminal.note(match args.unread || args.since.is_some() {
                 true => "no such message",
@@ -170,7 +175,8 @@ async fn matching(
         if filters {
             let mut kept = Vec::new();
             for incoming in found {
-                let read = wallet.archive().marked(&incoming.message.id()).map_err(failure)?.is_some();
+                let marked = wallet.archive().marked(&incoming.message.id()).map_err(failure)?;
+                let read = incoming.only_receipts || marked.is_some();
                 if incoming.message.header.time_ms >= since && !(args.unread && read) {
                     kept.push(incoming);
                 }
@@ -198,10 +204,20 @@ fn hook(args: &InboxArgs, session: &Session<'_>, wallet: &Wallet) -> Option<Hook
     Hook::new(command, session.terminal, environment)
 }
 
+/// How messages are shown.
+pub(super) fn entries(wallet: &Wallet, found: &[Incoming]) -> Result<Vec<Entry>, Failure> {
+    let contacts = wallet.profile().contacts().map_err(failure)?;
+    found.iter().map(|incoming| named(wallet, &contacts, incoming)).collect()
+}
+
+/// How one message is shown.
 pub(super) fn entry(wallet: &Wallet, incoming: &Incoming) -> Result<Entry, Failure> {
+    named(wallet, &wallet.profile().contacts().map_err(failure)?, incoming)
+}
+
+fn named(wallet: &Wallet, contacts: &Contacts, incoming: &Incoming) -> Result<Entry, Failure> {
     let message = &incoming.message;
     let sealed = message.transaction.message().is_some_and(|message| message.mode == Mode::Sealed);
-    let contacts = wallet.profile().contacts().map_err(failure)?;
     let mark = wallet.archive().marked(&message.id()).map_err(failure)?;
     // A letter that can't be read is listed all the same.
     let kept = wallet.letter(&message.id()).ok().flatten();
@@ -216,7 +232,9 @@ pub(super) fn entry(wallet: &Wallet, incoming: &Incoming) -> Result<Entry, Failu
         body_bytes: message.transaction.message().map_or(0, |message| message.body_length),
         slot: incoming.slot,
         sealed,
-        unread: mark.is_none(),
+        // There is nothing to read in receipts.
+        unread: mark.is_none() && !incoming.only_receipts,
+        only_receipts: incoming.only_receipts,
         subject: kept.map(|kept| kept.letter.subject),
     })
 }
@@ -230,7 +248,10 @@ pub(super) fn print(session: &Session<'_>, entry: &Entry) {
         entry.time.parse::<jiff::Timestamp>().ok().and_then(|t| u64::try_from(t.as_millisecond()).ok());
     let sealed = if entry.sealed { "  sealed" } else { "" };
     let unread = if entry.unread { "  unread" } else { "" };
-    let subject = entry.subject.as_deref().map(|subject| format!("  {}", printable(subject)));
+    let subject = match entry.only_receipts {
+        true => Some("  receipt".into()),
+        false => entry.subject.as_deref().map(|subject| format!("  {}", printable(subject))),
+    };
     terminal.say(format_args!(
         "{}  {}  block {}  from {from}  {}{sealed}{unread}{}",
         terminal.id(&entry.id),

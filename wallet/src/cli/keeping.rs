@@ -121,6 +121,18 @@ pub(super) async fn reading(
     wallet.read_or_recall(light, &id).await.map_err(failure)
 }
 
+/// For commands that need a node: says what needs none.
+pub(super) fn or_offline(failure: Failure) -> Failure {
+    if !is_away(&failure) {
+        return failure;
+    }
+    let help = failure.help.clone().map(|help| format!("{help}; ")).unwrap_or_default();
+    failure.help(format!(
+        "{help}letters that are on this machine need none: sealpost search WORDS, sealpost thread ID --offline, \
+         sealpost read ID"
+    ))
+}
+
 fn is_away(failure: &Failure) -> bool {
     failure.exit == Exit::Unavailable && failure.code == "node.unreachable"
 }

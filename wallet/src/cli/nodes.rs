@@ -102,6 +102,9 @@ impl Session<'_> {
         let terminal = self.terminal.clone();
         let hear = move |notice: &Notice| match notice {
             Notice::Lie(error) => terminal.warn(format_args!("{error}; another node was asked")),
+            Notice::Away(error) => {
+                terminal.warn(format_args!("{error}; what it says is not compared with the others'"));
+            }
             Notice::Detail(text) if terminal.globals().verbose > 0 => terminal.note(text),
             Notice::Detail(_) => {}
         };

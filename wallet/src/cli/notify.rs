@@ -75,7 +75,7 @@ async fn finish(mut command: Command, text: String) -> Result<(), String> {
     }
 }
 
-fn facts(entry: &Entry) -> [(&'static str, String); 7] {
+fn facts(entry: &Entry) -> [(&'static str, String); 8] {
     [
         ("SEALPOST_MESSAGE", entry.id.clone()),
         ("SEALPOST_FROM", entry.from.clone().unwrap_or_default()),
@@ -84,5 +84,6 @@ fn facts(entry: &Entry) -> [(&'static str, String); 7] {
         ("SEALPOST_TIME", entry.time.clone()),
         ("SEALPOST_BYTES", entry.body_bytes.to_string()),
         ("SEALPOST_SLOT", entry.slot.to_string()),
+        ("SEALPOST_RECEIPTS", u8::from(entry.only_receipts).to_string()),
     ]
 }

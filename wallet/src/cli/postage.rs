@@ -3,6 +3,8 @@
 use super::{Session, runtime};
 use crate::failure;
 use clap::Args;
+use sealpost_api::PostageQuote;
+use sealpost_ledger::postage::work;
 use sealpost_terminal::{Failure, bytes, grouped};
 
 #[derive(Debug, Args)]
@@ -10,6 +12,14 @@ pub(super) struct PostageArgs {
     /// Size of the whole transaction with its body, in bytes
     #[arg(default_value_t = 2048)]
     bytes: u64,
+}
+
+#[derive(serde::Serialize)]
+struct Quoted {
+    #[serde(flatten)]
+    quote: PostageQuote,
+    /// What `send` pays: for the higher of the two prices.
+    work_sent: u64,
 }
 
 pub(super) fn postage(args: &PostageArgs, session: &Session<'_>) -> Result<(), Failure> {
@@ -23,6 +33,13 @@ pub(super) fn postage(args: &PostageArgs, session: &Session<'_>) -> Result<(), F
         quote.height
     ));
     terminal.say(format_args!("Work     {} expected hashes for {}", grouped(quote.work), bytes(quote.bytes)));
-    terminal.emit("sealpost/postage/1", &quote);
+    let for_sure = quote.price.max(quote.price_after);
+    let work_sent = work(for_sure, usize::try_from(quote.bytes).unwrap_or(usize::MAX));
+    terminal.say(format_args!(
+        "Sending  {} expected hashes: enough for the block after, too, whose price may be {}",
+        grouped(work_sent),
+        grouped(for_sure)
+    ));
+    terminal.emit("sealpost/postage/1", &Quoted { quote, work_sent });
     Ok(())
 }

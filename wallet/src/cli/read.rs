@@ -7,10 +7,12 @@ use crate::failure;
 use crate::parcel::MAX_TEXT_BYTES;
 use crate::wallet::{Collector, Reading, Source, Wallet};
 use clap::Args;
+use sealpost_ledger::address::Address;
 use sealpost_ledger::height::BlockHeight;
-use sealpost_ledger::receipt;
+use sealpost_ledger::receipt::{Answer, Receipt};
 use sealpost_terminal::{
-    Exit, Failure, bytes, clock, printable, printable_lines, rfc3339, short_address, style,
+    Failure, Terminal, bytes, clock, file_exists, file_failure, printable, printable_lines, rfc3339,
+    short_address, style,
 };
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -37,7 +39,7 @@ pub(super) struct File {
 }
 
 #[derive(serde::Serialize)]
-pub(super) struct Answer {
+pub(super) struct Opened {
     id: String,
     from: String,
     contact: Option<String>,
@@ -62,7 +64,7 @@ pub(super) struct Answer {
 
 /// A receipt for a sealed message, as a letter carries it.
 #[derive(serde::Serialize)]
-struct Carried {
+pub(super) struct Carried {
     message: String,
     slot: u16,
     answer: &'static str,
@@ -118,14 +120,7 @@ pub(super) fn read(args: &ReadArgs, session: &Session<'_>) -> Result<(), Failure
         let to: Vec<_> = answer.to.iter().map(short_address).collect();
         terminal.say(format_args!("Sealed   signed inside by its author, to {}", to.join(", ")));
     }
-    for Carried { message, slot, answer, confirmed, .. } in &answer.receipts {
-        match confirmed {
-            true => terminal.say(style::held(format_args!("Receipt  {answer}: slot {slot} of {message}"))),
-            false => terminal.warn(format_args!(
-                "it claims a receipt for slot {slot} of {message}, which this wallet can't confirm"
-            )),
-        }
-    }
+    print_carried(terminal, &answer.receipts);
     if !answer.subject.is_empty() {
         terminal.say(format_args!("Subject  {}", printable(&answer.subject)));
     }
@@ -137,7 +132,9 @@ pub(super) fn read(args: &ReadArgs, session: &Session<'_>) -> Result<(), Failure
         let saved = saved.unwrap_or_else(|| ", `-o DIR` saves it".into());
         terminal.say(format_args!("File     {} ({}){saved}", printable(&file.name), bytes(file.bytes)));
     }
-    terminal.say(format_args!("\n{}\n", terminal.wrapped(&printable_lines(&answer.text))));
+    if !reading.letter.is_only_receipts() {
+        terminal.say(format_args!("\n{}\n", terminal.wrapped(&printable_lines(&answer.text))));
+    }
     if !reading.carries_receipts() {
         let next = format!(
             "Nobody was told. To answer for it: sealpost receipt give {}",
@@ -157,15 +154,36 @@ pub(super) fn read(args: &ReadArgs, session: &Session<'_>) -> Result<(), Failure
     Ok(())
 }
 
-/// The receipts that a letter carries, each checked.
-fn carried(wallet: &Wallet, reading: &Reading) -> Result<Vec<Carried>, Failure> {
-    let author = reading.opened.author.as_ref().map(|block| block.author);
-    let receipts = reading.letter.answers.iter().map(|receipt| {
-        let (answer, reason) = match receipt.answer {
-            receipt::Answer::Opened { .. } => ("opened", None),
-            receipt::Answer::Refused { reason } => ("refused", Some(reason.code())),
-        };
+pub(super) fn print_carried(terminal: &Terminal, receipts: &[Carried]) {
+    for Carried { message, slot, answer, confirmed, .. } in receipts {
+        match confirmed {
+            true => terminal.say(style::held(format_args!("Receipt  {answer}: slot {slot} of {message}"))),
+            false => terminal.warn(format_args!(
+                "it claims a receipt for slot {slot} of {message}, which this wallet can't confirm"
+            )),
+        }
+    }
+}
+
+/// What a receipt says, in words of the JSON forms.
+pub(super) fn words(answer: &Answer) -> (&'static str, Option<&'static str>) {
+    match answer {
+        Answer::Opened { .. } => ("opened", None),
+        Answer::Refused { reason } => ("refused", Some(reason.code())),
+    }
+}
+
+/// The receipts that a letter carries, each checked against its author, whom only a sealed one names inside.
+pub(super) fn carried(
+    wallet: &Wallet,
+    author: Option<Address>,
+    receipts: &[Receipt],
+) -> Result<Vec<Carried>, Failure> {
+    let receipts = receipts.iter().map(|receipt| {
+        let (answer, reason) = words(&receipt.answer);
         let confirmed = match author {
+            // This wallet's own word.
+            Some(author) if author == wallet.address() => true,
             Some(author) => wallet.answer_holds(receipt, &author).map_err(failure)?,
             None => false,
         };
@@ -182,11 +200,12 @@ pub(super) fn answer(
     source: Source,
     text: Option<String>,
     attachments: Vec<File>,
-) -> Result<Answer, Failure> {
+) -> Result<Opened, Failure> {
     let (message, letter) = (&reading.message, &reading.letter);
     let sender = reading.author();
+    let author = reading.opened.author.as_ref().map(|block| block.author);
     let contacts = wallet.profile().contacts().map_err(failure)?;
-    Ok(Answer {
+    Ok(Opened {
         id: message.id().to_string(),
         from: sender.to_text(wallet.genesis().prefix()),
         contact: contacts.name_of(&sender).map(Into::into),
@@ -198,7 +217,7 @@ pub(super) fn answer(
         reply_to: letter.reply_to.map(|id| id.to_string()),
         attachments,
         sealed: reading.opened.author.is_some(),
-        receipts: carried(wallet, reading)?,
+        receipts: carried(wallet, author, &letter.answers)?,
         to: reading
             .opened
             .author
@@ -280,9 +299,7 @@ async fn save(
 
 /// Moves a whole file to its place. Temporary files are readable by the owner alone, and it stays so.
 fn place(temporary: NamedTempFile, path: &Path, folder: &Path) -> Result<(), Failure> {
-    let io = |error: std::io::Error| {
-        Failure::unavailable("file.io", format_args!("cannot write {}: {error}", path.display()))
-    };
+    let io = |error: std::io::Error| file_failure("write", path, &error);
     temporary.as_file().sync_all().map_err(io)?;
     temporary.persist_noclobber(path).map_err(|error| match error.error.kind() {
         std::io::ErrorKind::AlreadyExists => exists(path),
@@ -292,8 +309,7 @@ fn place(temporary: NamedTempFile, path: &Path, folder: &Path) -> Result<(), Fai
 }
 
 fn exists(path: &Path) -> Failure {
-    Failure::new(Exit::Usage, "file.exists", format_args!("{} exists already", path.display()))
-        .help("choose another folder, or move the old file away")
+    file_exists(path).help("choose another folder, or move the old file away")
 }
 
 /// A name that is safe to save under, whatever the sender called the file.

@@ -2,16 +2,16 @@
 //! one message that can't be answered stops none of the others.
 
 use super::progress::{PostageWatch, ScanWatch};
+use super::read::words;
 use super::{Session, runtime};
 use crate::contacts::Contacts;
 use crate::failure;
 use crate::light::Light;
-use crate::wallet::{ALREADY_ANSWERED, Unanswered, Wallet};
+use crate::wallet::{ALREADY_ANSWERED, SealedReceipt, Unanswered, Wallet};
 use clap::Args;
 use sealpost_ledger::address::Address;
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
-use sealpost_ledger::receipt::Answer;
 use sealpost_terminal::{Exit, Failure, clock, counted, printable, rfc3339, short, short_address, style};
 
 #[derive(Debug, Clone, Args)]
@@ -252,8 +252,11 @@ struct Entry {
     answer: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
-    height: BlockHeight,
-    time: String,
+    /// Nothing for a sealed one that no block is known to contain.
+    height: Option<BlockHeight>,
+    /// Of the block; of a sealed one that was given, when it was signed, and of one that came nothing.
+    time: Option<String>,
+    sealed: bool,
 }
 
 #[derive(serde::Serialize, Default)]
@@ -271,9 +274,13 @@ pub(super) fn list(args: &ListArgs, session: &Session<'_>) -> Result<(), Failure
         let mut listed = Listed::default();
         if !args.got {
             listed.given = given(&wallet, &light, &contacts, limit).await?;
+            let sealed = wallet.sealed_receipts_given().map_err(failure)?;
+            listed.given.extend(sealed.iter().take(limit).map(|one| sealed_entry(&wallet, &contacts, one)));
         }
         if !args.given {
             listed.got = got(&wallet, &light, &contacts, limit).await?;
+            let sealed = wallet.sealed_receipts_got().map_err(failure)?;
+            listed.got.extend(sealed.iter().take(limit).map(|one| sealed_entry(&wallet, &contacts, one)));
         }
         Ok::<_, Failure>(listed)
     })?;
@@ -284,17 +291,19 @@ pub(super) fn list(args: &ListArgs, session: &Session<'_>) -> Result<(), Failure
             let name =
                 entry.contact.clone().map_or(short_form.clone(), |name| format!("{name} ({short_form})"));
             let why = entry.reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
+            let place =
+                entry.height.map_or("not known to be final".into(), |height| format!("block {height}"));
+            let time = entry.time.as_ref().map(|time| format!(", {time}")).unwrap_or_default();
+            let sealed = if entry.sealed { "  sealed" } else { "" };
             terminal.say(format_args!(
-                "{word:<6} {:<8} {}  {direction} {name}{why}  block {}, {}",
+                "{word:<6} {:<8} {}  {direction} {name}{why}  {place}{time}{sealed}",
                 entry.answer,
                 short(&entry.message),
-                entry.height,
-                entry.time
             ));
         }
     }
     if listed.given.is_empty() && listed.got.is_empty() {
-        terminal.note("no answers on the ledger yet; `sealpost status ID` shows those to a sealed message");
+        terminal.note("no answers yet; those to sealed messages are found by `sealpost inbox`");
     }
     terminal.emit("sealpost/receipt-list/1", &listed);
     Ok(())
@@ -310,10 +319,7 @@ async fn given(
     for found in wallet.receipts_given(light, limit).await.map_err(failure)? {
         let answered = light.transaction(&found.message).await.map_err(failure)?;
         let sender = answered.map(|message| message.transaction.sender());
-        let (answer, reason) = match found.answer {
-            Answer::Opened { .. } => ("opened", None),
-            Answer::Refused { reason } => ("refused", Some(reason.code())),
-        };
+        let (answer, reason) = words(&found.answer);
         entries.push(Entry {
             message: found.message.to_string(),
             receipt: found.receipt.id().to_string(),
@@ -321,8 +327,9 @@ async fn given(
             contact: sender.and_then(|address| contacts.name_of(&address).map(Into::into)),
             answer,
             reason,
-            height: found.receipt.header.height,
-            time: rfc3339(found.receipt.header.time_ms),
+            height: Some(found.receipt.header.height),
+            time: Some(rfc3339(found.receipt.header.time_ms)),
+            sealed: false,
         });
     }
     Ok(entries)
@@ -348,11 +355,27 @@ async fn got(
             contact: contacts.name_of(&got.by).map(Into::into),
             answer: if got.refused.is_some() { "refused" } else { "opened" },
             reason: got.refused.map(|reason| reason.code()),
-            height: got.place.height,
-            time: rfc3339(got.place.time_ms),
+            height: Some(got.place.height),
+            time: Some(rfc3339(got.place.time_ms)),
+            sealed: false,
         }));
     }
     Ok(entries)
+}
+
+fn sealed_entry(wallet: &Wallet, contacts: &Contacts, sealed: &SealedReceipt) -> Entry {
+    let (answer, reason) = words(&sealed.receipt.answer);
+    Entry {
+        message: sealed.receipt.message.to_string(),
+        receipt: sealed.reply.to_string(),
+        address: Some(sealed.with.to_text(wallet.genesis().prefix())),
+        contact: contacts.name_of(&sealed.with).map(Into::into),
+        answer,
+        reason,
+        height: sealed.height,
+        time: sealed.signed_ms.map(rfc3339),
+        sealed: true,
+    }
 }
 
 fn who(contacts: &Contacts, wallet: &Wallet, address: &Address) -> String {

@@ -69,9 +69,7 @@ pub(super) fn remove(args: &RemoveArgs, session: &Session<'_>) -> Result<(), Fai
     // The keystore first: whatever is left then can't be opened.
     let removed =
         std::fs::remove_file(folder.join("keystore.json")).and_then(|()| std::fs::remove_dir_all(&folder));
-    removed.map_err(|error| {
-        Failure::unavailable("file.io", format_args!("cannot remove {}: {error}", folder.display()))
-    })?;
+    removed.map_err(|error| sealpost_terminal::file_failure("remove", &folder, &error))?;
     terminal.say(style::held(format_args!("{} is removed", args.name)));
     terminal.note(
         "Backups and snapshots of the disk may still have it, under its passphrase; so may the disk itself until \

@@ -89,8 +89,8 @@ struct Recipient {
     name: Option<String>,
     address: String,
     bundle: u64,
-    proven_at: Option<BlockHeight>,
-    valid_until: Option<BlockHeight>,
+    proven_at: BlockHeight,
+    valid_until: BlockHeight,
 }
 
 #[derive(serde::Serialize)]
@@ -106,7 +106,7 @@ pub(super) struct Answer {
     /// Last height whose block may contain it.
     expiry: BlockHeight,
     #[serde(skip_serializing_if = "Option::is_none")]
-    parts: Option<Parts>,
+    pub(super) parts: Option<Parts>,
     #[serde(skip_serializing_if = "Option::is_none")]
     height: Option<BlockHeight>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -114,10 +114,16 @@ pub(super) struct Answer {
 }
 
 #[derive(serde::Serialize)]
-struct Parts {
+pub(super) struct Parts {
     count: u32,
     bytes: u64,
     work: u64,
+}
+
+impl From<ParcelQuote> for Parts {
+    fn from(ParcelQuote { parts, bytes, work }: ParcelQuote) -> Self {
+        Self { count: parts, bytes, work }
+    }
 }
 
 pub(super) fn send(args: &SendArgs, session: &Session<'_>) -> Result<(), Failure> {
@@ -197,10 +203,7 @@ async fn deliver(
         print_quote(session, quote);
     }
     let letter = if args.dry_run {
-        // Of the right size: no part is signed.
-        let parts = quote.map_or(0, |quote| usize::try_from(quote.parts).unwrap_or(usize::MAX));
-        let letter = draft.letter.to_letter(&vec![TransactionId::from_bytes([0; 32]); parts]);
-        letter.ok_or_else(|| Failure::bug("a draft without its files"))?
+        of_right_size(&draft, quote.as_ref())?
     } else {
         send_parts(session, wallet, &light, &draft).await?
     };
@@ -212,7 +215,7 @@ async fn deliver(
     drop(watch);
     prepared.is_draft(&draft, &message);
     let mut answer = describe(wallet, &message, &prepared)?;
-    answer.parts = quote.map(|quote| Parts { count: quote.parts, bytes: quote.bytes, work: quote.work });
+    answer.parts = quote.map(Parts::from);
     print_sealed(session, &answer, wallet.genesis());
     if args.dry_run {
         if args.draft.is_none() {
@@ -255,8 +258,15 @@ pub(super) async fn send_parts(
     }
 }
 
+/// The letter of a draft of which no part is signed: as long as it will be.
+pub(super) fn of_right_size(draft: &Kept, quote: Option<&ParcelQuote>) -> Result<Letter, Failure> {
+    let parts = quote.map_or(0, |quote| usize::try_from(quote.parts).unwrap_or(usize::MAX));
+    let letter = draft.letter.to_letter(&vec![TransactionId::from_bytes([0; 32]); parts]);
+    letter.ok_or_else(|| Failure::bug("a draft without its files"))
+}
+
 /// Whatever went wrong: what was typed is there.
-fn kept_as_draft(failure: Failure, wallet: &Wallet, id: DraftId) -> Failure {
+pub(super) fn kept_as_draft(failure: Failure, wallet: &Wallet, id: DraftId) -> Failure {
     if !wallet.keeps_draft(id) {
         return failure;
     }
@@ -294,13 +304,12 @@ impl Answer {
 pub(super) fn describe(wallet: &Wallet, draft: &Draft, prepared: &Prepared) -> Result<Answer, Failure> {
     let contacts = wallet.profile().contacts().map_err(failure)?;
     let prefix = wallet.genesis().prefix();
-    let known = prepared.keys_at.iter().map(Some).chain(std::iter::repeat(None));
-    let to = draft.to.iter().zip(&prepared.bundles).zip(known).map(|((address, bundle), keys)| Recipient {
+    let to = draft.to.iter().zip(&prepared.keys).map(|(address, keys)| Recipient {
         name: contacts.name_of(address).map(Into::into),
         address: address.to_text(prefix),
-        bundle: *bundle,
-        proven_at: keys.map(|keys| keys.proven),
-        valid_until: keys.map(|keys| keys.valid_until),
+        bundle: keys.sequence,
+        proven_at: keys.proven,
+        valid_until: keys.valid_until,
     });
     let body_bytes = prepared.body.as_ref().map_or(0, |body| body.as_bytes().len());
     Ok(Answer {
@@ -327,15 +336,12 @@ fn print_sealed(session: &Session<'_>, answer: &Answer, genesis: &Genesis) {
     for recipient in &answer.to {
         let name = recipient.name.as_deref().unwrap_or("(no contact)");
         let (address, bundle) = (short_address(&recipient.address), recipient.bundle);
-        let proven = match (recipient.proven_at, recipient.valid_until) {
-            (Some(at), Some(until)) => format!(
-                ", proven at height {}, valid for at least {}",
-                grouped(at.get()),
-                counted(least_days(until.blocks_since(at), genesis), "day")
-            ),
-            _ => ", proven".into(),
-        };
-        terminal.say(format_args!("To       {name}  {address}  key bundle #{bundle}{proven}"));
+        let (at, until) = (recipient.proven_at, recipient.valid_until);
+        let days = counted(least_days(until.blocks_since(at), genesis), "day");
+        let at = grouped(at.get());
+        terminal.say(format_args!(
+            "To       {name}  {address}  key bundle #{bundle}, proven at height {at}, valid for at least {days}"
+        ));
     }
     if answer.mode == "sealed" {
         terminal.say("Sealed   nobody else sees who writes to whom; size class and time stay visible");

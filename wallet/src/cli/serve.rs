@@ -3,8 +3,10 @@
 //! never leave through it, and it opens no file that a client names.
 
 mod connection;
+mod following;
 mod methods;
 mod protocol;
+mod sending;
 mod signals;
 mod socket;
 #[cfg(test)]
@@ -21,16 +23,18 @@ use clap::Args;
 use connection::{Connection, Welcome};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use methods::unwatched;
 use protocol::Refusal;
+use sealpost_api::WaitFor;
 use sealpost_terminal::Failure;
 use serde::Serialize;
 use serde_json::Value;
 use socket::{Door, Token};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::net::UnixStream;
-use tokio::sync::{Mutex, RwLock, watch};
+use tokio::sync::{Mutex, RwLock, RwLockReadGuard, watch};
 use tokio::time::MissedTickBehavior;
 
 /// Clients at a time.
@@ -78,7 +82,7 @@ pub(super) fn serve(args: &ServeArgs, session: &Session<'_>) -> Result<(), Failu
         session.terminal.say(format_args!("ready    {}", ready.socket));
         session.terminal.note(format_args!("token    {}", ready.token_file));
         session.terminal.emit("sealpost/serve-ready/1", &ready);
-        Server::new(session, wallet, home.join("outbox")).run(&door).await;
+        Server::new(session, wallet, &home).run(&door).await;
         Ok(())
     })
 }
@@ -95,16 +99,44 @@ struct Server<'a> {
     /// Held by whoever scans: the next one has less to do then.
     scanning: Mutex<()>,
     outbox: PathBuf,
+    keystore: PathBuf,
+    /// When the keystore was changed last, as far as its secrets are known here.
+    keys_at: Mutex<Option<SystemTime>>,
     /// When the outbox was changed last, if nothing in it waited then.
     at_rest: Mutex<Option<SystemTime>>,
 }
 
 impl<'a> Server<'a> {
-    fn new(session: &'a Session<'a>, wallet: Wallet, outbox: PathBuf) -> Self {
+    fn new(session: &'a Session<'a>, wallet: Wallet, home: &Path) -> Self {
+        let (outbox, keystore) = (home.join("outbox"), home.join("keystore.json"));
         let (profile, welcome) = (wallet.profile().clone(), Welcome::to(&wallet));
         let (light, at_rest) = (Mutex::default(), Mutex::default());
         let (wallet, collecting, scanning) = (RwLock::new(wallet), Mutex::default(), Mutex::default());
-        Self { session, profile, welcome, wallet, light, collecting, scanning, outbox, at_rest }
+        let keys_at = Mutex::default();
+        Self {
+            session,
+            profile,
+            welcome,
+            wallet,
+            light,
+            collecting,
+            scanning,
+            outbox,
+            keystore,
+            keys_at,
+            at_rest,
+        }
+    }
+    /// The wallet, with the keys that another program has made meanwhile.
+    async fn wallet(&self) -> Result<RwLockReadGuard<'_, Wallet>, Failure> {
+        let changed = std::fs::metadata(&self.keystore).and_then(|file| file.modified()).ok();
+        let mut known = self.keys_at.lock().await;
+        if changed.is_none() || *known != changed {
+            self.wallet.write().await.refresh().map_err(failure)?;
+            *known = changed;
+        }
+        drop(known);
+        Ok(self.wallet.read().await)
     }
     /// Until somebody asks to stop. Everything goes on in this one future: when it ends, nothing of it is left.
     async fn run(&self, door: &Door) {
@@ -172,6 +204,7 @@ impl<'a> Server<'a> {
     /// What was signed while no node answered goes out as soon as one does.
     async fn send_what_waits(&self) {
         let wallet = self.wallet.read().await;
+        self.go_on_with_drafts(&wallet).await;
         let changed = std::fs::metadata(&self.outbox).and_then(|folder| folder.modified()).ok();
         let mut at_rest = self.at_rest.lock().await;
         // A large outbox in which nothing happens is not read again and again.
@@ -183,6 +216,17 @@ impl<'a> Server<'a> {
             *at_rest = changed;
         } else if let Ok(light) = self.light().await {
             let _ = wallet.flush_outbox(&light).await;
+        }
+    }
+    /// What has begun to leave in parts goes on; what somebody works on just now is left to them.
+    async fn go_on_with_drafts(&self, wallet: &Wallet) {
+        let begun = wallet.drafts().unwrap_or_default().into_iter().filter(|draft| draft.signed > 0);
+        for draft in begun {
+            if let Ok(light) = self.light().await
+                && let Ok(kept) = wallet.take_draft(&draft.id.to_string())
+            {
+                let _later = wallet.send_draft(&light, kept, WaitFor::Final, &unwatched, &|_| {}).await;
+            }
         }
     }
     /// Looks for sealed messages, up to the newest block.

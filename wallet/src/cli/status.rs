@@ -1,5 +1,7 @@
 //! `status` and `sent`: how what was sent stands with each recipient, all of it verified.
 
+use super::follow::SCAN_EVERY;
+use super::keeping::or_offline;
 use super::scan::scan;
 use super::{Session, runtime};
 use crate::contacts::Contacts;
@@ -17,6 +19,8 @@ use std::time::Duration;
 
 /// How often a message that is in no block yet is asked for.
 const PAUSE: Duration = Duration::from_secs(2);
+/// The end of waiting.
+const ALL_ANSWERED: &str = "every recipient has answered";
 /// More recipients than these are counted in lists, not named.
 const NAMED: usize = 8;
 
@@ -113,7 +117,7 @@ pub(super) fn sent(args: &SentArgs, session: &Session<'_>) -> Result<(), Failure
     let contacts = wallet.profile().contacts().map_err(failure)?;
     let (session_terminal, mut listed) = (session.terminal, Listed { messages: Vec::new() });
     runtime()?.block_on(async {
-        let light = session.light(wallet.profile()).await?;
+        let light = session.light(wallet.profile()).await.map_err(or_offline)?;
         for id in wallet.sent(&light, limit).await.map_err(failure)? {
             let report = report(&wallet, &light, &contacts, id).await?;
             print_brief(session, &report);
@@ -133,7 +137,7 @@ pub(super) fn show(id: &str, follow: bool, session: &Session<'_>) -> Result<(), 
     let wallet = session.wallet()?;
     let contacts = wallet.profile().contacts().map_err(failure)?;
     runtime()?.block_on(async {
-        let light = session.light(wallet.profile()).await?;
+        let light = session.light(wallet.profile()).await.map_err(or_offline)?;
         let id = wallet.resolve(&light, id).await.map_err(failure)?;
         if wallet.sent_sealed(&id).map_err(failure)? {
             scan(session, &wallet, &light).await?;
@@ -155,8 +159,48 @@ pub(super) fn show(id: &str, follow: bool, session: &Session<'_>) -> Result<(), 
                 session.terminal.emit("sealpost/status/1", &report);
             }
         }
-        follow_answers(session, &wallet, &light, &contacts, id, report, next).await
+        match wallet.sent_sealed(&id).map_err(failure)? {
+            true => follow_sealed(session, &wallet, &light, &contacts, id, report).await,
+            false => follow_answers(session, &wallet, &light, &contacts, id, report, next).await,
+        }
     })
+}
+
+/// Waits for the answers to a sealed message. They come in sealed replies, which only a scan finds.
+async fn follow_sealed(
+    session: &Session<'_>,
+    wallet: &Wallet,
+    light: &Light,
+    contacts: &Contacts,
+    id: TransactionId,
+    mut before: Report,
+) -> Result<(), Failure> {
+    if before.status != "final" {
+        return Ok(());
+    }
+    let open = |report: &Report| report.slots.iter().filter(|slot| slot.answer == "hidden").count();
+    match open(&before) {
+        0 => return Ok(()),
+        count => session.terminal.note(format_args!(
+            "Waiting for {} more among the sealed messages; Ctrl-C ends it.",
+            counted(count as u64, "answer")
+        )),
+    }
+    loop {
+        tokio::time::sleep(SCAN_EVERY).await;
+        wallet.scan(light, &|_| {}).await.map_err(failure)?;
+        let now = report(wallet, light, contacts, id).await?;
+        let both = before.slots.iter().zip(&now.slots);
+        for (_, slot) in both.filter(|(before, now)| before.answer != now.answer) {
+            print_slot(session, slot);
+            session.terminal.emit("sealpost/status-change/1", &Change { id: id.to_string(), slot });
+        }
+        if open(&now) == 0 {
+            session.terminal.note(ALL_ANSWERED);
+            return Ok(());
+        }
+        before = now;
+    }
 }
 
 /// Waits for the answers that are still open, by a subscription.
@@ -170,8 +214,9 @@ async fn follow_answers(
     from: BlockHeight,
 ) -> Result<(), Failure> {
     if report.slots.iter().any(|slot| slot.answer == "hidden") {
-        let message = "answers to a sealed message come in sealed replies, of which nobody tells";
-        return Err(Failure::usage(message).help("`sealpost status ID`, without --follow, looks for them"));
+        let message =
+            "answers to a sealed message come in sealed replies, which only its author's wallet finds";
+        return Err(Failure::usage(message).help("follow it with the wallet that wrote it"));
     }
     let mut open: Vec<usize> =
         report.slots.iter().enumerate().filter(|(_, slot)| slot.answer == "silent").map(|(n, _)| n).collect();
@@ -203,7 +248,7 @@ async fn follow_answers(
         session.terminal.emit("sealpost/status-change/1", &Change { id: id.to_string(), slot: &slot });
         open.retain(|other| *other != number);
         if open.is_empty() {
-            session.terminal.note("every recipient has answered");
+            session.terminal.note(ALL_ANSWERED);
             return Ok(());
         }
     }

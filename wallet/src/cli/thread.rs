@@ -1,5 +1,6 @@
 //! `thread`: a conversation in order, what came and what was sent.
 
+use super::read::{Carried, carried, print_carried};
 use super::{Session, runtime};
 use crate::archive::{Mark, Way};
 use crate::contacts::Contacts;
@@ -39,6 +40,9 @@ struct Letter {
     text: String,
     reply_to: Option<String>,
     attachments: Vec<File>,
+    /// Receipts for sealed messages that it carries.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    receipts: Vec<Carried>,
 }
 
 #[derive(serde::Serialize)]
@@ -49,11 +53,9 @@ struct Answer {
 
 pub(super) fn thread(args: &ThreadArgs, session: &Session<'_>) -> Result<(), Failure> {
     let wallet = session.wallet()?;
-    let id = runtime()?.block_on(async {
-        session.catch_up_if_possible(&wallet, args.offline).await?;
-        wallet.resolve_kept(&args.id).map_err(failure)
-    })?;
+    runtime()?.block_on(session.catch_up_if_possible(&wallet, args.offline))?;
     let (links, unreadable) = wallet.links().map_err(failure)?;
+    let id = wallet.resolve_among(&links, &args.id).map_err(failure)?;
     session.warn_unreadable(unreadable);
     let thread = links.thread(&id);
     let thread = thread.ok_or_else(|| failure(WalletError::NotKept { text: args.id.clone() }))?;
@@ -62,12 +64,13 @@ pub(super) fn thread(args: &ThreadArgs, session: &Session<'_>) -> Result<(), Fai
     for id in &thread.letters {
         // One that was forgotten meanwhile is left out.
         let Some(kept) = wallet.letter(id).map_err(failure)? else { continue };
-        print(session, &wallet, &contacts, &kept);
+        let receipts = carried(&wallet, kept.sealed.then_some(kept.from), &kept.letter.answers)?;
+        print(session, &wallet, &contacts, &kept, &receipts);
         if kept.way == Way::Came {
             wallet.archive().mark(id, Mark::Read).map_err(failure)?;
         }
         if session.terminal.is_json() {
-            answer.letters.push(letter(&contacts, wallet.genesis().prefix(), kept));
+            answer.letters.push(letter(&contacts, wallet.genesis().prefix(), kept, receipts));
         }
     }
     for id in &thread.missing {
@@ -90,11 +93,14 @@ pub(super) fn called(wallet: &Wallet, contacts: &Contacts, session: &Session<'_>
     contacts.name_of(who).map_or_else(address, str::to_owned)
 }
 
-fn print(session: &Session<'_>, wallet: &Wallet, contacts: &Contacts, kept: &Kept) {
+fn print(session: &Session<'_>, wallet: &Wallet, contacts: &Contacts, kept: &Kept, receipts: &[Carried]) {
     let terminal = session.terminal;
     let called = |who: &Address| called(wallet, contacts, session, who);
     let to: Vec<_> = kept.to.iter().map(called).collect();
-    let place = kept.place.height().map_or_else(|| "not final".into(), |height| format!("block {height}"));
+    let place = kept
+        .place
+        .height()
+        .map_or_else(|| "not known to be final".into(), |height| format!("block {height}"));
     let line = format!("{} → {}", called(&kept.from), to.join(", "));
     terminal.say(format_args!(
         "{}  {}  {place}  {}",
@@ -108,13 +114,16 @@ fn print(session: &Session<'_>, wallet: &Wallet, contacts: &Contacts, kept: &Kep
     if let Some(answered) = kept.letter.reply_to {
         terminal.say(format_args!("Answers  {}", terminal.id(answered)));
     }
+    print_carried(terminal, receipts);
     for file in &kept.letter.attachments {
         terminal.say(format_args!("File     {} ({})", printable(&file.name), bytes(file.data.length())));
     }
-    terminal.say(format_args!("\n{}\n", terminal.wrapped(&printable_lines(&kept.letter.text))));
+    if !kept.letter.is_only_receipts() {
+        terminal.say(format_args!("\n{}\n", terminal.wrapped(&printable_lines(&kept.letter.text))));
+    }
 }
 
-fn letter(contacts: &Contacts, prefix: &AddressPrefix, kept: Kept) -> Letter {
+fn letter(contacts: &Contacts, prefix: &AddressPrefix, kept: Kept, receipts: Vec<Carried>) -> Letter {
     let files = kept.letter.attachments.iter();
     Letter {
         id: kept.id.to_string(),
@@ -126,6 +135,7 @@ fn letter(contacts: &Contacts, prefix: &AddressPrefix, kept: Kept) -> Letter {
         time: rfc3339(kept.place.time_ms()),
         reply_to: kept.letter.reply_to.map(|id| id.to_string()),
         attachments: files.map(|file| File { name: file.name.clone(), bytes: file.data.length() }).collect(),
+        receipts,
         subject: kept.letter.subject,
         text: kept.letter.text,
     }

@@ -4,7 +4,7 @@
 use super::{Ahead, Attached, DraftError, Held, Kept, Packed, Typed, malformed};
 use crate::envelope::{Attachment, Content, Data, Letter, Part, Parts, SealError};
 use crate::keystore::Keystore;
-use crate::parcel::{Sizes, parts_of, plan};
+use crate::parcel::{Plan, Sizes, parts_of, plan};
 use sealpost_ledger::codec::{Decode, Encode, MAX_BYTES, decode, encode};
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::message::{Body, Mode};
@@ -106,6 +106,11 @@ impl Typed {
         let subject = self.subject.clone();
         rest.is_empty().then_some(Letter { subject, text, continued, attachments, ..Letter::default() })
     }
+    /// Where the files are that are not taken in yet.
+    pub fn needed(&self) -> impl Iterator<Item = &str> {
+        let waiting = self.files.iter().filter(|_| self.packed.is_none());
+        waiting.map(|file| file.path.as_str())
+    }
 }
 
 impl Kept {
@@ -126,17 +131,52 @@ impl Kept {
             return Ok(());
         }
         // As long as they are now: they may have changed since the draft was typed.
-        let mut total = self.letter.text.len() as u64;
         for file in &mut self.letter.files {
             file.length = measure(Path::new(&file.path))?;
-            total = total.saturating_add(file.length);
         }
-        if total > limit {
-            return Err(PackError::TooLong { length: total, limit });
+        self.take_in(keystore, room, limit, |draft, frames, plan| {
+            let files = draft.letter.files.iter().zip(&plan.ahead);
+            files.map(|(file, ahead)| read_in(frames, file, *ahead, plan.chunk, heard)).collect()
+        })
+    }
+    /// The same with files whose contents are at hand, in the order of the letter's files.
+    pub fn pack_given(
+        &mut self,
+        keystore: &Keystore,
+        room: usize,
+        limit: u64,
+        contents: &[Vec<u8>],
+    ) -> Result<(), PackError> {
+        for (file, content) in self.letter.files.iter_mut().zip(contents) {
+            file.length = content.len() as u64;
+        }
+        self.take_in(keystore, room, limit, |draft, frames, plan| {
+            let files = draft.letter.files.iter().zip(contents).zip(&plan.ahead);
+            let held = files.map(|((file, content), ahead)| match ahead {
+                true => frames
+                    .copy(&file.name, content.as_slice(), file.length, plan.chunk, &|_| {})
+                    .map(Held::Ahead),
+                false => Ok(Held::Whole(content.clone())),
+            });
+            held.collect()
+        })
+    }
+    /// Plans what goes ahead, copies the text and, by `files`, the files, and remembers how.
+    fn take_in(
+        &mut self,
+        keystore: &Keystore,
+        room: usize,
+        limit: u64,
+        files: impl FnOnce(&Self, &mut Frames<'_>, &Plan) -> Result<Vec<Held>, PackError>,
+    ) -> Result<(), PackError> {
+        let lengths = self.letter.files.iter().map(|file| file.length);
+        let length = lengths.fold(self.letter.text.len() as u64, u64::saturating_add);
+        if length > limit {
+            return Err(PackError::TooLong { length, limit });
         }
         let letter = &self.letter;
-        let files = letter.files.iter().map(|file| (file.name.len(), file.length)).collect();
-        let plan = plan(&Sizes { subject: letter.subject.len(), text: &letter.text, files }, room)?;
+        let sizes = letter.files.iter().map(|file| (file.name.len(), file.length)).collect();
+        let plan = plan(&Sizes { subject: letter.subject.len(), text: &letter.text, files: sizes }, room)?;
         let path = self.folder.join("bytes");
         let broken = |error: std::io::Error| PackError::from(malformed(&path, &error));
         let out = File::create(&path).map_err(broken)?;
@@ -146,22 +186,7 @@ impl Kept {
             [] => None,
             rest => Some(frames.copy("the text", rest, rest.len() as u64, plan.chunk, &|_| {})?),
         };
-        let mut held = Vec::with_capacity(letter.files.len());
-        for (file, ahead) in letter.files.iter().zip(&plan.ahead) {
-            let unread = |error: std::io::Error| unread(&file.path, &error);
-            let mut input = File::open(&file.path).map_err(unread)?;
-            let before = input.metadata().and_then(|file| file.modified()).map_err(unread)?;
-            held.push(if *ahead {
-                Held::Ahead(frames.copy(&file.path, &mut input, file.length, plan.chunk, heard)?)
-            } else {
-                let bytes = whole(file, &mut input)?;
-                heard(file.length);
-                Held::Whole(bytes)
-            });
-            if input.metadata().and_then(|file| file.modified()).map_err(unread)? != before {
-                return Err(PackError::Changed { path: file.path.clone() });
-            }
-        }
+        let held = files(self, &mut frames, &plan)?;
         let file = frames.out.into_inner().map_err(|error| broken(error.into_error()))?;
         file.sync_all().map_err(broken)?;
         let (chunk, head) = (plan.chunk as u64, plan.head as u64);
@@ -255,6 +280,30 @@ impl Frames<'_> {
         }
         Ok(Ahead { length, sha256: hash.finalize().into() })
     }
+}
+
+/// Takes a file in from where it is.
+fn read_in(
+    frames: &mut Frames<'_>,
+    file: &Attached,
+    ahead: bool,
+    chunk: usize,
+    heard: &dyn Fn(u64),
+) -> Result<Held, PackError> {
+    let unread = |error: std::io::Error| unread(&file.path, &error);
+    let mut input = File::open(&file.path).map_err(unread)?;
+    let before = input.metadata().and_then(|file| file.modified()).map_err(unread)?;
+    let held = if ahead {
+        Held::Ahead(frames.copy(&file.path, &mut input, file.length, chunk, heard)?)
+    } else {
+        let bytes = whole(file, &mut input)?;
+        heard(file.length);
+        Held::Whole(bytes)
+    };
+    if input.metadata().and_then(|file| file.modified()).map_err(unread)? != before {
+        return Err(PackError::Changed { path: file.path.clone() });
+    }
+    Ok(held)
 }
 
 fn whole(file: &Attached, input: &mut File) -> Result<Vec<u8>, PackError> {

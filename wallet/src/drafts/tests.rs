@@ -125,6 +125,31 @@ fn what_a_crash_left_of_a_draft_that_is_gone_is_cleared_away() {
     assert_eq!(fs::read_dir(place.dir.path().join("drafts")).unwrap().count(), 0);
 }
 
+/// As after a crash at the very beginning of keeping a draft, or at the very end of giving it up.
+#[test]
+fn a_lock_that_a_crash_left_alone_is_cleared_away_unless_somebody_holds_it() {
+    let place = place();
+    let id = DraftId::new().unwrap();
+    let lock = place.drafts.lock(id).unwrap();
+    assert!(place.drafts.list(&place.keystore).unwrap().is_empty());
+    assert!(place.drafts.lock_path(id).exists());
+    drop(lock);
+    assert!(place.drafts.list(&place.keystore).unwrap().is_empty());
+    assert!(!place.drafts.lock_path(id).exists());
+}
+
+#[test]
+fn a_lock_that_was_removed_under_its_holder_is_not_taken_for_held() {
+    let place = place();
+    let path = place.dir.path().join("drafts/lock");
+    let file = File::create(&path).unwrap();
+    assert!(is_at(&file, &path));
+    fs::remove_file(&path).unwrap();
+    assert!(!is_at(&file, &path));
+    let _another = File::create(&path).unwrap();
+    assert!(!is_at(&file, &path));
+}
+
 #[test]
 fn an_interrupted_packing_begins_anew_with_the_files_as_they_are_then() {
     let place = place();

@@ -127,6 +127,13 @@ impl Letter {
         });
         self.continued.iter().chain(files).flat_map(|parts| &parts.messages)
     }
+    /// Whether it carries receipts and says nothing besides.
+    pub fn is_only_receipts(&self) -> bool {
+        let Self { subject, text, continued, reply_to: _, answers, attachments } = self;
+        let says_nothing =
+            subject.is_empty() && text.is_empty() && continued.is_none() && attachments.is_empty();
+        says_nothing && !answers.is_empty()
+    }
 }
 
 impl From<Letter> for Content {

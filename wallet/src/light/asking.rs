@@ -44,7 +44,7 @@ impl Light {
     /// Of the errors of all nodes the one to tell; the others are heard.
     pub(super) async fn worst(&self, mut errors: Vec<(&Node, LightError)>) -> LightError {
         errors.sort_by_key(|(_, error)| std::cmp::Reverse(error.weight()));
-        errors.iter().skip(1).for_each(|(node, error)| self.hear(node, error));
+        errors.iter().skip(1).for_each(|(node, error)| self.take_note(node, error, false));
         match errors.into_iter().next() {
             Some((_, error)) if error.is_contradiction() => self.keep(error).await,
             Some((_, error)) => error,
@@ -52,19 +52,26 @@ impl Light {
             None => LightError::TooManyNodes { given: 0 },
         }
     }
-    /// Remembers how a node stands after an error, and tells of it.
+    /// Remembers how a node stands after an error, while another one answered, and tells of it.
     pub(super) fn hear(&self, node: &Node, error: &LightError) {
+        self.take_note(node, error, true);
+    }
+    fn take_note(&self, node: &Node, error: &LightError, another_answered: bool) {
         let standing = match error {
             LightError::Untrusted { .. } | LightError::OtherChain { .. } => Standing::Lying,
             LightError::Unreachable { .. } => Standing::Away,
             LightError::Behind { .. } => Standing::Behind,
             _ => Standing::Good,
         };
-        if node.standing() < standing {
+        let is_news = node.standing() < standing;
+        if is_news {
             node.set_standing(standing);
         }
         match standing {
             Standing::Lying => self.options.listener.tell(&Notice::Lie(error.clone())),
+            Standing::Away if is_news && another_answered => {
+                self.options.listener.tell(&Notice::Away(error.clone()));
+            }
             Standing::Good => self.tell_detail(format!("the node at {} said: {error}", node.url())),
             _ => self.tell_detail(error.to_string()),
         }

@@ -17,6 +17,8 @@ pub const MAX_POSTAGE: u64 = 1 << 33;
 pub enum Notice {
     /// Something a node said does not hold; another node is asked.
     Lie(LightError),
+    /// One of several nodes does not answer any more: what it says is not compared with what the others say.
+    Away(LightError),
     /// A node is passed over, or what the nodes agree on: for those who want to know.
     Detail(String),
 }

@@ -63,6 +63,8 @@ pub enum FoundKind {
     Part,
     /// Its body was not to be had.
     Unread,
+    /// A letter that carries receipts and says nothing besides.
+    Receipts,
 }
 
 impl HeldAnswer {
@@ -95,6 +97,12 @@ impl ScanState {
     /// The answer to a slot of a sealed message of ours.
     pub fn answer(&self, message: &TransactionId, slot: u16) -> Option<HeldAnswer> {
         self.answers.iter().find(|held| held.answers(message, slot)).copied()
+    }
+    /// All answers to sealed messages of ours, the newest first.
+    pub fn answers(&self) -> Vec<HeldAnswer> {
+        let mut answers = self.answers.clone();
+        answers.sort_by_key(|held| std::cmp::Reverse(held.at));
+        answers
     }
     /// Keeps an answer that holds; of several for a slot the first on the ledger counts.
     pub(super) fn answered(&mut self, answer: HeldAnswer) {

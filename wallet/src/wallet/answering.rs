@@ -1,20 +1,20 @@
 //! Answering: what came and has no answer yet, giving the answer once, and what was answered before. Every
 //! answer is an explicit act; nothing here answers by itself.
 
+use super::keeping::is_key_gone;
+use super::sealed::reply_with;
 use super::{Incoming, PostageProgress, Reading, Sent, Wallet, WalletError};
 use crate::envelope::Letter;
 use crate::light::{Light, LightError, Proven};
 use crate::outbox::OutboxEntry;
-use sealpost_api::{Category, MailboxSide, Order, TransactionStatus, WaitFor};
+use sealpost_api::{Category, MailboxSide, TransactionStatus, WaitFor};
 use sealpost_ledger::address::Address;
 use sealpost_ledger::evidence::{Finding, Place};
 use sealpost_ledger::hash::TransactionId;
-use sealpost_ledger::receipt::{Answer, RefusalReason};
+use sealpost_ledger::receipt::{Answer, Receipt, RefusalReason};
 use sealpost_ledger::transaction::Payload;
 use std::collections::{HashMap, HashSet};
 
-/// Entries asked for at once.
-const PAGE: u32 = 50;
 /// What the ledger says to a second answer.
 pub(crate) const ALREADY_ANSWERED: &str = "receipt.already_answered";
 
@@ -93,8 +93,7 @@ impl Wallet {
         let mut signed = self.signed_answers(light).await?;
         let (mut waiting, mut after) = (Waiting::default(), None);
         loop {
-            let page =
-                light.list(MailboxSide::Received, &self.address, Order::NewestFirst, after, PAGE).await?;
+            let page = self.page(light, MailboxSide::Received, after).await?;
             let came = page.entries.into_iter().filter_map(|message| self.incoming(message));
             for incoming in came.filter(|incoming| !answered.contains(&incoming.message.id())) {
                 if waiting.ready.len() >= enough {
@@ -148,7 +147,10 @@ impl Wallet {
                 sent => return sent,
             }
         }
-        self.answer(light, unanswered.message.id(), unanswered.slot, unanswered.answer, progress).await
+        let Unanswered { message, author, sealed, slot, answer, .. } = unanswered;
+        let receipt = Receipt { message: message.id(), slot: *slot, answer: *answer };
+        let reply = sealed.then(|| reply_with(*author, receipt));
+        self.answer_by(light, receipt, reply, progress).await
     }
     /// The answers that this identity gave, the newest first, `limit` at most.
     pub async fn receipts_given(
@@ -158,7 +160,7 @@ impl Wallet {
     ) -> Result<Vec<GivenReceipt>, WalletError> {
         let (mut given, mut after) = (Vec::new(), None);
         loop {
-            let page = light.list(MailboxSide::Sent, &self.address, Order::NewestFirst, after, PAGE).await?;
+            let page = self.page(light, MailboxSide::Sent, after).await?;
             given.extend(page.entries.into_iter().filter_map(
                 |receipt| match receipt.transaction.payload() {
                     Payload::Receipt(found) => {
@@ -229,7 +231,8 @@ impl Wallet {
         waiting: &mut Waiting,
     ) -> Result<(), WalletError> {
         let id = incoming.message.id();
-        match self.read_or_recall(light, &id).await.map(|(reading, _)| reading) {
+        let read = self.read_proven(light, incoming.message).await;
+        match self.or_recalled(&id, read).map(|(reading, _)| reading) {
             // Receipts that came in a sealed reply are not answered with receipts.
             Ok(reading) if reading.carries_receipts() => {}
             Ok(reading) => {
@@ -239,12 +242,10 @@ impl Wallet {
             // The letter that names it is answered.
             Err(WalletError::OnlyAPart { .. }) => {}
             // Of this message alone: its body is gone, or so is its key.
-            Err(
-                error @ (WalletError::Light(LightError::Node(_))
-                | WalletError::Open(_)
-                | WalletError::KeyDestroyed { .. }
-                | WalletError::KeyNeverHere { .. }),
-            ) => {
+            Err(error)
+                if is_key_gone(&error)
+                    || matches!(error, WalletError::Light(LightError::Node(_)) | WalletError::Open(_)) =>
+            {
                 waiting.unopened.push((id, error));
             }
             Err(error) => return Err(error),

@@ -2,8 +2,9 @@
 //! is kept encrypted in the wallet's folder until the whole is there, so that a crash costs no second fetch and
 //! no plaintext lies where nobody asked for it.
 
+use super::keeping::is_key_gone;
 use super::{Incoming, Reading, Wallet, WalletError};
-use crate::envelope::{Content, OpenError};
+use crate::envelope::{Content, Letter};
 use crate::known::Kind;
 use crate::light::{Light, LightError, Proven};
 use crate::parcel::{Assembly, MAX_TEXT_BYTES, ParcelError, Piece, pieces};
@@ -14,6 +15,7 @@ use sealpost_ledger::message::Mode;
 use sealpost_terminal::{create_private_folder, write_secret_file};
 use std::io::Write;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Parts that are fetched at once.
 const AT_ONCE: usize = 4;
@@ -26,6 +28,9 @@ pub struct Collector<'a> {
     wallet: &'a Wallet,
     light: &'a Light,
     reading: &'a Reading,
+    /// As it was sent: the text of a reading from the archive is whole already, and the parts of its files are
+    /// numbered after those of the text all the same.
+    letter: Arc<Letter>,
     heard: FetchHeard<'a>,
     parcel: Option<[u8; 16]>,
 }
@@ -44,7 +49,11 @@ impl Wallet {
         reading: &'a Reading,
         heard: FetchHeard<'a>,
     ) -> Collector<'a> {
-        Collector { wallet: self, light, reading, heard, parcel: None }
+        let letter = match Content::from_bytes(&reading.opened.content_bytes) {
+            Ok(Content::Letter(letter)) => letter,
+            _ => reading.letter.clone(),
+        };
+        Collector { wallet: self, light, reading, letter: Arc::new(letter), heard, parcel: None }
     }
     /// Whether a message is a part of something, and no letter. It is opened once to know that. One that can't
     /// be opened counts as a letter: nobody can hide a message by what it says of itself.
@@ -56,12 +65,9 @@ impl Wallet {
         let kind = match self.open_message(light, &incoming.message).await {
             Ok((Content::Part(_), _)) => Kind::Part,
             Ok((Content::Letter(_), _)) => Kind::Letter,
+            Err(error) if is_key_gone(&error) => return Ok(false),
             Err(
-                WalletError::Open(_)
-                | WalletError::KeyDestroyed { .. }
-                | WalletError::KeyNeverHere { .. }
-                | WalletError::NotOurs { .. }
-                | WalletError::Light(LightError::Node(_)),
+                WalletError::Open(_) | WalletError::NotOurs { .. } | WalletError::Light(LightError::Node(_)),
             ) => {
                 return Ok(false);
             }
@@ -82,8 +88,7 @@ impl Wallet {
         };
         match std::fs::remove_dir_all(&folder) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                let message = format!("cannot remove {}: {error}", folder.display());
-                Err(WalletError::File(sealpost_terminal::Failure::unavailable("file.io", message)))
+                Err(WalletError::File(sealpost_terminal::file_failure("remove", &folder, &error)))
             }
             _ => Ok(()),
         }
@@ -94,8 +99,11 @@ impl Collector<'_> {
     /// The text, whole. `None` if it goes on for longer than a text may.
     pub async fn text(&mut self) -> Result<Option<String>, WalletError> {
         let mut text = self.reading.letter.text.clone();
-        let Some(piece) = pieces(&self.reading.letter).into_iter().find(|piece| piece.attachment.is_none())
-        else {
+        if self.reading.letter.continued.is_none() {
+            return Ok(Some(text));
+        }
+        let letter = Arc::clone(&self.letter);
+        let Some(piece) = pieces(&letter).into_iter().find(|piece| piece.attachment.is_none()) else {
             return Ok(Some(text));
         };
         let room = MAX_TEXT_BYTES.saturating_sub(text.len() as u64);
@@ -109,7 +117,8 @@ impl Collector<'_> {
     }
     /// Writes an attachment that came in parts: of at most `limit` bytes, verified when this returns.
     pub async fn file<W: Write>(&mut self, attachment: usize, limit: u64, out: W) -> Result<W, WalletError> {
-        let pieces = pieces(&self.reading.letter);
+        let letter = Arc::clone(&self.letter);
+        let pieces = pieces(&letter);
         let piece = pieces.into_iter().find(|piece| piece.attachment == Some(attachment));
         let piece = piece.ok_or_else(|| WalletError::Unknown { id: self.reading.message.id() })?;
         self.collect(&piece, limit, out).await
@@ -174,13 +183,7 @@ impl Collector<'_> {
             Err(WalletError::Light(LightError::Node(error))) if error.category == Category::NotFound => {
                 return Err(missing(error.message).into());
             }
-            Err(
-                error @ (WalletError::Open(OpenError::KeyGone { .. })
-                | WalletError::KeyDestroyed { .. }
-                | WalletError::KeyNeverHere { .. }),
-            ) => {
-                return Err(missing(error.to_string()).into());
-            }
+            Err(error) if is_key_gone(&error) => return Err(missing(error.to_string()).into()),
             Err(WalletError::Open(error)) => {
                 return Err(foreign(&format!("can't be opened: {error}")).into());
             }

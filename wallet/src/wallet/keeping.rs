@@ -1,10 +1,11 @@
 //! Keeping: letters go to the archive when they are opened, come back from it when their keys are gone, and
 //! are found there, in conversations and by words. Nothing here asks a node but [`Wallet::catch_up`].
 
+use super::reading::{the_one, whole_id};
 use super::sending::text_place;
-use super::{Incoming, Reading, Wallet, WalletError, now_ms};
+use super::{Reading, Wallet, WalletError, now_ms};
 use crate::archive::{Archive, ArchiveError, Facts, Mark, Record, Way};
-use crate::envelope::{OpenError, Opened};
+use crate::envelope::{Content, OpenError, Opened};
 use crate::letters::{Kept, Links};
 use crate::light::{Light, LightError, Proven};
 use crate::outbox::OutboxEntry;
@@ -40,7 +41,7 @@ pub struct CaughtUp {
 impl Wallet {
     /// Where `inbox --follow` notes how far its hook has come.
     pub(crate) fn follow_path(&self) -> Result<std::path::PathBuf, WalletError> {
-        Ok(self.profile.wallet_folder(&self.name)?.join("follow.json"))
+        Ok(self.folder()?.join("follow.json"))
     }
     /// The archive.
     pub fn archive(&self) -> &Archive {
@@ -93,7 +94,15 @@ impl Wallet {
         light: &Light,
         id: &TransactionId,
     ) -> Result<(Reading, Source), WalletError> {
-        let error = match self.read(light, id).await {
+        self.or_recalled(id, self.read(light, id).await)
+    }
+    /// A reading, or from the archive what could not be read.
+    pub(super) fn or_recalled(
+        &self,
+        id: &TransactionId,
+        read: Result<Reading, WalletError>,
+    ) -> Result<(Reading, Source), WalletError> {
+        let error = match read {
             Ok(reading) => return Ok((reading, Source::Ledger)),
             Err(error) => error,
         };
@@ -163,8 +172,8 @@ impl Wallet {
         self.archive.empty(key).map_err(WalletError::from)
     }
     /// Opens and keeps every letter that came (of sealed ones those that scans have found), and places every letter
-    /// that was sent, as far as they are not in the archive; without open ones that are older than `from`. Nobody is told, and nothing counts as read by
-    /// it. `heard` is told how many messages were found.
+    /// that was sent, as far as they are not in the archive; without open ones that are older than `from`. Nobody is
+    /// told, and nothing counts as read by it. `heard` is told how many messages were found.
     pub async fn catch_up(
         &self,
         light: &Light,
@@ -173,14 +182,19 @@ impl Wallet {
     ) -> Result<CaughtUp, WalletError> {
         let next = light.next_height().await?;
         let mut caught_up = CaughtUp::default();
-        let open = self.inbox_from(light, from, heard).await?;
-        for incoming in open.into_iter().chain(self.sealed_inbox(light, usize::MAX).await?) {
-            let id = incoming.message.id();
-            let mark = self.archive.marked(&id)?;
-            if mark == Some(Mark::Forgotten) || self.archive.contains(&id) {
+        let open = self.inbox_down_to(light, usize::MAX, from, heard).await?;
+        // Of sealed ones nothing is asked that is known here: each question shows whose they are.
+        let mut sealed = Vec::new();
+        for found in self.sealed_letters()? {
+            if !self.is_settled(&found.id)? {
+                sealed.push(found);
+            }
+        }
+        for incoming in open.into_iter().chain(self.proven_letters(light, sealed).await?) {
+            if self.is_settled(&incoming.message.id())? {
                 continue;
             }
-            match self.read(light, &id).await {
+            match self.read_proven(light, incoming.message).await {
                 Ok(reading) => match self.whole_text(light, &reading).await {
                     Ok(whole) => {
                         caught_up.kept = caught_up.kept.saturating_add(self.keep(&reading, whole)?.into())
@@ -213,48 +227,33 @@ impl Wallet {
             None => Ok(None),
         }
     }
-    /// The newest messages, at least as far back as a height.
-    async fn inbox_from(
-        &self,
-        light: &Light,
-        from: Option<BlockHeight>,
-        heard: &(dyn Fn(usize) + Sync),
-    ) -> Result<Vec<Incoming>, WalletError> {
-        let Some(from) = from else { return self.inbox(light, usize::MAX, heard).await };
-        let mut enough = 50_usize;
-        loop {
-            let mut found = self.inbox(light, enough, heard).await?;
-            let oldest = found.last().map(|incoming| incoming.message.header.height);
-            if found.len() < enough || oldest.is_some_and(|height| height < from) {
-                found.retain(|incoming| incoming.message.header.height >= from);
-                return Ok(found);
-            }
-            enough = enough.saturating_mul(4);
-        }
+    /// Whether a message is kept, or was forgotten on purpose.
+    fn is_settled(&self, id: &TransactionId) -> Result<bool, WalletError> {
+        Ok(self.archive.contains(id) || self.archive.marked(id)? == Some(Mark::Forgotten))
     }
     /// Keeps a letter that was sent, once it stands in a block. Whether it is kept now and was not before.
     pub async fn keep_sent(&self, light: &Light, id: &TransactionId) -> Result<bool, WalletError> {
-        if self.archive.contains(id) || self.archive.marked(id)? == Some(Mark::Forgotten) {
+        if self.is_settled(id)? {
             return Ok(false);
         }
         let Some(entry) = self.outbox.get(id)?.filter(|entry| entry.kind == "message") else {
             return Ok(false);
         };
-        let Some(note) = &entry.note else { return Ok(false) };
-        let Some(kept) = self.sent_letter(&entry)? else { return Ok(false) };
+        let Some(note) = self.note(&entry)? else { return Ok(false) };
+        if !matches!(Content::from_bytes(&note.content), Ok(Content::Letter(_))) {
+            return Ok(false);
+        }
         let Some(message) = light.transaction(id).await? else { return Ok(false) };
-        let note = self.keystore.open_note(id.as_bytes(), note.as_bytes())?;
-        let Some((salt, content)) = note.split_first_chunk::<32>() else { return Ok(false) };
         let author_block = self.authorship(&entry)?.map(|block| block.to_bytes());
         let facts = Facts {
             way: Way::Went,
             author: self.address,
-            to: kept.to,
+            to: self.sent_to_addresses(&entry)?,
             header: message.header,
             index: message.index,
             slot: 0,
-            salt: *salt,
-            content: content.to_vec(),
+            salt: note.salt,
+            content: note.content.to_vec(),
             author_block,
             whole_text: self.kept_text(&entry)?,
             receipt_secret: None,
@@ -266,32 +265,28 @@ impl Wallet {
     }
     /// The id that a text means among the letters here: whole, or the beginning of one.
     pub fn resolve_kept(&self, text: &str) -> Result<TransactionId, WalletError> {
-        if let Ok(id) = text.parse() {
+        match whole_id(text)? {
+            Some(id) => Ok(id),
+            None => self.resolve_among(&self.links()?.0, text),
+        }
+    }
+    /// The same, among letters that were read before.
+    pub fn resolve_among(&self, links: &Links, text: &str) -> Result<TransactionId, WalletError> {
+        if let Some(id) = whole_id(text)? {
             return Ok(id);
         }
-        let wrong = |reason: String| WalletError::Id { text: text.chars().take(72).collect(), reason };
-        let plain = text.chars().all(|c| c.is_ascii_digit() || ('a'..='f').contains(&c));
-        if !plain || !(4..64).contains(&text.len()) {
-            return Err(wrong("4 to 64 lower-case hexadecimal digits are expected".into()));
-        }
-        match self.links()?.0.beginning(text).as_slice() {
-            [id] => Ok(*id),
-            [] => Err(WalletError::NotKept { text: text.into() }),
-            many => {
-                let list: Vec<_> = many.iter().take(5).map(ToString::to_string).collect();
-                Err(wrong(format!("it begins several ids: {}", list.join(", "))))
-            }
-        }
+        the_one(text, &links.beginning(text))?.ok_or_else(|| WalletError::NotKept { text: text.into() })
     }
 
     fn sent_letter(&self, entry: &OutboxEntry) -> Result<Option<Kept>, WalletError> {
-        let Some(note) = entry.note.as_ref().filter(|_| entry.kind == "message") else { return Ok(None) };
-        let note = self.keystore.open_note(entry.id.as_bytes(), note.as_bytes())?;
-        let mut kept = Kept::sent(entry, &self.sent_to(entry)?, self.address, self.genesis().prefix(), &note);
-        if let (Some(kept), Some(text)) = (&mut kept, self.kept_text(entry)?) {
-            (kept.letter.text, kept.letter.continued) = (text, None);
+        if entry.kind != "message" {
+            return Ok(None);
         }
-        Ok(kept)
+        let Some(mut letter) = self.own_letter(entry)? else { return Ok(None) };
+        if let Some(text) = self.kept_text(entry)? {
+            (letter.text, letter.continued) = (text, None);
+        }
+        Ok(Some(Kept::sent(entry, self.sent_to_addresses(entry)?, self.address, letter)))
     }
     /// The text of a letter that went ahead in parts.
     fn kept_text(&self, entry: &OutboxEntry) -> Result<Option<String>, WalletError> {
@@ -302,7 +297,7 @@ impl Wallet {
 }
 
 /// Whether the key of a message is not here, or not any more.
-fn is_key_gone(error: &WalletError) -> bool {
+pub(super) fn is_key_gone(error: &WalletError) -> bool {
     matches!(
         error,
         WalletError::Open(OpenError::KeyGone { .. })

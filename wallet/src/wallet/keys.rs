@@ -220,10 +220,10 @@ impl Wallet {
         let own = self.own_keys(light, &KeyTerms::default()).await?;
         let newest = own.newest.as_ref().map(|record| record.bundle.sequence);
         let sequence = sequence.or(newest).ok_or(WalletError::NothingToWithdraw)?;
-        let soon = light.next_height().await?.saturating_add(REVOKE_MARGIN_BLOCKS);
-        let from = from.unwrap_or(soon);
+        let next = light.next_height().await?;
+        let from = from.unwrap_or(next.saturating_add(REVOKE_MARGIN_BLOCKS));
         let payload = Payload::Revoke(Revoke { sequence, from });
-        let expiry = self.expiry(light).await?;
+        let expiry = self.expiry_from(next);
         let prepared = self.prepare(light, payload, None, expiry, progress).await?;
         // Noted before it leaves: what this wallet did itself is no reason for alarm.
         if newest == Some(sequence) {
@@ -359,7 +359,7 @@ impl Wallet {
             Some(sent) => sent,
             None => {
                 let bundle = secret.bundle(next.saturating_add(terms.valid_blocks(self.genesis())));
-                let (payload, expiry) = (Payload::KeyBundle(bundle), self.expiry(light).await?);
+                let (payload, expiry) = (Payload::KeyBundle(bundle), self.expiry_from(next));
                 let prepared = self.prepare(light, payload, None, expiry, progress).await?;
                 self.send_prepared(light, &prepared, Vec::new(), None, WaitFor::Final).await?
             }
@@ -383,17 +383,7 @@ impl Wallet {
         };
         let waiting = self.outbox.list()?.into_iter().filter(|entry| entry.height.is_none());
         let found = waiting.filter_map(|entry| entry.transaction()).find(|t| publishes(t.transaction()));
-        Ok(found.map(|transaction| Prepared {
-            transaction,
-            body: None,
-            suite: None,
-            bundles: Vec::new(),
-            keys_at: Vec::new(),
-            author: None,
-            parcel: None,
-            whole_text: None,
-            work: 0,
-        }))
+        Ok(found.map(Prepared::plain))
     }
     fn destroy(&mut self, terms: &KeyTerms, head: &Moment) -> Result<Vec<u64>, WalletError> {
         let genesis = self.profile.genesis().clone();

@@ -109,6 +109,20 @@ impl Wallet {
         let room = parcel::room(self.genesis(), draft.letter.to.len(), draft.letter.mode);
         Ok(draft.pack(&self.keystore, room, limit, heard)?)
     }
+    /// The same with files whose contents are at hand, in the order of the draft's files.
+    pub fn pack_draft_given(
+        &self,
+        draft: &mut Kept,
+        limit: u64,
+        contents: &[Vec<u8>],
+    ) -> Result<(), WalletError> {
+        let room = parcel::room(self.genesis(), draft.letter.to.len(), draft.letter.mode);
+        Ok(draft.pack_given(&self.keystore, room, limit, contents)?)
+    }
+    /// Whether what is to be sent fits into one message.
+    pub fn fits(&self, message: &Draft) -> bool {
+        message.content.to_bytes().len() <= parcel::room(self.genesis(), message.to.len(), message.mode)
+    }
     /// What the parts of a draft will cost; nothing if it has none.
     pub async fn quote_parcel(
         &self,

@@ -24,6 +24,8 @@ pub struct Incoming {
     pub slot: u16,
     /// Who wrote it, inside, if it is sealed.
     pub author: Option<Address>,
+    /// Whether it is sealed, carries receipts and says nothing besides.
+    pub only_receipts: bool,
 }
 
 /// An opened message.
@@ -64,10 +66,24 @@ impl Wallet {
         enough: usize,
         heard: &(dyn Fn(usize) + Sync),
     ) -> Result<Vec<Incoming>, WalletError> {
+        self.inbox_down_to(light, enough, None, heard).await
+    }
+    /// The same, without what is older than a height.
+    pub(super) async fn inbox_down_to(
+        &self,
+        light: &Light,
+        enough: usize,
+        from: Option<BlockHeight>,
+        heard: &(dyn Fn(usize) + Sync),
+    ) -> Result<Vec<Incoming>, WalletError> {
         let (mut found, mut after) = (Vec::new(), None);
         loop {
             let page = self.page(light, MailboxSide::Received, after).await?;
             for incoming in page.entries.into_iter().filter_map(|message| self.incoming(message)) {
+                if from.is_some_and(|from| incoming.message.header.height < from) {
+                    heard(found.len());
+                    return Ok(found);
+                }
                 if found.len() < enough && !self.is_part(light, &incoming).await? {
                     found.push(incoming);
                 }
@@ -93,15 +109,19 @@ impl Wallet {
     /// A verified message as ours, if it is.
     pub fn incoming(&self, message: Proven) -> Option<Incoming> {
         let slot = message.transaction.message()?.slot_of(&self.address)?;
-        Some(Incoming { message, slot, author: None })
+        Some(Incoming { message, slot, author: None, only_receipts: false })
     }
     /// Opens a message. Nobody is told.
     pub async fn read(&self, light: &Light, id: &TransactionId) -> Result<Reading, WalletError> {
         let message = self.message(light, id).await?;
+        self.read_proven(light, message).await
+    }
+    /// The same, of a message that was verified before.
+    pub(super) async fn read_proven(&self, light: &Light, message: Proven) -> Result<Reading, WalletError> {
         let (content, opened) = self.open_message(light, &message).await?;
         match content {
             Content::Letter(letter) => Ok(Reading { message, letter, opened }),
-            Content::Part(_) => Err(WalletError::OnlyAPart { id: *id }),
+            Content::Part(_) => Err(WalletError::OnlyAPart { id: message.id() }),
         }
     }
     /// The answer that refuses a message, and its slot. Needs no opening, unless the message is sealed.
@@ -113,7 +133,7 @@ impl Wallet {
     ) -> Result<(u16, Answer), WalletError> {
         let message = self.message(light, id).await?;
         if is_sealed(&message) {
-            let (reading, _) = self.read_or_recall(light, id).await?;
+            let (reading, _) = self.or_recalled(id, self.read_proven(light, message).await)?;
             return Ok((reading.opened.slot, Answer::Refused { reason }));
         }
         let slot = message.transaction.message().and_then(|m| m.slot_of(&self.address));
@@ -159,13 +179,8 @@ impl Wallet {
     }
     /// The id that a text means: whole, or the beginning of one in inbox or outbox.
     pub async fn resolve(&self, light: &Light, text: &str) -> Result<TransactionId, WalletError> {
-        let wrong = |reason: String| WalletError::Id { text: text.chars().take(72).collect(), reason };
-        if let Ok(id) = text.parse() {
+        if let Some(id) = whole_id(text)? {
             return Ok(id);
-        }
-        let plain = text.chars().all(|c| c.is_ascii_digit() || ('a'..='f').contains(&c));
-        if !plain || !(4..64).contains(&text.len()) {
-            return Err(wrong("4 to 64 lower-case hexadecimal digits are expected".into()));
         }
         let mut known: Vec<TransactionId> = self.outbox.list()?.iter().map(|entry| entry.id).collect();
         known.extend(self.scan_state()?.found().iter().map(|found| found.id));
@@ -182,14 +197,7 @@ impl Wallet {
         known.retain(|id| id.to_string().starts_with(text));
         known.sort();
         known.dedup();
-        match known.as_slice() {
-            [id] => Ok(*id),
-            [] => Err(WalletError::NoneBegins { text: text.into() }),
-            many => {
-                let list: Vec<_> = many.iter().take(5).map(ToString::to_string).collect();
-                Err(wrong(format!("it begins several ids: {}", list.join(", "))))
-            }
-        }
+        the_one(text, &known)?.ok_or_else(|| WalletError::NoneBegins { text: text.into() })
     }
 
     /// Opens a message, whatever it holds.
@@ -209,14 +217,10 @@ impl Wallet {
         opened.map_err(|error| self.explain(&message.id(), error))
     }
     async fn disclosure(&self, light: &Light, id: &TransactionId) -> Result<Disclosure, WalletError> {
-        if let Some(entry) = self.outbox.get(id)?
-            && let Some(note) = &entry.note
-        {
-            let note = self.keystore.open_note(id.as_bytes(), note.as_bytes())?;
-            let (salt, content) =
-                note.split_first_chunk().ok_or(WalletError::NothingToDisclose { id: *id })?;
+        if let Some(entry) = self.outbox.get(id)?.filter(|entry| entry.note.is_some()) {
+            let note = self.note(&entry)?.ok_or(WalletError::NothingToDisclose { id: *id })?;
             let author = self.authorship(&entry)?;
-            return Ok(Disclosure { salt: *salt, content: content.to_vec(), author });
+            return Ok(Disclosure { salt: note.salt, content: note.content.to_vec(), author });
         }
         let (reading, _) = match self.read_or_recall(light, id).await {
             Err(WalletError::NotOurs { id }) => return Err(WalletError::NothingToDisclose { id }),
@@ -240,7 +244,8 @@ impl Wallet {
     pub(super) async fn message(&self, light: &Light, id: &TransactionId) -> Result<Proven, WalletError> {
         light.transaction(id).await?.ok_or(WalletError::Unknown { id: *id })
     }
-    async fn page(
+    /// A page of what this identity sent or received, the newest first.
+    pub(super) async fn page(
         &self,
         light: &Light,
         side: MailboxSide,
@@ -252,4 +257,32 @@ impl Wallet {
 
 fn is_sealed(message: &Proven) -> bool {
     message.transaction.message().is_some_and(|message| message.mode == Mode::Sealed)
+}
+
+/// The id that a text is; nothing if it may be how one begins.
+pub(super) fn whole_id(text: &str) -> Result<Option<TransactionId>, WalletError> {
+    if let Ok(id) = text.parse() {
+        return Ok(Some(id));
+    }
+    let plain = text.chars().all(|c| c.is_ascii_digit() || ('a'..='f').contains(&c));
+    if !plain || !(4..64).contains(&text.len()) {
+        return Err(wrong_id(text, "4 to 64 lower-case hexadecimal digits are expected".into()));
+    }
+    Ok(None)
+}
+
+/// The one id that begins with a text, of those that do; nothing if none does.
+pub(super) fn the_one(text: &str, beginning: &[TransactionId]) -> Result<Option<TransactionId>, WalletError> {
+    match beginning {
+        [] => Ok(None),
+        [id] => Ok(Some(*id)),
+        many => {
+            let list: Vec<_> = many.iter().take(5).map(ToString::to_string).collect();
+            Err(wrong_id(text, format!("it begins several ids: {}", list.join(", "))))
+        }
+    }
+}
+
+fn wrong_id(text: &str, reason: String) -> WalletError {
+    WalletError::Id { text: text.chars().take(72).collect(), reason }
 }

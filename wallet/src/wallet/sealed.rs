@@ -5,13 +5,30 @@ use super::{Draft, Prepared, Reading, TimelineSlot, Wallet, WalletError};
 use crate::envelope::{Letter, OpenError, open_sealed};
 use crate::light::{Light, Proven, SlotAnswer};
 use crate::outbox::OutboxEntry;
-use crate::scan::{Found, FoundKind, ScanState};
+use crate::scan::{Found, FoundKind, HeldAnswer, ScanState};
 use crate::wallet::Incoming;
+use sealpost_ledger::address::Address;
 use sealpost_ledger::author::AuthorBlock;
 use sealpost_ledger::hash::TransactionId;
+use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::message::{Body, Mode};
 use sealpost_ledger::receipt::Receipt;
 use std::collections::HashSet;
+
+/// A receipt in a sealed reply. The ledger shows nobody that there is one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SealedReceipt {
+    /// What it says, and of which message.
+    pub receipt: Receipt,
+    /// The reply that carries it.
+    pub reply: TransactionId,
+    /// The other side: who answered, or whose message was answered.
+    pub with: Address,
+    /// The reply's block, as far as it is known.
+    pub height: Option<BlockHeight>,
+    /// When it was signed here, milliseconds since 1970 UTC; nothing for one that came.
+    pub signed_ms: Option<u64>,
+}
 
 impl Wallet {
     /// Who wrote a sealed message that was sent from here, and to whom.
@@ -31,6 +48,16 @@ impl Wallet {
             None => entry.to.clone(),
         })
     }
+    /// The same as addresses.
+    pub(super) fn sent_to_addresses(&self, entry: &OutboxEntry) -> Result<Vec<Address>, WalletError> {
+        Ok(match self.authorship(entry)? {
+            Some(block) => block.recipients,
+            None => {
+                let prefix = self.genesis().prefix();
+                entry.to.iter().filter_map(|text| Address::parse(text, prefix).ok()).collect()
+            }
+        })
+    }
     /// The author block as the outbox keeps it.
     pub(super) fn author_note(&self, prepared: &Prepared) -> Result<Option<sealpost_api::Hex>, WalletError> {
         let Some(block) = &prepared.author else { return Ok(None) };
@@ -47,10 +74,9 @@ impl Wallet {
         if message.transaction.message().is_none_or(|message| message.mode != Mode::Sealed) {
             return Ok(None);
         }
-        let author = self.read_or_recall(light, &receipt.message).await?.0.opened.author;
-        let author = author.ok_or(WalletError::NotOurs { id: receipt.message })?.author;
-        let letter = Letter { reply_to: Some(receipt.message), answers: vec![receipt], ..Letter::default() };
-        Ok(Some(Draft { to: vec![author], content: letter.into(), mode: Mode::Sealed }))
+        let (reading, _) = self.or_recalled(&receipt.message, self.read_proven(light, message).await)?;
+        let author = reading.opened.author.ok_or(WalletError::NotOurs { id: receipt.message })?.author;
+        Ok(Some(reply_with(author, receipt)))
     }
     /// Opens a sealed message, and says which keys are gone if a scan had found it.
     pub(super) fn open_sealed_message(
@@ -69,17 +95,27 @@ impl Wallet {
     }
     /// Sealed letters that scans have found, the newest first, `enough` at most, each verified.
     pub async fn sealed_inbox(&self, light: &Light, enough: usize) -> Result<Vec<Incoming>, WalletError> {
-        let state = self.scan_state()?;
-        let mut letters: Vec<_> = state.found().iter().filter(|found| is_letter(found)).copied().collect();
-        letters.sort_by_key(|found| std::cmp::Reverse(found.at));
+        let mut letters = self.sealed_letters()?;
         letters.truncate(enough);
         self.proven_letters(light, letters).await
     }
-    /// Sealed letters beyond the first `known` that scans have found, each verified.
-    pub async fn sealed_since(&self, light: &Light, known: usize) -> Result<Vec<Incoming>, WalletError> {
+    /// Where the sealed letters that scans have found stand, the newest first.
+    pub(super) fn sealed_letters(&self) -> Result<Vec<Found>, WalletError> {
+        let state = self.scan_state()?;
+        let mut letters: Vec<_> = state.found().iter().filter(|found| is_letter(found)).copied().collect();
+        letters.sort_by_key(|found| std::cmp::Reverse(found.at));
+        Ok(letters)
+    }
+    /// Sealed letters beyond the first `known` messages that scans have found, each verified, and how many were
+    /// found by then.
+    pub async fn sealed_since(
+        &self,
+        light: &Light,
+        known: usize,
+    ) -> Result<(Vec<Incoming>, usize), WalletError> {
         let state = self.scan_state()?;
         let letters = state.found().iter().skip(known).filter(|found| is_letter(found)).copied();
-        self.proven_letters(light, letters.collect()).await
+        Ok((self.proven_letters(light, letters.collect()).await?, state.found().len()))
     }
     /// Sealed letters that scans have found and that were not answered from here, the newest first.
     pub(super) async fn sealed_unanswered(&self, light: &Light) -> Result<Vec<Found>, WalletError> {
@@ -90,14 +126,41 @@ impl Wallet {
             entry.height.is_some() || expiry.is_some_and(|expiry| expiry >= next)
         };
         let sealed = self.outbox.list()?.into_iter().filter(|entry| entry.author.is_some() && stands(entry));
-        let letters = sealed.filter_map(|entry| self.own_letter(&entry));
+        let letters = sealed.filter_map(|entry| self.own_letter(&entry).ok().flatten());
         let receipts = letters.flat_map(|letter| letter.answers);
         let answered: HashSet<_> = receipts.map(|receipt| receipt.message).collect();
-        let state = self.scan_state()?;
-        let open = |found: &&Found| is_letter(found) && !answered.contains(&found.id);
-        let mut letters: Vec<_> = state.found().iter().filter(open).copied().collect();
-        letters.sort_by_key(|found| std::cmp::Reverse(found.at));
+        let mut letters = self.sealed_letters()?;
+        // Receipts are not answered with receipts.
+        letters.retain(|found| found.kind != FoundKind::Receipts && !answered.contains(&found.id));
         Ok(letters)
+    }
+    /// Receipts for sealed messages of this wallet, as scans have found them, the newest first. Each was checked
+    /// then; no node is asked, so that none learns whose they are.
+    pub fn sealed_receipts_got(&self) -> Result<Vec<SealedReceipt>, WalletError> {
+        let mut got = Vec::new();
+        for HeldAnswer { reply, at, receipt } in self.scan_state()?.answers() {
+            let entry = self.outbox.get(&receipt.message)?;
+            let block = entry.map(|entry| self.authorship(&entry)).transpose()?.flatten();
+            let recipient = block.and_then(|block| block.recipients.get(usize::from(receipt.slot)).copied());
+            // Its message was forgotten meanwhile: then it answers nothing that is here.
+            let Some(with) = recipient else { continue };
+            let height = Some(at.height);
+            got.push(SealedReceipt { receipt, reply, with, height, signed_ms: None });
+        }
+        Ok(got)
+    }
+    /// Receipts that this wallet gave in sealed replies, the newest first.
+    pub fn sealed_receipts_given(&self) -> Result<Vec<SealedReceipt>, WalletError> {
+        let mut given = Vec::new();
+        for entry in self.outbox.list()?.into_iter().filter(|entry| entry.author.is_some()) {
+            let Some(letter) = self.own_letter(&entry)? else { continue };
+            let Some(with) = self.sent_to_addresses(&entry)?.first().copied() else { continue };
+            let (reply, height, signed_ms) = (entry.id, entry.height, Some(entry.signed_ms));
+            let receipts = letter.answers.into_iter();
+            given.extend(receipts.map(|receipt| SealedReceipt { receipt, reply, with, height, signed_ms }));
+        }
+        given.sort_by_key(|sealed| std::cmp::Reverse(sealed.signed_ms));
+        Ok(given)
     }
     pub(super) async fn proven_letters(
         &self,
@@ -107,7 +170,8 @@ impl Wallet {
         let mut incoming = Vec::with_capacity(letters.len());
         for found in letters {
             let message = self.message(light, &found.id).await?;
-            incoming.push(Incoming { message, slot: found.slot, author: found.author });
+            let only_receipts = found.kind == FoundKind::Receipts;
+            incoming.push(Incoming { message, slot: found.slot, author: found.author, only_receipts });
         }
         Ok(incoming)
     }
@@ -142,7 +206,7 @@ impl Reading {
         self.opened.author.is_some() && !self.letter.answers.is_empty()
     }
     /// Whom it went to: those that the author named inside a sealed message, or those that an open one names.
-    pub fn recipients(&self) -> Vec<sealpost_ledger::address::Address> {
+    pub fn recipients(&self) -> Vec<Address> {
         match (&self.opened.author, self.message.transaction.message()) {
             (Some(block), _) => block.recipients.clone(),
             (None, Some(message)) => message.recipients().collect(),
@@ -150,10 +214,16 @@ impl Reading {
         }
     }
     /// Who wrote it: the author inside a sealed message, or who signed an open one.
-    pub fn author(&self) -> sealpost_ledger::address::Address {
+    pub fn author(&self) -> Address {
         let inside = self.opened.author.as_ref().map(|block| block.author);
         inside.unwrap_or_else(|| self.message.transaction.sender())
     }
+}
+
+/// The letter that carries a receipt to the author of a sealed message.
+pub(super) fn reply_with(author: Address, receipt: Receipt) -> Draft {
+    let letter = Letter { reply_to: Some(receipt.message), answers: vec![receipt], ..Letter::default() };
+    Draft { to: vec![author], content: letter.into(), mode: Mode::Sealed }
 }
 
 /// What has not been read yet may be one.

@@ -45,9 +45,7 @@ pub struct Prepared {
     /// Suite of the slots, if it is a message.
     pub suite: Option<Suite>,
     /// Key bundles used, in the order of the recipients.
-    pub bundles: Vec<u64>,
-    /// What was proven of them, in the same order.
-    pub keys_at: Vec<KeysAt>,
+    pub keys: Vec<KeysAt>,
     /// Who wrote it and to whom, if it is sealed.
     pub author: Option<AuthorBlock>,
     /// Expected hashes of the postage.
@@ -61,10 +59,21 @@ pub struct Prepared {
 /// What was proven of a recipient's keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeysAt {
+    /// Sequence number of the bundle.
+    pub sequence: u64,
     /// The height at which they are the newest.
     pub proven: BlockHeight,
     /// The last height at which they are to be used.
     pub valid_until: BlockHeight,
+}
+
+impl Prepared {
+    /// Something that is no message, paid for before.
+    pub(super) fn plain(transaction: SignedTransaction) -> Self {
+        let (body, suite, keys, work) = (None, None, Vec::new(), 0);
+        let (author, parcel, whole_text) = (None, None, None);
+        Self { transaction, body, suite, keys, author, work, parcel, whole_text }
+    }
 }
 
 /// How far something that was sent has come.
@@ -96,10 +105,11 @@ impl Wallet {
         self.check_recipients(draft.to.len())?;
         let expiry = self.expiry(light).await?;
         let mut recipients = Vec::with_capacity(draft.to.len());
-        let mut keys_at = Vec::with_capacity(draft.to.len());
+        let mut keys = Vec::with_capacity(draft.to.len());
         for address in &draft.to {
             let (recipient, proven) = self.recipient(light, address).await?;
-            keys_at.push(KeysAt { proven, valid_until: recipient.bundle.valid_until });
+            let (sequence, valid_until) = (recipient.bundle.sequence, recipient.bundle.valid_until);
+            keys.push(KeysAt { sequence, proven, valid_until });
             recipients.push(recipient);
         }
         let one_time = match draft.mode {
@@ -122,8 +132,7 @@ impl Wallet {
             self.prepare_as(signer, light, payload, Some(sealed.body), expiry, progress).await?;
         prepared.suite = Some(suite);
         prepared.author = sealed.author;
-        prepared.keys_at = keys_at;
-        prepared.bundles = recipients.iter().map(|recipient| recipient.bundle.sequence).collect();
+        prepared.keys = keys;
         Ok((prepared, sealed.salt))
     }
     /// Sends a message.
@@ -175,10 +184,21 @@ impl Wallet {
         progress: PostageProgress<'_>,
     ) -> Result<Sent, WalletError> {
         let receipt = Receipt { message, slot, answer };
-        if let Some(reply) = self.sealed_reply(light, receipt).await? {
-            return self.send(light, &reply, WaitFor::Final, progress).await;
+        let reply = self.sealed_reply(light, receipt).await?;
+        self.answer_by(light, receipt, reply, progress).await
+    }
+    /// Answers a message by a sealed reply, or on the ledger if there is none.
+    pub(super) async fn answer_by(
+        &self,
+        light: &Light,
+        receipt: Receipt,
+        reply: Option<Draft>,
+        progress: PostageProgress<'_>,
+    ) -> Result<Sent, WalletError> {
+        match reply {
+            Some(reply) => self.send(light, &reply, WaitFor::Final, progress).await,
+            None => self.send_plain(light, Payload::Receipt(receipt), progress).await,
         }
-        self.send_plain(light, Payload::Receipt(receipt), progress).await
     }
     /// Says where notices of a class reach this wallet's identity. Final when this returns.
     pub async fn designate(
@@ -231,8 +251,11 @@ impl Wallet {
     }
 
     pub(super) async fn expiry(&self, light: &Light) -> Result<BlockHeight, WalletError> {
-        let window = self.genesis().limits().expiry_window.min(EXPIRY_BLOCKS);
-        Ok(light.next_height().await?.saturating_add(window))
+        Ok(self.expiry_from(light.next_height().await?))
+    }
+    /// The last height for something whose first possible block is `next`.
+    pub(super) fn expiry_from(&self, next: BlockHeight) -> BlockHeight {
+        next.saturating_add(self.genesis().limits().expiry_window.min(EXPIRY_BLOCKS))
     }
     /// A recipient's newest keys, and the height at which they are proven to be that.
     async fn recipient(
@@ -243,7 +266,7 @@ impl Wallet {
         let now = light.bundle_now(address).await?;
         let proven = now.and_then(|now| now.record.map(|record| (record, now.at.height)));
         let (record, at) = proven.ok_or_else(|| WalletError::NoKeys { address: self.text(address) })?;
-        let next = light.next_height().await?;
+        let next = at.saturating_add(1);
         if let Some(from) = record.revoked_from.filter(|from| *from <= next) {
             let (sequence, from) = (record.bundle.sequence, from.get());
             return Err(WalletError::KeysRevoked { address: self.text(address), sequence, from });
@@ -292,9 +315,7 @@ impl Wallet {
         let transaction = paid.ok_or(WalletError::Stopped)?;
         let aux = random::<32>()?;
         let transaction = transaction.sign(signer, &aux).map_err(|_| WalletError::Signing)?;
-        let (suite, bundles, keys_at) = (None, Vec::new(), Vec::new());
-        let (author, parcel, whole_text) = (None, None, None);
-        Ok(Prepared { transaction, body, suite, bundles, keys_at, author, work, parcel, whole_text })
+        Ok(Prepared { body, work, ..Prepared::plain(transaction) })
     }
     /// Puts something signed into the outbox, and then gives up the draft that it was.
     fn put_out(&self, prepared: &Prepared, entry: &mut OutboxEntry) -> Result<(), WalletError> {

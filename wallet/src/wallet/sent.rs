@@ -5,13 +5,19 @@ use super::{Timeline, Wallet, WalletError};
 use crate::envelope::{Content, Letter};
 use crate::light::Light;
 use crate::outbox::OutboxEntry;
-use sealpost_api::{MailboxSide, Order};
+use sealpost_api::MailboxSide;
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
 use std::collections::BTreeSet;
+use zeroize::Zeroizing;
 
-/// Entries asked for at once.
-const PAGE: u32 = 50;
+/// What the outbox keeps of a message, encrypted, for the one who sent it.
+pub(super) struct Note {
+    /// Salt of the commitment to the content.
+    pub(super) salt: [u8; 32],
+    /// The content as it was sent.
+    pub(super) content: Zeroizing<Vec<u8>>,
+}
 
 /// How something that was sent stands.
 #[derive(Debug)]
@@ -63,13 +69,13 @@ impl Wallet {
     pub async fn sent(&self, light: &Light, limit: usize) -> Result<Vec<TransactionId>, WalletError> {
         let entries = self.outbox.list()?;
         let mut here: BTreeSet<_> = entries.iter().map(|entry| entry.id).collect();
-        let letters = entries.iter().filter_map(|entry| self.own_letter(entry));
+        let letters = entries.iter().filter_map(|entry| self.own_letter(entry).ok().flatten());
         here.extend(letters.flat_map(|letter| letter.parts().copied().collect::<Vec<_>>()));
         let messages = entries.iter().filter(|entry| entry.kind == "message");
         let mut sent: Vec<_> = messages.map(|entry| (entry.signed_ms, entry.id)).collect();
         let (mut after, mut found) = (None, 0_usize);
         loop {
-            let page = light.list(MailboxSide::Sent, &self.address, Order::NewestFirst, after, PAGE).await?;
+            let page = self.page(light, MailboxSide::Sent, after).await?;
             for message in page.entries.iter().filter(|entry| entry.transaction.message().is_some()) {
                 found = found.saturating_add(1);
                 if !here.contains(&message.id()) {
@@ -86,12 +92,18 @@ impl Wallet {
         Ok(sent.into_iter().map(|(_, id)| id).collect())
     }
     /// The letter that an entry is, if it is one whose text is kept here.
-    pub(super) fn own_letter(&self, entry: &OutboxEntry) -> Option<Letter> {
-        let note = entry.note.as_ref()?;
-        let note = self.keystore.open_note(entry.id.as_bytes(), note.as_bytes()).ok()?;
-        match Content::from_bytes(note.split_first_chunk::<32>()?.1) {
+    pub(super) fn own_letter(&self, entry: &OutboxEntry) -> Result<Option<Letter>, WalletError> {
+        let Some(note) = self.note(entry)? else { return Ok(None) };
+        Ok(match Content::from_bytes(&note.content) {
             Ok(Content::Letter(letter)) => Some(letter),
             _ => None,
-        }
+        })
+    }
+    /// What of something that was sent is kept for its sender, if it is.
+    pub(super) fn note(&self, entry: &OutboxEntry) -> Result<Option<Note>, WalletError> {
+        let Some(note) = &entry.note else { return Ok(None) };
+        let note = self.keystore.open_note(entry.id.as_bytes(), note.as_bytes())?;
+        let split = note.split_first_chunk();
+        Ok(split.map(|(salt, content)| Note { salt: *salt, content: Zeroizing::new(content.to_vec()) }))
     }
 }

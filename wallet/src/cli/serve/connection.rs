@@ -1,24 +1,18 @@
 //! One client: it shows the token, then asks, a line each. Answers come as they are ready, in any order. Everything
 //! is bounded: the length of a line, the questions at work, what waits to be taken, and the time to do so.
 
-use super::protocol::{
-    Refusal, Request, no_such_moment, notification, parameters, refusal_data, request, response, tagged,
-};
+use super::following::{Subscription, follow};
+use super::protocol::{Refusal, Request, no_such_moment, parameters, request, response, tagged};
 use super::socket::Token;
 use super::{Server, methods, signals};
-use crate::cli::inbox;
-use crate::failure;
-use crate::light::{Following, Light};
 use crate::wallet::Wallet;
 use futures::StreamExt;
 use futures::future::LocalBoxFuture;
 use futures::stream::FuturesUnordered;
-use sealpost_ledger::height::BlockHeight;
 use sealpost_terminal::{Exit, Failure};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Take};
 use tokio::net::UnixStream;
@@ -76,35 +70,20 @@ impl Welcome {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Follow {
-    from: Option<BlockHeight>,
-}
-
-#[derive(Serialize)]
-struct Followed {
-    from: BlockHeight,
-}
-
-/// A subscription at the node, and what verifies its entries.
-struct Subscription {
-    following: Following,
-    light: Arc<Light>,
-}
-
 /// What a piece of work ended with.
-enum Done {
+pub(super) enum Done {
     /// A line for the client.
     Answer(Vec<u8>),
     /// The same, and entries from now on.
-    Follows(Vec<u8>, Subscription),
+    Follows(Vec<u8>, Vec<Subscription>),
     /// There is nothing to follow, for a reason that the line says.
     NotFollowed(Vec<u8>),
     /// An entry, or nothing if what came was no message to this wallet.
     Entry(Option<Vec<u8>>, Subscription),
     /// The subscription is at its end.
     Ended(Vec<u8>),
+    /// What belonged to a subscription that is at its end.
+    Over,
 }
 
 impl<'a> Connection<'a> {
@@ -154,14 +133,16 @@ impl<'a> Connection<'a> {
         let mut work: FuturesUnordered<LocalBoxFuture<'_, Done>> = FuturesUnordered::new();
         let mut waiting = Waiting::default();
         let (mut in_flight, mut follows, mut listening) = (0_usize, false, true);
-        // A subscription whose next entry nobody waits for yet: the client has much to take.
-        let mut resting: Option<Subscription> = None;
+        // Subscriptions whose next entries nobody waits for yet: the client has much to take.
+        let mut resting: Vec<Subscription> = Vec::new();
         let mut last = Instant::now();
         let asked = signals::asked(stop);
         tokio::pin!(asked);
         while listening || in_flight > 0 || !waiting.is_empty() {
-            if let Some(subscription) = resting.take_if(|_| waiting.bytes < MAX_WAITING_BYTES) {
-                work.push(Box::pin(next_entry(server, subscription)));
+            if waiting.bytes < MAX_WAITING_BYTES {
+                for subscription in resting.drain(..) {
+                    work.push(Box::pin(subscription.next_entry(server)));
+                }
             }
             let patience = match (waiting.is_empty(), in_flight > 0 || follows) {
                 (false, _) => Some(TAKING),
@@ -199,10 +180,10 @@ impl<'a> Connection<'a> {
                             in_flight = in_flight.saturating_sub(1);
                             waiting.push(line);
                         }
-                        Done::Follows(line, subscription) => {
+                        Done::Follows(line, subscriptions) => {
                             in_flight = in_flight.saturating_sub(1);
                             waiting.push(line);
-                            resting = Some(subscription);
+                            resting.extend(subscriptions);
                         }
                         Done::NotFollowed(line) => {
                             (in_flight, follows) = (in_flight.saturating_sub(1), false);
@@ -210,12 +191,13 @@ impl<'a> Connection<'a> {
                         }
                         Done::Entry(line, subscription) => {
                             line.into_iter().for_each(|line| waiting.push(line));
-                            resting = Some(subscription);
+                            resting.push(subscription);
                         }
                         Done::Ended(line) => {
                             follows = false;
                             waiting.push(line);
                         }
+                        Done::Over => {}
                     }
                     last = Instant::now();
                 }
@@ -236,51 +218,6 @@ impl<'a> Connection<'a> {
 async fn answer(server: &Server<'_>, question: Request) -> Done {
     let Request { id, method, params } = question;
     Done::Answer(response(&id, methods::answer(server, &method, params).await))
-}
-
-/// Begins to follow the inbox.
-async fn follow(server: &Server<'_>, question: Request) -> Done {
-    let Request { id, params, .. } = question;
-    let begun = async {
-        let Follow { from } = parameters(params)?;
-        let light = server.light().await?;
-        let from = match from {
-            Some(from) => from,
-            None => light.next_height().await.map_err(failure)?,
-        };
-        let address = server.wallet.read().await.address();
-        let following = light.follow(&address, from).await.map_err(failure)?;
-        Ok((from, Subscription { following, light }))
-    };
-    match begun.await {
-        Ok((from, subscription)) => {
-            let followed = server.tagged(&subscription.light, "sealpost/inbox-follow/1", &Followed { from });
-            Done::Follows(response(&id, followed), subscription)
-        }
-        Err(refusal) => Done::NotFollowed(response(&id, Err(refusal))),
-    }
-}
-
-async fn next_entry(server: &Server<'_>, mut subscription: Subscription) -> Done {
-    let Subscription { following, light } = &mut subscription;
-    let told = async {
-        let Some(proven) = following.next(light).await.map_err(failure)? else {
-            let message = "the node ended the subscription";
-            return Err(Failure::unavailable("node.unreachable", message).help("follow again").into());
-        };
-        // What comes on this line are answers to our own messages, too.
-        let wallet = server.wallet.read().await;
-        let Some(incoming) = wallet.incoming(proven) else { return Ok(None) };
-        if wallet.is_part(light, &incoming).await.map_err(failure)? {
-            return Ok(None);
-        }
-        let entry = server.tagged(light, "sealpost/inbox-entry/1", &inbox::entry(&wallet, &incoming)?)?;
-        Ok::<_, Refusal>(Some(notification("inbox_entry", entry)))
-    };
-    match told.await {
-        Ok(line) => Done::Entry(line, subscription),
-        Err(refusal) => Done::Ended(notification("inbox_ended", json!({ "error": refusal_data(&refusal) }))),
-    }
 }
 
 /// What waits to be taken.

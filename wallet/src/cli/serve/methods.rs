@@ -3,20 +3,17 @@
 
 use super::Server;
 use super::protocol::{Refusal, parameters, tagged};
+use super::sending::send;
 use crate::certificate::Certificate;
 use crate::cli::keeping::reading;
-use crate::cli::{
-    address, answer, contact, designate, draft, evidence, inbox, keys, outbox, read, send, status,
-};
-use crate::envelope::{Attachment, Data, Letter};
+use crate::cli::{address, answer, contact, designate, draft, evidence, inbox, keys, outbox, read, status};
+use crate::envelope::Data;
 use crate::failure;
 use crate::light::Light;
-use crate::wallet::{Answers, Draft, EvidenceRequest, Foreign, Reading, Sent, Wallet};
+use crate::wallet::{Answers, EvidenceRequest, Foreign, Reading, Sent, Wallet};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use sealpost_api::WaitFor;
 use sealpost_ledger::height::BlockHeight;
-use sealpost_ledger::message::Mode;
 use sealpost_ledger::receipt::RefusalReason;
 use sealpost_terminal::Failure;
 use serde::{Deserialize, Serialize};
@@ -32,7 +29,7 @@ const MAX_LIMIT: u32 = 1000;
 /// Key bundles listed, the newest first.
 const KEYS_LISTED: usize = 100;
 
-type Answered = Result<Value, Refusal>;
+pub(super) type Answered = Result<Value, Refusal>;
 
 /// Makes the list of the names and the way to the functions from one table.
 macro_rules! methods {
@@ -69,7 +66,7 @@ methods! {
     "read_attachment" => read_attachment,
     "receipt_give" => receipt_give,
     "refuse" => refuse,
-    "send" => send_message,
+    "send" => send,
     "status" => message_status,
 }
 
@@ -97,7 +94,7 @@ struct OfContact {
 }
 
 /// Nobody watches the search for a stamp here, and nobody stops it but by stopping the server.
-fn unwatched(_: u64, _: u64) -> bool {
+pub(super) fn unwatched(_: u64, _: u64) -> bool {
     true
 }
 
@@ -115,7 +112,7 @@ fn within(name: &str, limit: u32, most: u32) -> Result<usize, Failure> {
 // -- Address, contacts, postage ------------------------------------------------------------------------
 
 async fn own_address(server: &Server<'_>, _: Nothing) -> Answered {
-    let wallet = server.wallet.read().await;
+    let wallet = server.wallet().await?;
     let answer = address::Answer::new(wallet.name().into(), wallet.address_text());
     tagged("sealpost/address/1", &answer)
 }
@@ -137,7 +134,7 @@ async fn contact_add(server: &Server<'_>, Add { name, address }: Add) -> Answere
 }
 
 async fn contact_list(server: &Server<'_>, _: Nothing) -> Answered {
-    let wallet = server.wallet.read().await;
+    let wallet = server.wallet().await?;
     let contacts = wallet.profile().contacts().map_err(failure)?;
     let prefix = wallet.genesis().prefix();
     let entries = contacts
@@ -168,7 +165,7 @@ async fn contact_rename(server: &Server<'_>, Rename { name, new }: Rename) -> An
 }
 
 async fn contact_show(server: &Server<'_>, OfContact { name }: OfContact) -> Answered {
-    let wallet = server.wallet.read().await;
+    let wallet = server.wallet().await?;
     let contacts = wallet.profile().contacts().map_err(failure)?;
     let address = contacts.resolve(&name).map_err(failure)?;
     let name = contacts.name_of(&address).map(Into::into);
@@ -185,7 +182,7 @@ struct Designate {
 
 async fn designate_class(server: &Server<'_>, Designate { class, to }: Designate) -> Answered {
     designate::check_class(&class)?;
-    let wallet = server.wallet.read().await;
+    let wallet = server.wallet().await?;
     let to = wallet.profile().contacts().map_err(failure)?.resolve(&to).map_err(failure)?;
     let light = server.light().await?;
     let sent = wallet.designate(&light, &class, to, &unwatched).await.map_err(failure)?;
@@ -247,77 +244,8 @@ async fn keys_revoke(server: &Server<'_>, Revoke { sequence, from }: Revoke) -> 
 
 // -- Sending -------------------------------------------------------------------------------------------
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Send {
-    to: Vec<String>,
-    #[serde(default)]
-    subject: String,
-    #[serde(default)]
-    text: String,
-    #[serde(default)]
-    attachments: Vec<GivenFile>,
-    reply_to: Option<String>,
-    #[serde(default)]
-    sealed: bool,
-    #[serde(default)]
-    wait: Wait,
-    #[serde(default)]
-    dry_run: bool,
-}
-
-/// A file in a request: what is in it, never where it is.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct GivenFile {
-    name: String,
-    base64: String,
-}
-
-#[derive(Deserialize, Default, Clone, Copy)]
-#[serde(rename_all = "lowercase")]
-enum Wait {
-    Accepted,
-    #[default]
-    Final,
-}
-
-async fn send_message(server: &Server<'_>, request: Send) -> Answered {
-    let wallet = server.wallet.read().await;
-    let contacts = wallet.profile().contacts().map_err(failure)?;
-    let to = contacts.expand(&request.to).map_err(failure)?;
-    wallet.check_recipients(to.len()).map_err(failure)?;
-    let attachments = request.attachments.into_iter().map(|file| {
-        let bytes = BASE64.decode(&file.base64);
-        let bytes = bytes.map_err(|error| Failure::usage(format_args!("attachments: base64: {error}")))?;
-        Ok(Attachment { name: file.name, data: Data::Whole(bytes) })
-    });
-    let attachments = attachments.collect::<Result<_, Failure>>()?;
-    let (subject, text) = (request.subject, request.text);
-    let mut letter = Letter { subject, text, attachments, ..Letter::default() };
-    send::check_not_empty(&letter.subject, &letter.text, letter.attachments.len())?;
-    let light = server.light().await?;
-    if let Some(text) = &request.reply_to {
-        letter.reply_to = Some(wallet.resolve(&light, text).await.map_err(failure)?);
-    }
-    let mode = if request.sealed { Mode::Sealed } else { Mode::Open };
-    let draft = Draft { to, content: letter.into(), mode };
-    let prepared = wallet.prepare_message(&light, &draft, &unwatched).await;
-    let (prepared, salt) = prepared.map_err(failure)?;
-    let mut answer = send::describe(&wallet, &draft, &prepared)?;
-    if !request.dry_run {
-        let wait = match request.wait {
-            Wait::Accepted => WaitFor::Accepted,
-            Wait::Final => WaitFor::Final,
-        };
-        let sent = wallet.send_message(&light, &prepared, &draft, salt, wait).await.map_err(failure)?;
-        answer.was_sent(&sent);
-    }
-    server.tagged(&light, "sealpost/send/1", &answer)
-}
-
 async fn list_outbox(server: &Server<'_>, _: Nothing) -> Answered {
-    let wallet = server.wallet.read().await;
+    let wallet = server.wallet().await?;
     let light = server.light().await?;
     let entries = wallet.flush_outbox(&light).await.map_err(failure)?;
     let entries = entries.iter().map(|(kept, refused)| outbox::entry(&wallet, kept, refused.as_ref()));
@@ -328,7 +256,7 @@ async fn list_outbox(server: &Server<'_>, _: Nothing) -> Answered {
 }
 
 async fn message_status(server: &Server<'_>, OfMessage { id }: OfMessage) -> Answered {
-    let wallet = server.wallet.read().await;
+    let wallet = server.wallet().await?;
     let light = server.light().await?;
     let id = wallet.resolve(&light, &id).await.map_err(failure)?;
     if wallet.sent_sealed(&id).map_err(failure)? {
@@ -371,20 +299,19 @@ fn usual_limit() -> u32 {
 
 async fn list_inbox(server: &Server<'_>, Inbox { limit, scan }: Inbox) -> Answered {
     let limit = within("limit", limit, MAX_LIMIT)?;
-    let wallet = server.wallet.read().await;
+    let wallet = server.wallet().await?;
     let light = server.light().await?;
     let scan = match scan {
         Scan::First => Some(server.scan(&wallet, &light).await?),
         Scan::No => None,
     };
     let found = inbox::newest(&wallet, &light, limit, &|_| {}).await?;
-    let entries = found.iter().map(|incoming| inbox::entry(&wallet, incoming));
-    let messages = entries.collect::<Result<Vec<_>, _>>()?;
+    let messages = inbox::entries(&wallet, &found)?;
     server.tagged(&light, "sealpost/inbox/1", &inbox::Listed { messages, scan })
 }
 
 async fn read_message(server: &Server<'_>, OfMessage { id }: OfMessage) -> Answered {
-    let wallet = server.wallet.read().await;
+    let wallet = server.wallet().await?;
     let light = server.light().await;
     let (reading, source) = reading(&wallet, known(&light), &id).await?;
     let text = match reading.letter.parts().next() {
@@ -427,6 +354,9 @@ async fn whole_text(
 struct OfAttachment {
     id: String,
     number: usize,
+    #[serde(default)]
+    offset: usize,
+    length: Option<usize>,
 }
 
 #[derive(Serialize)]
@@ -434,12 +364,16 @@ struct TakenFile<'a> {
     id: String,
     number: usize,
     name: &'a str,
+    /// Of the whole file.
     bytes: usize,
+    /// Where in it the following begins.
+    offset: usize,
     base64: String,
 }
 
-async fn read_attachment(server: &Server<'_>, OfAttachment { id, number }: OfAttachment) -> Answered {
-    let wallet = server.wallet.read().await;
+async fn read_attachment(server: &Server<'_>, request: OfAttachment) -> Answered {
+    let OfAttachment { id, number, offset, length } = request;
+    let wallet = server.wallet().await?;
     let light = server.light().await;
     let (reading, source) = reading(&wallet, known(&light), &id).await?;
     let id = reading.message.id().to_string();
@@ -459,17 +393,27 @@ async fn read_attachment(server: &Server<'_>, OfAttachment { id, number }: OfAtt
             let mut collector = wallet.collector(known(&light)?, &reading, &|_, _, _| {});
             let limit = server.session.settings.attachment_bytes;
             fetched = collector.file(number, limit, Vec::new()).await.map_err(failure)?;
-            collector.forget().map_err(failure)?;
+            // What was fetched stays until the end of it was taken.
+            if end_of(offset, length) >= fetched.len() {
+                collector.forget().map_err(failure)?;
+            }
             &fetched
         }
     };
     server.session.remember(&wallet, &reading, source, None)?;
-    let (name, length, base64) = (&file.name, bytes.len(), BASE64.encode(bytes));
-    tagged("sealpost/attachment/1", &TakenFile { id, number, name, bytes: length, base64 })
+    let piece = bytes.get(offset..end_of(offset, length).min(bytes.len())).ok_or_else(|| {
+        Failure::usage(format_args!("offset: {offset} is beyond the file's {} bytes", bytes.len()))
+    })?;
+    let (name, bytes, base64) = (&file.name, bytes.len(), BASE64.encode(piece));
+    tagged("sealpost/attachment/1", &TakenFile { id, number, name, bytes, offset, base64 })
+}
+
+fn end_of(offset: usize, length: Option<usize>) -> usize {
+    length.map_or(usize::MAX, |length| offset.saturating_add(length))
 }
 
 async fn receipt_give(server: &Server<'_>, OfMessage { id }: OfMessage) -> Answered {
-    let wallet = server.wallet.read().await;
+    let wallet = server.wallet().await?;
     let light = server.light().await?;
     let id = wallet.resolve(&light, &id).await.map_err(failure)?;
     let unanswered = wallet.to_answer(&light, &id).await.map_err(failure)?;
@@ -492,7 +436,7 @@ fn unspecified() -> String {
 async fn refuse(server: &Server<'_>, Refuse { id, reason }: Refuse) -> Answered {
     let reason = answer::reason(&reason);
     let reason = reason.map_err(|expected| Failure::usage(format_args!("reason: {expected}")))?;
-    let wallet = server.wallet.read().await;
+    let wallet = server.wallet().await?;
     let light = server.light().await?;
     let id = wallet.resolve(&light, &id).await.map_err(failure)?;
     let (slot, refusal) = wallet.refusal(&light, &id, reason).await.map_err(failure)?;
@@ -532,7 +476,7 @@ struct EvidenceOf {
 
 async fn evidence_create(server: &Server<'_>, request: EvidenceOf) -> Answered {
     let EvidenceOf { id, body, disclose, absent_receipt, recipients, until } = request;
-    let wallet = server.wallet.read().await;
+    let wallet = server.wallet().await?;
     let contacts = wallet.profile().contacts().map_err(failure)?;
     let recipients = match recipients.is_empty() {
         true => None,
@@ -563,7 +507,7 @@ struct Verify {
 
 /// Under the genesis of this wallet's network. Needs no node.
 async fn evidence_verify(server: &Server<'_>, Verify { evidence: given }: Verify) -> Answered {
-    let wallet = server.wallet.read().await;
+    let wallet = server.wallet().await?;
     let checked = Certificate::of(given.as_bytes(), "", wallet.genesis());
     let (certificate, findings) = checked.map_err(|error| evidence::refusal(&error))?;
     tagged("sealpost/evidence-verify/1", &evidence::Verified::new(&certificate, &findings, None))

@@ -4,7 +4,7 @@
 
 use crate::failure;
 use crate::random::random;
-use sealpost_terminal::{Exit, Failure, create_private_folder, write_secret_file};
+use sealpost_terminal::{Exit, Failure, create_private_folder, file_failure, write_secret_file};
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -54,16 +54,17 @@ impl Door {
         if let Err(error) = fs::remove_file(&socket)
             && error.kind() != std::io::ErrorKind::NotFound
         {
-            return Err(io("remove", Path::new(&socket), &error));
+            return Err(file_failure("remove", Path::new(&socket), &error));
         }
         let token = Token::new()?;
         let token_file = folder.join("token");
         write_secret_file(&token_file, token.0.as_bytes())?;
-        let owner = fs::metadata(&token_file).map_err(|error| io("read", &token_file, &error))?.uid();
-        let listener =
-            UnixListener::bind(&socket).map_err(|error| io("listen at", Path::new(&socket), &error))?;
+        let owner =
+            fs::metadata(&token_file).map_err(|error| file_failure("read", &token_file, &error))?.uid();
+        let listener = UnixListener::bind(&socket)
+            .map_err(|error| file_failure("listen at", Path::new(&socket), &error))?;
         fs::set_permissions(&socket, Permissions::from_mode(0o600))
-            .map_err(|error| io("protect", Path::new(&socket), &error))?;
+            .map_err(|error| file_failure("protect", Path::new(&socket), &error))?;
         Ok(Self { listener, socket, folder: folder.into(), token, owner, _lock: lock })
     }
     /// Where it is.
@@ -119,7 +120,7 @@ fn path_of_socket(folder: &Path) -> Result<String, Failure> {
 }
 
 fn check_private(folder: &Path) -> Result<(), Failure> {
-    let mode = fs::metadata(folder).map_err(|error| io("read", folder, &error))?.mode() & 0o777;
+    let mode = fs::metadata(folder).map_err(|error| file_failure("read", folder, &error))?.mode() & 0o777;
     if mode & 0o077 == 0 {
         return Ok(());
     }
@@ -131,7 +132,7 @@ fn check_private(folder: &Path) -> Result<(), Failure> {
 fn lock(folder: &Path) -> Result<File, Failure> {
     let path = folder.join("lock");
     let opened = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
-    let file = opened.map_err(|error| io("open", &path, &error))?;
+    let file = opened.map_err(|error| file_failure("open", &path, &error))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(fs::TryLockError::WouldBlock) => {
@@ -139,10 +140,6 @@ fn lock(folder: &Path) -> Result<File, Failure> {
             Err(Failure::unavailable("serve.running", message)
                 .help("connect to that socket, or stop the other `sealpost serve` first"))
         }
-        Err(fs::TryLockError::Error(error)) => Err(io("lock", &path, &error)),
+        Err(fs::TryLockError::Error(error)) => Err(file_failure("lock", &path, &error)),
     }
-}
-
-fn io(doing: &str, path: &Path, error: &std::io::Error) -> Failure {
-    Failure::unavailable("file.io", format_args!("cannot {doing} {}: {error}", path.display()))
 }

@@ -1,0 +1,72 @@
+// What a disclosed content says (docs/protocol.md, 7): its commitment covers any bytes, so one that is no
+// letter is nobody's fault.
+
+import { DecodeError, type Decoder, MAX_BYTES, decode } from "./decoder.ts";
+import { type Receipt, readReceipt } from "./transaction.ts";
+
+export interface Letter {
+  readonly kind: "letter";
+  readonly subject: string;
+  readonly text: string;
+  /** Whether the text goes on in other messages. */
+  readonly continues: boolean;
+  /** Answers to sealed messages, which stand nowhere on the ledger. */
+  readonly answers: Receipt[];
+  readonly attachments: { readonly name: string; readonly bytes: bigint }[];
+}
+
+/** A part of something that was too long for one message. */
+export interface Part {
+  readonly kind: "part";
+  readonly number: number;
+  readonly bytes: number;
+}
+
+/** The content, if it is a letter or a part of one. */
+export function readContent(bytes: Uint8Array): Letter | Part | undefined {
+  try {
+    return decode(bytes, MAX_BYTES, (decoder) =>
+      decoder.choice<Letter | Part>(
+        () => readLetter(decoder),
+        () => readPart(decoder),
+      ),
+    );
+  } catch (error) {
+    if (error instanceof DecodeError) return undefined;
+    throw error;
+  }
+}
+
+/** Message 32, slot 2, choice 4, and a reason or a secret. */
+const SMALLEST_ANSWER = 32 + 2 + 4 + 4;
+/** An empty name, and no bytes. */
+const SMALLEST_ATTACHMENT = 8 + 4 + 8;
+
+function readLetter(decoder: Decoder): Letter {
+  const subject = decoder.text();
+  const text = decoder.text();
+  const continued = decoder.optional(() => readParts(decoder));
+  decoder.optional(() => decoder.hash()); // the message it replies to
+  const answers = decoder.list(SMALLEST_ANSWER, () => readReceipt(decoder));
+  const attachments = decoder.list(SMALLEST_ATTACHMENT, () => ({
+    name: decoder.text(),
+    bytes: decoder.choice(
+      () => BigInt(decoder.bytes().length),
+      () => readParts(decoder),
+    ),
+  }));
+  return { kind: "letter", subject, text, continues: continued !== undefined, answers, attachments };
+}
+
+/** The length of what stands in other messages. */
+function readParts(decoder: Decoder): bigint {
+  const length = decoder.u64();
+  decoder.hash(); // hash of the whole
+  decoder.list(32, () => decoder.hash()); // the messages
+  return length;
+}
+
+function readPart(decoder: Decoder): Part {
+  decoder.take(16); // parcel
+  return { kind: "part", number: decoder.u32(), bytes: decoder.bytes().length };
+}

@@ -1,0 +1,173 @@
+// The page of the checker, on the explorer's site and in the file that is opened from disk. It asks nobody
+// anything: what it checks is chosen here, or stands in the page itself as inert data.
+
+import { checkInSteps } from "./check.ts";
+import type { Step, Verdict } from "./verdict.ts";
+import { toHex, utf8 } from "./bytes.ts";
+import { element } from "./element.ts";
+import { NotReadable } from "./failure.ts";
+import { readGenesis } from "./genesis.ts";
+import { type Given, fileField, readGiven } from "./input.ts";
+import { StepList, summary } from "./results.ts";
+import { visible } from "./visible.ts";
+
+/** Inert data in the page: a `script` element of type `application/json`, which no browser runs. */
+interface Embedded {
+  readonly name: string;
+  readonly text: string;
+}
+
+export function startPage(document: Document): void {
+  const place = document.getElementById("verifier");
+  if (place === null) return;
+  const page = new Page(document, place);
+  page.start(embedded(document, "embedded-evidence"), embedded(document, "embedded-genesis"));
+}
+
+function embedded(document: Document, id: string): Given | undefined {
+  const text = document.getElementById(id)?.textContent;
+  if (text === undefined || text === null || text === "") return undefined;
+  const data = JSON.parse(text) as Embedded;
+  return { bytes: utf8(data.text), name: data.name };
+}
+
+class Page {
+  private evidence: Given | undefined;
+  private genesis: Given | undefined;
+  private readonly network = element("p", { class: "network" });
+  private readonly status = element("p", { class: "verdict", role: "status", "aria-live": "polite" });
+  private readonly output = element("div");
+  /** The check that is being made; a newer one puts an older one aside. */
+  private current = 0;
+
+  constructor(
+    private readonly document: Document,
+    private readonly place: HTMLElement,
+  ) {}
+
+  start(evidence: Given | undefined, genesis: Given | undefined): void {
+    const drop = element(
+      "div",
+      { class: "drop" },
+      element(
+        "p",
+        {},
+        "Drop an evidence file here, and a genesis file if you have your own. Both stay on this device.",
+      ),
+      fileField("evidence", "Evidence file", (given) => this.take({ evidence: given })),
+      fileField("genesis", "Genesis of the network (genesis.json)", (given) => this.take({ genesis: given })),
+      this.network,
+    );
+    this.acceptDrops();
+    this.place.replaceChildren(drop, this.status, this.output);
+    this.take({ evidence, genesis });
+  }
+
+  /** The whole window takes files, so that a near miss does not open the file in place of the page. */
+  private acceptDrops(): void {
+    this.document.addEventListener("dragover", (event) => event.preventDefault());
+    this.document.addEventListener("drop", (event) => {
+      event.preventDefault();
+      void this.drop([...(event.dataTransfer?.files ?? [])]);
+    });
+  }
+
+  private async drop(files: File[]): Promise<void> {
+    for (const file of files) {
+      const given = await readGiven(file);
+      this.take(isGenesis(given) ? { genesis: given } : { evidence: given });
+    }
+  }
+
+  /** Takes what is given, and checks as soon as nothing is missing. */
+  private take({ evidence, genesis }: { evidence?: Given | undefined; genesis?: Given | undefined }): void {
+    this.evidence = evidence ?? this.evidence;
+    this.genesis = genesis ?? this.genesis;
+    this.showNetwork();
+    this.current++;
+    if (this.evidence === undefined || this.genesis === undefined) {
+      const what = this.evidence === undefined ? "an evidence file" : "the genesis of the network";
+      this.say("waiting", `Give ${what}, and the check begins.`);
+      this.output.replaceChildren();
+      return;
+    }
+    this.check(this.genesis, this.evidence).catch((error: unknown) => {
+      // A fault of the checker is no answer, and must not look like one.
+      this.say(
+        "fails",
+        `The checker itself failed, and nothing is said about the file: ${visible(String(error))}`,
+      );
+    });
+  }
+
+  /** Makes the steps and shows them as they pass or fail. */
+  private async check(genesis: Given, evidence: Given): Promise<void> {
+    const run = this.current;
+    const list = new StepList();
+    this.output.replaceChildren(...list.parts);
+    const verdict = await resting(checkInSteps(genesis.bytes, evidence.bytes), (steps) => {
+      list.show(steps, evidence.bytes);
+      this.say("waiting", `${visible(evidence.name)}: checking, ${steps.length} steps passed so far.`);
+      return run === this.current;
+    });
+    if (verdict === undefined) return;
+    list.show(verdict.steps, (verdict.verdict === "not-genesis" ? genesis : evidence).bytes);
+    list.showContent(verdict);
+    this.say(
+      verdict.verdict === "holds" ? "holds" : "fails",
+      `${visible(evidence.name)}: ${summary(verdict)}`,
+    );
+  }
+
+  private say(kind: "waiting" | "holds" | "fails", text: string): void {
+    this.status.className = `verdict ${kind}`;
+    this.status.textContent = text;
+  }
+
+  /**
+   * A genesis is only as good as its source: the chain id is there to be compared with one that is
+   * trusted.
+   */
+  private showNetwork(): void {
+    if (this.genesis === undefined) {
+      this.network.textContent =
+        "No genesis yet. Get it from somebody you trust, not from whoever gave you the evidence.";
+      return;
+    }
+    try {
+      const { chain, chainName } = readGenesis(this.genesis.bytes);
+      this.network.replaceChildren(
+        `Checked against network “${chainName}”, genesis: ${visible(this.genesis.name)}. Compare its chain id with one `,
+        "from a source you trust: ",
+        element("code", {}, toHex(chain)),
+      );
+    } catch (error) {
+      if (!(error instanceof NotReadable)) throw error;
+      this.network.textContent = `${visible(this.genesis.name)}: ${visible(error.message)}`;
+    }
+  }
+}
+
+/** The page is drawn at least so often, in milliseconds. */
+const DRAWN_EVERY = 100;
+
+/** Runs a check to its end and lets the page rest now and then. Ends without a verdict if `goOn` says no. */
+async function resting(
+  checking: Generator<Step[], Verdict>,
+  goOn: (steps: Step[]) => boolean,
+): Promise<Verdict | undefined> {
+  for (let rested = performance.now(); ;) {
+    const { done, value } = checking.next();
+    if (done === true) return value;
+    if (performance.now() - rested < DRAWN_EVERY) continue;
+    if (!goOn(value)) return undefined;
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    rested = performance.now();
+  }
+}
+
+/** Which of the two a dropped file is meant to be. Only a guess: the check reads it strictly. */
+function isGenesis({ bytes }: Given): boolean {
+  const head = new TextDecoder().decode(bytes.subarray(0, 4096));
+  return head.includes('"sealpost-genesis/');
+}

@@ -1,0 +1,173 @@
+//! `send` for programs: one message if it fits into one, otherwise a draft whose parts go ahead of the letter.
+
+use super::Server;
+use super::methods::{Answered, unwatched};
+use crate::cli::send::{self, Parts};
+use crate::drafts::{Attached, DraftId, Kept, Typed};
+use crate::envelope::{Attachment, Content, Data, Letter};
+use crate::failure;
+use crate::light::Light;
+use crate::wallet::{Draft, Wallet};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use sealpost_api::WaitFor;
+use sealpost_ledger::address::Address;
+use sealpost_ledger::message::Mode;
+use sealpost_terminal::Failure;
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Send {
+    to: Vec<String>,
+    #[serde(default)]
+    subject: String,
+    #[serde(default)]
+    text: String,
+    #[serde(default)]
+    attachments: Vec<GivenFile>,
+    reply_to: Option<String>,
+    #[serde(default)]
+    sealed: bool,
+    #[serde(default)]
+    wait: Wait,
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// A file in a request: what is in it, never where it is.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GivenFile {
+    name: String,
+    base64: String,
+}
+
+#[derive(Deserialize, Default, Clone, Copy)]
+#[serde(rename_all = "lowercase")]
+enum Wait {
+    Accepted,
+    #[default]
+    Final,
+}
+
+impl From<Wait> for WaitFor {
+    fn from(wait: Wait) -> Self {
+        match wait {
+            Wait::Accepted => Self::Accepted,
+            Wait::Final => Self::Final,
+        }
+    }
+}
+
+pub(super) async fn send(server: &Server<'_>, request: Send) -> Answered {
+    let (wait, dry_run) = (request.wait.into(), request.dry_run);
+    let wallet = server.wallet().await?;
+    let contacts = wallet.profile().contacts().map_err(failure)?;
+    let to = contacts.expand(&request.to).map_err(failure)?;
+    wallet.check_recipients(to.len()).map_err(failure)?;
+    let attachments = request.attachments.into_iter().map(|file| {
+        let bytes = BASE64.decode(&file.base64);
+        let bytes = bytes.map_err(|error| Failure::usage(format_args!("attachments: base64: {error}")))?;
+        Ok(Attachment { name: file.name, data: Data::Whole(bytes) })
+    });
+    let attachments = attachments.collect::<Result<_, Failure>>()?;
+    let (subject, text) = (request.subject, request.text);
+    let mut letter = Letter { subject, text, attachments, ..Letter::default() };
+    send::check_not_empty(&letter.subject, &letter.text, letter.attachments.len())?;
+    let light = server.light().await?;
+    if let Some(text) = &request.reply_to {
+        letter.reply_to = Some(wallet.resolve(&light, text).await.map_err(failure)?);
+    }
+    let mode = if request.sealed { Mode::Sealed } else { Mode::Open };
+    let message = Draft { to, content: letter.into(), mode };
+    let fits = wallet.fits(&message);
+    let answer = match message {
+        Draft { to, content: Content::Letter(letter), mode } if !fits => {
+            in_parts(server, &wallet, &light, (to, letter, mode), (wait, dry_run)).await?
+        }
+        message => at_once(&wallet, &light, &message, (wait, dry_run)).await?,
+    };
+    server.tagged(&light, "sealpost/send/1", &answer)
+}
+
+async fn at_once(
+    wallet: &Wallet,
+    light: &Light,
+    message: &Draft,
+    (wait, dry_run): (WaitFor, bool),
+) -> Result<send::Answer, Failure> {
+    let (prepared, salt) = wallet.prepare_message(light, message, &unwatched).await.map_err(failure)?;
+    let mut answer = send::describe(wallet, message, &prepared)?;
+    if !dry_run {
+        let sent = wallet.send_message(light, &prepared, message, salt, wait).await.map_err(failure)?;
+        answer.was_sent(&sent);
+    }
+    Ok(answer)
+}
+
+/// As a draft: what has begun to leave goes on whatever happens to the program that asked for it.
+async fn in_parts(
+    server: &Server<'_>,
+    wallet: &Wallet,
+    light: &Light,
+    (to, letter, mode): (Vec<Address>, Letter, Mode),
+    end: (WaitFor, bool),
+) -> Result<send::Answer, Failure> {
+    let mut typed = Typed::new(to, letter.subject, letter.text);
+    (typed.mode, typed.reply_to) = (mode, letter.reply_to.map(|id| id.to_string()));
+    let mut contents = Vec::with_capacity(letter.attachments.len());
+    for Attachment { name, data } in letter.attachments {
+        let Data::Whole(content) = data else { continue };
+        typed.files.push(Attached { name, path: String::new(), length: content.len() as u64 });
+        contents.push(content);
+    }
+    let mut draft = wallet.keep_draft(typed).map_err(failure)?;
+    let id = draft.id;
+    let limit = server.session.settings.attachment_bytes;
+    let sent = match wallet.pack_draft_given(&mut draft, limit, &contents).map_err(failure) {
+        Ok(()) => deliver(wallet, light, draft, end).await,
+        Err(failure) => Err(failure),
+    };
+    sent.map_err(|failure| {
+        give_up(wallet, id);
+        send::kept_as_draft(failure, wallet, id)
+    })
+}
+
+async fn deliver(
+    wallet: &Wallet,
+    light: &Light,
+    draft: Kept,
+    (wait, dry_run): (WaitFor, bool),
+) -> Result<send::Answer, Failure> {
+    let quote = wallet.quote_parcel(light, &draft).await.map_err(failure)?;
+    let letter = match dry_run {
+        true => send::of_right_size(&draft, quote.as_ref())?,
+        false => wallet.send_parts(light, &draft, &unwatched, &|_| {}).await.map_err(failure)?,
+    };
+    let message = draft.message(letter);
+    let (mut prepared, salt) = wallet.prepare_message(light, &message, &unwatched).await.map_err(failure)?;
+    prepared.is_draft(&draft, &message);
+    let mut answer = send::describe(wallet, &message, &prepared)?;
+    answer.parts = quote.map(Parts::from);
+    match dry_run {
+        true => wallet.discard_draft(draft).map_err(failure)?,
+        false => {
+            let sent = wallet.send_message(light, &prepared, &message, salt, wait).await.map_err(failure)?;
+            answer.was_sent(&sent);
+        }
+    }
+    Ok(answer)
+}
+
+/// A draft of which nothing has left is thrown away: the program that sent it has all of it, and is told.
+fn give_up(wallet: &Wallet, id: DraftId) {
+    let drafts = wallet.drafts().unwrap_or_default();
+    if drafts.iter().any(|draft| draft.id == id && draft.signed == 0)
+        && let Ok(draft) = wallet.take_draft(&id.to_string())
+    {
+        // If it can't be, the person finds it among the drafts.
+        let _left = wallet.discard_draft(draft);
+    }
+}
