@@ -48,7 +48,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("parity_db", &["node/src/store"]),
     ("crc32c", &["node/src/store"]),
     ("rustix", &["node/src/disk", "wallet/src/hardening"]),
-    ("metrics_process", &["node/src/metrics"]),
+    ("metrics_process", &["node/src/metrics", "explorer/src/metrics"]),
     ("sd_notify", &["node/src/supervision"]),
     ("arc_malachitebft_app_channel", &["node/src/consensus"]),
     ("arc_malachitebft_signing", &["node/src/consensus"]),
@@ -82,6 +82,12 @@ const HOMES: &[(&str, &[&str])] = &[
     // The web.
     ("askama", &["explorer/", "wallet/src/certificate"]),
     ("rust_embed", &["explorer/"]),
+    ("utoipa", &["explorer/src/api"]),
+    ("utoipa_axum", &["explorer/src/api"]),
+    ("csv", &["explorer/src/api"]),
+    ("governor", &["explorer/src/limits"]),
+    ("hyper", &["explorer/src/listen"]),
+    ("hyper_util", &["explorer/src/listen"]),
 ];
 
 /// Parts of the node that never name one another: `node.rs` connects them.

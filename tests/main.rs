@@ -6,6 +6,7 @@ mod demo;
 mod dev;
 mod errors;
 mod evidence;
+mod explorer_api;
 mod explorer_pages;
 mod faults;
 mod follow;

@@ -1,5 +1,8 @@
 //! The command line of `sealpost-explorer`.
 
+mod check;
+mod settings;
+
 use crate::{ExplorerError, Settings, start};
 use clap::{CommandFactory, Parser, Subcommand};
 use confique::{Config, Layer};
@@ -8,6 +11,7 @@ use sealpost_terminal::{
     ConfigArgs, Exit, Failure, GlobalArgs, HasGlobals, PagesCommand, Terminal, check_url, load_config,
     long_version,
 };
+use settings::{ExplorerSettings, LimitArgs};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -24,11 +28,14 @@ pub struct Cli {
 const EXAMPLES: &str = "Examples:
   sealpost-explorer serve
   sealpost-explorer serve --genesis genesis.json
-  sealpost-explorer serve --node http://10.0.0.5:17325 --listen 127.0.0.1:8080";
+  sealpost-explorer serve --node http://10.0.0.5:17325 --listen 127.0.0.1:8080
+  sealpost-explorer serve --rate 50/s --trusted-proxy 10.0.0.0/8
+  sealpost-explorer check --genesis genesis.json
+  sealpost-explorer openapi > openapi.json";
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve the pages
+    /// Serve the pages and the API
     Serve {
         /// The node to ask
         #[arg(long, value_name = "URL")]
@@ -40,24 +47,24 @@ enum Command {
         /// gives first
         #[arg(long, value_name = "FILE")]
         genesis: Option<PathBuf>,
+        #[command(flatten)]
+        limits: LimitArgs,
     },
+    /// Ask the node whether the explorer could answer: exit 0 if so, 3 if not, 6 if what the node said does not hold
+    Check {
+        /// The node to ask
+        #[arg(long, value_name = "URL")]
+        node: Option<String>,
+        /// Genesis of the network, to check the node's head against
+        #[arg(long, value_name = "FILE")]
+        genesis: Option<PathBuf>,
+    },
+    /// Print the OpenAPI document of the API
+    Openapi,
     /// Settings: every option with its comment and default; in force, checked, or where they are
     Config(ConfigArgs),
     #[command(flatten)]
     Pages(PagesCommand),
-}
-
-/// Settings of the explorer.
-#[derive(Debug, Clone, Config)]
-#[config(layer_attr(derive(Clone, Debug, serde::Serialize)))]
-#[config(layer_attr(serde(deny_unknown_fields)))]
-struct ExplorerSettings {
-    /// The node to ask.
-    #[config(env = "SEALPOST_NODE", default = "http://127.0.0.1:17325")]
-    node: String,
-    /// Where to listen.
-    #[config(env = "SEALPOST_EXPLORER_LISTEN", default = "127.0.0.1:17329")]
-    listen: String,
 }
 
 impl HasGlobals for Cli {
@@ -75,11 +82,24 @@ struct Ready {
 /// Does what the command line says.
 pub fn execute(cli: Cli, terminal: &Terminal) -> Result<(), Failure> {
     match cli.command {
-        Command::Serve { node, listen, genesis } => {
+        Command::Serve { node, listen, genesis, limits } => {
             let mut flags = <ExplorerSettings as Config>::Layer::empty();
             (flags.node, flags.listen) = (node, listen);
+            limits.enter(&mut flags);
             let genesis = genesis.as_deref().map(read_genesis).transpose()?;
             serve(&load_config("explorer", terminal.globals(), flags)?, genesis, terminal)
+        }
+        Command::Check { node, genesis } => {
+            let mut flags = <ExplorerSettings as Config>::Layer::empty();
+            flags.node = node;
+            let genesis = genesis.as_deref().map(read_genesis).transpose()?;
+            let settings: ExplorerSettings = load_config("explorer", terminal.globals(), flags)?;
+            check_url("node", &settings.node)?;
+            runtime()?.block_on(check::check(&settings.node, genesis, terminal))
+        }
+        Command::Openapi => {
+            terminal.write(crate::api::document().as_bytes());
+            Ok(())
         }
         Command::Config(command) => command.run::<ExplorerSettings>("explorer", terminal),
         Command::Pages(pages) => pages.run(Cli::command(), terminal),
@@ -103,17 +123,21 @@ fn serve(
             .help("an address and a port, such as 127.0.0.1:17329")
     })?;
     check_url("node", &settings.node)?;
-    let runtime = tokio::runtime::Runtime::new().map_err(|error| {
-        Failure::unavailable("system.runtime", format_args!("no runtime could be started: {error}"))
-    })?;
-    runtime.block_on(async {
-        let explorer = start(Settings { listen, node: settings.node.clone(), genesis }).await?;
+    let limits = settings.limits()?;
+    runtime()?.block_on(async {
+        let explorer = start(Settings { listen, node: settings.node.clone(), genesis, limits }).await?;
         let url = format!("http://{}", explorer.address);
         terminal.say(format_args!("explorer  {url}  (asks {})", settings.node));
         terminal.emit("sealpost/explorer-ready/1", &Ready { explorer: url });
         wait_for_signal().await;
         explorer.stop().await;
         Ok(())
+    })
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Runtime::new().map_err(|error| {
+        Failure::unavailable("system.runtime", format_args!("no runtime could be started: {error}"))
     })
 }
 
@@ -139,6 +163,7 @@ impl From<ExplorerError> for Failure {
         match error {
             ExplorerError::Listen { .. } => Failure::new(Exit::Unavailable, "explorer.listen", error),
             ExplorerError::Node { .. } => Failure::usage(error),
+            ExplorerError::Metrics(_) => Failure::bug(error),
         }
     }
 }

@@ -6,13 +6,20 @@
 //!  browser ─► routes/ ─► reader (asks the node, verifies) ─► views (askama templates) ─► browser
 //!     ▲                                                                                     │
 //!     └──────────── live (each new block, as the rows that the pages themselves have) ◄──────┘
+//!  program ─► api/    ─►            the same              ─► JSON, CSV, Atom, events ─► program
 //! ```
 
+mod api;
 mod assets;
 mod charts;
 pub mod cli;
+mod follow;
 mod headers;
+mod health;
+mod limits;
+mod listen;
 mod live;
+mod metrics;
 mod page;
 mod reader;
 mod routes;
@@ -20,6 +27,8 @@ mod routes;
 mod tests;
 mod tree;
 mod verify_page;
+
+pub use limits::Limits;
 
 use live::Hub;
 use reader::Reader;
@@ -41,6 +50,8 @@ pub struct Settings {
     /// What everything is checked against, whatever the node says; without one, the genesis that the node
     /// gives first.
     pub genesis: Option<Arc<Genesis>>,
+    /// What a client may cost.
+    pub limits: Limits,
 }
 
 /// Why the explorer does not start.
@@ -51,6 +62,8 @@ pub enum ExplorerError {
     Listen { listen: SocketAddr, source: std::io::Error },
     #[error("node: {url:?}: {reason}")]
     Node { url: String, reason: String },
+    #[error("metrics: {0}")]
+    Metrics(#[from] metrics_exporter_prometheus::BuildError),
 }
 
 /// An explorer at work.
@@ -63,26 +76,21 @@ pub struct Explorer {
     live: JoinHandle<()>,
 }
 
-/// Longest time for a page.
-const PATIENCE: Duration = Duration::from_secs(10);
-
 /// Starts to serve. The node need not run yet.
 pub async fn start(settings: Settings) -> Result<Explorer, ExplorerError> {
-    let Settings { listen, node, genesis } = settings;
+    let Settings { listen, node, genesis, limits } = settings;
     let reader = Reader::new(&node, genesis)?;
+    let meter = metrics::Meter::new()?;
     let failed = |source| ExplorerError::Listen { listen, source };
     let listener = tokio::net::TcpListener::bind(listen).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     let stop = CancellationToken::new();
+    let connections = limits.connections;
     let hub = Hub::new(stop.clone());
     let live = tokio::spawn(live::follow(reader.clone(), hub.clone()));
-    let app = routes::router(routes::Site { reader, live: hub });
-    let stopped = stop.clone().cancelled_owned();
-    let task = tokio::spawn(async move {
-        if let Err(error) = axum::serve(listener, app).with_graceful_shutdown(stopped).await {
-            tracing::error!(%error, "the explorer stopped");
-        }
-    });
+    let site = routes::Site { reader, live: hub };
+    let app = routes::router(site, limits, meter.clone(), stop.clone());
+    let task = tokio::spawn(listen::serve(listener, app, connections, meter, stop.clone()));
     Ok(Explorer { address, stop, task, live })
 }
 

@@ -7,11 +7,13 @@
 //!  transactions  single transactions, their bodies, silence, evidence
 //!  addresses     keys, lists, designations, membership
 //!  validators    the set in office, its changes, equivocations
+//!  proven        what the REST API is answered from
 //! ```
 
 mod addresses;
 mod blocks;
 mod cache;
+mod proven;
 mod recent;
 mod transactions;
 mod validators;
@@ -33,6 +35,7 @@ use sealpost_ledger::address::Address;
 use sealpost_ledger::block::Header;
 use sealpost_ledger::certificate::CommitCertificate;
 use sealpost_ledger::genesis::Genesis;
+use sealpost_ledger::hash::TransactionId;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use thiserror::Error;
@@ -72,6 +75,8 @@ pub(crate) enum ReadError {
     Malformed(ApiError),
     #[error("{what}: {source}")]
     Untrusted { what: String, source: VerifyError },
+    #[error("the evidence of {id} does not hold: {reason}")]
+    Evidence { id: TransactionId, reason: String },
     #[error("the node at {url} does not answer: {reason}")]
     Unreachable { url: String, reason: String },
 }

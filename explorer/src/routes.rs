@@ -19,16 +19,19 @@ mod trends;
 mod validators;
 mod verify;
 
+use crate::api::{self, Api};
+use crate::follow::Follower;
+use crate::limits::{Guard, Limits, Streams, guard};
 use crate::live::Hub;
+use crate::metrics::{Meter, Now, measure};
 use crate::reader::Reader;
-use crate::{PATIENCE, assets, headers};
+use crate::{assets, headers, health};
 use axum::Router;
 use axum::extract::{FromRef, Path};
-use axum::http::StatusCode;
-use axum::middleware::from_fn;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::get;
+use tokio_util::sync::CancellationToken;
 use tower_http::compression::CompressionLayer;
-use tower_http::timeout::TimeoutLayer;
 
 /// What the pages are made from.
 #[derive(Clone)]
@@ -43,7 +46,23 @@ impl FromRef<Site> for Reader {
     }
 }
 
-pub(crate) fn router(site: Site) -> Router {
+pub(crate) fn router(site: Site, limits: Limits, meter: Meter, stop: CancellationToken) -> Router {
+    let follower = Follower::start(site.reader.clone(), stop.clone());
+    let streams = Streams::new(&limits);
+    let api = Api { reader: site.reader.clone(), follower: follower.clone(), streams: streams.clone(), stop };
+    let counted = meter.clone();
+    let metrics =
+        async move || counted.render(Now { height: follower.height().get(), streams: streams.count() });
+    pages(site)
+        .merge(api::router(api))
+        .route("/metrics", get(metrics))
+        .layer(from_fn_with_state(Guard::new(limits), guard))
+        .layer(from_fn_with_state(meter, measure))
+        .layer(CompressionLayer::new())
+        .layer(from_fn(headers::add))
+}
+
+fn pages(site: Site) -> Router {
     Router::new()
         .route("/", get(home::home))
         .route("/live", get(live::live))
@@ -71,14 +90,11 @@ pub(crate) fn router(site: Site) -> Router {
         .route("/glossary", get(plain::glossary))
         .route("/about", get(plain::about))
         .route("/livez", get(async || "alive\n"))
-        .route("/readyz", get(plain::ready))
+        .route("/readyz", get(health::ready))
         .route("/assets/{name}", get(async |Path(name): Path<String>| assets::serve(&name)))
         .route("/favicon.svg", get(async || assets::serve_plain("favicon.svg")))
         .route("/favicon.ico", get(async || assets::serve_plain("favicon.svg")))
         .fallback(plain::unknown)
         .with_state(site)
         .layer(from_fn(headers::tag))
-        .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, PATIENCE))
-        .layer(CompressionLayer::new())
-        .layer(from_fn(headers::add))
 }

@@ -1,7 +1,7 @@
 //! What holds for every page without a node behind it. With a live node they are tested in `tests/`.
 #![allow(clippy::unwrap_used)]
 
-use crate::{Settings, start};
+use crate::{Limits, Settings, start};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 async fn get(address: std::net::SocketAddr, path: &str) -> String {
@@ -21,8 +21,9 @@ async fn ask(address: std::net::SocketAddr, path: &str, headers: &str) -> String
 #[tokio::test]
 async fn every_answer_is_strict_and_an_absent_node_is_said_plainly() {
     let node = "http://127.0.0.1:1".to_owned();
-    let explorer =
-        start(Settings { listen: "127.0.0.1:0".parse().unwrap(), node, genesis: None }).await.unwrap();
+    let listen = "127.0.0.1:0".parse().unwrap();
+    let settings = Settings { listen, node, genesis: None, limits: Limits::default() };
+    let explorer = start(settings).await.unwrap();
     let cases = [
         ("/", 503),
         ("/blocks", 503),
@@ -78,8 +79,9 @@ async fn every_answer_is_strict_and_an_absent_node_is_said_plainly() {
 #[tokio::test]
 async fn assets_are_kept_for_ever_under_their_hash_and_pages_are_asked_for_again() {
     let node = "http://127.0.0.1:1".to_owned();
-    let explorer =
-        start(Settings { listen: "127.0.0.1:0".parse().unwrap(), node, genesis: None }).await.unwrap();
+    let listen = "127.0.0.1:0".parse().unwrap();
+    let settings = Settings { listen, node, genesis: None, limits: Limits::default() };
+    let explorer = start(settings).await.unwrap();
     for name in ["style.css", "site.js", "live.js"] {
         let answer = get(explorer.address, &crate::assets::url(name)).await;
         let head = answer.split("\r\n\r\n").next().unwrap().to_lowercase();

@@ -29,13 +29,14 @@ use confique::{Config, Layer};
 use sealpost_ledger::genesis::Genesis;
 use sealpost_terminal::{
     ConfigArgs, Failure, Folder, Folders, GlobalArgs, HasGlobals, PagesCommand, Terminal, load_config,
-    long_version,
+    long_version, with_exit_codes,
 };
 use std::path::Path;
 
 /// The Sealpost node: keeps the ledger, decides blocks, answers wallets and explorers
 #[derive(Debug, Parser)]
-#[command(name = "sealpost-node", version, long_version = long_version(), after_help = EXAMPLES)]
+#[command(name = "sealpost-node", version, long_version = long_version())]
+#[command(after_help = EXAMPLES, after_long_help = with_exit_codes(EXAMPLES))]
 pub struct Cli {
     #[command(flatten)]
     global: GlobalArgs,

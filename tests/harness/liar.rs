@@ -131,7 +131,10 @@ async fn pass_on(client: &HttpClient, method: &str, params: &Value) -> Said {
 }
 
 async fn answer(State(proxy): State<Arc<Proxy>>, question: Bytes) -> Response {
-    let question: Value = serde_json::from_slice(&question).expect("a question in JSON");
+    // Subscriptions are not passed on.
+    let Ok(question) = serde_json::from_slice::<Value>(&question) else {
+        return Response::builder().status(400).body(Body::empty()).expect("a response");
+    };
     let method = question["method"].as_str().expect("a method").to_owned();
     let (id, params) = (question["id"].clone(), question["params"].clone());
     let said = pass_on(&proxy.client, &method, &params).await;

@@ -49,7 +49,7 @@ use nodes::{NodeList, Period};
 use sealpost_ledger::genesis::Genesis;
 use sealpost_terminal::{
     ConfigArgs, Confirm, Failure, Folder, Folders, GlobalArgs, HasGlobals, PagesCommand, PassphraseArgs,
-    Terminal, load_config, long_version,
+    Terminal, load_config, long_version, with_exit_codes,
 };
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -57,7 +57,8 @@ use tokio::runtime::Runtime;
 
 /// Sealed messages on an append-only ledger: send, read, answer, prove
 #[derive(Debug, Parser)]
-#[command(name = "sealpost", version, long_version = long_version(), after_help = EXAMPLES)]
+#[command(name = "sealpost", version, long_version = long_version())]
+#[command(after_help = EXAMPLES, after_long_help = with_exit_codes(EXAMPLES))]
 pub struct Cli {
     #[command(flatten)]
     global: GlobalArgs,

@@ -63,7 +63,7 @@ impl IntoResponse for PageError {
             PageError::NotFound(message) => {
                 (StatusCode::NOT_FOUND, "Not found", message, "What is not final yet is not shown here.")
             }
-            PageError::Read(error @ ReadError::Untrusted { .. }) => {
+            PageError::Read(error @ (ReadError::Untrusted { .. } | ReadError::Evidence { .. })) => {
                 tracing::error!(%error, "the node's answer does not hold");
                 (
                     StatusCode::BAD_GATEWAY,

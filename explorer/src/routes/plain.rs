@@ -4,7 +4,6 @@ use crate::page::{Id, PageError, Source, name, render};
 use crate::reader::Reader;
 use askama::Template;
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::Response;
 
 #[derive(Template)]
@@ -40,14 +39,6 @@ pub(super) async fn about(State(reader): State<Reader>) -> Result<Response, Page
         chain: Id::new(genesis.chain_id()),
         version: env!("CARGO_PKG_VERSION"),
     }))
-}
-
-/// Ready if the node answers.
-pub(super) async fn ready(State(reader): State<Reader>) -> (StatusCode, &'static str) {
-    match reader.status().await {
-        Ok(_) => (StatusCode::OK, "ready\n"),
-        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the node does not answer\n"),
-    }
 }
 
 pub(super) async fn unknown() -> PageError {

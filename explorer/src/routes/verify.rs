@@ -105,7 +105,7 @@ pub(super) async fn licences() -> Response {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
-    use crate::{Settings, start};
+    use crate::{Limits, Settings, start};
     use sealpost_ledger::genesis::Genesis;
     use std::sync::Arc;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -113,8 +113,8 @@ mod tests {
     /// Head and body of an answer by an explorer whose node does not answer.
     async fn get(genesis: Option<Arc<Genesis>>, path: &str) -> (String, String) {
         let node = "http://127.0.0.1:1".to_owned();
-        let explorer =
-            start(Settings { listen: "127.0.0.1:0".parse().unwrap(), node, genesis }).await.unwrap();
+        let (listen, limits) = ("127.0.0.1:0".parse().unwrap(), Limits::default());
+        let explorer = start(Settings { listen, node, genesis, limits }).await.unwrap();
         let mut stream = tokio::net::TcpStream::connect(explorer.address).await.unwrap();
         let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();

@@ -118,7 +118,9 @@ impl LocalNetwork {
         let explorer = match ports.explorer {
             Some(listen) => {
                 let (url, genesis) = (format!("http://{}", node.rpc), Some(genesis.clone()));
-                let started = sealpost_explorer::start(Settings { listen, node: url, genesis }).await;
+                // Nobody but the person who started it is there to be limited.
+                let limits = sealpost_explorer::Limits { rate: None, ..Default::default() };
+                let started = sealpost_explorer::start(Settings { listen, node: url, genesis, limits }).await;
                 Some(started.map_err(|error| Failure::unavailable("explorer.listen", error))?)
             }
             None => None,

@@ -316,7 +316,8 @@ async fn recorded_equivocations_are_told_in_pages_and_shown_as_proven() {
 async fn explored(node: &Running, path: &str) -> String {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let (listen, node, genesis) = ("127.0.0.1:0".parse().unwrap(), node.url.clone(), None);
-    let settings = sealpost_explorer::Settings { listen, node, genesis };
+    let limits = sealpost_explorer::Limits::default();
+    let settings = sealpost_explorer::Settings { listen, node, genesis, limits };
     let explorer = sealpost_explorer::start(settings).await.unwrap();
     let mut stream = tokio::net::TcpStream::connect(explorer.address).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");

@@ -49,6 +49,22 @@ impl Exit {
     }
 }
 
+/// What stands at the end of a program's `--help`: its examples, and what its exit codes mean.
+pub fn with_exit_codes(examples: &str) -> String {
+    format!(
+        "{examples}\n\nExit codes:\n  \
+         0    done, or the answer is yes\n  \
+         1    the answer is no: not valid, not known, not there\n  \
+         2    the command line or the input is wrong\n  \
+         3    could not ask: no node, network, time, disk\n  \
+         4    locked: a passphrase or a confirmation is missing\n  \
+         5    refused by the ledger's rules\n  \
+         6    what a node said does not hold\n  \
+         70   a mistake of ours\n  \
+         130  interrupted; 143 ended by a signal"
+    )
+}
+
 /// Why a command did not do what it was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {

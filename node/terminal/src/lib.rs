@@ -92,7 +92,7 @@ mod wording;
 
 pub use command_pages::{PagesCommand, Shell};
 pub use configuration::{ConfigArgs, load_config, load_network_config, write_template};
-pub use exit::{Exit, Failure};
+pub use exit::{Exit, Failure, with_exit_codes};
 pub use files::{
     file_exists, file_failure, read_secret_file, write_atomically, write_new_file, write_new_secret_file,
     write_secret_file,

@@ -1,0 +1,204 @@
+//! Follows the chain for whoever watches: one connection to the node, whatever the number of watchers. While
+//! somebody watches, the newest blocks are kept here whole, each with every transaction it commits to, so that a
+//! block is fetched and verified once and not once per watcher.
+
+use crate::reader::{ReadError, Reader};
+use futures::StreamExt;
+use sealpost_api::SealpostRpcClient;
+use sealpost_api::verify::WholeBlock;
+use sealpost_ledger::address::Address;
+use sealpost_ledger::block::Header;
+use sealpost_ledger::hash::TransactionId;
+use sealpost_ledger::height::BlockHeight;
+use sealpost_ledger::transaction::{Payload, SignedTransaction};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// Blocks kept for watchers.
+const KEPT: usize = 32;
+/// Blocks fetched at once.
+const BATCH: u32 = 100;
+/// Answers looked up at once.
+const LOOKUPS: usize = 8;
+/// Longest pause between two attempts to reach the node.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// A block with everything in it, and whose messages the receipts in it answer.
+pub(crate) struct Seen {
+    block: WholeBlock,
+    /// By the receipt's position: who sent the message that it answers.
+    answered: BTreeMap<usize, Address>,
+}
+
+/// Why a transaction concerns an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Concern {
+    /// An open message to it.
+    Message,
+    /// A receipt for a message that it sent.
+    Receipt,
+    /// It signed it.
+    Signed,
+}
+
+impl Seen {
+    pub(crate) fn header(&self) -> &Header {
+        self.block.header()
+    }
+    /// The transactions that concern an address, with their positions.
+    pub(crate) fn concerning(
+        &self,
+        address: Address,
+    ) -> impl Iterator<Item = (u32, &SignedTransaction, Concern)> {
+        self.block.transactions().iter().enumerate().filter_map(move |(position, transaction)| {
+            let concern = match transaction.payload() {
+                Payload::Message(message) if message.slot_of(&address).is_some() => Concern::Message,
+                Payload::Receipt(_) if self.answered.get(&position) == Some(&address) => Concern::Receipt,
+                _ if transaction.sender() == address => Concern::Signed,
+                _ => return None,
+            };
+            Some((u32::try_from(position).ok()?, transaction, concern))
+        })
+    }
+}
+
+/// The chain as it grows. Cloning it copies a reference.
+#[derive(Clone)]
+pub(crate) struct Follower(Arc<Shared>);
+
+struct Shared {
+    reader: Reader,
+    head: watch::Sender<BlockHeight>,
+    kept: Mutex<VecDeque<Arc<Seen>>>,
+    /// Those who watch hold a copy each.
+    watching: Arc<()>,
+}
+
+/// Held by who watches. While somebody does, new blocks are fetched as they come.
+pub(crate) struct Watching {
+    _held: Arc<()>,
+    /// The last final block that was verified, as it changes; 0 before the first one that was told.
+    pub(crate) head: watch::Receiver<BlockHeight>,
+}
+
+impl Follower {
+    /// Starts to follow, until it is told to stop.
+    pub(crate) fn start(reader: Reader, stop: CancellationToken) -> Self {
+        let head = watch::Sender::new(BlockHeight::GENESIS);
+        let follower =
+            Self(Arc::new(Shared { reader, head, kept: Mutex::default(), watching: Arc::new(()) }));
+        let at_work = follower.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = at_work.run() => {}
+                () = stop.cancelled() => {}
+            }
+        });
+        follower
+    }
+    /// Begins to watch.
+    pub(crate) fn watch(&self) -> Watching {
+        Watching { _held: self.0.watching.clone(), head: self.0.head.subscribe() }
+    }
+    /// The last final block that was verified; 0 before the first one that was told.
+    pub(crate) fn height(&self) -> BlockHeight {
+        *self.0.head.borrow()
+    }
+    /// Blocks from a final height on: one at least.
+    pub(crate) async fn blocks(&self, from: BlockHeight) -> Result<Vec<Arc<Seen>>, ReadError> {
+        let kept: Vec<_> = {
+            let kept = self.0.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            kept.iter().skip_while(|seen| seen.header().height < from).cloned().collect()
+        };
+        if kept.first().is_some_and(|seen| seen.header().height == from) {
+            return Ok(kept);
+        }
+        self.fetch(from).await
+    }
+    async fn fetch(&self, from: BlockHeight) -> Result<Vec<Arc<Seen>>, ReadError> {
+        let mut found = Vec::new();
+        for block in self.0.reader.complete_blocks(from, BATCH).await? {
+            let answered = self.answered(&block).await?;
+            found.push(Arc::new(Seen { block, answered }));
+        }
+        Ok(found)
+    }
+    /// Whose messages the receipts of a block answer.
+    async fn answered(&self, block: &WholeBlock) -> Result<BTreeMap<usize, Address>, ReadError> {
+        let receipts = block.transactions().iter().enumerate();
+        let receipts = receipts.filter_map(|(position, transaction)| match transaction.payload() {
+            Payload::Receipt(receipt) => Some((position, receipt.message)),
+            _ => None,
+        });
+        let lookups: Vec<_> = receipts.map(|(position, id)| self.clone().sender(position, id)).collect();
+        let found: Vec<_> = futures::stream::iter(lookups).buffer_unordered(LOOKUPS).collect().await;
+        found.into_iter().collect()
+    }
+    async fn sender(self, position: usize, message: TransactionId) -> Result<(usize, Address), ReadError> {
+        Ok((position, self.0.reader.content(&message).await?.sender()))
+    }
+    async fn run(self) {
+        let mut pause = Duration::from_millis(500);
+        loop {
+            let before = self.height();
+            let error = match self.listen().await {
+                Ok(()) => "the node ended the subscription".to_owned(),
+                Err(error) => error.to_string(),
+            };
+            tracing::warn!(error, "new blocks are not told any more; asking again");
+            pause = if self.height() > before {
+                Duration::from_millis(500)
+            } else {
+                pause.saturating_mul(2).min(LONGEST_PAUSE)
+            };
+            tokio::time::sleep(pause).await;
+        }
+    }
+    /// Takes in new blocks as long as the node tells them.
+    async fn listen(&self) -> Result<(), ReadError> {
+        let unreachable = |error: jsonrpsee::core::ClientError| self.0.reader.unreachable(&error);
+        let client = self.0.reader.connect_live().await?;
+        let mut blocks = client.chain_subscribe_blocks(None).await.map_err(unreachable)?;
+        // Asked for after the subscription began, so that no block falls between.
+        if let Some(head) = self.0.reader.last_block().await? {
+            self.reached(head.header.height).await?;
+        }
+        while let Some(told) = blocks.next().await {
+            let told = told.map_err(|error| self.0.reader.unreachable(&error.into()))?;
+            let header = self.0.reader.told_header(&told).await?;
+            self.reached(header.height).await?;
+        }
+        Ok(())
+    }
+    async fn reached(&self, height: BlockHeight) -> Result<(), ReadError> {
+        if height <= self.height() {
+            return Ok(());
+        }
+        if self.is_watched() {
+            let newest = self.fetch(height).await?;
+            let mut kept = self.0.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            for seen in newest {
+                // Only a run without a gap is of use.
+                if kept
+                    .back()
+                    .is_some_and(|last| last.header().height.saturating_add(1) != seen.header().height)
+                {
+                    kept.clear();
+                }
+                kept.push_back(seen);
+                if kept.len() > KEPT {
+                    kept.pop_front();
+                }
+            }
+        }
+        self.0.head.send_replace(height);
+        Ok(())
+    }
+    /// Whether anybody watches.
+    fn is_watched(&self) -> bool {
+        Arc::strong_count(&self.0.watching) > 1
+    }
+}

@@ -1,0 +1,83 @@
+//! What this explorer does, in Prometheus' text format, on `/metrics`. Its numbers are its own, however many explorers
+//! and nodes run in one process. No address, id or client is a label.
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusRecorder};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+/// Bounds of the histograms' buckets, in seconds.
+const SECONDS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// Counts. Cloning it copies a reference.
+#[derive(Clone)]
+pub(crate) struct Meter {
+    recorder: Arc<PrometheusRecorder>,
+    connections: Arc<AtomicUsize>,
+}
+
+/// Held as long as a connection is open.
+pub(crate) struct Connected(Arc<AtomicUsize>);
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What is read when somebody asks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Now {
+    /// The last final block that the node told and that was verified.
+    pub(crate) height: u64,
+    /// Open streams of events.
+    pub(crate) streams: usize,
+}
+
+impl Meter {
+    pub(crate) fn new() -> Result<Self, BuildError> {
+        let seconds = Matcher::Suffix("_seconds".into());
+        let recorder = PrometheusBuilder::new().set_buckets_for_metric(seconds, SECONDS)?.build_recorder();
+        Ok(Self { recorder: Arc::new(recorder), connections: Arc::default() })
+    }
+    /// Counts a connection.
+    pub(crate) fn connected(&self) -> Connected {
+        self.connections.fetch_add(1, Ordering::Relaxed);
+        Connected(self.connections.clone())
+    }
+    /// All numbers as text.
+    pub(crate) fn render(&self, now: Now) -> String {
+        metrics::with_local_recorder(&*self.recorder, || {
+            metrics::gauge!("sealpost_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+            metrics::gauge!("sealpost_explorer_height").set(now.height as f64);
+            metrics::gauge!("sealpost_explorer_streams").set(now.streams as f64);
+            let connections = self.connections.load(Ordering::Relaxed);
+            metrics::gauge!("sealpost_explorer_connections").set(connections as f64);
+            #[cfg(target_os = "linux")]
+            {
+                let collector = metrics_process::Collector::default();
+                collector.describe();
+                collector.collect();
+            }
+        });
+        self.recorder.handle().render()
+    }
+}
+
+/// Counts requests by the route, not by what was asked for.
+pub(crate) async fn measure(State(meter): State<Meter>, request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let route = route.unwrap_or("unknown").to_owned();
+    let began = Instant::now();
+    let response = next.run(request).await;
+    let status = response.status().as_u16().to_string();
+    metrics::with_local_recorder(&*meter.recorder, || {
+        let seconds = began.elapsed().as_secs_f64();
+        metrics::histogram!("sealpost_http_duration_seconds", "route" => route.clone()).record(seconds);
+        metrics::counter!("sealpost_http_requests_total", "route" => route, "status" => status).increment(1);
+    });
+    response
+}

@@ -1,0 +1,283 @@
+//! What the REST API is answered from. Other than the pages' reading, nothing here passes on a field that the node
+//! decoded: what is returned was read from the bytes that were verified.
+
+use super::{ReadError, Reader};
+use jsonrpsee::ws_client::{PingConfig, WsClient, WsClientBuilder};
+use sealpost_api::verify::{self, VerifyError, WholeBlock, verify_bundle, verify_member, verify_range};
+use sealpost_api::{
+    BlockId, BundleView, EquivocationView, MailboxPage, MailboxQuery, PostageQuote, SealedHeader,
+    SealpostRpcClient, ValidatorsChanged,
+};
+use sealpost_ledger::address::Address;
+use sealpost_ledger::block::Header;
+use sealpost_ledger::certificate::CommitCertificate;
+use sealpost_ledger::equivocation::Equivocation;
+use sealpost_ledger::evidence::Evidence;
+use sealpost_ledger::hash::TransactionId;
+use sealpost_ledger::height::BlockHeight;
+use sealpost_ledger::message::{Body, Message};
+use sealpost_ledger::receipt::Answer;
+use sealpost_ledger::state::{BundleRecord, MemberRecord};
+use sealpost_ledger::transaction::SignedTransaction;
+use sealpost_ledger::validator::ValidatorSet;
+
+/// A final block's header, and who made it final.
+pub(crate) struct Sealed {
+    pub(crate) header: Header,
+    pub(crate) certificate: CommitCertificate,
+    pub(crate) validators: ValidatorSet,
+}
+
+/// Answers about a state entry hold after a block.
+pub(crate) struct AtBlock<T> {
+    pub(crate) header: Header,
+    pub(crate) entry: Option<T>,
+}
+
+/// An answer to a slot of a message.
+pub(crate) struct Answered {
+    pub(crate) receipt: TransactionId,
+    pub(crate) answer: Answer,
+    pub(crate) header: Header,
+    pub(crate) index: u32,
+}
+
+fn untrusted(what: impl Into<String>, source: impl Into<VerifyError>) -> ReadError {
+    ReadError::Untrusted { what: what.into(), source: source.into() }
+}
+
+impl Reader {
+    /// A final block, without its transactions.
+    pub(crate) async fn final_block(&self, block: BlockId) -> Result<Sealed, ReadError> {
+        let told = self.ask(self.client.chain_header(block)).await?;
+        let verified = self.verify_sealed(&told).await?;
+        let (header, certificate) = (verified.0.clone(), verified.1.clone());
+        let asked = match block {
+            BlockId::Height(height) => header.height == height,
+            BlockId::Hash(hash) => header.hash() == hash,
+        };
+        if !asked {
+            return Err(untrusted(format!("block {}", header.height), VerifyError::OtherEntry));
+        }
+        self.seal(header, certificate).await
+    }
+    /// The last final block; nothing before the first.
+    pub(crate) async fn last_block(&self) -> Result<Option<Sealed>, ReadError> {
+        let Some(told) = self.ask(self.client.chain_head()).await? else { return Ok(None) };
+        let verified = self.verify_sealed(&told).await?;
+        self.seal(verified.0.clone(), verified.1.clone()).await.map(Some)
+    }
+    async fn seal(&self, header: Header, certificate: CommitCertificate) -> Result<Sealed, ReadError> {
+        let genesis = self.genesis().await?;
+        let validators = self.history(&genesis).at(header.height).clone();
+        Ok(Sealed { header, certificate, validators })
+    }
+    /// The blocks from a height on, without a gap: as many as the node tells, `limit` at most.
+    pub(crate) async fn run_of_headers(
+        &self,
+        from: BlockHeight,
+        limit: u32,
+    ) -> Result<Vec<Header>, ReadError> {
+        let told = self.ask(self.client.chain_headers(from, limit)).await?;
+        let (mut headers, mut expected) = (Vec::with_capacity(told.len()), from);
+        for sealed in told.iter().take(limit as usize) {
+            let header = self.verify_header(sealed).await?;
+            if header.height != expected {
+                return Err(untrusted(format!("block {expected}"), VerifyError::MissingBlock { expected }));
+            }
+            expected = expected.saturating_add(1);
+            headers.push(header);
+        }
+        Ok(headers)
+    }
+    /// Blocks from a height on with every transaction in them, none left out: one at least, `limit` at most.
+    pub(crate) async fn complete_blocks(
+        &self,
+        from: BlockHeight,
+        limit: u32,
+    ) -> Result<Vec<WholeBlock>, ReadError> {
+        let page = self.ask(self.client.chain_transactions(from, Some(limit))).await?;
+        let genesis = self.genesis().await?;
+        let mut verified = verify_range(&page, from, None, &self.history(&genesis));
+        if let Err(VerifyError::UnknownValidators { .. }) = verified {
+            self.follow_validators(&genesis).await?;
+            verified = verify_range(&page, from, None, &self.history(&genesis));
+        }
+        verified.map_err(|source| untrusted(format!("the blocks from {from} on"), source))
+    }
+    /// Every transaction of a block.
+    pub(crate) async fn complete_block(&self, block: BlockId) -> Result<WholeBlock, ReadError> {
+        let height = match block {
+            BlockId::Height(height) => height,
+            BlockId::Hash(_) => self.final_block(block).await?.header.height,
+        };
+        let what = || format!("block {height}");
+        // Heights that do not exist have errors of their own.
+        if matches!(block, BlockId::Height(_)) {
+            self.final_block(block).await?;
+        }
+        let first = self.complete_blocks(height, 1).await?.into_iter().next();
+        let whole = first.ok_or_else(|| untrusted(what(), VerifyError::MissingBlock { expected: height }))?;
+        match block {
+            BlockId::Hash(hash) if hash != whole.header().hash() => {
+                Err(untrusted(what(), VerifyError::OtherEntry))
+            }
+            _ => Ok(whole),
+        }
+    }
+    /// A transaction's content alone, not where it stands: its id commits to it.
+    pub(crate) async fn content(&self, id: &TransactionId) -> Result<SignedTransaction, ReadError> {
+        let found = self.ask(self.client.tx_get(*id)).await?;
+        let what = || format!("transaction {id}");
+        let transaction = SignedTransaction::from_bytes(found.transaction.as_bytes())
+            .map_err(|source| untrusted(what(), source))?;
+        if transaction.id() == *id {
+            Ok(transaction)
+        } else {
+            Err(untrusted(what(), VerifyError::OtherEntry))
+        }
+    }
+    /// The encrypted body of a message.
+    pub(crate) async fn checked_body(
+        &self,
+        id: &TransactionId,
+        message: &Message,
+    ) -> Result<Vec<u8>, ReadError> {
+        let told = self.ask(self.client.tx_body(*id)).await?;
+        let body = Body::new(told.0);
+        if body.hash() != message.body_hash {
+            return Err(untrusted(format!("the body of {id}"), VerifyError::OtherEntry));
+        }
+        Ok(body.as_bytes().to_vec())
+    }
+    /// The answer to a slot, by the receipt that the node names.
+    pub(crate) async fn answer(
+        &self,
+        message: &SignedTransaction,
+        slot: u16,
+        receipt: &TransactionId,
+    ) -> Result<Answered, ReadError> {
+        let proven = self.transaction(receipt).await?;
+        let what = || format!("receipt {receipt}");
+        let content = message.message().and_then(|message| message.slot(slot));
+        let content = content.ok_or_else(|| untrusted(what(), VerifyError::OtherReceipt))?;
+        let answer = verify::verify_receipt(&proven.transaction, &message.id(), slot, content)
+            .map_err(|source| untrusted(what(), source))?;
+        let index = proven.found.place.index;
+        Ok(Answered { receipt: *receipt, answer, header: proven.header, index })
+    }
+    /// The evidence file of a message, checked as a stranger checks it.
+    pub(crate) async fn checked_evidence(
+        &self,
+        id: &TransactionId,
+        until: Option<BlockHeight>,
+        with_body: bool,
+    ) -> Result<String, ReadError> {
+        let json = self.ask(self.client.evidence_get(*id, until, Some(with_body))).await?;
+        let genesis = self.genesis().await?;
+        let wrong =
+            |reason: &dyn std::fmt::Display| ReadError::Evidence { id: *id, reason: reason.to_string() };
+        let evidence = Evidence::from_json(json.as_bytes()).map_err(|error| wrong(&error))?;
+        evidence.check(&genesis).map_err(|error| wrong(&error))?;
+        if evidence.message.transaction.id() == *id {
+            Ok(json)
+        } else {
+            Err(wrong(&"it is of another message"))
+        }
+    }
+    /// A page of an address's list.
+    pub(crate) async fn mailbox(&self, query: MailboxQuery) -> Result<MailboxPage, ReadError> {
+        self.ask(self.client.mailbox_list(query)).await
+    }
+    /// The newest key bundle of an identity.
+    pub(crate) async fn newest_bundle(&self, address: &Address) -> Result<AtBlock<BundleRecord>, ReadError> {
+        let told = self.ask(self.client.directory_bundle(self.written(address).await?, None)).await?;
+        let header = self.verify_header(&told.at).await?;
+        let entry = verify_bundle(&told, address, &header);
+        let entry = entry.map_err(|source| untrusted("the newest key bundle", source))?;
+        Ok(AtBlock { header, entry })
+    }
+    /// Whether an identity is a member.
+    pub(crate) async fn member_record(&self, address: &Address) -> Result<AtBlock<MemberRecord>, ReadError> {
+        let told = self.ask(self.client.member_status(self.written(address).await?, None)).await?;
+        let header = self.verify_header(&told.at).await?;
+        let entry = verify_member(&told, address, &header);
+        let entry = entry.map_err(|source| untrusted("the membership", source))?;
+        Ok(AtBlock { header, entry })
+    }
+    /// Key bundles below a sequence number as the node tells them; each names the transaction that proves it.
+    pub(crate) async fn told_bundles(
+        &self,
+        address: &Address,
+        before: Option<u64>,
+    ) -> Result<(Vec<BundleView>, Option<u64>), ReadError> {
+        let call = self.client.directory_history(self.written(address).await?, before);
+        let told = self.ask(call).await?;
+        Ok((told.bundles, told.next))
+    }
+    /// Changes of the validators after a height, each announced by the header beside it.
+    pub(crate) async fn proven_changes(
+        &self,
+        after: BlockHeight,
+        limit: u32,
+    ) -> Result<Vec<(Header, ValidatorsChanged)>, ReadError> {
+        let told = self.ask(self.client.chain_validator_changes(after, Some(limit))).await?;
+        let mut changes = Vec::with_capacity(told.len());
+        let mut before = after;
+        for change in told.into_iter().take(limit as usize) {
+            let header = self.verify_header(&change.at).await?;
+            let what = || format!("the change of validators in block {}", header.height);
+            let set = sealpost_api::NamedValidator::set(&change.validators)
+                .map_err(|source| untrusted(what(), source))?;
+            if set.hash() != header.next_validators_hash || set.hash() == header.validators_hash {
+                return Err(untrusted(what(), VerifyError::OtherChange));
+            }
+            if header.height <= before {
+                return Err(untrusted(what(), VerifyError::ChangeOrder));
+            }
+            before = header.height;
+            changes.push((header, change));
+        }
+        Ok(changes)
+    }
+    /// A page of equivocations, each verified under the validators of its height, and whether more follow.
+    pub(crate) async fn proven_equivocations(
+        &self,
+        after: Option<u64>,
+        limit: u32,
+    ) -> Result<(Vec<(EquivocationView, Equivocation)>, bool), ReadError> {
+        let page = self.ask(self.client.chain_equivocations(after, Some(limit))).await?;
+        let genesis = self.genesis().await?;
+        self.follow_validators(&genesis).await?;
+        let history = self.history(&genesis);
+        let proven = page.entries.into_iter().take(limit as usize).map(|view| {
+            let what = format!("equivocation {}", view.number);
+            let verified = verify::verify_equivocation(&view, &genesis, history.at(view.height));
+            verified.map(|found| (view, found)).map_err(|source| untrusted(what, source))
+        });
+        Ok((proven.collect::<Result<_, _>>()?, page.more))
+    }
+    /// What the node wants for a transaction of that size.
+    pub(crate) async fn postage_quote(&self, bytes: u64) -> Result<PostageQuote, ReadError> {
+        self.ask(self.client.postage_price(bytes)).await
+    }
+    /// A connection on which the node tells of new blocks.
+    pub(crate) async fn connect_live(&self) -> Result<WsClient, ReadError> {
+        let url = self.url.replacen("http", "ws", 1);
+        // Pings, so that a node that vanished without a word is missed.
+        let client = WsClientBuilder::default().enable_ws_ping(PingConfig::new()).build(&url).await;
+        client.map_err(|error| ReadError::Unreachable { url, reason: error.to_string() })
+    }
+    /// The header of a block that the node told of by itself.
+    pub(crate) async fn told_header(&self, told: &SealedHeader) -> Result<Header, ReadError> {
+        self.verify_header(told).await
+    }
+    /// That the node gave no answer.
+    pub(crate) fn unreachable(&self, error: &jsonrpsee::core::ClientError) -> ReadError {
+        ReadError::Unreachable { url: self.url.to_string(), reason: error.to_string() }
+    }
+    /// An address as it is written on this network.
+    async fn written(&self, address: &Address) -> Result<String, ReadError> {
+        Ok(address.to_text(self.genesis().await?.prefix()))
+    }
+}
