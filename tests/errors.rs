@@ -66,7 +66,11 @@ const NO_CODES: &[&str] = &[
     "postage.floor",
     "postage.strangers_percent",
     "block.html",
+    "head.html",
     "message.html",
+    "network.html",
+    "postage.html",
+    "validator.html",
 ];
 
 fn sources(folder: &Path, found: &mut Vec<String>) {

@@ -7,6 +7,7 @@ mod dev;
 mod errors;
 mod evidence;
 mod explorer_api;
+mod explorer_pages;
 mod faults;
 mod follow;
 mod foreign_peer;

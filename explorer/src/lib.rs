@@ -4,27 +4,33 @@
 //!
 //! ```text
 //!  browser ─► routes/ ─► reader (asks the node, verifies) ─► views (askama templates) ─► browser
+//!     ▲                                                                                     │
+//!     └──────────── live (each new block, as the rows that the pages themselves have) ◄──────┘
 //!  program ─► api/    ─►            the same              ─► JSON, CSV, Atom, events ─► program
 //! ```
 
 mod api;
 mod assets;
+mod charts;
 pub mod cli;
 mod follow;
 mod headers;
 mod health;
 mod limits;
 mod listen;
+mod live;
 mod metrics;
 mod page;
 mod reader;
 mod routes;
 #[cfg(test)]
 mod tests;
+mod tree;
 mod verify_page;
 
 pub use limits::Limits;
 
+use live::Hub;
 use reader::Reader;
 use sealpost_ledger::genesis::Genesis;
 use std::net::SocketAddr;
@@ -41,8 +47,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// The node it asks, such as `http://127.0.0.1:17325`.
     pub node: String,
-    /// What everything is checked against, whatever the node says; without one, the genesis that the node gives
-    /// first.
+    /// What everything is checked against, whatever the node says; without one, the genesis that the node
+    /// gives first.
     pub genesis: Option<Arc<Genesis>>,
     /// What a client may cost.
     pub limits: Limits,
@@ -67,6 +73,7 @@ pub struct Explorer {
     pub address: SocketAddr,
     stop: CancellationToken,
     task: JoinHandle<()>,
+    live: JoinHandle<()>,
 }
 
 /// Starts to serve. The node need not run yet.
@@ -79,9 +86,12 @@ pub async fn start(settings: Settings) -> Result<Explorer, ExplorerError> {
     let address = listener.local_addr().map_err(failed)?;
     let stop = CancellationToken::new();
     let connections = limits.connections;
-    let app = routes::router(reader, limits, meter.clone(), stop.clone());
+    let hub = Hub::new(stop.clone());
+    let live = tokio::spawn(live::follow(reader.clone(), hub.clone()));
+    let site = routes::Site { reader, live: hub };
+    let app = routes::router(site, limits, meter.clone(), stop.clone());
     let task = tokio::spawn(listen::serve(listener, app, connections, meter, stop.clone()));
-    Ok(Explorer { address, stop, task })
+    Ok(Explorer { address, stop, task, live })
 }
 
 impl Explorer {
@@ -92,5 +102,7 @@ impl Explorer {
         if tokio::time::timeout(Duration::from_secs(2), &mut self.task).await.is_err() {
             self.task.abort();
         }
+        // It ends by the same token; an abort does it no harm, because it holds nothing but a connection.
+        self.live.abort();
     }
 }

@@ -1,34 +1,50 @@
-//! What all pages share: the frame, the errors, and how times and ids are written.
+//! What all pages share: how sources, times, ids and durations are written, and how a page becomes an answer.
+//! Everything that somebody else wrote goes through askama's escaping, and through [`printable`] where odd
+//! characters could pretend to be something else.
 
-use crate::reader::ReadError;
+mod error;
+mod params;
+
+pub(crate) use error::{PageError, is_beginning, shown};
+pub(crate) use params::Params;
+
 use askama::Template;
+use askama::filters::HtmlSafe;
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Response};
 use jiff::Timestamp;
+use sealpost_ledger::height::BlockHeight;
+use sealpost_terminal::{printable, seconds};
+use std::time::Duration;
 
 /// Where a fact comes from. Written in words, never by colour alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Template)]
+#[template(source = "<span class=\"badge {{ self.name() }}\">{{ self.name() }}</span>", ext = "html")]
 pub(crate) enum Source {
     /// Checked here against the genesis.
     Proven,
+    /// The node says so, and this page can't check it.
+    Claimed,
+    /// The node saw it.
+    Observed,
     /// Nobody can know.
     Unknowable,
-    /// This node saw it.
-    Observed,
 }
 
-impl std::fmt::Display for Source {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
+impl Source {
+    const fn name(self) -> &'static str {
+        match self {
             Source::Proven => "proven",
-            Source::Unknowable => "unknowable",
+            Source::Claimed => "claimed",
             Source::Observed => "observed",
-        })
+            Source::Unknowable => "unknowable",
+        }
     }
 }
 
 /// A point in time, in both spellings.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Template)]
+#[template(source = "<time datetime=\"{{ machine }}\">{{ human }}</time>", ext = "html")]
 pub(crate) struct Time {
     /// RFC 3339, for machines.
     pub(crate) machine: String,
@@ -48,7 +64,8 @@ impl Time {
 }
 
 /// An id: shown short, there whole.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Template)]
+#[template(source = "<code title=\"{{ whole }}\">{{ short }}</code>", ext = "html")]
 pub(crate) struct Id {
     pub(crate) whole: String,
     pub(crate) short: String,
@@ -66,6 +83,41 @@ impl Id {
     }
 }
 
+// They are written by their own templates, which escape what they hold.
+impl HtmlSafe for Source {}
+impl HtmlSafe for Time {}
+impl HtmlSafe for Id {}
+
+/// A name that somebody gave, fit to be shown: marks that turn the direction of writing or can't be seen are
+/// written out, and no more than 80 characters are shown.
+pub(crate) fn name(text: &str) -> String {
+    let short: String = text.chars().take(80).collect();
+    let more = if short.len() < text.len() { "…" } else { "" };
+    format!("{}{more}", printable(&short))
+}
+
+/// A validator's name for people.
+pub(crate) fn validator_name(given: Option<&str>) -> String {
+    given.map_or_else(|| "unnamed".into(), name)
+}
+
+/// The time between two points, in milliseconds since 1970: `3.2 s`, `4.5 days`.
+pub(crate) fn elapsed(from_ms: u64, to_ms: u64) -> String {
+    let between = Duration::from_millis(to_ms.saturating_sub(from_ms));
+    let days = between.as_secs_f64() / 86_400.0;
+    if days < 2.0 { seconds(between) } else { format!("{days:.1} days") }
+}
+
+/// The words of a kind of transaction.
+pub(crate) fn kind(kind: &str) -> String {
+    kind.replace('_', " ")
+}
+
+/// A height before which the blocks are listed, from a page's address.
+pub(crate) fn heights_before(before: Option<u64>, last: BlockHeight) -> BlockHeight {
+    before.map_or(last, |before| last.min(BlockHeight::new(before.saturating_sub(1))))
+}
+
 /// Renders a page.
 pub(crate) fn render(page: &impl Template) -> Response {
     match page.render() {
@@ -77,81 +129,28 @@ pub(crate) fn render(page: &impl Template) -> Response {
     }
 }
 
-#[derive(Template)]
-#[template(path = "error.html")]
-struct ErrorPage<'a> {
-    title: &'a str,
-    message: &'a str,
-    help: &'a str,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Why there is no such page.
-#[derive(Debug)]
-pub(crate) enum PageError {
-    /// The address of the page is malformed.
-    Malformed(String),
-    /// Not an id, but the beginning of one.
-    Beginning(String),
-    /// There is no such thing.
-    NotFound(String),
-    /// The node gave no answer, or one that does not hold.
-    Read(ReadError),
-}
-
-/// Whether a text is the beginning of an id: hexadecimal, and not so short that it could be anything. Nothing
-/// finds ids by their beginnings, because the ledger's index is over whole ones.
-pub(crate) fn is_beginning(text: &str) -> bool {
-    (4..64).contains(&text.len()) && text.chars().all(|c| c.is_ascii_hexdigit())
-}
-
-impl From<ReadError> for PageError {
-    fn from(error: ReadError) -> Self {
-        match error {
-            ReadError::NotFound(error) => PageError::NotFound(error.message),
-            ReadError::Malformed(error) => PageError::Malformed(error.message),
-            error => PageError::Read(error),
+    #[test]
+    fn hostile_text_is_no_markup_wherever_it_is_written() {
+        let evil = "<script>alert(1)</script>\"' onload=\"x";
+        for text in [Id::new(evil).to_string(), Time { machine: evil.into(), human: evil.into() }.to_string()]
+        {
+            assert!(!text.contains("<script") && !text.contains("\" onload"), "{text}");
         }
+        assert_eq!(name("a\u{202e}b"), "a\\u{202e}b");
+        assert_eq!(name(&"x".repeat(100)).chars().count(), 81);
+        // Ids are cut between characters, whatever they are.
+        let odd = Id::new("é".repeat(40));
+        assert_eq!(odd.whole, "é".repeat(40));
     }
-}
 
-impl IntoResponse for PageError {
-    fn into_response(self) -> Response {
-        let (status, title, message, help) = match self {
-            PageError::Malformed(message) => (
-                StatusCode::BAD_REQUEST,
-                "That can't be looked up",
-                message,
-                "Search takes a height, a hash, an id or an address.",
-            ),
-            PageError::NotFound(message) => {
-                (StatusCode::NOT_FOUND, "Not found", message, "What is not final yet is not shown here.")
-            }
-            PageError::Read(error @ (ReadError::Untrusted { .. } | ReadError::Evidence { .. })) => {
-                tracing::error!(%error, "the node's answer does not hold");
-                (
-                    StatusCode::BAD_GATEWAY,
-                    "The node's answer does not hold",
-                    error.to_string(),
-                    "Do not rely on this node. Ask another one.",
-                )
-            }
-            PageError::Beginning(text) => (
-                StatusCode::NOT_FOUND,
-                "Give the whole id",
-                format!("“{text}” is how an id begins; ids are found by all of their 64 digits."),
-                "Your wallet knows beginnings of its own messages: `sealpost status` prints the whole id.",
-            ),
-            PageError::Read(error) => {
-                // Where the node is concerns whoever runs this, and nobody who reads the pages.
-                tracing::warn!(%error, "the node can't be asked");
-                (
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "The node can't be asked",
-                    "The node behind these pages does not answer.".to_owned(),
-                    "Try again in a moment.",
-                )
-            }
-        };
-        (status, render(&ErrorPage { title, message: &message, help })).into_response()
+    #[test]
+    fn durations_read_like_durations() {
+        assert_eq!(elapsed(0, 1400), "1.4 s");
+        assert_eq!(elapsed(5, 4), "0.0 ms");
+        assert_eq!(elapsed(0, 86_400_000 * 9 / 2), "4.5 days");
     }
 }

@@ -1,23 +1,41 @@
-//! Asks the node and checks the answers against the genesis.
+//! Asks the node and checks the answers against the genesis. What one page needs costs the same however long
+//! the ledger is: single entries, or pages of a bounded number.
+//!
+//! ```text
+//!  blocks        headers, certificates, whole blocks, who took part, history
+//!  recent        what the last blocks hold, counted; kept in a bounded cache
+//!  transactions  single transactions, their bodies, silence, evidence
+//!  addresses     keys, lists, designations, membership
+//!  validators    the set in office, its changes, equivocations
+//!  proven        what the REST API is answered from
+//! ```
 
+mod addresses;
+mod blocks;
+mod cache;
 mod proven;
+mod recent;
+mod transactions;
+mod validators;
+
+pub(crate) use blocks::{Block, Participation};
+#[cfg(test)]
+pub(crate) use recent::testing;
+pub(crate) use recent::{Entry, Summary};
+pub(crate) use transactions::Proven;
+pub(crate) use validators::Witnessed;
 
 use crate::ExplorerError;
+use cache::Bounded;
 use jsonrpsee::core::ClientError;
 use jsonrpsee::http_client::{HttpClient, HttpClientBuilder};
-use sealpost_api::verify::{self, ValidatorHistory, VerifyError};
-use sealpost_api::{
-    ApiError, BlockId, BlockPage, BundleHistory, Category, EquivocationView, FinalTransaction, MAX_PAGE,
-    MailboxQuery, MailboxSide, NamedValidator, NodeStatus, Order, SealedHeader, SealpostRpcClient, Signer,
-    Validators,
-};
+use sealpost_api::verify::{ValidatorHistory, VerifyError};
+use sealpost_api::{ApiError, Category, MAX_PAGE, NodeStatus, NodeVersion, PeerView, SealpostRpcClient};
 use sealpost_ledger::address::Address;
 use sealpost_ledger::block::Header;
 use sealpost_ledger::certificate::CommitCertificate;
 use sealpost_ledger::genesis::Genesis;
 use sealpost_ledger::hash::TransactionId;
-use sealpost_ledger::height::BlockHeight;
-use sealpost_ledger::transaction::SignedTransaction;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use thiserror::Error;
@@ -27,6 +45,13 @@ use tokio::sync::OnceCell;
 const TIMEOUT: Duration = Duration::from_secs(8);
 /// Longest answer read, in bytes.
 const MAX_ANSWER_BYTES: u32 = 64 << 20;
+/// Verified headers kept: those of the newest blocks, a few MiB with their certificates.
+const HEADERS_KEPT: usize = 2048;
+/// Transactions whose summaries are kept, with a little for each block: some 10 MiB.
+const SUMMARIES_KEPT: usize = 100_000;
+
+/// A header and the certificate that made it final, both checked.
+pub(crate) type Certified = Arc<(Header, CommitCertificate)>;
 
 /// The node behind the pages. Cloning it copies a reference.
 #[derive(Clone)]
@@ -36,14 +61,8 @@ pub(crate) struct Reader {
     genesis: Arc<OnceCell<Arc<Genesis>>>,
     /// Verified changes of the validators; nothing before the genesis is known.
     validators: Arc<Mutex<Option<ValidatorHistory>>>,
-}
-
-/// Who made a block final, from its verified certificate.
-pub(crate) struct Commit {
-    pub(crate) round: u32,
-    pub(crate) signers: Vec<Signer>,
-    pub(crate) signed_power: u64,
-    pub(crate) total_power: u64,
+    headers: Arc<Mutex<Bounded<Certified>>>,
+    summaries: Arc<Mutex<Bounded<Arc<Summary>>>>,
 }
 
 /// Why there is no answer to show.
@@ -62,23 +81,16 @@ pub(crate) enum ReadError {
     Unreachable { url: String, reason: String },
 }
 
-/// A final transaction that holds: its header, certificate, path and signature are checked.
-pub(crate) struct Proven {
-    pub(crate) found: FinalTransaction,
-    pub(crate) transaction: SignedTransaction,
-    pub(crate) header: Header,
-}
-
-/// An equivocation, and whether both signatures were checked.
-pub(crate) struct Witnessed {
-    pub(crate) view: EquivocationView,
-    pub(crate) proven: bool,
-}
-
-/// A page of equivocations.
-pub(crate) struct Equivocations {
-    pub(crate) entries: Vec<Witnessed>,
-    pub(crate) next: Option<u64>,
+impl ReadError {
+    /// What the node said of `what` does not hold.
+    pub(crate) fn untrusted(what: impl std::fmt::Display) -> impl FnOnce(VerifyError) -> Self {
+        let what = what.to_string();
+        move |source| ReadError::Untrusted { what, source }
+    }
+    /// The node answered with something else than what it was asked for.
+    pub(crate) fn other(what: impl std::fmt::Display) -> Self {
+        Self::untrusted(what)(VerifyError::OtherEntry)
+    }
 }
 
 impl Reader {
@@ -89,10 +101,21 @@ impl Reader {
             .max_response_size(MAX_ANSWER_BYTES)
             .build(url)
             .map_err(|error| ExplorerError::Node { url: url.into(), reason: error.to_string() })?;
-        let genesis = Arc::new(OnceCell::new_with(genesis));
-        Ok(Self { client, url: url.into(), genesis, validators: Arc::default() })
+        Ok(Self {
+            client,
+            url: url.into(),
+            genesis: Arc::new(OnceCell::new_with(genesis)),
+            validators: Arc::default(),
+            headers: Arc::new(Mutex::new(Bounded::new(HEADERS_KEPT))),
+            summaries: Arc::new(Mutex::new(Bounded::new(SUMMARIES_KEPT))),
+        })
     }
-    /// The genesis that was given, or the one that the node gave first. From then on everything is checked against this one.
+    /// The node's address.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+    /// The genesis that was given, or the one that the node gave first. From then on everything is checked
+    /// against this one.
     pub(crate) async fn genesis(&self) -> Result<Arc<Genesis>, ReadError> {
         let genesis = self.genesis.get_or_try_init(|| async {
             let json = self.ask(self.client.chain_genesis()).await?;
@@ -105,163 +128,17 @@ impl Reader {
     pub(crate) async fn status(&self) -> Result<NodeStatus, ReadError> {
         self.ask(self.client.node_status()).await
     }
-    /// Headers from a height on, each verified.
-    pub(crate) async fn headers(
-        &self,
-        from: BlockHeight,
-        limit: u32,
-    ) -> Result<Vec<SealedHeader>, ReadError> {
-        let headers = self.ask(self.client.chain_headers(from, limit)).await?;
-        for sealed in &headers {
-            self.verify_header(sealed).await?;
-        }
-        Ok(headers)
+    pub(crate) async fn peers(&self) -> Result<Vec<PeerView>, ReadError> {
+        self.ask(self.client.node_peers()).await
     }
-    /// A page of a block's transactions, and who made the block final.
-    pub(crate) async fn block(
-        &self,
-        block: BlockId,
-        from: Option<u32>,
-    ) -> Result<(BlockPage, Commit), ReadError> {
-        let page = self.ask(self.client.chain_block(block, from, None)).await?;
-        let verified = self.verify_sealed(&page.sealed).await?;
-        let commit = self.commit(&verified).await?;
-        Ok((page, commit))
-    }
-    /// Who made the block at a height final.
-    pub(crate) async fn commit_at(&self, height: BlockHeight) -> Result<Commit, ReadError> {
-        let sealed = self.ask(self.client.chain_header(BlockId::Height(height))).await?;
-        let verified = self.verify_sealed(&sealed).await?;
-        if verified.0.height != height {
-            let what = format!("block {height}");
-            return Err(ReadError::Untrusted { what, source: VerifyError::OtherEntry });
-        }
-        self.commit(&verified).await
-    }
-    /// Who made the block of a verified header final.
-    async fn commit(&self, (header, certificate): &(Header, CommitCertificate)) -> Result<Commit, ReadError> {
-        let genesis = self.genesis().await?;
-        let history = self.history(&genesis);
-        let set = history.at(header.height);
-        let signers = Signer::all(set, certificate, &genesis);
-        let (round, signed_power) = (certificate.round, Signer::signed_power(&signers));
-        Ok(Commit { round, signers, signed_power, total_power: set.total_power() })
-    }
-    /// The validators that decide the next block, as the last verified header names them.
-    pub(crate) async fn validators(&self) -> Result<Validators, ReadError> {
-        let height = self.status().await?.height;
-        let told = self.ask(self.client.chain_validators(Some(height.saturating_add(1)))).await?;
-        let expected = match height {
-            BlockHeight::GENESIS => self.genesis().await?.validators().hash(),
-            height => {
-                let sealed = self.ask(self.client.chain_header(BlockId::Height(height))).await?;
-                self.verify_header(&sealed).await?.next_validators_hash
-            }
-        };
-        match NamedValidator::set(&told.validators) {
-            Ok(set) if set.hash() == expected => Ok(told),
-            _ => {
-                let what = format!("the validators of block {}", told.height);
-                Err(ReadError::Untrusted { what, source: VerifyError::OtherEntry })
-            }
-        }
-    }
-    /// A page of equivocations, those of validators in office verified.
-    pub(crate) async fn equivocations(
-        &self,
-        after: Option<u64>,
-        in_office: &Validators,
-    ) -> Result<Equivocations, ReadError> {
-        let page = self.ask(self.client.chain_equivocations(after, None)).await?;
-        let (genesis, set) = (self.genesis().await?, NamedValidator::set(&in_office.validators).ok());
-        let mut entries = Vec::with_capacity(page.entries.len());
-        for view in page.entries {
-            let known = set.as_ref().filter(|set| set.find(&view.validator).is_some());
-            if let Some(set) = known {
-                verify::verify_equivocation(&view, &genesis, set).map_err(|source| ReadError::Untrusted {
-                    what: format!("equivocation {}", view.number),
-                    source,
-                })?;
-            }
-            entries.push(Witnessed { proven: known.is_some(), view });
-        }
-        Ok(Equivocations { entries, next: page.next.filter(|_| page.more) })
-    }
-    pub(crate) async fn transaction(&self, id: &TransactionId) -> Result<Proven, ReadError> {
-        let found = self.ask(self.client.tx_get(*id)).await?;
-        let proven = self.prove(found).await?;
-        if proven.transaction.id() != *id {
-            return Err(ReadError::Untrusted {
-                what: format!("transaction {id}"),
-                source: VerifyError::OtherEntry,
-            });
-        }
-        Ok(proven)
-    }
-    pub(crate) async fn prove(&self, found: FinalTransaction) -> Result<Proven, ReadError> {
-        let sealed = self.ask(self.client.chain_header(BlockId::Height(found.place.height))).await?;
-        let header = self.verify_header(&sealed).await?;
-        let what = format!("transaction {}", found.view.id);
-        let transaction = verify::verify_transaction(&found, &header)
-            .map_err(|source| ReadError::Untrusted { what: what.clone(), source })?;
-        if transaction.id() != found.view.id {
-            return Err(ReadError::Untrusted { what, source: VerifyError::OtherEntry });
-        }
-        Ok(Proven { found, transaction, header })
-    }
-    /// The header up to which a slot's silence is proven.
-    pub(crate) async fn silence(&self, id: &TransactionId, slot: u16) -> Result<Header, ReadError> {
-        let answer = self.ask(self.client.proof_absence(*id, slot, None)).await?;
-        let header = self.verify_header(&answer.at).await?;
-        let what = format!("the silence of slot {slot} of {id}");
-        verify::verify_absence(&answer, id, slot, &header)
-            .map_err(|source| ReadError::Untrusted { what, source })?;
-        Ok(header)
-    }
-    pub(crate) async fn evidence(&self, id: &TransactionId) -> Result<String, ReadError> {
-        self.ask(self.client.evidence_get(*id, None, Some(true))).await
-    }
-    pub(crate) async fn bundles(&self, address: &str) -> Result<BundleHistory, ReadError> {
-        self.ask(self.client.directory_history(address.into(), None)).await
-    }
-    pub(crate) async fn list(
-        &self,
-        side: MailboxSide,
-        address: &str,
-        after: Option<String>,
-    ) -> Result<sealpost_api::MailboxPage, ReadError> {
-        let query =
-            MailboxQuery { address: address.into(), side, after, limit: None, order: Order::NewestFirst };
-        self.ask(self.client.mailbox_list(query)).await
+    pub(crate) async fn version(&self) -> Result<NodeVersion, ReadError> {
+        self.ask(self.client.node_version()).await
     }
     /// An address of this network.
     pub(crate) async fn address(&self, text: &str) -> Result<Address, ReadError> {
         let genesis = self.genesis().await?;
         Address::parse(text, genesis.prefix())
             .map_err(|error| ReadError::Malformed(ApiError::new(Category::Input, "input.address", error)))
-    }
-    pub(crate) async fn verify_header(&self, sealed: &SealedHeader) -> Result<Header, ReadError> {
-        let (header, _) = self.verify_sealed(sealed).await?;
-        Ok(header)
-    }
-    /// Header and certificate, under the validators of their height.
-    async fn verify_sealed(&self, sealed: &SealedHeader) -> Result<(Header, CommitCertificate), ReadError> {
-        let genesis = self.genesis().await?;
-        let mut verified = self.history(&genesis).verify_header(sealed);
-        if let Err(VerifyError::UnknownValidators { .. }) = verified {
-            self.follow_validators(&genesis).await?;
-            verified = self.history(&genesis).verify_header(sealed);
-        }
-        let untrusted = |source| {
-            let what = format!("block {}", sealed.view.height);
-            ReadError::Untrusted { what, source }
-        };
-        let (header, certificate) = verified.map_err(untrusted)?;
-        // The decoded fields are shown, so they must be those of the bytes that were signed.
-        if header.hash() != sealed.view.hash || header.height != sealed.view.height {
-            return Err(untrusted(VerifyError::OtherEntry));
-        }
-        Ok((header, certificate))
     }
     /// Takes in every change of the validators that the node knows and this reader does not; each must be
     /// signed by the validators before it.
@@ -271,9 +148,8 @@ impl Reader {
             let call = self.client.chain_validator_changes(history.last_change(), Some(MAX_PAGE));
             let page = self.ask(call).await?;
             for change in &page {
-                let what = || format!("the change of validators in block {}", change.at.view.height);
-                let extended = history.extend(change);
-                extended.map_err(|source| ReadError::Untrusted { what: what(), source })?;
+                let what = format!("the change of validators in block {}", change.at.view.height);
+                history.extend(change).map_err(ReadError::untrusted(what))?;
             }
             if page.len() < MAX_PAGE as usize {
                 break;

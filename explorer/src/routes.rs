@@ -2,45 +2,75 @@
 
 mod address;
 mod block;
+mod blocks;
+mod body;
 mod home;
+mod live;
 mod message;
+mod network;
 mod plain;
+mod postage;
+pub(crate) mod rows;
 mod search;
+mod timeline;
+mod transaction;
+mod tree;
+mod trends;
 mod validators;
 mod verify;
 
 use crate::api::{self, Api};
 use crate::follow::Follower;
 use crate::limits::{Guard, Limits, Streams, guard};
+use crate::live::Hub;
 use crate::metrics::{Meter, Now, measure};
 use crate::reader::Reader;
 use crate::{assets, headers, health};
 use axum::Router;
+use axum::extract::{FromRef, Path};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::get;
 use tokio_util::sync::CancellationToken;
+use tower_http::compression::CompressionLayer;
 
-pub(crate) fn router(reader: Reader, limits: Limits, meter: Meter, stop: CancellationToken) -> Router {
-    let follower = Follower::start(reader.clone(), stop.clone());
+/// What the pages are made from.
+#[derive(Clone)]
+pub(crate) struct Site {
+    pub(crate) reader: Reader,
+    pub(crate) live: Hub,
+}
+
+impl FromRef<Site> for Reader {
+    fn from_ref(site: &Site) -> Self {
+        site.reader.clone()
+    }
+}
+
+pub(crate) fn router(site: Site, limits: Limits, meter: Meter, stop: CancellationToken) -> Router {
+    let follower = Follower::start(site.reader.clone(), stop.clone());
     let streams = Streams::new(&limits);
-    let api = Api { reader: reader.clone(), follower: follower.clone(), streams: streams.clone(), stop };
+    let api = Api { reader: site.reader.clone(), follower: follower.clone(), streams: streams.clone(), stop };
     let counted = meter.clone();
     let metrics =
         async move || counted.render(Now { height: follower.height().get(), streams: streams.count() });
-    pages(reader)
+    pages(site)
         .merge(api::router(api))
         .route("/metrics", get(metrics))
         .layer(from_fn_with_state(Guard::new(limits), guard))
         .layer(from_fn_with_state(meter, measure))
+        .layer(CompressionLayer::new())
         .layer(from_fn(headers::add))
 }
 
-fn pages(reader: Reader) -> Router {
+fn pages(site: Site) -> Router {
     Router::new()
         .route("/", get(home::home))
-        .route("/blocks", get(home::blocks))
+        .route("/live", get(live::live))
+        .route("/blocks", get(blocks::blocks))
         .route("/block/{block}", get(block::block))
+        .route("/block/{block}/tree", get(tree::tree))
         .route("/message/{id}", get(message::message))
+        .route("/message/{id}/body", get(body::raw))
         .route("/message/{id}/evidence", get(message::evidence))
         .route("/message/{id}/evidence.html", get(verify::evidence))
         .route("/message/{id}/check", get(verify::check))
@@ -50,17 +80,21 @@ fn pages(reader: Reader) -> Router {
         .route("/verify.js", get(verify::script))
         .route("/verify.css", get(verify::style))
         .route("/genesis.json", get(verify::genesis))
-        .route("/tx/{id}", get(message::transaction))
+        .route("/tx/{id}", get(transaction::transaction))
         .route("/address/{address}", get(address::address))
         .route("/validators", get(validators::validators))
+        .route("/validator/{key}", get(validators::validator))
+        .route("/network", get(network::network))
+        .route("/postage", get(postage::postage))
         .route("/search", get(search::search))
         .route("/glossary", get(plain::glossary))
         .route("/about", get(plain::about))
         .route("/livez", get(async || "alive\n"))
         .route("/readyz", get(health::ready))
-        .route("/style.css", get(async || assets::serve("style.css")))
-        .route("/favicon.svg", get(async || assets::serve("favicon.svg")))
-        .route("/favicon.ico", get(async || assets::serve("favicon.svg")))
+        .route("/assets/{name}", get(async |Path(name): Path<String>| assets::serve(&name)))
+        .route("/favicon.svg", get(async || assets::serve_plain("favicon.svg")))
+        .route("/favicon.ico", get(async || assets::serve_plain("favicon.svg")))
         .fallback(plain::unknown)
-        .with_state(reader)
+        .with_state(site)
+        .layer(from_fn(headers::tag))
 }

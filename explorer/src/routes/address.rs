@@ -1,105 +1,123 @@
-//! An address: its keys, what it received and what it signed.
+//! An address: its keys over time, what it received and what it signed, how it answers.
 
-use crate::page::{Id, PageError, Time, render};
+mod lists;
+
+use crate::page::{Id, PageError, Params, Source, name, render};
 use crate::reader::Reader;
 use askama::Template;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::response::Response;
-use sealpost_api::{BundleView, FinalTransaction, MailboxSide, PayloadView};
+use lists::{ANSWERS, KINDS, List, filter, received, sent};
+use sealpost_api::BundleView;
+use sealpost_ledger::height::BlockHeight;
 use serde::Deserialize;
 
-struct Entry {
-    id: Id,
-    kind: &'static str,
-    height: u64,
-    time: Time,
-    other: Id,
-    answer: String,
+struct BundleRow {
+    sequence: u64,
+    published: Option<(String, String)>,
+    valid_until: u64,
+    revoked_from: Option<u64>,
+    ecies: Id,
+    ml_kem: bool,
 }
 
-struct List {
-    title: &'static str,
-    side: &'static str,
-    empty: &'static str,
-    entries: Vec<Entry>,
-    next: Option<String>,
+struct Designation {
+    class: String,
+    at: u64,
+    to: Option<(Id, u64)>,
 }
 
 #[derive(Template)]
 #[template(path = "address.html")]
 struct AddressPage {
+    proven: Source,
+    claimed: Source,
     address: Id,
-    bundles: Vec<BundleView>,
+    public_key: String,
+    newest: Option<u64>,
+    newest_at: Option<u64>,
+    member: Option<String>,
+    bundles: Vec<BundleRow>,
+    older_keys: Option<u64>,
     lists: Vec<List>,
+    designation: Option<Designation>,
 }
 
-/// Where each list begins.
-#[derive(Debug, Deserialize)]
-pub(super) struct After {
+/// Where each list begins, and what of it is shown.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Wanted {
     received: Option<String>,
     sent: Option<String>,
+    keys: Option<u64>,
+    answer: Option<String>,
+    kind: Option<String>,
+    class: Option<String>,
+}
+
+/// A cursor, if one was given: forms send empty ones.
+fn cursor(asked: Option<String>) -> Option<String> {
+    asked.filter(|asked| !asked.is_empty())
 }
 
 pub(super) async fn address(
     State(reader): State<Reader>,
-    Path(address): Path<String>,
-    Query(After { received, sent }): Query<After>,
+    Path(text): Path<String>,
+    Params(wanted): Params<Wanted>,
 ) -> Result<Response, PageError> {
-    reader.address(&address).await?;
-    let bundles = reader.bundles(&address).await?.bundles;
-    let received = list(&reader, MailboxSide::Received, &address, received).await?;
-    let sent = list(&reader, MailboxSide::Sent, &address, sent).await?;
-    Ok(render(&AddressPage { address: Id::new(address), bundles, lists: vec![received, sent] }))
+    let address = reader.address(&text).await?;
+    // As it is written everywhere, however it was typed.
+    let text = address.to_text(reader.genesis().await?.prefix());
+    let answer = filter(wanted.answer.as_deref(), &ANSWERS, "answer")?;
+    let kind = filter(wanted.kind.as_deref(), &KINDS, "kind")?;
+    let class = wanted.class.filter(|class| !class.is_empty());
+    let history = reader.bundles(&text, wanted.keys).await?;
+    let has_blocks = reader.status().await?.height > BlockHeight::GENESIS;
+    let (mut newest, mut newest_at, mut member, mut designation) = (None, None, None, None);
+    if has_blocks {
+        let standing = reader.bundle_at(&text, None).await?;
+        (newest, newest_at) = (standing.found.map(|record| record.bundle.sequence), Some(standing.at.get()));
+        let standing = reader.membership(&text).await?.found;
+        member = standing.map(|view| format!("{} since height {}", view.status, view.since));
+        if let Some(class) = class {
+            designation = Some(designated(&reader, &text, class).await?);
+        }
+    }
+    let received = received(&reader, &address, &text, cursor(wanted.received), answer).await?;
+    let sent = sent(&reader, &address, &text, cursor(wanted.sent), kind).await?;
+    Ok(render(&AddressPage {
+        proven: Source::Proven,
+        claimed: Source::Claimed,
+        address: Id::new(&text),
+        public_key: address.key().to_string(),
+        newest,
+        newest_at,
+        member,
+        bundles: history.bundles.iter().map(bundle).collect(),
+        older_keys: history.next,
+        lists: vec![received, sent],
+        designation,
+    }))
 }
 
-async fn list(
-    reader: &Reader,
-    side: MailboxSide,
-    address: &str,
-    after: Option<String>,
-) -> Result<List, PageError> {
-    let page = reader.list(side, address, after).await?;
-    let mut entries = Vec::with_capacity(page.entries.len());
-    for found in page.entries {
-        let proven = reader.prove(found).await?;
-        entries.push(entry(&proven.found, proven.header.time_ms));
+fn bundle(bundle: &BundleView) -> BundleRow {
+    BundleRow {
+        sequence: bundle.sequence,
+        published: bundle.transaction.map(|id| {
+            let height = bundle.height.map_or_else(|| "a block".into(), |height| format!("block {height}"));
+            (format!("/tx/{id}"), height)
+        }),
+        valid_until: bundle.valid_until.get(),
+        revoked_from: bundle.revoked_from.map(BlockHeight::get),
+        ecies: Id::new(&bundle.ecies),
+        ml_kem: bundle.ml_kem.is_some(),
     }
-    let (title, side, empty) = match side {
-        MailboxSide::Received => ("Received", "received", "No open message names this address."),
-        MailboxSide::Sent => ("Signed", "sent", "This address has signed nothing."),
-    };
-    Ok(List { title, side, empty, entries, next: page.next.filter(|_| page.more) })
 }
 
-fn entry(found: &FinalTransaction, time_ms: u64) -> Entry {
-    let (kind, other, answer) = match &found.view.payload {
-        PayloadView::Message(message) => {
-            let answered = message.slots.iter().filter(|slot| slot.receipt.is_some()).count();
-            (
-                "message",
-                Id::new(&found.view.sender),
-                format!("{answered} of {} answered", message.slots.len()),
-            )
-        }
-        PayloadView::Receipt(receipt) => ("receipt", Id::new(receipt.message), receipt.answer.clone()),
-        PayloadView::KeyBundle(bundle) => {
-            ("key bundle", Id::new(&found.view.sender), format!("number {}", bundle.sequence))
-        }
-        PayloadView::Revoke { sequence, from } => {
-            ("revoke", Id::new(&found.view.sender), format!("number {sequence} from height {from} on"))
-        }
-        PayloadView::Designate { class, to } => ("designate", Id::new(to), class.clone()),
-        PayloadView::Validators { effective, .. } => {
-            ("validators", Id::new(&found.view.sender), format!("from height {effective} on"))
-        }
-        PayloadView::Member { address, status, .. } => ("member", Id::new(address), status.clone()),
-    };
-    Entry {
-        id: Id::new(found.view.id),
-        kind,
-        height: found.place.height.get(),
-        time: Time::new(time_ms),
-        other,
-        answer,
-    }
+async fn designated(reader: &Reader, address: &str, class: String) -> Result<Designation, PageError> {
+    let standing = reader.designation(address, &class).await?;
+    Ok(Designation {
+        class: name(&class),
+        at: standing.at.get(),
+        to: standing.found.map(|view| (Id::new(view.to), view.height.get())),
+    })
 }

@@ -1,13 +1,18 @@
-//! A block: what its header says, who made it final, what it contains.
+//! A block: what its header says, who made it final, what it contains, and where it stands in history.
 
-use crate::page::{Id, PageError, Time, render};
-use crate::reader::Reader;
+use crate::page::{Id, PageError, Params, Source, Time, kind, render, shown, validator_name};
+use crate::reader::{Block, Entry, Reader};
 use askama::Template;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::response::Response;
-use sealpost_api::{BlockId, Signer, TransactionSummary};
+use sealpost_api::{BlockId, Signer};
+use sealpost_ledger::address::AddressPrefix;
 use sealpost_ledger::height::BlockHeight;
+use sealpost_terminal::bytes;
 use serde::Deserialize;
+
+/// Transactions on one page.
+const PAGE: u32 = 25;
 
 struct Field {
     name: &'static str,
@@ -15,30 +20,52 @@ struct Field {
     meaning: &'static str,
 }
 
-struct Transaction {
+struct Row {
     index: u32,
     id: Id,
     kind: String,
     sender: Id,
-    bytes: u64,
+    size: String,
+}
+
+struct SignerRow {
+    name: String,
+    key: Id,
+    power: u64,
+    signed: bool,
+}
+
+/// The block's place in the history under the newest one.
+pub(super) struct HistoryView {
+    pub(super) head: u64,
+    pub(super) head_time: Time,
+    pub(super) head_hash: Id,
+    pub(super) path: Vec<String>,
 }
 
 #[derive(Template)]
 #[template(path = "block.html")]
-struct Block {
+struct BlockPage {
+    proven: Source,
     height: u64,
-    hash: Id,
+    hash: String,
     time: Time,
     previous: Option<u64>,
-    next: u64,
+    next: Option<u64>,
     fields: Vec<Field>,
-    signers: Vec<Signer>,
+    signers: Vec<SignerRow>,
+    signed: usize,
     signed_power: u64,
     total_power: u64,
     round: u32,
     count: u32,
-    transactions: Vec<Transaction>,
-    more: Option<u32>,
+    size: String,
+    transactions: Vec<Row>,
+    from: u32,
+    to: u32,
+    earlier: Option<u32>,
+    later: Option<u32>,
+    history: Option<HistoryView>,
 }
 
 /// Which transactions are listed.
@@ -52,57 +79,106 @@ pub(super) fn block_id(text: &str) -> Result<BlockId, PageError> {
     let height = text.parse().ok().map(|height| BlockId::Height(BlockHeight::new(height)));
     let hash = || text.parse().ok().map(BlockId::Hash);
     height.or_else(hash).ok_or_else(|| {
-        let shown: String = text.chars().take(80).collect();
-        PageError::Malformed(format!("“{shown}” is neither a height nor a block hash."))
+        PageError::Malformed(format!("“{}” is neither a height nor a block hash.", shown(text)))
     })
 }
 
 pub(super) async fn block(
     State(reader): State<Reader>,
     Path(block): Path<String>,
-    Query(From { from }): Query<From>,
+    Params(From { from }): Params<From>,
 ) -> Result<Response, PageError> {
-    let block = block_id(&block)?;
-    let (page, commit) = reader.block(block, from).await?;
-    let view = &page.sealed.view;
-    let field =
-        |name, value: &dyn std::fmt::Display, meaning| Field { name, value: value.to_string(), meaning };
-    let fields = vec![
-        field("chain", &view.chain, "The network: the hash of its genesis."),
-        field("parent", &view.parent, "The block before; changing that one would change this hash."),
-        field("transactions root", &view.tx_root, "Commits to every transaction of this block (RFC 6962)."),
-        field("history root", &view.history_root, "Commits to every earlier block (RFC 6962)."),
-        field("state root", &view.state_root, "Commits to keys and receipts after this block."),
-        field("validators", &view.validators_hash, "Who decided this block."),
-        field("next validators", &view.next_validators_hash, "Who decides the next one."),
-        field("postage price", &view.postage_price, "Expected hashes per KiB that a sender works for."),
-        field("proposer", &view.proposer, "Who put it together; its clock gave the time."),
-    ];
-    let transactions = page.transactions.into_iter().map(transaction).collect();
-    let height = view.height.get();
-    Ok(render(&Block {
-        height,
-        hash: Id::new(view.hash),
-        time: Time::new(view.time_ms),
-        previous: height.checked_sub(1).filter(|height| *height > 0),
-        next: height.saturating_add(1),
+    let block = reader.block(block_id(&block)?).await?;
+    let head = reader.status().await?.height;
+    let history = history(&reader, &block).await?;
+    let genesis = reader.genesis().await?;
+    let Block { header, commit, transactions } = block;
+    let fields = fields(&header);
+    let from = from.unwrap_or(0);
+    let rows = (0_u32..).zip(&transactions);
+    let listed: Vec<_> = rows
+        .skip(from as usize)
+        .take(PAGE as usize)
+        .map(|(index, transaction)| row(Entry::new(index, transaction), genesis.prefix()))
+        .collect();
+    let size = (0_u32..).zip(&transactions).map(|(index, transaction)| Entry::new(index, transaction).bytes);
+    let (height, count) = (header.height, header.transaction_count);
+    let to = from.saturating_add(u32::try_from(listed.len()).unwrap_or(PAGE));
+    Ok(render(&BlockPage {
+        proven: Source::Proven,
+        height: height.get(),
+        hash: header.hash().to_string(),
+        time: Time::new(header.time_ms),
+        previous: height.previous().filter(|height| *height > BlockHeight::GENESIS).map(BlockHeight::get),
+        next: height.next().filter(|next| *next <= head).map(BlockHeight::get),
         fields,
-        signers: commit.signers,
+        signed: commit.signed(),
         signed_power: commit.signed_power,
         total_power: commit.total_power,
         round: commit.round,
-        count: view.transaction_count,
-        transactions,
-        more: page.next,
+        signers: commit.signers.iter().map(signer).collect(),
+        count,
+        size: bytes(size.fold(0, u64::saturating_add)),
+        transactions: listed,
+        from,
+        to,
+        earlier: (from > 0 && count > 0).then(|| from.saturating_sub(PAGE)),
+        later: (to > from && to < count).then_some(to),
+        history,
     }))
 }
 
-fn transaction(summary: TransactionSummary) -> Transaction {
-    Transaction {
-        index: summary.index,
-        id: Id::new(summary.id),
-        kind: summary.kind.replace('_', " "),
-        sender: Id::new(summary.sender),
-        bytes: summary.bytes,
+/// What the hash of a block covers, field by field.
+fn fields(header: &sealpost_ledger::block::Header) -> Vec<Field> {
+    let field =
+        |name, value: &dyn std::fmt::Display, meaning| Field { name, value: value.to_string(), meaning };
+    vec![
+        field("version", &header.version, "The format of the header."),
+        field("chain", &header.chain, "The network: the hash of its genesis."),
+        field("height", &header.height, "The block's place in the chain; the first is 1."),
+        field("time", &header.time_ms, "The proposer's clock, milliseconds since 1970 UTC."),
+        field("parent", &header.parent, "The block before; changing that one would change this hash."),
+        field(
+            "transaction count",
+            &header.transaction_count,
+            "How many leaves the tree of transactions has.",
+        ),
+        field("transactions root", &header.tx_root, "Commits to every transaction of this block (RFC 6962)."),
+        field("history root", &header.history_root, "Commits to every earlier block (RFC 6962)."),
+        field("state root", &header.state_root, "Commits to keys and receipts after this block."),
+        field("validators", &header.validators_hash, "Who decided this block."),
+        field("next validators", &header.next_validators_hash, "Who decides the next one."),
+        field("postage price", &header.postage_price, "Expected hashes per KiB that a sender works for."),
+        field("proposer", &header.proposer, "Who put it together; its clock gave the time."),
+    ]
+}
+
+/// Where a block stands in the history under the newest one; nothing if it is the newest.
+pub(super) async fn history(reader: &Reader, block: &Block) -> Result<Option<HistoryView>, PageError> {
+    let proof = reader.history_proof(&block.header).await?;
+    Ok(proof.map(|proof| HistoryView {
+        head: proof.head.get(),
+        head_time: Time::new(proof.head_time_ms),
+        head_hash: Id::new(proof.head_hash),
+        path: proof.path,
+    }))
+}
+
+fn signer(signer: &Signer) -> SignerRow {
+    SignerRow {
+        name: validator_name(signer.name.as_deref()),
+        key: Id::new(signer.public_key),
+        power: signer.power,
+        signed: signer.signed,
+    }
+}
+
+fn row(entry: Entry, prefix: &AddressPrefix) -> Row {
+    Row {
+        index: entry.index,
+        id: Id::new(entry.id),
+        kind: kind(entry.kind),
+        sender: Id::new(entry.sender.to_text(prefix)),
+        size: bytes(entry.bytes),
     }
 }

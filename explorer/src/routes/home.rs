@@ -1,33 +1,28 @@
-//! The first page, and the list of blocks.
+//! The first page: the head, what came last, and the last blocks in numbers.
 
-use crate::page::{Id, PageError, Time, render};
-use crate::reader::Reader;
+use super::rows::{BlockRow, EntryRow, Head};
+use super::trends::{Row, charts, groups};
+use crate::charts::Chart;
+use crate::page::{Id, PageError, Params, name, render};
+use crate::reader::{Reader, Summary};
 use askama::Template;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::Response;
-use sealpost_api::{BlockId, SealedHeader};
+use sealpost_ledger::address::AddressPrefix;
 use sealpost_ledger::height::BlockHeight;
 use serde::Deserialize;
+use std::sync::Arc;
 
-/// Blocks on the first page.
-const FIRST: u32 = 10;
-/// Blocks in the list.
-const LIST: u32 = 50;
-/// Blocks looked at for the latest messages, and messages shown.
-const MESSAGES: usize = 10;
+/// Blocks in the list, and entries in theirs.
+const BLOCKS: usize = 10;
+const ENTRIES: usize = 12;
+/// How many blocks the charts may span.
+pub(super) const RANGES: [u32; 3] = [50, 200, 500];
 
-pub(super) struct Row {
-    height: u64,
-    hash: Id,
-    time: Time,
-    transactions: u32,
-}
-
-struct Latest {
-    id: Id,
-    kind: String,
-    sender: Id,
-    height: u64,
+/// A choice of a range.
+pub(super) struct Range {
+    pub(super) blocks: u32,
+    pub(super) chosen: bool,
 }
 
 #[derive(Template)]
@@ -35,86 +30,76 @@ struct Latest {
 struct Home {
     network: String,
     chain: Id,
+    head: Head,
     height: u64,
-    head: Option<Time>,
-    validators: u32,
-    waiting: u64,
-    price: u64,
-    blocks: Vec<Row>,
-    latest: Vec<Latest>,
+    blocks: Vec<BlockRow>,
+    entries: Vec<EntryRow>,
+    looked_at: usize,
+    ranges: Vec<Range>,
+    charts: Vec<Chart>,
+    rows: Vec<Row>,
+    drawn: usize,
 }
 
-#[derive(Template)]
-#[template(path = "blocks.html")]
-struct Blocks {
-    blocks: Vec<Row>,
-    older: Option<u64>,
-}
-
-/// Which blocks are listed.
+/// How many blocks the charts span.
 #[derive(Debug, Deserialize)]
-pub(super) struct Before {
-    before: Option<u64>,
+pub(super) struct Wanted {
+    blocks: Option<u32>,
 }
 
-pub(super) async fn home(State(reader): State<Reader>) -> Result<Response, PageError> {
-    let status = reader.status().await?;
-    let blocks = last_blocks(&reader, status.height, FIRST).await?;
-    let mut latest = Vec::new();
-    for sealed in blocks.iter().filter(|sealed| sealed.view.transaction_count > 0) {
-        if latest.len() >= MESSAGES {
-            break;
-        }
-        let (page, _) = reader.block(BlockId::Height(sealed.view.height), None).await?;
-        latest.extend(page.transactions.into_iter().rev().map(|transaction| Latest {
-            id: Id::new(transaction.id),
-            kind: transaction.kind.replace('_', " "),
-            sender: Id::new(transaction.sender),
-            height: sealed.view.height.get(),
-        }));
+/// The span asked for: one of [`RANGES`], the first unless told otherwise.
+pub(super) fn chosen(asked: Option<u32>) -> Result<u32, PageError> {
+    let asked = asked.unwrap_or(RANGES[0]);
+    match RANGES.contains(&asked) {
+        true => Ok(asked),
+        false => Err(PageError::Malformed(format!("Charts span 50, 200 or 500 blocks, not {asked}."))),
     }
-    latest.truncate(MESSAGES);
+}
+
+/// The ranges to choose from.
+pub(super) fn ranges(chosen: u32) -> Vec<Range> {
+    RANGES.map(|blocks| Range { blocks, chosen: blocks == chosen }).into()
+}
+
+/// Recent blocks for charts of a span: one more tells how long the first of them took.
+pub(super) async fn span(
+    reader: &Reader,
+    head: BlockHeight,
+    blocks: u32,
+) -> Result<Vec<Arc<Summary>>, PageError> {
+    if head == BlockHeight::GENESIS {
+        return Ok(Vec::new());
+    }
+    Ok(reader.recent(head, blocks.saturating_add(1)).await?)
+}
+
+pub(super) async fn home(
+    State(reader): State<Reader>,
+    Params(Wanted { blocks }): Params<Wanted>,
+) -> Result<Response, PageError> {
+    let blocks = chosen(blocks)?;
+    let genesis = reader.genesis().await?;
+    let height = reader.status().await?.height;
+    let recent = span(&reader, height, blocks).await?;
+    let groups = groups(&recent, blocks as usize);
     Ok(render(&Home {
-        network: status.chain_name,
-        chain: Id::new(status.chain),
-        height: status.height.get(),
-        head: (status.height > BlockHeight::GENESIS).then(|| Time::new(status.block_time_ms)),
-        validators: status.validators,
-        waiting: status.mempool_transactions,
-        price: status.postage_price,
-        blocks: blocks.iter().map(row).collect(),
-        latest,
+        network: name(genesis.chain_name()),
+        chain: Id::new(genesis.chain_id()),
+        head: Head::new(&reader, height).await?,
+        height: height.get(),
+        blocks: recent.iter().take(BLOCKS).map(|summary| BlockRow::new(summary)).collect(),
+        entries: newest_entries(&recent, genesis.prefix()),
+        looked_at: recent.len(),
+        ranges: ranges(blocks),
+        charts: charts(&groups),
+        rows: groups.iter().rev().map(|group| group.row()).collect(),
+        drawn: recent.len().min(blocks as usize),
     }))
 }
 
-pub(super) async fn blocks(
-    State(reader): State<Reader>,
-    Query(Before { before }): Query<Before>,
-) -> Result<Response, PageError> {
-    let height = reader.status().await?.height;
-    let last = before.map_or(height, |before| height.min(BlockHeight::new(before.saturating_sub(1))));
-    let blocks = last_blocks(&reader, last, LIST).await?;
-    let older = blocks.last().map(|sealed| sealed.view.height.get()).filter(|height| *height > 1);
-    Ok(render(&Blocks { blocks: blocks.iter().map(row).collect(), older }))
-}
-
-/// The blocks up to a height, the newest first.
-async fn last_blocks(reader: &Reader, last: BlockHeight, count: u32) -> Result<Vec<SealedHeader>, PageError> {
-    if last == BlockHeight::GENESIS {
-        return Ok(Vec::new());
-    }
-    let first = last.get().saturating_sub(u64::from(count).saturating_sub(1)).max(1);
-    let wanted = u32::try_from(last.get().saturating_sub(first).saturating_add(1)).unwrap_or(count);
-    let mut headers = reader.headers(BlockHeight::new(first), wanted).await?;
-    headers.reverse();
-    Ok(headers)
-}
-
-fn row(sealed: &SealedHeader) -> Row {
-    Row {
-        height: sealed.view.height.get(),
-        hash: Id::new(sealed.view.hash),
-        time: Time::new(sealed.view.time_ms),
-        transactions: sealed.view.transaction_count,
-    }
+fn newest_entries(recent: &[Arc<Summary>], prefix: &AddressPrefix) -> Vec<EntryRow> {
+    let entries = recent.iter().flat_map(|summary| {
+        summary.entries.iter().rev().map(move |entry| EntryRow::new(summary, entry, prefix))
+    });
+    entries.take(ENTRIES).collect()
 }

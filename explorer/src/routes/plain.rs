@@ -1,6 +1,6 @@
 //! Pages that need little or nothing from the node.
 
-use crate::page::{Id, PageError, render};
+use crate::page::{Id, PageError, Source, name, render};
 use crate::reader::Reader;
 use askama::Template;
 use axum::extract::State;
@@ -8,7 +8,12 @@ use axum::response::Response;
 
 #[derive(Template)]
 #[template(path = "glossary.html")]
-struct Glossary;
+struct Glossary {
+    proven: Source,
+    claimed: Source,
+    observed: Source,
+    unknowable: Source,
+}
 
 #[derive(Template)]
 #[template(path = "about.html")]
@@ -19,13 +24,18 @@ struct About {
 }
 
 pub(super) async fn glossary() -> Response {
-    render(&Glossary)
+    render(&Glossary {
+        proven: Source::Proven,
+        claimed: Source::Claimed,
+        observed: Source::Observed,
+        unknowable: Source::Unknowable,
+    })
 }
 
 pub(super) async fn about(State(reader): State<Reader>) -> Result<Response, PageError> {
     let genesis = reader.genesis().await?;
     Ok(render(&About {
-        network: genesis.chain_name().into(),
+        network: name(genesis.chain_name()),
         chain: Id::new(genesis.chain_id()),
         version: env!("CARGO_PKG_VERSION"),
     }))

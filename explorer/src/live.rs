@@ -1,0 +1,208 @@
+//! What is new, as it happens: one connection to the node for all browsers. Each final block is verified,
+//! written as the rows that the pages themselves show, and handed to everybody who listens.
+
+use crate::page::PageError;
+use crate::reader::{ReadError, Reader, Summary};
+use crate::routes::rows::{BlockRow, EntryRow, Head};
+use askama::Template;
+use axum::response::sse::Event;
+use futures::Stream;
+use jsonrpsee::core::ClientError;
+use jsonrpsee::core::client::Subscription;
+use jsonrpsee::ws_client::{PingConfig, WsClient, WsClientBuilder};
+use sealpost_api::{SealedHeader, SealpostRpcClient};
+use sealpost_ledger::height::BlockHeight;
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+use thiserror::Error;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
+use tokio_util::sync::CancellationToken;
+
+/// Browsers that listen at once, at most.
+const MAX_LISTENERS: usize = 512;
+/// Blocks that a slow browser may be behind before its connection ends; it comes back and says where it was.
+const BEHIND: usize = 64;
+/// Blocks that are told again to a browser that comes back.
+pub(crate) const MAX_REPLAY: u32 = 50;
+/// Time before the node is asked again after it could not be reached.
+const PAUSE: Duration = Duration::from_secs(2);
+/// Entries of one block that are told; the rest is on the block's page.
+const MAX_ENTRIES: usize = 25;
+
+/// A final block, as browsers are told of it.
+#[derive(Debug)]
+pub(crate) struct News {
+    height: BlockHeight,
+    head: String,
+    entries: String,
+    block: String,
+}
+
+/// Where the news go.
+#[derive(Debug, Clone)]
+pub(crate) struct Hub {
+    news: broadcast::Sender<Arc<News>>,
+    seats: Arc<Semaphore>,
+    stop: CancellationToken,
+}
+
+/// Why the news stop for a while.
+#[derive(Debug, Error)]
+enum Interruption {
+    #[error(transparent)]
+    Connection(#[from] ClientError),
+    #[error("the node sent something else than a block: {0}")]
+    Item(#[from] serde::de::value::Error),
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error("the node ended the subscription")]
+    Ended,
+}
+
+impl Hub {
+    pub(crate) fn new(stop: CancellationToken) -> Self {
+        let (news, _) = broadcast::channel(BEHIND);
+        Self { news, seats: Arc::new(Semaphore::new(MAX_LISTENERS)), stop }
+    }
+    /// The news after a height (from now on, if none is given), as long as the explorer runs.
+    pub(crate) async fn listen(
+        &self,
+        reader: &Reader,
+        after: Option<BlockHeight>,
+    ) -> Result<impl Stream<Item = Result<Event, Infallible>> + use<>, PageError> {
+        let seat = self.seats.clone().try_acquire_owned().map_err(|_| PageError::Busy)?;
+        // Listens before it looks back, so that nothing falls between.
+        let news = self.news.subscribe();
+        let missed = match after {
+            Some(after) => missed(reader, after).await?,
+            None => Vec::new(),
+        };
+        let told = missed.last().map(|news| news.height).or(after).unwrap_or(BlockHeight::GENESIS);
+        let ready = missed.iter().flat_map(|news| news.events()).collect();
+        let listener = Listener { news, ready, told, stop: self.stop.clone(), _seat: seat };
+        Ok(futures::stream::unfold(listener, |mut listener| async move {
+            let event = listener.next().await?;
+            Some((Ok(event), listener))
+        }))
+    }
+}
+
+/// The blocks after a height, the oldest first: the newest [`MAX_REPLAY`] of them.
+async fn missed(reader: &Reader, after: BlockHeight) -> Result<Vec<Arc<News>>, ReadError> {
+    let head = reader.status().await?.height;
+    let count = u32::try_from(head.blocks_since(after)).unwrap_or(u32::MAX).min(MAX_REPLAY);
+    if count == 0 {
+        return Ok(Vec::new());
+    }
+    let mut news = Vec::new();
+    for summary in reader.recent(head, count).await?.iter().rev() {
+        news.push(Arc::new(News::new(reader, summary).await?));
+    }
+    Ok(news)
+}
+
+/// A browser that listens.
+struct Listener {
+    news: broadcast::Receiver<Arc<News>>,
+    ready: VecDeque<Event>,
+    told: BlockHeight,
+    stop: CancellationToken,
+    _seat: OwnedSemaphorePermit,
+}
+
+impl Listener {
+    /// The next event; nothing at the end of the explorer, or if this listener is too far behind.
+    async fn next(&mut self) -> Option<Event> {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return Some(event);
+            }
+            let news = tokio::select! {
+                news = self.news.recv() => news.ok()?,
+                () = self.stop.cancelled() => return None,
+            };
+            if news.height > self.told {
+                self.told = news.height;
+                self.ready.extend(news.events());
+            }
+        }
+    }
+}
+
+impl News {
+    async fn new(reader: &Reader, summary: &Summary) -> Result<Self, ReadError> {
+        let genesis = reader.genesis().await?;
+        let rows = summary.entries.iter().take(MAX_ENTRIES);
+        let rows = rows.rev().map(|entry| EntryRow::new(summary, entry, genesis.prefix()).to_string());
+        Ok(Self {
+            height: summary.header.height,
+            head: written(&Head::new(reader, summary.header.height).await?),
+            entries: rows.collect(),
+            block: written(&BlockRow::new(summary)),
+        })
+    }
+    /// The height stands on the last event alone: a browser that lost its connection in between is told of
+    /// the whole block again.
+    fn events(&self) -> Vec<Event> {
+        let head = Event::default().event("head").data(&self.head);
+        let entries = Event::default().event("entries").data(&self.entries);
+        let block = Event::default().event("block").id(self.height.to_string()).data(&self.block);
+        if self.entries.is_empty() { vec![head, block] } else { vec![head, entries, block] }
+    }
+}
+
+fn written(row: &impl Template) -> String {
+    row.render().unwrap_or_default()
+}
+
+/// Follows the node until the explorer stops.
+pub(crate) async fn follow(reader: Reader, hub: Hub) {
+    let mut told = None;
+    while !hub.stop.is_cancelled() {
+        let ended = tokio::select! {
+            ended = follow_once(&reader, &hub, &mut told) => ended,
+            () = hub.stop.cancelled() => return,
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "no news from the node for now");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(PAUSE) => {}
+            () = hub.stop.cancelled() => return,
+        }
+    }
+}
+
+async fn follow_once(reader: &Reader, hub: &Hub, told: &mut Option<BlockHeight>) -> Result<(), Interruption> {
+    let (_client, mut blocks) = subscribe(reader, *told).await?;
+    while let Some(block) = blocks.next().await {
+        let told_of = block.map_err(<serde::de::value::Error as serde::de::Error>::custom)?;
+        let height = reader.verify_sealed(&told_of).await?.0.height;
+        *told = Some(height);
+        // Without listeners nothing is counted or written; whoever comes is told what they missed.
+        if hub.news.receiver_count() == 0 {
+            continue;
+        }
+        for summary in reader.recent(height, 1).await? {
+            // Nobody listens any more: that is no fault.
+            let _ = hub.news.send(Arc::new(News::new(reader, &summary).await?));
+        }
+    }
+    Err(Interruption::Ended)
+}
+
+/// A connection of its own, and what is final after the last block told, if that is not long ago.
+async fn subscribe(
+    reader: &Reader,
+    told: Option<BlockHeight>,
+) -> Result<(WsClient, Subscription<SealedHeader>), Interruption> {
+    let head = reader.status().await?.height;
+    let from = told.filter(|told| head.blocks_since(*told) <= u64::from(MAX_REPLAY));
+    // Pings, so that a node that vanished without a word is missed.
+    let builder = WsClientBuilder::default().enable_ws_ping(PingConfig::new());
+    let client = builder.build(reader.url().replacen("http", "ws", 1)).await?;
+    let blocks = client.chain_subscribe_blocks(from.map(|told| told.saturating_add(1))).await?;
+    Ok((client, blocks))
+}

@@ -1,0 +1,209 @@
+//! Headers and certificates, whole blocks, who took part in them, and their place in history.
+
+use super::{Certified, ReadError, Reader};
+use sealpost_api::verify::{VerifyError, WholeBlock, verify_history, verify_range};
+use sealpost_api::{BlockId, SealedHeader, SealpostRpcClient, Signer};
+use sealpost_ledger::block::Header;
+use sealpost_ledger::certificate::CommitCertificate;
+use sealpost_ledger::genesis::Genesis;
+use sealpost_ledger::hash::BlockHash;
+use sealpost_ledger::height::BlockHeight;
+use sealpost_ledger::signature::PublicKey;
+use sealpost_ledger::transaction::SignedTransaction;
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError};
+
+/// A final block with every transaction in it, all of it checked.
+pub(crate) struct Block {
+    pub(crate) header: Header,
+    pub(crate) commit: Commit,
+    pub(crate) transactions: Vec<SignedTransaction>,
+}
+
+/// Who made a block final, from its verified certificate.
+pub(crate) struct Commit {
+    pub(crate) round: u32,
+    pub(crate) signers: Vec<Signer>,
+    pub(crate) signed_power: u64,
+    pub(crate) total_power: u64,
+}
+
+/// That a block stands in the history under a later one, checked.
+pub(crate) struct History {
+    pub(crate) head: BlockHeight,
+    pub(crate) head_time_ms: u64,
+    pub(crate) head_hash: BlockHash,
+    pub(crate) path: Vec<String>,
+}
+
+/// What a validator did in some blocks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Participation {
+    /// Blocks that it could sign.
+    pub(crate) blocks: u32,
+    /// Those whose certificate, as this node keeps it, has its signature.
+    pub(crate) signed: u32,
+    /// Those that it put together.
+    pub(crate) proposed: u32,
+}
+
+impl Commit {
+    /// How many signed.
+    pub(crate) fn signed(&self) -> usize {
+        self.signers.iter().filter(|signer| signer.signed).count()
+    }
+}
+
+impl Reader {
+    /// A block's header and certificate, under the validators of its height, and the one that was asked for.
+    pub(crate) async fn certified(&self, block: BlockId) -> Result<Certified, ReadError> {
+        if let BlockId::Height(height) = block
+            && let Some(kept) = self.kept_header(height)
+        {
+            return Ok(kept);
+        }
+        let told = self.ask(self.client.chain_header(block)).await?;
+        let sealed = self.verify_sealed(&told).await?;
+        let asked_for = match block {
+            BlockId::Height(height) => sealed.0.height == height,
+            BlockId::Hash(hash) => sealed.0.hash() == hash,
+        };
+        if asked_for { Ok(sealed) } else { Err(ReadError::other("the block")) }
+    }
+    pub(crate) async fn header_at(&self, height: BlockHeight) -> Result<Header, ReadError> {
+        Ok(self.certified(BlockId::Height(height)).await?.0.clone())
+    }
+    /// Headers from a height on, each verified: at most `limit`, which the node bounds to
+    /// [`MAX_HEADERS`](sealpost_api::MAX_HEADERS). Those that are kept are not asked for again.
+    pub(crate) async fn headers(&self, from: BlockHeight, limit: u32) -> Result<Vec<Certified>, ReadError> {
+        let wanted = (from.get()..).take(limit as usize).map(BlockHeight::new);
+        let mut found: Vec<Certified> = wanted.map_while(|height| self.kept_header(height)).collect();
+        let missing = limit.saturating_sub(u32::try_from(found.len()).unwrap_or(limit));
+        if missing > 0 {
+            let next = from.saturating_add(found.len() as u64);
+            for (expected, told) in
+                (next.get()..).zip(self.ask(self.client.chain_headers(next, missing)).await?)
+            {
+                let sealed = self.verify_sealed(&told).await?;
+                if sealed.0.height.get() != expected {
+                    let expected = BlockHeight::new(expected);
+                    return Err(ReadError::untrusted("headers")(VerifyError::MissingBlock { expected }));
+                }
+                found.push(sealed);
+            }
+        }
+        Ok(found)
+    }
+    /// A block with all of its transactions.
+    pub(crate) async fn block(&self, block: BlockId) -> Result<Block, ReadError> {
+        let sealed = self.certified(block).await?;
+        let height = sealed.0.height;
+        let whole = self.read_whole(height, 1).await?.into_iter().next();
+        match whole.map(WholeBlock::into_parts) {
+            Some((header, transactions)) if header == sealed.0 => {
+                Ok(Block { header, commit: self.commit(&sealed).await?, transactions })
+            }
+            _ => Err(ReadError::other(format_args!("block {height}"))),
+        }
+    }
+    /// Blocks from a height on with every transaction in them, as many as one answer of the node holds.
+    pub(super) async fn read_whole(
+        &self,
+        from: BlockHeight,
+        limit: u32,
+    ) -> Result<Vec<WholeBlock>, ReadError> {
+        let genesis = self.genesis().await?;
+        let page = self.ask(self.client.chain_transactions(from, Some(limit))).await?;
+        let mut verified = verify_range(&page, from, None, &self.history(&genesis));
+        if let Err(VerifyError::UnknownValidators { .. }) = verified {
+            self.follow_validators(&genesis).await?;
+            verified = verify_range(&page, from, None, &self.history(&genesis));
+        }
+        verified.map_err(ReadError::untrusted(format_args!("the blocks from {from} on")))
+    }
+    /// Who made the block at a height final.
+    pub(crate) async fn commit_at(&self, height: BlockHeight) -> Result<Commit, ReadError> {
+        self.commit(&self.certified(BlockId::Height(height)).await?).await
+    }
+    /// Who made the block of a verified header final.
+    pub(crate) async fn commit(&self, sealed: &Certified) -> Result<Commit, ReadError> {
+        let genesis = self.genesis().await?;
+        let history = self.history(&genesis);
+        let (header, certificate) = &**sealed;
+        let set = history.at(header.height);
+        let signers = Signer::all(set, certificate, &genesis);
+        let (round, signed_power) = (certificate.round, Signer::signed_power(&signers));
+        Ok(Commit { round, signers, signed_power, total_power: set.total_power() })
+    }
+    /// What each validator did in some blocks, by its key.
+    pub(crate) async fn participation(
+        &self,
+        blocks: &[Certified],
+    ) -> Result<BTreeMap<PublicKey, Participation>, ReadError> {
+        let genesis = self.genesis().await?;
+        Ok(count_participation(blocks, &genesis, &self.history(&genesis)))
+    }
+    /// That a block stands in the history under the newest block; nothing if it is the newest itself.
+    pub(crate) async fn history_proof(&self, header: &Header) -> Result<Option<History>, ReadError> {
+        let mut told = self.ask(self.client.proof_history(BlockId::Height(header.height), None)).await;
+        if let Err(ReadError::Malformed(_)) = told {
+            // The newest block stands in no history yet; but a newer one may have come between the questions.
+            if self.status().await?.height <= header.height {
+                return Ok(None);
+            }
+            told = self.ask(self.client.proof_history(BlockId::Height(header.height), None)).await;
+        }
+        let proof = told?;
+        let head = self.verify_sealed(&proof.head).await?;
+        verify_history(&proof, &header.hash(), header.height, &head.0)
+            .map_err(ReadError::untrusted(format_args!("block {} in history", header.height)))?;
+        Ok(Some(History {
+            head: head.0.height,
+            head_time_ms: head.0.time_ms,
+            head_hash: head.0.hash(),
+            path: proof.path.iter().map(ToString::to_string).collect(),
+        }))
+    }
+    pub(super) async fn verify_header(&self, sealed: &SealedHeader) -> Result<Header, ReadError> {
+        Ok(self.verify_sealed(sealed).await?.0.clone())
+    }
+    /// Header and certificate, under the validators of their height. What holds is kept.
+    pub(crate) async fn verify_sealed(&self, sealed: &SealedHeader) -> Result<Certified, ReadError> {
+        let genesis = self.genesis().await?;
+        let mut verified = self.history(&genesis).verify_header(sealed);
+        if let Err(VerifyError::UnknownValidators { .. }) = verified {
+            self.follow_validators(&genesis).await?;
+            verified = self.history(&genesis).verify_header(sealed);
+        }
+        let what = format!("block {}", sealed.view.height);
+        let verified: (Header, CommitCertificate) = verified.map_err(ReadError::untrusted(&what))?;
+        // The decoded fields must be those of the bytes that were signed.
+        if verified.0.hash() != sealed.view.hash || verified.0.height != sealed.view.height {
+            return Err(ReadError::other(what));
+        }
+        let (height, kept) = (verified.0.height, Arc::new(verified));
+        self.headers.lock().unwrap_or_else(PoisonError::into_inner).insert(height, kept.clone(), 1);
+        Ok(kept)
+    }
+    fn kept_header(&self, height: BlockHeight) -> Option<Certified> {
+        self.headers.lock().unwrap_or_else(PoisonError::into_inner).get(height)
+    }
+}
+
+fn count_participation(
+    blocks: &[Certified],
+    genesis: &Genesis,
+    history: &sealpost_api::verify::ValidatorHistory,
+) -> BTreeMap<PublicKey, Participation> {
+    let mut counted: BTreeMap<PublicKey, Participation> = BTreeMap::new();
+    for sealed in blocks {
+        let (header, certificate) = &**sealed;
+        for signer in Signer::all(history.at(header.height), certificate, genesis) {
+            let entry = counted.entry(signer.public_key).or_default();
+            entry.blocks = entry.blocks.saturating_add(1);
+            entry.signed = entry.signed.saturating_add(u32::from(signer.signed));
+            entry.proposed = entry.proposed.saturating_add(u32::from(signer.public_key == header.proposer));
+        }
+    }
+    counted
+}
