@@ -418,6 +418,8 @@ fn in_a_browser(address: &str) -> Option<String> {
     let mut browser = Command::new("chromium");
     browser.args(["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"]);
     browser.args(["--disable-background-networking", "--disable-component-update", "--dump-dom"]);
+    // The page shows each step before it goes on: all of that is waited for, in the page's own time.
+    browser.arg("--virtual-time-budget=600000");
     browser.arg(format!("--user-data-dir={}", profile.path().display())).arg(address);
     let Ok(output) = browser.output() else {
         let _ = writeln!(

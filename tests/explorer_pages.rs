@@ -361,7 +361,12 @@ fn no_lie_of_a_node_is_shown() {
     let body = format!("{message}/body");
     let (alice, bob) = (format!("/address/{alice}"), format!("/address/{bob}"));
     let waiting = format!("/message/{silent}");
-    let lies: [(&str, &str, Change); 13] = [
+    let checked = format!("{message}/check");
+    let file = format!("{message}/evidence");
+    let lies: [(&str, &str, Change); 16] = [
+        (&checked, "evidence_get", |said| of_another_text(said)),
+        (&file, "evidence_get", |said| of_another_text(said)),
+        ("/validators", "chain_validators", |said| said["height"] = 1.into()),
         (&block, "chain_transactions", |said| said["blocks"][0]["transactions"] = json!([])),
         (&tree, "chain_transactions", |said| {
             let first = said["blocks"][0]["transactions"][0].clone();
@@ -401,6 +406,11 @@ fn no_lie_of_a_node_is_shown() {
         assert!(head.starts_with("HTTP/1.1 502"), "{path}, {method}: {head}\n{page}");
         check_page(path, &page);
     }
+}
+
+/// Evidence is told as the text of its file.
+fn of_another_text(said: &mut Value) {
+    *said = said.as_str().unwrap().replacen("\"index\": 0", "\"index\": 1", 1).into();
 }
 
 #[test]
@@ -493,6 +503,6 @@ fn the_checker_is_written_to_a_file_without_an_explorer() {
     let made = write(&[&notice, "--evidence", &evidence, "--genesis", &genesis]);
     assert!(made.status.success(), "{made:?}");
     let notice = fs::read_to_string(&notice).unwrap();
-    assert!(notice.contains("id=\"embedded-evidence\"") && notice.contains(&id));
+    assert!(notice.contains("id=\"embedded-evidence\"") && notice.contains("notice.json"));
     assert_eq!(write(&[&file("half.html"), "--evidence", &evidence]).status.code(), Some(2));
 }

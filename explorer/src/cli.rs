@@ -131,6 +131,12 @@ fn serve(
     })?;
     check_url("node", &settings.node)?;
     let limits = settings.limits()?;
+    if genesis.is_none() {
+        terminal.warn(
+            "without --genesis FILE everything is checked against the genesis that the node gives first: \
+             then \"proven\" is worth no more than that node's word",
+        );
+    }
     runtime()?.block_on(async {
         let explorer = start(Settings { listen, node: settings.node.clone(), genesis, limits }).await?;
         let url = format!("http://{}", explorer.address);

@@ -5,6 +5,7 @@
 //!  blocks        headers, certificates, whole blocks, who took part, history
 //!  recent        what the last blocks hold, counted; kept in a bounded cache
 //!  transactions  single transactions, their bodies, silence, evidence
+//!  recent_state  that answers about the present are not about the past
 //!  addresses     keys, lists, designations, membership
 //!  validators    the set in office, its changes, equivocations
 //!  proven        what the REST API is answered from
@@ -15,6 +16,7 @@ mod blocks;
 mod cache;
 mod proven;
 mod recent;
+mod recent_state;
 mod transactions;
 mod validators;
 

@@ -46,12 +46,14 @@ fn begin(url: &str, method: &str, path: &str, headers: &[(&str, &str)]) -> (Repl
     let mut line = String::new();
     reader.read_line(&mut line).unwrap();
     let status = line.split(' ').nth(1).unwrap_or_else(|| panic!("{line:?}")).parse().unwrap();
-    let mut headers = BTreeMap::new();
+    let mut headers: BTreeMap<String, String> = BTreeMap::new();
     loop {
         line.clear();
         reader.read_line(&mut line).unwrap();
         let Some((name, value)) = line.trim_end().split_once(": ") else { break };
-        headers.insert(name.to_lowercase(), value.to_owned());
+        // Several of one name mean what one with all their values does (RFC 9110, section 5.3).
+        let all = headers.entry(name.to_lowercase());
+        all.and_modify(|values| *values = format!("{values}, {value}")).or_insert_with(|| value.to_owned());
     }
     (Reply { status, headers, body: Vec::new() }, reader)
 }

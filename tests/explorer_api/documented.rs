@@ -244,7 +244,8 @@ fn a_spreadsheet_gets_text_where_a_formula_was_meant() {
     let stage = &shared();
     let path = format!("/api/v1/addresses/{}/messages?side=sent", stage.alice);
     let csv = super::client::get(&stage.url(), &path, &[("Accept", "text/csv")]);
-    assert_eq!((csv.status, csv.kind(), csv.header("vary")), (200, "text/csv", "accept"));
+    assert_eq!((csv.status, csv.kind()), (200, "text/csv"));
+    assert!(csv.header("vary").split(", ").any(|name| name == "accept"), "{csv:?}");
     assert_eq!(csv.body, stage.get(&format!("{path}&format=csv")).body);
     let lines: Vec<_> = csv.text().split("\r\n").collect();
     assert!(lines[0].starts_with("chain,height,index,time,block,kind,id,sender,recipients"), "{}", lines[0]);

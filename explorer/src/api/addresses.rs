@@ -87,12 +87,11 @@ pub(super) async fn address(
     let (address, text) = parse(&api, &named).await?;
     let genesis = api.reader.genesis().await?;
     let bundle = api.reader.newest_bundle(&address).await?;
-    let member = api.reader.member_record(&address).await?;
-    // Asked for one after the other: what both answers hold for is the earlier block.
-    let at = if bundle.header.height <= member.header.height { &bundle.header } else { &member.header };
+    // After the same block.
+    let member = api.reader.member_record(&address, bundle.header.height).await?;
     let view = AddressView {
         address: text,
-        at: HeaderView::from(at),
+        at: HeaderView::from(&bundle.header),
         keys: bundle.entry.map(|record| KeysView {
             sequence: record.bundle.sequence,
             ecies: hex(&record.bundle.ecies),
@@ -103,7 +102,6 @@ pub(super) async fn address(
             revoked_from: record.revoked_from.map(|height| height.get()),
         }),
         member: member
-            .entry
             .map(|record| MemberView { status: record.status.name().into(), since: record.since.get() }),
     };
     proven(&genesis, Keep::Ask, view)

@@ -162,7 +162,7 @@ async fn slot_answer(api: &Api, read: &mut Read, slot: u16) -> Result<SlotAnswer
         return Ok(empty);
     }
     if read.named_receipt(slot).is_none() {
-        match api.reader.silence(&id, slot).await {
+        match api.reader.silence(&id, slot, read.proven.header.height).await {
             Ok(until) => {
                 let silent_until = Some(until.height.get());
                 return Ok(SlotAnswer { state: SlotState::Silent, silent_until, ..empty });

@@ -221,8 +221,8 @@ pub(super) async fn search(
         let found = if_there(api.reader.final_block(BlockId::Hash(hash)).await)?;
         hits.extend(found.map(|_| Hit::new(HitKind::Block, "blocks", &wanted)));
         let id = TransactionId::from_bytes(*hash.as_bytes());
-        let found = if_there(api.reader.content(&id).await)?;
-        hits.extend(found.map(|transaction| match transaction.message() {
+        let found = if_there(api.reader.transaction(&id).await)?;
+        hits.extend(found.map(|proven| match proven.transaction.message() {
             Some(_) => Hit::new(HitKind::Message, "messages", &wanted),
             None => Hit::new(HitKind::Transaction, "transactions", &wanted),
         }));

@@ -29,9 +29,12 @@ impl Reader {
         height: Option<BlockHeight>,
     ) -> Result<Standing<BundleRecord>, ReadError> {
         let parsed = self.address(address).await?;
+        let (floor, what) = (self.floor(), format!("the keys of {address}"));
         let answer = self.ask(self.client.directory_bundle(address.into(), height)).await?;
-        let header = self.verify_header(&answer.at).await?;
-        let what = format!("the keys of {address}");
+        let header = match height {
+            None => self.present(floor, &answer.at, &what).await?,
+            Some(_) => self.verify_header(&answer.at).await?,
+        };
         if height.is_some_and(|height| height != header.height) {
             return Err(ReadError::other(what));
         }
@@ -45,10 +48,11 @@ impl Reader {
         class: &str,
     ) -> Result<Standing<DesignationView>, ReadError> {
         let parsed = self.address(address).await?;
+        let (floor, what) = (self.floor(), format!("the designation of {address}"));
         let answer = self.ask(self.client.directory_designation(address.into(), class.into(), None)).await?;
-        let header = self.verify_header(&answer.at).await?;
-        let record = verify_designation(&answer, &parsed, class, &header)
-            .map_err(ReadError::untrusted(format_args!("the designation of {address}")))?;
+        let header = self.present(floor, &answer.at, &what).await?;
+        let record =
+            verify_designation(&answer, &parsed, class, &header).map_err(ReadError::untrusted(what))?;
         let genesis = self.genesis().await?;
         let found = record.map(|record| DesignationView {
             to: record.to.to_text(genesis.prefix()),
@@ -60,10 +64,10 @@ impl Reader {
     /// Whether an address is a member.
     pub(crate) async fn membership(&self, address: &str) -> Result<Standing<MemberView>, ReadError> {
         let parsed = self.address(address).await?;
+        let (floor, what) = (self.floor(), format!("the membership of {address}"));
         let answer = self.ask(self.client.member_status(address.into(), None)).await?;
-        let header = self.verify_header(&answer.at).await?;
-        let record = verify_member(&answer, &parsed, &header)
-            .map_err(ReadError::untrusted(format_args!("the membership of {address}")))?;
+        let header = self.present(floor, &answer.at, &what).await?;
+        let record = verify_member(&answer, &parsed, &header).map_err(ReadError::untrusted(what))?;
         let found = record.map(|record| MemberView {
             status: record.status.name().into(),
             since: record.since,

@@ -145,6 +145,7 @@ impl Reader {
     }
     /// That a block stands in the history under the newest block; nothing if it is the newest itself.
     pub(crate) async fn history_proof(&self, header: &Header) -> Result<Option<History>, ReadError> {
+        let floor = self.floor();
         let mut told = self.ask(self.client.proof_history(BlockId::Height(header.height), None)).await;
         if let Err(ReadError::Malformed(_)) = told {
             // The newest block stands in no history yet; but a newer one may have come between the questions.
@@ -154,13 +155,13 @@ impl Reader {
             told = self.ask(self.client.proof_history(BlockId::Height(header.height), None)).await;
         }
         let proof = told?;
-        let head = self.verify_sealed(&proof.head).await?;
-        verify_history(&proof, &header.hash(), header.height, &head.0)
-            .map_err(ReadError::untrusted(format_args!("block {} in history", header.height)))?;
+        let what = format!("block {} in history", header.height);
+        let head = self.present(floor, &proof.head, &what).await?;
+        verify_history(&proof, &header.hash(), header.height, &head).map_err(ReadError::untrusted(what))?;
         Ok(Some(History {
-            head: head.0.height,
-            head_time_ms: head.0.time_ms,
-            head_hash: head.0.hash(),
+            head: head.height,
+            head_time_ms: head.time_ms,
+            head_hash: head.hash(),
             path: proof.path.iter().map(ToString::to_string).collect(),
         }))
     }

@@ -19,6 +19,9 @@ impl<V: Clone> Bounded<V> {
     pub(super) fn get(&self, height: BlockHeight) -> Option<V> {
         self.entries.get(&height).map(|(value, _)| value.clone())
     }
+    pub(super) fn highest(&self) -> Option<BlockHeight> {
+        self.entries.last_key_value().map(|(height, _)| *height)
+    }
     pub(super) fn insert(&mut self, height: BlockHeight, value: V, weight: usize) {
         let before = self.entries.insert(height, (value, weight));
         self.weight =

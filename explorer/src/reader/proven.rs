@@ -191,19 +191,26 @@ impl Reader {
     }
     /// The newest key bundle of an identity.
     pub(crate) async fn newest_bundle(&self, address: &Address) -> Result<AtBlock<BundleRecord>, ReadError> {
+        let floor = self.floor();
         let told = self.ask(self.client.directory_bundle(self.written(address).await?, None)).await?;
-        let header = self.verify_header(&told.at).await?;
+        let header = self.present(floor, &told.at, "the newest key bundle").await?;
         let entry = verify_bundle(&told, address, &header);
         let entry = entry.map_err(|source| untrusted("the newest key bundle", source))?;
         Ok(AtBlock { header, entry })
     }
-    /// Whether an identity is a member.
-    pub(crate) async fn member_record(&self, address: &Address) -> Result<AtBlock<MemberRecord>, ReadError> {
-        let told = self.ask(self.client.member_status(self.written(address).await?, None)).await?;
+    /// Whether an identity is a member after a block.
+    pub(crate) async fn member_record(
+        &self,
+        address: &Address,
+        at: BlockHeight,
+    ) -> Result<Option<MemberRecord>, ReadError> {
+        let told = self.ask(self.client.member_status(self.written(address).await?, Some(at))).await?;
         let header = self.verify_header(&told.at).await?;
+        if header.height != at {
+            return Err(untrusted("the membership", VerifyError::OtherEntry));
+        }
         let entry = verify_member(&told, address, &header);
-        let entry = entry.map_err(|source| untrusted("the membership", source))?;
-        Ok(AtBlock { header, entry })
+        entry.map_err(|source| untrusted("the membership", source))
     }
     /// Key bundles below a sequence number as the node tells them; each names the transaction that proves it.
     pub(crate) async fn told_bundles(

@@ -5,6 +5,7 @@ use sealpost_api::verify::{verify_absence, verify_receipt, verify_transaction};
 use sealpost_api::{FinalTransaction, SealpostRpcClient};
 use sealpost_ledger::block::Header;
 use sealpost_ledger::hash::{BodyHash, TransactionId};
+use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::message::{Body, Slot};
 use sealpost_ledger::receipt::Answer;
 use sealpost_ledger::transaction::SignedTransaction;
@@ -44,12 +45,17 @@ impl Reader {
         let body = Body::new(self.ask(self.client.tx_body(*id)).await?.as_bytes().to_vec());
         if body.hash() == *hash { Ok(body) } else { Err(ReadError::other(format_args!("the body of {id}"))) }
     }
-    /// The header up to which a slot's silence is proven.
-    pub(crate) async fn silence(&self, id: &TransactionId, slot: u16) -> Result<Header, ReadError> {
+    /// The header up to which the silence of a slot is proven; of a message that stands in the block at `since`.
+    pub(crate) async fn silence(
+        &self,
+        id: &TransactionId,
+        slot: u16,
+        since: BlockHeight,
+    ) -> Result<Header, ReadError> {
+        let (floor, what) = (self.floor().and(since), format!("the silence of slot {slot} of {id}"));
         let answer = self.ask(self.client.proof_absence(*id, slot, None)).await?;
-        let header = self.verify_header(&answer.at).await?;
-        verify_absence(&answer, id, slot, &header)
-            .map_err(ReadError::untrusted(format_args!("the silence of slot {slot} of {id}")))?;
+        let header = self.present(floor, &answer.at, &what).await?;
+        verify_absence(&answer, id, slot, &header).map_err(ReadError::untrusted(what))?;
         Ok(header)
     }
     /// The receipt of a slot that came between two questions: when the node first told of none, and then
@@ -62,9 +68,6 @@ impl Reader {
         let told = self.ask(self.client.tx_receipts(*id)).await?;
         let found = told.into_iter().find(|receipt| receipt.slot == slot).map(|receipt| receipt.id);
         found.ok_or_else(|| ReadError::other(format_args!("the answer of slot {slot} of {id}")))
-    }
-    pub(crate) async fn evidence(&self, id: &TransactionId) -> Result<String, ReadError> {
-        self.ask(self.client.evidence_get(*id, None, Some(true))).await
     }
     /// A receipt that answers a slot of a message: final, signed by the slot's recipient, with the secret
     /// that the slot commits to; and what it says.

@@ -1,10 +1,11 @@
 //! The validators in office, how the set changed, and who was caught saying two things at once.
 
 use super::{ReadError, Reader};
-use sealpost_api::verify::{VerifyError, verify_equivocation};
+use sealpost_api::verify::verify_equivocation;
 use sealpost_api::{
     BlockId, EquivocationView, NamedValidator, SealpostRpcClient, Validators, ValidatorsChanged,
 };
+use sealpost_ledger::block::Header;
 use sealpost_ledger::height::BlockHeight;
 
 /// An equivocation, and whether both signatures were checked.
@@ -26,13 +27,14 @@ impl Reader {
     /// The validators that decide the next block, as the last verified header names them.
     pub(crate) async fn validators(&self) -> Result<Validators, ReadError> {
         let height = self.status().await?.height;
-        let told = self.ask(self.client.chain_validators(Some(height.saturating_add(1)))).await?;
+        let next = height.saturating_add(1);
+        let told = self.ask(self.client.chain_validators(Some(next))).await?;
         let expected = match height {
             BlockHeight::GENESIS => self.genesis().await?.validators().hash(),
             height => self.certified(BlockId::Height(height)).await?.0.next_validators_hash,
         };
         match NamedValidator::set(&told.validators) {
-            Ok(set) if set.hash() == expected => Ok(self.named(told).await?),
+            Ok(set) if set.hash() == expected && told.height == next => Ok(self.named(told).await?),
             _ => Err(ReadError::other(format_args!("the validators of block {}", told.height))),
         }
     }
@@ -63,22 +65,22 @@ impl Reader {
         }
         Ok(Equivocations { entries, next: page.next.filter(|_| page.more) })
     }
-    /// A page of changes of the set in blocks after a height, the oldest first, and whether there may be
-    /// more. Each is announced by a header that was checked.
+    /// A page of changes of the set in blocks after a height, the oldest first, each with the header that
+    /// announced it, and whether there may be more.
     pub(crate) async fn changes_of_validators(
         &self,
         after: BlockHeight,
-    ) -> Result<(Vec<ValidatorsChanged>, bool), ReadError> {
-        let page = self.ask(self.client.chain_validator_changes(after, Some(CHANGES))).await?;
-        for change in &page {
-            let header = self.verify_header(&change.at).await?;
-            let what = format!("the change of validators in block {}", header.height);
-            let set = NamedValidator::set(&change.validators).map_err(VerifyError::from);
-            if set.map_err(ReadError::untrusted(&what))?.hash() != header.next_validators_hash {
-                return Err(ReadError::untrusted(what)(VerifyError::OtherChange));
-            }
-        }
+    ) -> Result<(Vec<(Header, ValidatorsChanged)>, bool), ReadError> {
+        let page = self.proven_changes(after, CHANGES).await?;
         let more = page.len() == CHANGES as usize;
         Ok((page, more))
+    }
+    /// Whether the validators of the genesis decide the block after the newest one still; by its header.
+    pub(crate) async fn founders_decide(&self) -> Result<bool, ReadError> {
+        let founders = self.genesis().await?.validators().hash();
+        Ok(match self.last_block().await? {
+            Some(last) => last.header.next_validators_hash == founders,
+            None => true,
+        })
     }
 }

@@ -76,8 +76,11 @@ pub(super) async fn address(
     if has_blocks {
         let standing = reader.bundle_at(&text, None).await?;
         (newest, newest_at) = (standing.found.map(|record| record.bundle.sequence), Some(standing.at.get()));
-        let standing = reader.membership(&text).await?.found;
-        member = standing.map(|view| format!("{} since height {}", view.status, view.since));
+        let standing = reader.membership(&text).await?;
+        let status = standing.found.map(|view| format!("{} since height {}", view.status, view.since));
+        let at = standing.at;
+        member =
+            Some(format!("{}, after block {at}", status.unwrap_or_else(|| "no member: pays postage".into())));
         if let Some(class) = class {
             designation = Some(designated(&reader, &text, class).await?);
         }

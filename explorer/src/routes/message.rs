@@ -212,7 +212,7 @@ pub(super) async fn evidence(
     Path(id): Path<String>,
 ) -> Result<Response, PageError> {
     let id = parse_id(&id)?;
-    let json = reader.evidence(&id).await?;
+    let json = reader.checked_evidence(&id, None, true).await?;
     let name = format!("attachment; filename=\"{id}.evidence.json\"");
     Ok(([(CONTENT_TYPE, "application/json".to_owned()), (CONTENT_DISPOSITION, name)], json).into_response())
 }

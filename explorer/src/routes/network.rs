@@ -6,6 +6,7 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use sealpost_api::{PeerView, ValidatorsChanged};
+use sealpost_ledger::block::Header;
 use sealpost_ledger::genesis::Genesis;
 use sealpost_ledger::height::BlockHeight;
 use sealpost_terminal::{bytes, counted};
@@ -34,6 +35,9 @@ struct NetworkPage {
     peers: usize,
     changes: Vec<Change>,
     after: u64,
+    /// Whether it is proven that those of the genesis decide still.
+    founders: bool,
+    claimed: Source,
     more: Option<u64>,
 }
 
@@ -52,7 +56,9 @@ pub(super) async fn network(
     let peers = reader.peers().await?;
     let after = BlockHeight::new(after.unwrap_or(0));
     let (page, more) = reader.changes_of_validators(after).await?;
-    let changes: Vec<Change> = page.iter().map(|changed| change(changed, &genesis)).collect();
+    let changes: Vec<Change> =
+        page.iter().map(|(header, changed)| change(header, changed, &genesis)).collect();
+    let founders = changes.is_empty() && after == BlockHeight::GENESIS && reader.founders_decide().await?;
     let sync = if status.syncing { "behind others, catching up" } else { "up to date, as far as it knows" };
     Ok(render(&NetworkPage {
         proven: Source::Proven,
@@ -90,6 +96,8 @@ pub(super) async fn network(
         more: changes.last().map(|change| change.height).filter(|_| more),
         changes,
         after: after.get(),
+        founders,
+        claimed: Source::Claimed,
     }))
 }
 
@@ -138,16 +146,15 @@ fn rules(genesis: &Genesis) -> Vec<(&'static str, String, &'static str)> {
     ]
 }
 
-fn change(changed: &ValidatorsChanged, genesis: &Genesis) -> Change {
-    let view = &changed.at.view;
+fn change(header: &Header, changed: &ValidatorsChanged, genesis: &Genesis) -> Change {
     let members = changed.validators.iter().map(|validator| {
         let given = genesis.validator_name(&validator.public_key);
         (validator_name(given), Id::new(validator.public_key), validator.power)
     });
     Change {
-        height: view.height.get(),
-        time: Time::new(view.time_ms),
-        effective: view.height.saturating_add(1).get(),
+        height: header.height.get(),
+        time: Time::new(header.time_ms),
+        effective: header.height.saturating_add(1).get(),
         members: members.collect(),
     }
 }

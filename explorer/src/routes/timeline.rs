@@ -152,7 +152,7 @@ async fn answer(
     let who = Id::new(address.to_text(reader.genesis().await?.prefix())).short;
     let receipt = match receipt {
         Some(receipt) => receipt,
-        None => match reader.silence(&id, number).await {
+        None => match reader.silence(&id, number, proven.header.height).await {
             Ok(until) => return Ok(silent(proven, &who, &until)),
             Err(ReadError::NotFound(_)) => reader.late_receipt(&id, number).await?,
             Err(error) => return Err(error.into()),
@@ -236,12 +236,12 @@ async fn history(reader: &Reader, proven: &Proven) -> Result<Step, PageError> {
         },
         None => Step {
             title,
-            source: Source::Proven,
+            source: Source::Claimed,
             link: None,
             time: None,
-            detail: "Its block is the newest one itself.".into(),
-            limit,
-            done: true,
+            detail: "The node says that its block is the newest one itself.".into(),
+            limit: "A later block would commit to it.",
+            done: false,
         },
     })
 }

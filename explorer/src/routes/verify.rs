@@ -39,7 +39,7 @@ pub(super) async fn check(
     Path(id): Path<String>,
 ) -> Result<Response, PageError> {
     let id = parse_id(&id)?;
-    let (evidence, genesis) = (reader.evidence(&id).await?, genesis_text(&reader).await?);
+    let (evidence, genesis) = (reader.checked_evidence(&id, None, true).await?, genesis_text(&reader).await?);
     let name = format!("{id}.evidence.json");
     let evidence = Embedded { name: &name, text: &evidence }.element(Role::Evidence);
     Ok(show(evidence + &site_genesis(&genesis)))
@@ -76,7 +76,7 @@ pub(super) async fn evidence(
     Path(id): Path<String>,
 ) -> Result<Response, PageError> {
     let id = parse_id(&id)?;
-    let (evidence, genesis) = (reader.evidence(&id).await?, genesis_text(&reader).await?);
+    let (evidence, genesis) = (reader.checked_evidence(&id, None, true).await?, genesis_text(&reader).await?);
     let name = format!("{id}.evidence.json");
     let evidence = Embedded { name: &name, text: &evidence };
     let genesis = Embedded { name: "the one that came with this file", text: &genesis };
