@@ -145,7 +145,7 @@ fn plan(town: &Town, out: &Path) -> Value {
     let (alice, bob) = (address("alice"), address("bob"));
     let search = |query: &str, path: &str, heading: &str, status: u16| json!({ "query": query, "path": path, "heading": heading, "status": status });
     let card = json!({ "address": bob, "name": hostile_text() }).to_string();
-    let block = fullest["hash"].as_str().unwrap();
+    let (block, nowhere) = (fullest["hash"].as_str().unwrap(), "0f".repeat(32));
     json!({
         "url": town.url(),
         "out": out,
@@ -175,7 +175,7 @@ fn plan(town: &Town, out: &Path) -> Value {
             search(&card, &format!("/address/{bob}"), "Address", 200),
             search("nonsense", "/search", "", 400),
             search(&hostile_text(), "/search", "", 400),
-            search(&"0f".repeat(32), "/search", "", 404),
+            search(&nowhere, &format!("/tx/{nowhere}"), "", 404),
         ],
         "evidence": evidence(town, &open, &hostile),
     })

@@ -47,13 +47,16 @@ export async function fits(page, report, name) {
     const wide = await page.evaluate(() => {
       const { scrollWidth, clientWidth } = document.documentElement;
       if (scrollWidth <= clientWidth) return undefined;
-      const beyond = [...document.querySelectorAll("body *")].filter(
-        (one) => one.getBoundingClientRect().right > clientWidth + 1,
-      );
-      return `${scrollWidth} of ${clientWidth}: ${beyond
-        .slice(0, 4)
-        .map((one) => `${one.localName}.${one.className}`)
-        .join(", ")}`;
+      // What is cut off or moves within a part of the page does not widen it.
+      const within = (one) => {
+        for (let part = one.parentElement; part !== null && part !== document.body; part = part.parentElement)
+          if (getComputedStyle(part).overflowX !== "visible") return true;
+        return false;
+      };
+      const reaches = (one) => one.getBoundingClientRect().right > clientWidth + 1 || one.scrollWidth > clientWidth;
+      const beyond = [...document.querySelectorAll("body *")].filter((one) => reaches(one) && !within(one));
+      const said = beyond.slice(-3).map((one) => `${one.localName}.${one.className} ${one.textContent.slice(0, 60)}`);
+      return `${scrollWidth} of ${clientWidth}: ${said.join(" | ")}`;
     });
     report.check(wide === undefined, "overflow", name, `${width} px: ${wide}`);
   }
@@ -164,6 +167,8 @@ export async function facts(page) {
     const main = document.querySelector("main").cloneNode(true);
     const added = "script, button.copy, .local, #live-summary, #live button, #verifier, [role=status]";
     for (const one of main.querySelectorAll(added)) one.remove();
+    // This one never stands still.
+    for (const one of main.querySelectorAll("dt")) if (one.textContent === "Running for") one.parentElement.remove();
     return main.textContent.replace(/\s+/g, " ").trim();
   });
 }

@@ -26,7 +26,7 @@ export function pages({ messages, block, addresses, validator, transactions, nob
     ["validator", `/validator/${validator}`],
     ["network", "/network"],
     ["postage", "/postage?bytes=5000"],
-    ["search", `/search?q=${open.slice(0, 2)}`],
+    ["search", "/search?q=nonsense", 400],
     ["glossary", "/glossary"],
     ["about", "/about"],
     ["verify", "/verify"],
