@@ -47,6 +47,10 @@ const WRONG = {
     style: "@media print { svg { display: none } }",
     fails: ["print"],
   },
+  cutOff: {
+    body: '<svg role="img" aria-label="Chart" viewBox="0 0 90 20" width="90"><text x="70" y="15">too long for it</text></svg>',
+    fails: ["cut off"],
+  },
   markup: { body: '<p title="x" data-x="evil"><evil-tag>x</evil-tag></p>', fails: ["markup"] },
   turned: { body: "<p>\u202eevil</p>", fails: ["markup"] },
   scripted: { script: "document.querySelector('main').append('Only with scripts')", fails: ["no script"] },

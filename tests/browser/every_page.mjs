@@ -2,7 +2,7 @@
 
 import { join } from "node:path";
 import { visit, visitor, watched } from "./browser.mjs";
-import { accessible, facts, fits, frame, inert, keyboard, prints, skipLink } from "./page_checks.mjs";
+import { accessible, drawn, facts, fits, frame, inert, keyboard, prints, skipLink } from "./page_checks.mjs";
 
 /** Visits a page with scripts and without. `out` is the folder for pictures; without it none are taken. */
 export async function everything({ browser, report, origin, out, page: { name, path, status } }) {
@@ -16,6 +16,7 @@ export async function everything({ browser, report, origin, out, page: { name, p
   const withScript = await facts(page);
   await frame(page, report, name);
   await inert(page, report, name);
+  await drawn(page, report, name);
   await accessible(page, report, name);
   await shoot(page, "wide-light");
   await prints(page, report, name);

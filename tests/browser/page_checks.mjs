@@ -53,13 +53,36 @@ export async function fits(page, report, name) {
           if (getComputedStyle(part).overflowX !== "visible") return true;
         return false;
       };
-      const reaches = (one) => one.getBoundingClientRect().right > clientWidth + 1 || one.scrollWidth > clientWidth;
+      const reaches = (one) =>
+        one.getBoundingClientRect().right > clientWidth + 1 || one.scrollWidth > clientWidth;
       const beyond = [...document.querySelectorAll("body *")].filter((one) => reaches(one) && !within(one));
-      const said = beyond.slice(-3).map((one) => `${one.localName}.${one.className} ${one.textContent.slice(0, 60)}`);
+      const said = beyond
+        .slice(-3)
+        .map((one) => `${one.localName}.${one.className} ${one.textContent.slice(0, 60)}`);
       return `${scrollWidth} of ${clientWidth}: ${said.join(" | ")}`;
     });
     report.check(wide === undefined, "overflow", name, `${width} px: ${wide}`);
   }
+}
+
+/** No words of a picture are cut off at its edge. */
+export async function drawn(page, report, name) {
+  const cut = await page.evaluate(() => {
+    const outside = (text) => {
+      const { x, y, width, height } = text.getBBox();
+      const canvas = text.ownerSVGElement.viewBox.baseVal;
+      // A picture without a canvas of its own is as large as it is shown.
+      if (canvas.width === 0) return false;
+      return (
+        x < canvas.x ||
+        y < canvas.y ||
+        x + width > canvas.x + canvas.width ||
+        y + height > canvas.y + canvas.height
+      );
+    };
+    return [...document.querySelectorAll("svg text")].filter(outside).map((text) => text.textContent);
+  });
+  report.check(cut.length === 0, "cut off", name, cut);
 }
 
 /** Whatever can be operated is reached by Tab, in a way that can be seen; and the skip link skips. */
@@ -168,7 +191,8 @@ export async function facts(page) {
     const added = "script, button.copy, .local, #live-summary, #live button, #verifier, [role=status]";
     for (const one of main.querySelectorAll(added)) one.remove();
     // This one never stands still.
-    for (const one of main.querySelectorAll("dt")) if (one.textContent === "Running for") one.parentElement.remove();
+    for (const one of main.querySelectorAll("dt"))
+      if (one.textContent === "Running for") one.parentElement.remove();
     return main.textContent.replace(/\s+/g, " ").trim();
   });
 }
