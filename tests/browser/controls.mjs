@@ -69,7 +69,7 @@ function answer({ body = "", script, style = "" }) {
  * The controls, by name, each to be run. What one of them lacks, or has too much of, is a failure of the checks
  * themselves. `kinds` gathers what was noticed.
  */
-export async function controls({ browser, report, kinds }) {
+export async function controls({ visitors, report, kinds }) {
   const server = createServer((request, response) => {
     const [, name, part] = request.url.split("/");
     const page = WRONG[name] ?? {};
@@ -86,7 +86,7 @@ export async function controls({ browser, report, kinds }) {
   const run = async (name, fails) => {
     const found = new Report();
     await found.part(name, () =>
-      everything({ browser, report: found, origin, page: { name, path: `/${name}/`, status: 200 } }),
+      everything({ visitors, report: found, origin, page: { name, path: `/${name}/`, status: 200 } }),
     );
     const noticed = [...new Set(found.failures.map(({ kind }) => kind))].sort();
     const seen = { noticed, expected: fails, failures: found.failures };

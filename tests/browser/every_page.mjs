@@ -1,17 +1,19 @@
 // All the checks of one page, in few visits.
 
 import { join } from "node:path";
-import { visit, visitor, watched } from "./browser.mjs";
+import { visit, watched } from "./browser.mjs";
 import { accessible, drawn, facts, fits, frame, inert, keyboard, prints, skipLink } from "./page_checks.mjs";
 
-/** Visits a page with scripts and without. `out` is the folder for pictures; without it none are taken. */
-export async function everything({ browser, report, origin, out, page: { name, path, status } }) {
+/**
+ * Visits a page with scripts and without, as two visitors who have been elsewhere before. `out` is the folder for
+ * pictures; without it none are taken.
+ */
+export async function everything({ visitors, report, origin, out, page: { name, path, status } }) {
   const url = origin + path;
   const shoot = async (page, how) => {
     if (out !== undefined) await page.screenshot({ path: join(out, `${name}-${how}.png`), fullPage: true });
   };
-  const context = await visitor(browser);
-  const page = await watched(context, report, name, origin);
+  const page = await watched(visitors.scripted, report, name, origin);
   await visit(page, report, name, url, status);
   const withScript = await facts(page);
   await frame(page, report, name);
@@ -31,14 +33,13 @@ export async function everything({ browser, report, origin, out, page: { name, p
   await page.setViewportSize({ width: 1280, height: 900 });
   await keyboard(page, report, name);
   await skipLink(page, report, name);
-  await context.close();
+  await page.close();
 
-  const plain = await visitor(browser, { javaScriptEnabled: false });
-  const without = await watched(plain, report, `${name} without scripts`, origin);
+  const without = await watched(visitors.plain, report, `${name} without scripts`, origin);
   await visit(without, report, name, url, status);
   const alone = await facts(without);
   report.check(alone.length > 0 && alone === withScript, "no script", name, difference(alone, withScript));
-  await plain.close();
+  await without.close();
 }
 
 /** Where two texts part. */

@@ -5,7 +5,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { start } from "./browser.mjs";
+import { start, visitor } from "./browser.mjs";
 import { controls } from "./controls.mjs";
 import { everything } from "./every_page.mjs";
 import { pages } from "./pages.mjs";
@@ -28,6 +28,10 @@ const ask = async (message) => {
 const shoot = (page, name) => page.screenshot({ path: join(plan.out, `${name}.png`), fullPage: true });
 
 const browser = await start(plan.browser);
+const visitors = {
+  scripted: await visitor(browser),
+  plain: await visitor(browser, { javaScriptEnabled: false }),
+};
 const kinds = new Set();
 const seconds = {};
 const timed = async (name, run) => {
@@ -46,11 +50,11 @@ for (const page of all) {
   jobs.push([
     "pages",
     page.name,
-    () => everything({ browser, report, origin: plan.url, out: plan.out, page }),
+    () => everything({ visitors, report, origin: plan.url, out: plan.out, page }),
   ]);
 }
 jobs.push(
-  ...(await controls({ browser, report, kinds })).map(([name, run]) => ["controls", `control ${name}`, run]),
+  ...(await controls({ visitors, report, kinds })).map(([name, run]) => ["controls", `control ${name}`, run]),
 );
 const left = jobs.filter(([group]) => wanted(group));
 const work = async () => {
