@@ -3,8 +3,9 @@
 
 use crate::world::{World, home_of};
 use sealpost_tests::harness::liar::{Answer, Liar};
-use sealpost_tests::{Server, get};
+use sealpost_tests::{Server, get, json as json_of, run};
 use serde_json::{Value, json};
+use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 
@@ -468,4 +469,30 @@ fn page_between(page: &str, before: &str, after: &str) -> String {
 /// The part of an address's page that lists one side.
 fn section(page: &str, side: &str) -> String {
     page_between(page, &format!("<section aria-labelledby=\"{side}\">"), "</section>")
+}
+
+/// What the command writes is what the explorer serves, and nothing there is overwritten.
+#[test]
+fn the_checker_is_written_to_a_file_without_an_explorer() {
+    let site = Site::new();
+    let (home, id) = (home_of(&site.world), site.send(&["-m", "to be checked"]));
+    let file = |name: &str| site.world.path(name);
+    let write = |args: &[&str]| run("sealpost-explorer", home, &[&["offline", "-o"], args].concat());
+    let plain = file("verify.html");
+    let written = json_of("sealpost-explorer", home, &["offline", "-o", &plain]);
+    let served = get(&format!("{}/verify/offline.html", site.url)).1;
+    assert!(fs::read_to_string(&plain).unwrap() == served);
+    assert_eq!(written["bytes"], served.len());
+    let again = write(&[&plain]);
+    assert_eq!(again.status.code(), Some(2), "{again:?}");
+    assert!(fs::read_to_string(&plain).unwrap() == served);
+
+    let (evidence, genesis) = (file("notice.json"), file("node/genesis.json"));
+    site.world.wallet("alice", &["evidence", "create", &id, "-o", &evidence]);
+    let notice = file("notice.html");
+    let made = write(&[&notice, "--evidence", &evidence, "--genesis", &genesis]);
+    assert!(made.status.success(), "{made:?}");
+    let notice = fs::read_to_string(&notice).unwrap();
+    assert!(notice.contains("id=\"embedded-evidence\"") && notice.contains(&id));
+    assert_eq!(write(&[&file("half.html"), "--evidence", &evidence]).status.code(), Some(2));
 }

@@ -1,6 +1,7 @@
 //! The command line of `sealpost-explorer`.
 
 mod check;
+mod offline;
 mod settings;
 
 use crate::{ExplorerError, Settings, start};
@@ -9,7 +10,7 @@ use confique::{Config, Layer};
 use sealpost_ledger::genesis::Genesis;
 use sealpost_terminal::{
     ConfigArgs, Exit, Failure, GlobalArgs, HasGlobals, PagesCommand, Terminal, check_url, load_config,
-    long_version,
+    long_version, with_exit_codes,
 };
 use settings::{ExplorerSettings, LimitArgs};
 use std::path::{Path, PathBuf};
@@ -17,7 +18,8 @@ use std::sync::Arc;
 
 /// The Sealpost explorer: audit delivery by looking
 #[derive(Debug, Parser)]
-#[command(name = "sealpost-explorer", version, long_version = long_version(), after_help = EXAMPLES)]
+#[command(name = "sealpost-explorer", version, long_version = long_version())]
+#[command(after_help = EXAMPLES, after_long_help = with_exit_codes(EXAMPLES))]
 pub struct Cli {
     #[command(flatten)]
     global: GlobalArgs,
@@ -31,7 +33,9 @@ const EXAMPLES: &str = "Examples:
   sealpost-explorer serve --node http://10.0.0.5:17325 --listen 127.0.0.1:8080
   sealpost-explorer serve --rate 50/s --trusted-proxy 10.0.0.0/8
   sealpost-explorer check --genesis genesis.json
-  sealpost-explorer openapi > openapi.json";
+  sealpost-explorer openapi > openapi.json
+  sealpost-explorer offline -o verify.html
+  sealpost-explorer offline -o notice.html --evidence notice.json --genesis genesis.json";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -61,6 +65,8 @@ enum Command {
     },
     /// Print the OpenAPI document of the API
     Openapi,
+    /// Write the checker of evidence as one HTML file that opens from disk
+    Offline(offline::OfflineArgs),
     /// Settings: every option with its comment and default; in force, checked, or where they are
     Config(ConfigArgs),
     #[command(flatten)]
@@ -101,6 +107,7 @@ pub fn execute(cli: Cli, terminal: &Terminal) -> Result<(), Failure> {
             terminal.write(crate::api::document().as_bytes());
             Ok(())
         }
+        Command::Offline(args) => offline::offline(&args, terminal),
         Command::Config(command) => command.run::<ExplorerSettings>("explorer", terminal),
         Command::Pages(pages) => pages.run(Cli::command(), terminal),
     }
