@@ -1,6 +1,7 @@
 //! Tests across the rooms.
 
 mod architecture;
+mod browser;
 mod browser_verifier;
 mod demo;
 mod dev;

@@ -8,7 +8,7 @@ use askama::filters::HtmlSafe;
 const WIDTH: f64 = 360.0;
 const HEIGHT: f64 = 170.0;
 /// Room for the numbers on the left, and for the heights below.
-const LEFT: f64 = 52.0;
+const LEFT: f64 = 72.0;
 const BOTTOM: f64 = 22.0;
 const TOP: f64 = 10.0;
 const RIGHT: f64 = 8.0;

@@ -131,6 +131,18 @@ impl Network {
         }
     }
 
+    /// Changes the genesis of a network that was only made yet, on all its nodes.
+    pub fn change_genesis(&mut self, change: impl FnOnce(&mut serde_json::Value)) {
+        assert!(self.running().is_empty(), "the network runs already");
+        let mut file = serde_json::to_value(self.genesis.file()).expect("plain texts and numbers");
+        change(&mut file);
+        let json = file.to_string();
+        let homes = self.members.iter().map(|member| member.home.join("node/genesis.json"));
+        for path in homes.chain([self.folder.path().join("testnet/genesis.json")]) {
+            std::fs::write(path, &json).expect("written");
+        }
+        self.genesis = Genesis::parse(json.as_bytes()).expect("a sound genesis");
+    }
     /// The genesis.
     pub fn genesis(&self) -> &Genesis {
         &self.genesis

@@ -89,7 +89,7 @@ pub(super) async fn network(
                     bytes(status.bodies_bytes)
                 ),
             ),
-            ("Runs since", format!("{} ago", elapsed(0, status.uptime_seconds.saturating_mul(1000)))),
+            ("Running for", elapsed(0, status.uptime_seconds.saturating_mul(1000))),
         ],
         peers: peers.len(),
         agents: agents(&peers),

@@ -106,7 +106,7 @@ fn drawn(levels: &[Level]) -> Vec<Drawn> {
                 x: number(x),
                 y: number(y),
                 text_y: number(y + 4.0),
-                label_y: number(y + 26.0),
+                label_y: number(y + 29.0),
                 parent: parent.map(|(x, y)| (number(x), number(y))),
                 kind,
                 short: whole.chars().take(8).collect(),
