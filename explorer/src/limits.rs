@@ -27,7 +27,7 @@ pub struct Limits {
     pub trusted_proxies: Vec<IpNet>,
     /// Connections at once; who comes after that waits.
     pub connections: usize,
-    /// Streams of events at once.
+    /// Streams of events at once: those of the API and of pages that keep themselves up to date.
     pub streams: usize,
     /// Streams of events of one client at once.
     pub streams_per_client: usize,

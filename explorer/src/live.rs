@@ -1,6 +1,7 @@
 //! What is new, as it happens: one connection to the node for all browsers. Each final block is verified,
 //! written as the rows that the pages themselves show, and handed to everybody who listens.
 
+use crate::limits::StreamPermit;
 use crate::page::PageError;
 use crate::reader::{ReadError, Reader, Summary};
 use crate::routes::rows::{BlockRow, EntryRow, Head};
@@ -17,11 +18,9 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use thiserror::Error;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
+use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
-/// Browsers that listen at once, at most.
-const MAX_LISTENERS: usize = 512;
 /// Blocks that a slow browser may be behind before its connection ends; it comes back and says where it was.
 const BEHIND: usize = 64;
 /// Blocks that are told again to a browser that comes back.
@@ -48,7 +47,6 @@ pub(crate) struct Hub {
     news: broadcast::Sender<Arc<News>>,
     /// Up to here everybody who listens has been told, or reads for themselves when they come.
     told: Arc<Mutex<Option<BlockHeight>>>,
-    seats: Arc<Semaphore>,
     stop: CancellationToken,
 }
 
@@ -68,15 +66,16 @@ enum Interruption {
 impl Hub {
     pub(crate) fn new(stop: CancellationToken) -> Self {
         let (news, _) = broadcast::channel(BEHIND);
-        Self { news, told: Arc::default(), seats: Arc::new(Semaphore::new(MAX_LISTENERS)), stop }
+        Self { news, told: Arc::default(), stop }
     }
-    /// The news after a height (from now on, if none is given), as long as the explorer runs.
+    /// The news after a height (from now on, if none is given), as long as the explorer runs. The permit is held as long
+    /// as somebody listens.
     pub(crate) async fn listen(
         &self,
         reader: &Reader,
         after: Option<BlockHeight>,
+        permit: StreamPermit,
     ) -> Result<impl Stream<Item = Result<Event, Infallible>> + use<>, PageError> {
-        let seat = self.seats.clone().try_acquire_owned().map_err(|_| PageError::Busy)?;
         // Listens before it looks back, so that nothing falls between.
         let news = self.news.subscribe();
         let head = last_height(reader).await?;
@@ -87,7 +86,7 @@ impl Hub {
         };
         let told = missed.last().map(|news| news.height).or(after).unwrap_or(head);
         let ready = missed.iter().flat_map(|news| news.events()).collect();
-        let listener = Listener { news, ready, told, stop: self.stop.clone(), _seat: seat };
+        let listener = Listener { news, ready, told, stop: self.stop.clone(), _permit: permit };
         Ok(futures::stream::unfold(listener, |mut listener| async move {
             let event = listener.next().await?;
             Some((Ok(event), listener))
@@ -126,7 +125,7 @@ struct Listener {
     ready: VecDeque<Event>,
     told: BlockHeight,
     stop: CancellationToken,
-    _seat: OwnedSemaphorePermit,
+    _permit: StreamPermit,
 }
 
 impl Listener {
