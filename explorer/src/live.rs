@@ -11,7 +11,7 @@ use futures::Stream;
 use jsonrpsee::core::ClientError;
 use jsonrpsee::core::client::Subscription;
 use jsonrpsee::ws_client::{PingConfig, WsClient, WsClientBuilder};
-use sealpost_api::{SealedHeader, SealpostRpcClient};
+use sealpost_api::{NodeStatus, SealedHeader, SealpostRpcClient};
 use sealpost_ledger::height::BlockHeight;
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -112,9 +112,10 @@ async fn missed(reader: &Reader, after: BlockHeight, head: BlockHeight) -> Resul
     if count == 0 {
         return Ok(Vec::new());
     }
+    let status = reader.status().await?;
     let mut news = Vec::new();
     for summary in reader.recent(head, count).await?.iter().rev() {
-        news.push(Arc::new(News::new(reader, summary).await?));
+        news.push(Arc::new(News::new(reader, &status, summary).await?));
     }
     Ok(news)
 }
@@ -148,13 +149,13 @@ impl Listener {
 }
 
 impl News {
-    async fn new(reader: &Reader, summary: &Summary) -> Result<Self, ReadError> {
+    async fn new(reader: &Reader, status: &NodeStatus, summary: &Summary) -> Result<Self, ReadError> {
         let genesis = reader.genesis().await?;
         let rows = summary.entries.iter().take(MAX_ENTRIES);
         let rows = rows.rev().map(|entry| EntryRow::new(summary, entry, genesis.prefix()).to_string());
         Ok(Self {
             height: summary.header.height,
-            head: written(&Head::new(reader, summary.header.height).await?),
+            head: written(&Head::new(reader, status, summary.header.height).await?),
             entries: rows.collect(),
             block: written(&BlockRow::new(summary)),
         })
@@ -214,9 +215,10 @@ async fn tell(reader: &Reader, hub: &Hub, height: BlockHeight) -> Result<(), Rea
         }
         let end = told.saturating_add(STEP).min(height);
         let count = u32::try_from(end.blocks_since(told)).unwrap_or(u32::MAX);
+        let status = reader.status().await?;
         for summary in reader.recent(end, count).await?.iter().rev() {
             // Nobody listens any more: that is no fault.
-            let _ = hub.news.send(Arc::new(News::new(reader, summary).await?));
+            let _ = hub.news.send(Arc::new(News::new(reader, &status, summary).await?));
             hub.set_told(summary.header.height);
         }
         told = end;
