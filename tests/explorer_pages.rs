@@ -3,7 +3,7 @@
 
 use crate::world::{World, home_of};
 use sealpost_tests::harness::liar::{Answer, Liar};
-use sealpost_tests::{Server, get, json as json_of, run};
+use sealpost_tests::{LONGEST_SILENCE, Server, get, json as json_of, run};
 use serde_json::{Value, json};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -419,6 +419,7 @@ fn a_new_block_arrives_while_the_page_is_open() {
     let host = site.url.strip_prefix("http://").unwrap();
     let listen = |after: &str, last: &str| {
         let mut stream = TcpStream::connect(host).unwrap();
+        stream.set_read_timeout(Some(LONGEST_SILENCE)).unwrap();
         write!(stream, "GET /live{after} HTTP/1.1\r\nHost: {host}\r\n{last}\r\n").unwrap();
         BufReader::new(stream)
     };
@@ -463,6 +464,7 @@ fn until(stream: &mut BufReader<TcpStream>, fits: impl Fn(&str) -> bool) -> Vec<
 fn raw(url: &str, path: &str) -> String {
     let host = url.strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(host).unwrap();
+    stream.set_read_timeout(Some(LONGEST_SILENCE)).unwrap();
     write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).unwrap();

@@ -180,11 +180,15 @@ impl Drop for Process {
     }
 }
 
+/// Silence of a server after which a test fails instead of waiting for ever.
+pub const LONGEST_SILENCE: Duration = Duration::from_secs(60);
+
 /// What a web server answers to a GET: head and body.
 pub fn get(url: &str) -> (String, String) {
     let rest = url.strip_prefix("http://").expect("an http URL");
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
     let mut stream = TcpStream::connect(host).expect("connected");
+    stream.set_read_timeout(Some(LONGEST_SILENCE)).expect("a time limit");
     write!(stream, "GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").expect("written");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("read");

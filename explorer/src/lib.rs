@@ -30,6 +30,7 @@ mod verify_page;
 
 pub use limits::Limits;
 
+use limits::Streams;
 use live::Hub;
 use reader::Reader;
 use sealpost_ledger::genesis::Genesis;
@@ -88,7 +89,7 @@ pub async fn start(settings: Settings) -> Result<Explorer, ExplorerError> {
     let connections = limits.connections;
     let hub = Hub::new(stop.clone());
     let live = tokio::spawn(live::follow(reader.clone(), hub.clone()));
-    let site = routes::Site { reader, live: hub };
+    let site = routes::Site { reader, live: hub, streams: Streams::new(&limits) };
     let app = routes::router(site, limits, meter.clone(), stop.clone());
     let task = tokio::spawn(listen::serve(listener, app, connections, meter, stop.clone()));
     Ok(Explorer { address, stop, task, live })

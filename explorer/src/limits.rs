@@ -2,9 +2,9 @@
 //! told apart by their address; behind a proxy by the one that a trusted proxy names.
 
 use crate::api::problem::Problem;
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{ConnectInfo, Query, Request, State};
 use axum::http::header::CONTENT_LENGTH;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use governor::clock::{Clock, DefaultClock};
@@ -27,7 +27,7 @@ pub struct Limits {
     pub trusted_proxies: Vec<IpNet>,
     /// Connections at once; who comes after that waits.
     pub connections: usize,
-    /// Streams of events at once.
+    /// Streams of events at once: those of the API and of pages that keep themselves up to date.
     pub streams: usize,
     /// Streams of events of one client at once.
     pub streams_per_client: usize,
@@ -127,9 +127,12 @@ impl Guard {
 }
 
 /// What a request weighs: a long page is asked of the node entry by entry.
-fn weight(query: Option<&str>) -> NonZeroU32 {
-    let parts = query.unwrap_or_default().split('&');
-    let limit = parts.filter_map(|part| part.strip_prefix("limit=")?.parse::<u32>().ok()).max();
+fn weight(uri: &Uri) -> NonZeroU32 {
+    // Read as whoever answers reads it: other ways to write the same weigh the same.
+    let read = Query::<Vec<(String, String)>>::try_from_uri(uri);
+    let parts = read.map_or_else(|_| Vec::new(), |Query(parts)| parts);
+    let limits = parts.into_iter().filter(|(name, _)| name == "limit");
+    let limit = limits.filter_map(|(_, value)| value.parse::<u32>().ok()).max();
     let pages = limit.unwrap_or(0).min(MAX_PAGE).div_ceil(DEFAULT_PAGE);
     NonZeroU32::new(pages).unwrap_or(NonZeroU32::MIN)
 }
@@ -149,7 +152,7 @@ pub(crate) async fn guard(State(guard): State<Guard>, mut request: Request, next
     request.extensions_mut().insert(client);
     // Whoever keeps this program alive asks for that alone.
     let is_alive = request.uri().path() == "/livez";
-    let weight = weight(request.uri().query());
+    let weight = weight(request.uri());
     let counted = if is_alive { Ok(()) } else { guard.count(client, weight) };
     let let_through = counted.and_then(|()| small_enough(request.headers(), limits.body_bytes));
     if let Err(problem) = let_through {
@@ -281,13 +284,17 @@ mod tests {
 
     #[test]
     fn a_long_page_weighs_as_much_as_the_short_ones_it_replaces() {
-        let queries = [None, Some(""), Some("limit=25"), Some("side=sent&limit=26"), Some("limit=99999")];
+        let weight = |query: &str| weight(&format!("/{query}").parse().unwrap());
+        let queries = ["", "?", "?limit=25", "?side=sent&limit=26", "?limit=99999"];
         assert_eq!(queries.map(|query| weight(query).get()), [1, 1, 1, 2, 4]);
+        // However it is written.
+        let queries = ["?%6cimit=100", "?limit=1%300", "?limit=%2B100", "?a=%FF&limit=100"];
+        assert_eq!(queries.map(|query| weight(query).get()), [4, 4, 4, 4]);
         // The smallest bucket holds the heaviest request.
         let guard = Guard::new(Limits { rate: NonZeroU32::new(1), ..Limits::default() });
         let one = Client::new("192.0.2.1".parse().unwrap());
-        guard.count(one, weight(Some("limit=100"))).unwrap();
-        guard.count(one, weight(Some("limit=100"))).unwrap_err();
+        guard.count(one, weight("?limit=100")).unwrap();
+        guard.count(one, weight("?limit=100")).unwrap_err();
     }
 
     #[test]

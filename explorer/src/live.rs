@@ -1,6 +1,7 @@
 //! What is new, as it happens: one connection to the node for all browsers. Each final block is verified,
 //! written as the rows that the pages themselves show, and handed to everybody who listens.
 
+use crate::limits::StreamPermit;
 use crate::page::PageError;
 use crate::reader::{ReadError, Reader, Summary};
 use crate::routes::rows::{BlockRow, EntryRow, Head};
@@ -10,22 +11,22 @@ use futures::Stream;
 use jsonrpsee::core::ClientError;
 use jsonrpsee::core::client::Subscription;
 use jsonrpsee::ws_client::{PingConfig, WsClient, WsClientBuilder};
-use sealpost_api::{SealedHeader, SealpostRpcClient};
+use sealpost_api::{NodeStatus, SealedHeader, SealpostRpcClient};
 use sealpost_ledger::height::BlockHeight;
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use thiserror::Error;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
+use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
-/// Browsers that listen at once, at most.
-const MAX_LISTENERS: usize = 512;
 /// Blocks that a slow browser may be behind before its connection ends; it comes back and says where it was.
 const BEHIND: usize = 64;
 /// Blocks that are told again to a browser that comes back.
 pub(crate) const MAX_REPLAY: u32 = 50;
+/// Blocks that are counted at once when several came; few enough that all of them are, however large they are.
+const STEP: u64 = 10;
 /// Time before the node is asked again after it could not be reached.
 const PAUSE: Duration = Duration::from_secs(2);
 /// Entries of one block that are told; the rest is on the block's page.
@@ -44,7 +45,8 @@ pub(crate) struct News {
 #[derive(Debug, Clone)]
 pub(crate) struct Hub {
     news: broadcast::Sender<Arc<News>>,
-    seats: Arc<Semaphore>,
+    /// Up to here everybody who listens has been told, or reads for themselves when they come.
+    told: Arc<Mutex<Option<BlockHeight>>>,
     stop: CancellationToken,
 }
 
@@ -64,41 +66,56 @@ enum Interruption {
 impl Hub {
     pub(crate) fn new(stop: CancellationToken) -> Self {
         let (news, _) = broadcast::channel(BEHIND);
-        Self { news, seats: Arc::new(Semaphore::new(MAX_LISTENERS)), stop }
+        Self { news, told: Arc::default(), stop }
     }
-    /// The news after a height (from now on, if none is given), as long as the explorer runs.
+    /// The news after a height (from now on, if none is given), as long as the explorer runs. The permit is held as long
+    /// as somebody listens.
     pub(crate) async fn listen(
         &self,
         reader: &Reader,
         after: Option<BlockHeight>,
+        permit: StreamPermit,
     ) -> Result<impl Stream<Item = Result<Event, Infallible>> + use<>, PageError> {
-        let seat = self.seats.clone().try_acquire_owned().map_err(|_| PageError::Busy)?;
         // Listens before it looks back, so that nothing falls between.
         let news = self.news.subscribe();
+        let head = last_height(reader).await?;
+        self.told_or(head);
         let missed = match after {
-            Some(after) => missed(reader, after).await?,
+            Some(after) => missed(reader, after, head).await?,
             None => Vec::new(),
         };
-        let told = missed.last().map(|news| news.height).or(after).unwrap_or(BlockHeight::GENESIS);
+        let told = missed.last().map(|news| news.height).or(after).unwrap_or(head);
         let ready = missed.iter().flat_map(|news| news.events()).collect();
-        let listener = Listener { news, ready, told, stop: self.stop.clone(), _seat: seat };
+        let listener = Listener { news, ready, told, stop: self.stop.clone(), _permit: permit };
         Ok(futures::stream::unfold(listener, |mut listener| async move {
             let event = listener.next().await?;
             Some((Ok(event), listener))
         }))
     }
+    /// Up to where was told; up to a given height, if nothing was told yet.
+    fn told_or(&self, height: BlockHeight) -> BlockHeight {
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(height)
+    }
+    fn set_told(&self, height: BlockHeight) {
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = Some(height);
+    }
+}
+
+/// The height of the last final block, which is verified.
+async fn last_height(reader: &Reader) -> Result<BlockHeight, ReadError> {
+    Ok(reader.last_block().await?.map_or(BlockHeight::GENESIS, |last| last.header.height))
 }
 
 /// The blocks after a height, the oldest first: the newest [`MAX_REPLAY`] of them.
-async fn missed(reader: &Reader, after: BlockHeight) -> Result<Vec<Arc<News>>, ReadError> {
-    let head = reader.status().await?.height;
+async fn missed(reader: &Reader, after: BlockHeight, head: BlockHeight) -> Result<Vec<Arc<News>>, ReadError> {
     let count = u32::try_from(head.blocks_since(after)).unwrap_or(u32::MAX).min(MAX_REPLAY);
     if count == 0 {
         return Ok(Vec::new());
     }
+    let status = reader.status().await?;
     let mut news = Vec::new();
     for summary in reader.recent(head, count).await?.iter().rev() {
-        news.push(Arc::new(News::new(reader, summary).await?));
+        news.push(Arc::new(News::new(reader, &status, summary).await?));
     }
     Ok(news)
 }
@@ -109,7 +126,7 @@ struct Listener {
     ready: VecDeque<Event>,
     told: BlockHeight,
     stop: CancellationToken,
-    _seat: OwnedSemaphorePermit,
+    _permit: StreamPermit,
 }
 
 impl Listener {
@@ -132,13 +149,13 @@ impl Listener {
 }
 
 impl News {
-    async fn new(reader: &Reader, summary: &Summary) -> Result<Self, ReadError> {
+    async fn new(reader: &Reader, status: &NodeStatus, summary: &Summary) -> Result<Self, ReadError> {
         let genesis = reader.genesis().await?;
         let rows = summary.entries.iter().take(MAX_ENTRIES);
         let rows = rows.rev().map(|entry| EntryRow::new(summary, entry, genesis.prefix()).to_string());
         Ok(Self {
             height: summary.header.height,
-            head: written(&Head::new(reader, summary.header.height).await?),
+            head: written(&Head::new(reader, status, summary.header.height).await?),
             entries: rows.collect(),
             block: written(&BlockRow::new(summary)),
         })
@@ -159,10 +176,9 @@ fn written(row: &impl Template) -> String {
 
 /// Follows the node until the explorer stops.
 pub(crate) async fn follow(reader: Reader, hub: Hub) {
-    let mut told = None;
     while !hub.stop.is_cancelled() {
         let ended = tokio::select! {
-            ended = follow_once(&reader, &hub, &mut told) => ended,
+            ended = follow_once(&reader, &hub) => ended,
             () = hub.stop.cancelled() => return,
         };
         if let Err(error) = ended {
@@ -175,34 +191,46 @@ pub(crate) async fn follow(reader: Reader, hub: Hub) {
     }
 }
 
-async fn follow_once(reader: &Reader, hub: &Hub, told: &mut Option<BlockHeight>) -> Result<(), Interruption> {
-    let (_client, mut blocks) = subscribe(reader, *told).await?;
+async fn follow_once(reader: &Reader, hub: &Hub) -> Result<(), Interruption> {
+    let (_client, mut blocks) = subscribe(reader).await?;
+    // Looks back once it listens, so that nothing falls between.
+    tell(reader, hub, last_height(reader).await?).await?;
     while let Some(block) = blocks.next().await {
         let told_of = block.map_err(<serde::de::value::Error as serde::de::Error>::custom)?;
         let height = reader.verify_sealed(&told_of).await?.0.height;
-        *told = Some(height);
-        // Without listeners nothing is counted or written; whoever comes is told what they missed.
-        if hub.news.receiver_count() == 0 {
-            continue;
-        }
-        for summary in reader.recent(height, 1).await? {
-            // Nobody listens any more: that is no fault.
-            let _ = hub.news.send(Arc::new(News::new(reader, &summary).await?));
-        }
+        tell(reader, hub, height).await?;
     }
     Err(Interruption::Ended)
 }
 
-/// A connection of its own, and what is final after the last block told, if that is not long ago.
-async fn subscribe(
-    reader: &Reader,
-    told: Option<BlockHeight>,
-) -> Result<(WsClient, Subscription<SealedHeader>), Interruption> {
-    let head = reader.status().await?.height;
-    let from = told.filter(|told| head.blocks_since(*told) <= u64::from(MAX_REPLAY));
+/// Tells what came after the last block that was told, up to a height: the newest [`MAX_REPLAY`] of it. After an error
+/// the same blocks are told the next time.
+async fn tell(reader: &Reader, hub: &Hub, height: BlockHeight) -> Result<(), ReadError> {
+    let mut told = hub.told_or(height).max(height.saturating_sub(u64::from(MAX_REPLAY)));
+    while told < height {
+        // Without listeners nothing is counted or written; whoever comes is told what they missed.
+        if hub.news.receiver_count() == 0 {
+            hub.set_told(height);
+            break;
+        }
+        let end = told.saturating_add(STEP).min(height);
+        let count = u32::try_from(end.blocks_since(told)).unwrap_or(u32::MAX);
+        let status = reader.status().await?;
+        for summary in reader.recent(end, count).await?.iter().rev() {
+            // Nobody listens any more: that is no fault.
+            let _ = hub.news.send(Arc::new(News::new(reader, &status, summary).await?));
+            hub.set_told(summary.header.height);
+        }
+        told = end;
+    }
+    Ok(())
+}
+
+/// A connection of its own, on which the node tells of new blocks.
+async fn subscribe(reader: &Reader) -> Result<(WsClient, Subscription<SealedHeader>), Interruption> {
     // Pings, so that a node that vanished without a word is missed.
     let builder = WsClientBuilder::default().enable_ws_ping(PingConfig::new());
     let client = builder.build(reader.url().replacen("http", "ws", 1)).await?;
-    let blocks = client.chain_subscribe_blocks(from.map(|told| told.saturating_add(1))).await?;
+    let blocks = client.chain_subscribe_blocks(None).await?;
     Ok((client, blocks))
 }

@@ -65,6 +65,8 @@ pub(crate) struct Reader {
     validators: Arc<Mutex<Option<ValidatorHistory>>>,
     headers: Arc<Mutex<Bounded<Certified>>>,
     summaries: Arc<Mutex<Bounded<Arc<Summary>>>>,
+    /// Held by who reads blocks for the summaries.
+    reading: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// Why there is no answer to show.
@@ -110,6 +112,7 @@ impl Reader {
             validators: Arc::default(),
             headers: Arc::new(Mutex::new(Bounded::new(HEADERS_KEPT))),
             summaries: Arc::new(Mutex::new(Bounded::new(SUMMARIES_KEPT))),
+            reading: Arc::default(),
         })
     }
     /// The node's address.

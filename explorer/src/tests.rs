@@ -98,3 +98,14 @@ async fn assets_are_kept_for_ever_under_their_hash_and_pages_are_asked_for_again
     assert!(other.starts_with("HTTP/1.1 200"), "{other}");
     explorer.stop().await;
 }
+
+#[tokio::test]
+async fn pages_that_keep_themselves_up_to_date_count_as_streams() {
+    let node = "http://127.0.0.1:1".to_owned();
+    let listen = "127.0.0.1:0".parse().unwrap();
+    let limits = Limits { streams_per_client: 0, ..Limits::default() };
+    let explorer = start(Settings { listen, node, genesis: None, limits }).await.unwrap();
+    let answer = get(explorer.address, "/live").await;
+    assert!(answer.starts_with("HTTP/1.1 429") && answer.contains("explorer.streams"), "{answer}");
+    explorer.stop().await;
+}

@@ -31,7 +31,7 @@ pub(super) struct ExplorerSettings {
     /// Connections at once; who comes after that waits.
     #[config(env = "SEALPOST_EXPLORER_CONNECTIONS", default = 512)]
     pub(super) connections: usize,
-    /// Streams of events at once.
+    /// Streams of events at once: those of the API and of pages that keep themselves up to date.
     #[config(env = "SEALPOST_EXPLORER_STREAMS", default = 64)]
     pub(super) streams: usize,
     /// Streams of events of one client at once.

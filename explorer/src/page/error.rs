@@ -25,8 +25,6 @@ pub(crate) enum PageError {
     Beginning(String),
     /// There is no such thing.
     NotFound(String),
-    /// As many as this explorer serves at once are there already.
-    Busy,
     /// The node gave no answer, or one that does not hold.
     Read(ReadError),
 }
@@ -80,12 +78,6 @@ impl IntoResponse for PageError {
                      everything else is found by the whole id of 64 digits."
                 ),
                 "Your wallet knows beginnings of its own messages: `sealpost status` prints the whole id.",
-            ),
-            PageError::Busy => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "Too many listeners",
-                "As many pages are being kept up to date as this explorer serves at once.".to_owned(),
-                "The pages themselves work; reload them to see what is new.",
             ),
             PageError::Read(error) => {
                 // Where the node is concerns whoever runs this, and nobody who reads the pages.

@@ -9,6 +9,7 @@ use sealpost_ledger::block::Header;
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::transaction::{Payload, SignedTransaction};
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 
 /// Most blocks that are looked back at: those of the longest chart, and one more.
@@ -80,41 +81,123 @@ impl Reader {
     pub(crate) async fn recent(&self, head: BlockHeight, count: u32) -> Result<Vec<Arc<Summary>>, ReadError> {
         let first = head.saturating_sub(u64::from(count.clamp(1, MAX_RECENT)).saturating_sub(1));
         let first = first.max(BlockHeight::FIRST);
-        let (mut step, mut questions) = (1_u64, 0_u32);
-        while let Some(end) = self.newest_gap(first, head) {
-            let mut from = end.saturating_sub(step.saturating_sub(1)).max(first);
-            while from <= end {
-                if questions >= MAX_QUESTIONS {
-                    return Ok(self.kept_summaries(first, head));
-                }
-                questions = questions.saturating_add(1);
-                let wanted = u32::try_from(end.blocks_since(from).saturating_add(1)).unwrap_or(u32::MAX);
+        let mut search = Search::new(first, head);
+        self.take_kept(&mut search);
+        if !search.is_complete() {
+            // One after the other: who waited finds here what the one before has read.
+            let _reading = self.reading.lock().await;
+            self.take_kept(&mut search);
+            while let Some((from, wanted)) = search.next() {
                 let blocks = self.read_whole(from, wanted).await?;
-                from = from.saturating_add(blocks.len() as u64);
-                self.keep(blocks);
+                let summaries: Vec<_> =
+                    blocks.into_iter().map(|block| Arc::new(Summary::new(block))).collect();
+                self.keep(&summaries);
+                search.answered(summaries);
             }
-            step = step.saturating_mul(4).min(MAX_STEP);
         }
-        Ok(self.kept_summaries(first, head))
+        Ok(search.found())
     }
-    fn keep(&self, blocks: Vec<WholeBlock>) {
+    fn keep(&self, blocks: &[Arc<Summary>]) {
         let mut summaries = self.summaries.lock().unwrap_or_else(PoisonError::into_inner);
-        for block in blocks {
-            let summary = Arc::new(Summary::new(block));
+        for summary in blocks {
             let weight = summary.entries.len().saturating_add(8);
-            summaries.insert(summary.header.height, summary, weight);
+            summaries.insert(summary.header.height, summary.clone(), weight);
         }
     }
-    /// The highest block of a range that is not kept.
-    fn newest_gap(&self, first: BlockHeight, last: BlockHeight) -> Option<BlockHeight> {
+    fn take_kept(&self, search: &mut Search) {
         let summaries = self.summaries.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut heights = (first.get()..=last.get()).rev().map(BlockHeight::new);
-        heights.find(|height| summaries.get(*height).is_none())
+        let heights = (search.first.get()..=search.last.get()).map(BlockHeight::new);
+        search.known.extend(heights.filter_map(|height| Some((height, summaries.get(height)?))));
     }
-    fn kept_summaries(&self, first: BlockHeight, last: BlockHeight) -> Vec<Arc<Summary>> {
-        let summaries = self.summaries.lock().unwrap_or_else(PoisonError::into_inner);
-        let heights = (first.get()..=last.get()).rev().map(BlockHeight::new);
-        heights.map_while(|height| summaries.get(height)).collect()
+}
+
+/// What is known of the blocks that one page needs, and what is asked next. It holds on to what was read, because the
+/// cache need not have room for all of it.
+struct Search {
+    first: BlockHeight,
+    last: BlockHeight,
+    known: BTreeMap<BlockHeight, Arc<Summary>>,
+    /// Blocks that the next part has.
+    step: u64,
+    questions: u32,
+    /// The part that is being asked for, its first and its last block.
+    part: Option<(BlockHeight, BlockHeight)>,
+}
+
+impl Search {
+    fn new(first: BlockHeight, last: BlockHeight) -> Self {
+        Self { first, last, known: BTreeMap::new(), step: 1, questions: 0, part: None }
+    }
+    /// Heights, the newest first.
+    fn heights(&self) -> impl Iterator<Item = BlockHeight> + use<> {
+        (self.first.get()..=self.last.get()).rev().map(BlockHeight::new)
+    }
+    fn newest_gap(&self) -> Option<BlockHeight> {
+        self.heights().find(|height| !self.known.contains_key(height))
+    }
+    fn is_complete(&self) -> bool {
+        self.newest_gap().is_none()
+    }
+    /// From where on, and how many blocks to ask for; nothing when all are known or enough was asked.
+    fn next(&mut self) -> Option<(BlockHeight, u32)> {
+        if self.questions >= MAX_QUESTIONS {
+            return None;
+        }
+        let (from, end) = match self.part.filter(|(from, end)| from <= end) {
+            Some(part) => part,
+            None => {
+                let end = self.newest_gap()?;
+                let from = end.saturating_sub(self.step.saturating_sub(1)).max(self.first);
+                self.step = self.step.saturating_mul(4).min(MAX_STEP);
+                (from, end)
+            }
+        };
+        self.questions = self.questions.saturating_add(1);
+        self.part = Some((from, end));
+        let wanted = end.blocks_since(from).saturating_add(1);
+        Some((from, u32::try_from(wanted).unwrap_or(u32::MAX)))
+    }
+    /// Takes in the answer: blocks from where it was asked on, maybe fewer than were asked for.
+    fn answered(&mut self, blocks: Vec<Arc<Summary>>) {
+        if let Some((from, _)) = &mut self.part {
+            *from = from.saturating_add(blocks.len() as u64);
+        }
+        self.known.extend(blocks.into_iter().map(|block| (block.header.height, block)));
+    }
+    /// The blocks up to the last, the newest first, without a gap.
+    fn found(&self) -> Vec<Arc<Summary>> {
+        self.heights().map_while(|height| self.known.get(&height).cloned()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Asks until there is nothing more to ask; each answer holds so many blocks at most.
+    fn run(blocks: &[Arc<Summary>], most: usize) -> (usize, u32) {
+        let mut search = Search::new(BlockHeight::FIRST, BlockHeight::new(blocks.len() as u64));
+        while let Some((from, wanted)) = search.next() {
+            let wanted = most.min(wanted as usize);
+            let later = blocks.iter().rev().skip_while(|block| block.header.height < from);
+            search.answered(later.take(wanted).cloned().collect());
+        }
+        (search.found().len(), search.questions)
+    }
+
+    #[test]
+    fn no_block_is_asked_for_twice_whatever_the_cache_holds() {
+        let blocks = testing::blocks(501);
+        // 1, 4, 16, 64 and five times up to 100.
+        assert_eq!(run(&blocks, usize::MAX), (501, 9));
+    }
+
+    #[test]
+    fn of_large_blocks_the_newest_are_found() {
+        let blocks = testing::blocks(501);
+        // 1 and 4 in five questions; of the next 16 the last ones were not reached.
+        assert_eq!(run(&blocks, 1), (5, MAX_QUESTIONS));
+        assert_eq!(run(&blocks, 0), (0, MAX_QUESTIONS));
     }
 }
 

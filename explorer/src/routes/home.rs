@@ -79,13 +79,14 @@ pub(super) async fn home(
 ) -> Result<Response, PageError> {
     let blocks = chosen(blocks)?;
     let genesis = reader.genesis().await?;
-    let height = reader.status().await?.height;
+    let status = reader.status().await?;
+    let height = status.height;
     let recent = span(&reader, height, blocks).await?;
     let groups = groups(&recent, blocks as usize);
     Ok(render(&Home {
         network: name(genesis.chain_name()),
         chain: Id::new(genesis.chain_id()),
-        head: Head::new(&reader, height).await?,
+        head: Head::new(&reader, &status, height).await?,
         height: height.get(),
         blocks: recent.iter().take(BLOCKS).map(|summary| BlockRow::new(summary)).collect(),
         entries: newest_entries(&recent, genesis.prefix()),

@@ -5,7 +5,7 @@ use crate::page::{Id, Source, Time, kind};
 use crate::reader::{Entry, ReadError, Reader, Summary};
 use askama::Template;
 use askama::filters::HtmlSafe;
-use sealpost_api::BlockId;
+use sealpost_api::{BlockId, NodeStatus};
 use sealpost_ledger::address::AddressPrefix;
 use sealpost_ledger::height::BlockHeight;
 use sealpost_terminal::{bytes, grouped};
@@ -57,8 +57,11 @@ impl HtmlSafe for EntryRow {}
 
 impl Head {
     /// The block at a height that is the newest, or was a moment ago.
-    pub(crate) async fn new(reader: &Reader, height: BlockHeight) -> Result<Self, ReadError> {
-        let status = reader.status().await?;
+    pub(crate) async fn new(
+        reader: &Reader,
+        status: &NodeStatus,
+        height: BlockHeight,
+    ) -> Result<Self, ReadError> {
         let mut head = Self {
             proven: Source::Proven,
             observed: Source::Observed,

@@ -2,6 +2,8 @@
 
 /** Rows that a list keeps. */
 const MAX_ROWS = 50;
+/** Milliseconds until a refused connection is tried again; up to twice as long, so that not all come at once. */
+const PAUSE = 10_000;
 
 interface Policy {
   createHTML(text: string): string;
@@ -30,6 +32,8 @@ function start(live: HTMLElement): void {
   const summary = document.getElementById("live-summary");
   let last = live.dataset.after ?? "0";
   let source: EventSource | undefined;
+  let again: ReturnType<typeof setTimeout> | undefined;
+  let running = false;
 
   const show = (id: string, text: string, keep: "all" | "newest"): void => {
     const place = document.getElementById(id);
@@ -53,39 +57,55 @@ function start(live: HTMLElement): void {
     said = Date.now();
     summary.textContent = text;
   };
+  const stop = (): void => {
+    clearTimeout(again);
+    source?.close();
+    source = undefined;
+  };
   const listen = (): void => {
-    source = new EventSource(`/live?after=${encodeURIComponent(last)}`);
-    source.addEventListener("head", (event) => show("live-head", event.data, "newest"));
-    source.addEventListener("entries", (event) => show("live-entries", event.data, "all"));
-    source.addEventListener("block", (event) => {
+    stop();
+    const opened = new EventSource(`/live?after=${encodeURIComponent(last)}`);
+    source = opened;
+    opened.addEventListener("head", (event) => show("live-head", event.data, "newest"));
+    opened.addEventListener("entries", (event) => show("live-entries", event.data, "all"));
+    opened.addEventListener("block", (event) => {
       show("live-blocks", event.data, "all");
       last = event.lastEventId;
       say(`Kept up to date; the last block is ${last}.`);
     });
-    source.addEventListener("error", () => {
+    opened.addEventListener("error", () => {
       said = 0;
       say("The connection was lost; this page tries again by itself.");
+      // A browser comes back by itself when a connection breaks off, but not when it was refused.
+      if (opened === source && opened.readyState === EventSource.CLOSED) {
+        stop();
+        again = setTimeout(listen, PAUSE * (1 + Math.random()));
+      }
     });
   };
   const pause = document.createElement("button");
   pause.type = "button";
   pause.className = "plain";
-  const set = (running: boolean): void => {
+  const set = (run: boolean): void => {
+    running = run;
     pause.textContent = running ? "Pause updates" : "Resume updates";
     said = 0;
     if (running) {
       listen();
     } else {
-      source?.close();
-      source = undefined;
+      stop();
       say("Updates are paused.");
     }
   };
-  pause.addEventListener("click", () => set(source === undefined));
+  pause.addEventListener("click", () => set(!running));
   live.append(pause);
   set(true);
   // A page that nobody looks at holds no connection.
-  addEventListener("pagehide", () => source?.close());
+  addEventListener("pagehide", stop);
+  // One that comes back from the browser's memory goes on where it was.
+  addEventListener("pageshow", (event) => {
+    if (event.persisted && running) listen();
+  });
 }
 
 const live = document.getElementById("live");
