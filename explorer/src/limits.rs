@@ -43,7 +43,7 @@ impl Default for Limits {
             rate: NonZeroU32::new(20),
             trusted_proxies: Vec::new(),
             connections: 512,
-            streams: 64,
+            streams: 256,
             streams_per_client: 8,
             request_time: Duration::from_secs(10),
             body_bytes: 1 << 20,

@@ -32,7 +32,7 @@ pub(super) struct ExplorerSettings {
     #[config(env = "SEALPOST_EXPLORER_CONNECTIONS", default = 512)]
     pub(super) connections: usize,
     /// Streams of events at once: those of the API and of pages that keep themselves up to date.
-    #[config(env = "SEALPOST_EXPLORER_STREAMS", default = 64)]
+    #[config(env = "SEALPOST_EXPLORER_STREAMS", default = 256)]
     pub(super) streams: usize,
     /// Streams of events of one client at once.
     #[config(env = "SEALPOST_EXPLORER_STREAMS_PER_CLIENT", default = 8)]
