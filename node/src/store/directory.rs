@@ -14,11 +14,23 @@ pub const FORMAT: u32 = 2;
 /// The oldest format that is read. It becomes the newest when the node opens it.
 const OLDEST_FORMAT: u32 = 1;
 
+/// A locked file. It is let go when this is dropped, not when the last copy of the file is closed: a child process that
+/// another thread is just starting has such a copy until it runs its program.
+#[derive(Debug)]
+struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // If it can't be, closing the file lets it go.
+        let _closed = self.0.unlock();
+    }
+}
+
 /// The lock on a data directory. Gone when it is dropped, or when the process ends.
 #[derive(Debug)]
 pub(super) struct Directory {
     path: PathBuf,
-    _lock: File,
+    _lock: Lock,
 }
 
 impl Directory {
@@ -68,7 +80,7 @@ impl Directory {
 /// open the directory until this is dropped.
 #[derive(Debug)]
 pub struct DirectoryLock {
-    _lock: File,
+    _lock: Lock,
 }
 
 /// Takes the lock of a data directory without opening it; nothing if there is no such directory.
@@ -79,11 +91,11 @@ pub fn lock_directory(path: &Path) -> Result<Option<DirectoryLock>, StoreError> 
     }
 }
 
-fn lock(path: &Path) -> Result<File, StoreError> {
+fn lock(path: &Path) -> Result<Lock, StoreError> {
     let path = path.join("LOCK");
     let io = |e| StoreError::io("lock", &path, e);
-    let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
-    let file = file.as_mut().map_err(|e| StoreError::io("open", &path, std::io::Error::from(e.kind())))?;
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+    let mut file = file.map_err(|e| StoreError::io("open", &path, e))?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
@@ -97,7 +109,7 @@ fn lock(path: &Path) -> Result<File, StoreError> {
     file.set_len(0).map_err(io)?;
     file.rewind().map_err(io)?;
     writeln!(file, "{}", std::process::id()).map_err(io)?;
-    file.try_clone().map_err(io)
+    Ok(Lock(file))
 }
 
 fn check_format(dir: &Path, chain: ChainId) -> Result<(), StoreError> {
@@ -122,4 +134,22 @@ fn check_format(dir: &Path, chain: ChainId) -> Result<(), StoreError> {
 fn write_format(path: &Path, chain: ChainId) -> Result<(), StoreError> {
     let written = replace_file(path, format!("{FORMAT} {chain}\n").as_bytes());
     written.map_err(|e| StoreError::io("write", path, e))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    /// As a child process has one, from its birth until it runs its program.
+    #[test]
+    fn a_copy_of_the_locked_file_keeps_nobody_out_once_the_lock_is_let_go() {
+        let dir = tempfile::tempdir().unwrap();
+        let held = lock(dir.path()).unwrap();
+        let copy = held.0.try_clone().unwrap();
+        assert!(matches!(lock(dir.path()), Err(StoreError::Locked { .. })));
+        drop(held);
+        assert!(lock(dir.path()).is_ok());
+        drop(copy);
+    }
 }
