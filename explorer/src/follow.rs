@@ -120,7 +120,7 @@ impl Follower {
     }
     async fn fetch(&self, from: BlockHeight) -> Result<Vec<Arc<Seen>>, ReadError> {
         let mut found = Vec::new();
-        for block in self.0.reader.complete_blocks(from, BATCH).await? {
+        for block in self.0.reader.read_whole(from, BATCH).await? {
             let answered = self.answered(&block).await?;
             found.push(Arc::new(Seen { block, answered }));
         }

@@ -242,7 +242,8 @@ pub(super) async fn body(
 ) -> Result<Response, Problem> {
     let id = input::transaction(&named)?;
     let read = Read::new(&api, &id).await?;
-    let bytes = api.reader.checked_body(&id, read.message()?).await?;
+    let body = api.reader.encrypted_body(&id, &read.message()?.body_hash).await?;
+    let bytes = body.as_bytes().to_vec();
     saved_as(octets(Keep::Forever, "application/octet-stream", bytes), &format!("{id}.body"))
 }
 

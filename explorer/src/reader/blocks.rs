@@ -106,8 +106,9 @@ impl Reader {
             _ => Err(ReadError::other(format_args!("block {height}"))),
         }
     }
-    /// Blocks from a height on with every transaction in them, as many as one answer of the node holds.
-    pub(super) async fn read_whole(
+    /// Blocks from a height on with every transaction in them, none left out: as many as one answer of the node holds,
+    /// `limit` at most.
+    pub(crate) async fn read_whole(
         &self,
         from: BlockHeight,
         limit: u32,

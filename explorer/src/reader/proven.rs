@@ -3,7 +3,7 @@
 
 use super::{ReadError, Reader};
 use jsonrpsee::ws_client::{PingConfig, WsClient, WsClientBuilder};
-use sealpost_api::verify::{self, VerifyError, WholeBlock, verify_bundle, verify_member, verify_range};
+use sealpost_api::verify::{self, VerifyError, WholeBlock, verify_bundle, verify_member};
 use sealpost_api::{
     BlockId, BundleView, EquivocationView, MailboxPage, MailboxQuery, PostageQuote, SealedHeader,
     SealpostRpcClient, ValidatorsChanged,
@@ -15,7 +15,6 @@ use sealpost_ledger::equivocation::Equivocation;
 use sealpost_ledger::evidence::Evidence;
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
-use sealpost_ledger::message::{Body, Message};
 use sealpost_ledger::receipt::Answer;
 use sealpost_ledger::state::{BundleRecord, MemberRecord};
 use sealpost_ledger::transaction::SignedTransaction;
@@ -90,21 +89,6 @@ impl Reader {
         }
         Ok(headers)
     }
-    /// Blocks from a height on with every transaction in them, none left out: one at least, `limit` at most.
-    pub(crate) async fn complete_blocks(
-        &self,
-        from: BlockHeight,
-        limit: u32,
-    ) -> Result<Vec<WholeBlock>, ReadError> {
-        let page = self.ask(self.client.chain_transactions(from, Some(limit))).await?;
-        let genesis = self.genesis().await?;
-        let mut verified = verify_range(&page, from, None, &self.history(&genesis));
-        if let Err(VerifyError::UnknownValidators { .. }) = verified {
-            self.follow_validators(&genesis).await?;
-            verified = verify_range(&page, from, None, &self.history(&genesis));
-        }
-        verified.map_err(|source| untrusted(format!("the blocks from {from} on"), source))
-    }
     /// Every transaction of a block.
     pub(crate) async fn complete_block(&self, block: BlockId) -> Result<WholeBlock, ReadError> {
         let height = match block {
@@ -116,7 +100,7 @@ impl Reader {
         if matches!(block, BlockId::Height(_)) {
             self.final_block(block).await?;
         }
-        let first = self.complete_blocks(height, 1).await?.into_iter().next();
+        let first = self.read_whole(height, 1).await?.into_iter().next();
         let whole = first.ok_or_else(|| untrusted(what(), VerifyError::MissingBlock { expected: height }))?;
         match block {
             BlockId::Hash(hash) if hash != whole.header().hash() => {
@@ -137,19 +121,6 @@ impl Reader {
             Err(untrusted(what(), VerifyError::OtherEntry))
         }
     }
-    /// The encrypted body of a message.
-    pub(crate) async fn checked_body(
-        &self,
-        id: &TransactionId,
-        message: &Message,
-    ) -> Result<Vec<u8>, ReadError> {
-        let told = self.ask(self.client.tx_body(*id)).await?;
-        let body = Body::new(told.0);
-        if body.hash() != message.body_hash {
-            return Err(untrusted(format!("the body of {id}"), VerifyError::OtherEntry));
-        }
-        Ok(body.as_bytes().to_vec())
-    }
     /// The answer to a slot, by the receipt that the node names.
     pub(crate) async fn answer(
         &self,
@@ -157,12 +128,10 @@ impl Reader {
         slot: u16,
         receipt: &TransactionId,
     ) -> Result<Answered, ReadError> {
-        let proven = self.transaction(receipt).await?;
-        let what = || format!("receipt {receipt}");
         let content = message.message().and_then(|message| message.slot(slot));
-        let content = content.ok_or_else(|| untrusted(what(), VerifyError::OtherReceipt))?;
-        let answer = verify::verify_receipt(&proven.transaction, &message.id(), slot, content)
-            .map_err(|source| untrusted(what(), source))?;
+        let other = || untrusted(format!("receipt {receipt}"), VerifyError::OtherReceipt);
+        let content = content.ok_or_else(other)?;
+        let (answer, proven) = self.receipt(receipt, &message.id(), slot, content).await?;
         let index = proven.found.place.index;
         Ok(Answered { receipt: *receipt, answer, header: proven.header, index })
     }

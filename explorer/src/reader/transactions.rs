@@ -42,7 +42,7 @@ impl Reader {
         id: &TransactionId,
         hash: &BodyHash,
     ) -> Result<Body, ReadError> {
-        let body = Body::new(self.ask(self.client.tx_body(*id)).await?.as_bytes().to_vec());
+        let body = Body::new(self.ask(self.client.tx_body(*id)).await?.0);
         if body.hash() == *hash { Ok(body) } else { Err(ReadError::other(format_args!("the body of {id}"))) }
     }
     /// The header up to which the silence of a slot is proven; of a message that stands in the block at `since`.
