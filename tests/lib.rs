@@ -18,8 +18,12 @@ pub fn program(name: &str) -> PathBuf {
         return other.into();
     }
     let folder = FOLDER.get_or_init(|| {
-        let test = std::env::current_exe().expect("a running test has a path");
-        let folder = test.ancestors().nth(2).expect("target/<profile>/deps/<test>").to_path_buf();
+        let running = std::env::current_exe().expect("a running program has a path");
+        // Tests and examples lie in a folder of their own below the profile's.
+        let mut folder = running.parent().expect("a folder").to_path_buf();
+        if folder.ends_with("deps") || folder.ends_with("examples") {
+            folder.pop();
+        }
         let mut build = Command::new("cargo");
         // Nothing of what cargo tells this test about itself: build scripts that look at it would run again,
         // and everything that rests on them.
@@ -136,6 +140,19 @@ impl Server {
     /// The process.
     pub fn id(&self) -> u32 {
         self.process.0.id()
+    }
+    /// Processor time that it has used so far, in seconds.
+    pub fn cpu_seconds(&self) -> f64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.id())).expect("its numbers");
+        // Fields 14 and 15, in ticks of a hundredth of a second; the name before them may hold spaces.
+        let fields = stat.rsplit(") ").next().unwrap_or_default().split(' ').skip(11).take(2);
+        fields.map(|ticks| ticks.parse::<f64>().expect("a number")).sum::<f64>() / 100.0
+    }
+    /// The most memory that it has had so far, in KiB.
+    pub fn peak_memory_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        line.and_then(|line| line.split_whitespace().next()).and_then(|kib| kib.parse().ok()).unwrap_or(0)
     }
     /// How it has ended, if it has.
     pub fn ended(&mut self) -> Option<ExitStatus> {

@@ -16,7 +16,7 @@ use crate::signature::PublicKey;
 use crate::state::{
     LedgerView, MemberRecord, MemoryState, StateKey, StateRecord, StateUpdate, ViewError, update,
 };
-use crate::transaction::{TransactionError, VerifiedTransaction};
+use crate::transaction::{Known, TransactionError, VerifiedTransaction};
 use crate::validator::{ScheduledValidators, Validator, ValidatorSet, ValidatorSetError};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -282,9 +282,20 @@ pub fn verify_block<V: LedgerView>(
     block: Block,
     now_ms: Option<u64>,
 ) -> Result<VerifiedBlock, VerifyError> {
+    verify_block_knowing(tip, view, block, now_ms, &Known::new())
+}
+
+/// As [`verify_block`], for whoever has verified some of the transactions before: those are not verified again.
+pub fn verify_block_knowing<V: LedgerView>(
+    tip: &Tip,
+    view: &V,
+    block: Block,
+    now_ms: Option<u64>,
+    known: &Known,
+) -> Result<VerifiedBlock, VerifyError> {
     // The cheap checks first: a block that follows something else is not worth its signatures.
     check_header(tip, &block, now_ms)?;
-    AuthenticBlock::verify(block, &tip.genesis)?.run(tip, view)
+    AuthenticBlock::verify_knowing(block, &tip.genesis, known)?.run(tip, view)
 }
 
 /// Runs a block's transactions and compares the state they make with the one its header names.

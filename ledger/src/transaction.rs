@@ -15,6 +15,9 @@ use crate::postage;
 use crate::receipt::Receipt;
 use crate::signature::{BadBatch, PublicKey, Signature, Signed, SigningKey, verify_batch};
 use crate::validator::{ValidatorSet, ValidatorSetError};
+use enc::write::Writer;
+use std::collections::HashMap;
+use std::sync::Arc;
 use thiserror::Error;
 
 /// The transaction format of this page.
@@ -76,7 +79,7 @@ pub struct Transaction {
 impl Transaction {
     /// The hash that names the transaction and that its sender signs.
     pub fn id(&self) -> TransactionId {
-        TransactionId::from_bytes(tagged(Tag::Transaction, &[&encode(self)]))
+        id_of(&encode(self))
     }
     /// What postage work is done over: the hash of everything with nonce zero.
     pub fn postage_hash(&self) -> [u8; 32] {
@@ -99,24 +102,35 @@ impl Transaction {
         if key.public_key() != *self.sender.key() {
             return Err(TransactionError::Signature);
         }
-        let id = self.id();
+        let encoded = encode(&self);
+        let id = id_of(&encoded);
         let signature = key.sign(id.as_bytes(), aux_rand).map_err(|_| TransactionError::Signature)?;
-        Ok(SignedTransaction { transaction: self, signature, id })
+        Ok(SignedTransaction::join(self, encoded, id, signature))
     }
 }
 
-/// A transaction and a signature that nobody has checked yet.
+/// The id of a transaction's canonical bytes.
+fn id_of(encoded: &[u8]) -> TransactionId {
+    TransactionId::from_bytes(tagged(Tag::Transaction, &[encoded]))
+}
+
+/// A transaction and a signature that nobody has checked yet. Cloning it copies a reference; it is encoded once,
+/// when it is made or read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SignedTransaction {
+pub struct SignedTransaction(Arc<Parts>);
+
+#[derive(Debug, PartialEq, Eq)]
+struct Parts {
     transaction: Transaction,
     signature: Signature,
     id: TransactionId,
+    /// Canonical bytes of both.
+    encoded: Box<[u8]>,
 }
 
 impl Encode for SignedTransaction {
     fn encode<E: enc::Encoder>(&self, encoder: &mut E) -> Result<(), error::EncodeError> {
-        self.transaction.encode(encoder)?;
-        self.signature.encode(encoder)
+        encoder.writer().write(&self.0.encoded)
     }
 }
 
@@ -124,9 +138,8 @@ impl<C> Decode<C> for SignedTransaction {
     fn decode<D: de::Decoder<Context = C>>(decoder: &mut D) -> Result<Self, error::DecodeError> {
         let transaction = Transaction::decode(decoder)?;
         let signature = Signature::decode(decoder)?;
-        // The id is recomputed, never read.
-        let id = transaction.id();
-        Ok(Self { transaction, signature, id })
+        // Id and bytes are made anew, never taken from what was read.
+        Ok(Self::new(transaction, signature))
     }
 }
 
@@ -135,51 +148,62 @@ impl_borrow_decode!(SignedTransaction);
 impl SignedTransaction {
     /// Joins a transaction with a signature made elsewhere.
     pub fn new(transaction: Transaction, signature: Signature) -> Self {
-        let id = transaction.id();
-        Self { transaction, signature, id }
+        let encoded = encode(&transaction);
+        let id = id_of(&encoded);
+        Self::join(transaction, encoded, id, signature)
+    }
+    fn join(transaction: Transaction, mut encoded: Vec<u8>, id: TransactionId, signature: Signature) -> Self {
+        encoded.extend_from_slice(signature.as_bytes());
+        let encoded = encoded.into_boxed_slice();
+        Self(Arc::new(Parts { transaction, signature, id, encoded }))
     }
     /// Reads a transaction from its canonical bytes.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
         decode("transaction", bytes, MAX_TRANSACTION_BYTES)
     }
     /// Its canonical bytes, without a body.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0.encoded
+    }
+    /// A copy of its canonical bytes, without a body.
     pub fn to_bytes(&self) -> Vec<u8> {
-        encode(self)
+        self.0.encoded.to_vec()
     }
     /// Its name.
-    pub const fn id(&self) -> TransactionId {
-        self.id
+    pub fn id(&self) -> TransactionId {
+        self.0.id
     }
     /// What is signed.
-    pub const fn transaction(&self) -> &Transaction {
-        &self.transaction
+    pub fn transaction(&self) -> &Transaction {
+        &self.0.transaction
     }
     /// The signature.
-    pub const fn signature(&self) -> &Signature {
-        &self.signature
+    pub fn signature(&self) -> &Signature {
+        &self.0.signature
     }
     /// What it does.
-    pub const fn payload(&self) -> &Payload {
-        &self.transaction.payload
+    pub fn payload(&self) -> &Payload {
+        &self.0.transaction.payload
     }
     /// Who signed, if the signature holds.
-    pub const fn sender(&self) -> Address {
-        self.transaction.sender
+    pub fn sender(&self) -> Address {
+        self.0.transaction.sender
     }
     /// The message payload, if it is a message.
-    pub const fn message(&self) -> Option<&Message> {
-        match &self.transaction.payload {
+    pub fn message(&self) -> Option<&Message> {
+        match &self.0.transaction.payload {
             Payload::Message(message) => Some(message),
             _ => None,
         }
     }
     /// Its leaf in the block's Merkle tree: header and signature, not the body.
     pub fn leaf(&self) -> Node {
-        leaf_hash(&encode(self))
+        leaf_hash(&self.0.encoded)
     }
     /// The signature check, to be made alone or in a batch.
-    pub const fn signed(&self) -> Signed {
-        Signed { key: *self.transaction.sender.key(), digest: self.id.to_bytes(), signature: self.signature }
+    pub fn signed(&self) -> Signed {
+        let Parts { transaction, signature, id, .. } = &*self.0;
+        Signed { key: *transaction.sender.key(), digest: id.to_bytes(), signature: *signature }
     }
     /// Checks structure, chain, body and signature: everything that does not depend on the chain's state.
     pub fn verify(
@@ -207,7 +231,7 @@ impl SignedTransaction {
     /// Everything but signature and body. Returns the bytes it is charged for: a message's header says how
     /// long its body is.
     fn check_header(&self, genesis: &Genesis) -> Result<usize, TransactionError> {
-        let Transaction { version, chain, payload, .. } = &self.transaction;
+        let Transaction { version, chain, payload, .. } = self.transaction();
         if *version != TRANSACTION_VERSION {
             return Err(TransactionError::Version { version: *version });
         }
@@ -221,7 +245,7 @@ impl SignedTransaction {
             Payload::Validators(change) => check_validators(change)?,
             Payload::Receipt(_) | Payload::Revoke(_) | Payload::Member(_) => {}
         }
-        let header = encode(self).len();
+        let header = self.as_bytes().len();
         if header > MAX_TRANSACTION_BYTES {
             return Err(TransactionError::TooLong { length: header });
         }
@@ -314,8 +338,8 @@ pub struct VerifiedTransaction {
 
 impl VerifiedTransaction {
     /// Its name.
-    pub const fn id(&self) -> TransactionId {
-        self.transaction.id
+    pub fn id(&self) -> TransactionId {
+        self.transaction.id()
     }
     /// The signed transaction.
     pub const fn signed(&self) -> &SignedTransaction {
@@ -331,7 +355,7 @@ impl VerifiedTransaction {
     }
     /// Whether its nonce pays for its size at that price.
     pub fn is_paid(&self, price: postage::Price) -> bool {
-        let transaction = &self.transaction.transaction;
+        let transaction = self.transaction.transaction();
         let work = postage::work(price, self.bytes);
         work <= 1 || postage::is_paid(&transaction.postage_hash(), transaction.nonce, work)
     }
@@ -343,17 +367,42 @@ pub fn verify_all(
     transactions: Vec<(SignedTransaction, Option<Body>)>,
     genesis: &Genesis,
 ) -> Result<Vec<VerifiedTransaction>, (usize, TransactionError)> {
+    verify_all_knowing(transactions, genesis, &Known::new())
+}
+
+/// Transactions that were verified before, by their ids.
+pub type Known = HashMap<TransactionId, VerifiedTransaction>;
+
+/// As [`verify_all`], but for those that were verified before on the same chain and are the same to the last byte,
+/// signature and body included: they hold still.
+pub fn verify_all_knowing(
+    transactions: Vec<(SignedTransaction, Option<Body>)>,
+    genesis: &Genesis,
+    known: &Known,
+) -> Result<Vec<VerifiedTransaction>, (usize, TransactionError)> {
     use rayon::prelude::*;
     // Both steps keep the order: which fault is named must not depend on which core was faster.
     let checked: Vec<_> = transactions
         .into_par_iter()
         .enumerate()
         .map(|(index, (transaction, body))| {
+            // An id does not name the signature, nor does it prove that a body is the right one.
+            let same = |known: &&VerifiedTransaction| {
+                known.transaction == transaction
+                    && known.body == body
+                    && transaction.transaction().chain == genesis.chain_id()
+            };
+            if let Some(known) = known.get(&transaction.id()).filter(same) {
+                return Ok((known.clone(), true));
+            }
             let bytes = transaction.check(body.as_ref(), genesis).map_err(|e| (index, e))?;
-            Ok(VerifiedTransaction { transaction, body, bytes })
+            Ok((VerifiedTransaction { transaction, body, bytes }, false))
         })
         .collect();
-    verify_signatures(checked.into_iter().collect::<Result<_, _>>()?)
+    let checked = checked.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let unknown = checked.iter().enumerate().filter(|(_, (_, known))| !known);
+    verify_signatures(unknown.map(|(index, (new, _))| (index, new)).collect())?;
+    Ok(checked.into_iter().map(|(verified, _)| verified).collect())
 }
 
 /// Verifies the transactions of a final block whose bodies are not kept any more: its certificate vouches
@@ -366,26 +415,26 @@ pub(crate) fn verify_headers(
         let bytes = transaction.check_header(genesis).map_err(|e| (index, e))?;
         Ok(VerifiedTransaction { transaction, body: None, bytes })
     });
-    verify_signatures(checked.collect::<Result<_, _>>()?)
-}
-
-fn verify_signatures(
-    checked: Vec<VerifiedTransaction>,
-) -> Result<Vec<VerifiedTransaction>, (usize, TransactionError)> {
-    use rayon::prelude::*;
-    let bad = checked.par_chunks(BATCH).enumerate().find_map_first(|(chunk, members)| {
-        let batch: Vec<Signed> = members.iter().map(|t| t.transaction.signed()).collect();
-        let BadBatch { index } = verify_batch(&batch).err()?;
-        Some(chunk.saturating_mul(BATCH).saturating_add(index))
-    });
-    if let Some(index) = bad {
-        return Err((index, TransactionError::Signature));
-    }
+    let checked = checked.collect::<Result<Vec<_>, _>>()?;
+    verify_signatures(checked.iter().enumerate().collect())?;
     Ok(checked)
 }
 
-/// Signatures checked together: more gain little and leave a core idle.
-const BATCH: usize = 128;
+/// Checks signatures, each of a transaction with its number. Names the first bad one.
+fn verify_signatures(checked: Vec<(usize, &VerifiedTransaction)>) -> Result<(), (usize, TransactionError)> {
+    use rayon::prelude::*;
+    let each = checked.len().div_ceil(rayon::current_num_threads()).clamp(SMALLEST_BATCH, LARGEST_BATCH);
+    let bad = checked.par_chunks(each).find_map_first(|members| {
+        let batch: Vec<Signed> = members.iter().map(|(_, t)| t.transaction.signed()).collect();
+        let BadBatch { index } = verify_batch(&batch).err()?;
+        members.get(index).map(|(number, _)| *number)
+    });
+    bad.map_or(Ok(()), |number| Err((number, TransactionError::Signature)))
+}
+
+/// Signatures checked together: the more, the less each costs, but no core is to be idle.
+const SMALLEST_BATCH: usize = 64;
+const LARGEST_BATCH: usize = 1_024;
 
 /// Why a transaction is refused, whatever the chain's state.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

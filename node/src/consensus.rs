@@ -95,20 +95,30 @@ pub struct Config {
     pub wal: PathBuf,
 }
 
-/// A wish for transactions that may stand in the next block.
+/// What consensus asks of the mempool.
 #[derive(Debug)]
-pub struct CandidatesRequest {
-    /// Their bytes together are no more than this.
-    pub max_bytes: usize,
-    /// Where they are awaited.
-    pub reply: oneshot::Sender<Vec<VerifiedTransaction>>,
+pub enum MempoolRequest {
+    /// Transactions that may stand in the next block.
+    Candidates {
+        /// Their bytes together are no more than this.
+        max_bytes: usize,
+        /// Where they are awaited.
+        reply: oneshot::Sender<Vec<VerifiedTransaction>>,
+    },
+    /// Those of these transactions that wait there. They were verified when they came, and need not be again.
+    Waiting {
+        /// Which.
+        ids: Vec<TransactionId>,
+        /// Where they are awaited.
+        reply: oneshot::Sender<Vec<VerifiedTransaction>>,
+    },
 }
 
 /// What connects consensus with the rest of the node.
 #[derive(Debug)]
 pub struct Wiring {
     /// Asks the mempool for transactions.
-    pub candidates: mpsc::Sender<CandidatesRequest>,
+    pub mempool: mpsc::Sender<MempoolRequest>,
     /// Tells which of them the rules refuse.
     pub refused: mpsc::Sender<Vec<(TransactionId, Refusal)>>,
     /// Tells of each final block, once it is on disk.

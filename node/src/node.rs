@@ -132,7 +132,7 @@ impl Node {
         let (verified, admitted) = mpsc::channel(QUEUE);
         let (queries, queried) = mpsc::channel(SUBMISSIONS);
         let (wish, wishes) = mpsc::channel(QUEUE);
-        let (candidates, wanted) = mpsc::channel(QUEUE);
+        let (mempool, wanted) = mpsc::channel(QUEUE);
         let (refused, refusals) = mpsc::channel(QUEUE);
         let (committed, decided) = mpsc::channel(QUEUE);
         let (synced_to, synced) = mpsc::channel(QUEUE);
@@ -235,7 +235,7 @@ impl Node {
             progress,
             head,
             deciding: deciding_of,
-            candidates,
+            mempool,
             refused,
             decided: committed,
             pending,

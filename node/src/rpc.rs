@@ -18,7 +18,7 @@ use crate::store::{Store, StoreError};
 use crate::wire::PeerInfo;
 use jsonrpsee::core::middleware::RpcServiceBuilder;
 use jsonrpsee::server::{BatchRequestConfig, PingConfig, Server, ServerConfig, ServerHandle};
-use sealpost_api::{ApiError, Category, SealpostRpcServer, WaitFor};
+use sealpost_api::{ApiError, Category, Place, SealpostRpcServer, WaitFor};
 use sealpost_ledger::execution::Refusal;
 use sealpost_ledger::genesis::Genesis;
 use sealpost_ledger::hash::TransactionId;
@@ -38,6 +38,8 @@ const MAX_CONNECTIONS: u32 = 100;
 const MAX_SUBSCRIPTIONS: u32 = 20;
 /// Calls in one batch.
 const MAX_BATCH: u32 = 50;
+/// Longest request, in bytes, unless a single transaction may be longer.
+const MAX_REQUEST_BYTES: u64 = 4 << 20;
 /// Longest answer, in bytes: a page of the largest transactions in hexadecimal stays below.
 const MAX_RESPONSE_BYTES: u32 = 32 << 20;
 
@@ -55,12 +57,14 @@ pub struct Submission {
 }
 
 /// How far a submitted transaction came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Taken {
     /// Verified and waiting for a block.
     Accepted,
-    /// In a final block.
-    Final,
+    /// In a block that has just become final.
+    Final(Place),
+    /// In a block that was final before it was submitted.
+    Before,
 }
 
 /// Why a submitted transaction was not taken in, or left again.
@@ -169,7 +173,8 @@ pub async fn start(listen: SocketAddr, store: Store, wiring: Wiring) -> Result<R
     let largest = u64::from(genesis.limits().body_bytes)
         .saturating_add(sealpost_ledger::transaction::MAX_TRANSACTION_BYTES as u64)
         .saturating_mul(2)
-        .saturating_add(4096);
+        .saturating_add(4096)
+        .max(MAX_REQUEST_BYTES);
     let config = ServerConfig::builder()
         .max_request_body_size(u32::try_from(largest).unwrap_or(u32::MAX))
         .max_response_body_size(MAX_RESPONSE_BYTES)

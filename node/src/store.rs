@@ -250,8 +250,7 @@ impl Store {
     }
     /// Header and certificate of a block.
     pub fn header(&self, height: BlockHeight) -> Result<Option<(Header, CommitCertificate)>, StoreError> {
-        let record = self.journal().record(height)?;
-        Ok(record.map(|record| (record.header, record.certificate)))
+        self.journal().header(height)
     }
     /// A block with its bodies; nothing if they are not kept any more.
     pub fn block(&self, height: BlockHeight) -> Result<Option<Block>, StoreError> {
@@ -346,8 +345,7 @@ impl Store {
     }
     /// The leaves of a block's transaction tree.
     pub fn leaves(&self, height: BlockHeight) -> Result<Option<Vec<Node>>, StoreError> {
-        let transactions = self.transactions(height)?;
-        Ok(transactions.map(|list| list.iter().map(SignedTransaction::leaf).collect()))
+        self.journal().leaves(height)
     }
     /// Open messages to an address, a page of them beyond `after`.
     pub fn received(

@@ -306,16 +306,12 @@ impl Network {
     }
     /// Processor time that a running node has used so far, in seconds.
     pub fn cpu_seconds(&self, member: usize) -> f64 {
-        let stat = format!("/proc/{}/stat", self.server(member).id());
-        let stat = std::fs::read_to_string(stat).expect("its numbers");
-        // Fields 14 and 15, in ticks of a hundredth of a second; the name before them may hold spaces.
-        let fields = stat.rsplit(") ").next().unwrap_or_default().split(' ').skip(11).take(2);
-        fields.map(|ticks| ticks.parse::<f64>().expect("a number")).sum::<f64>() / 100.0
+        self.server(member).cpu_seconds()
     }
     /// The most memory that a member has had so far, over all its lives, in KiB.
     pub fn peak_memory_kib(&self, member: usize) -> u64 {
         let member = &self.members[member];
-        member.server.as_ref().map_or(0, |server| peak_memory(server.id())).max(member.peak_kib)
+        member.server.as_ref().map_or(0, Server::peak_memory_kib).max(member.peak_kib)
     }
     /// Waits until a block is final on a member; says whether it came in time.
     pub async fn reaches(&self, member: usize, height: BlockHeight, within: Duration) -> bool {
@@ -379,11 +375,4 @@ fn is_stopped(id: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
     // The name, in brackets, may hold anything.
     stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
-}
-
-/// A process's most memory so far, in KiB.
-fn peak_memory(id: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    line.and_then(|line| line.split_whitespace().next()).and_then(|kib| kib.parse().ok()).unwrap_or(0)
 }

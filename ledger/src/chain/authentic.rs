@@ -11,7 +11,7 @@ use crate::certificate::VerifiedCertificate;
 use crate::genesis::Genesis;
 use crate::hash::ChainId;
 use crate::state::LedgerView;
-use crate::transaction::{VerifiedTransaction, verify_all, verify_headers};
+use crate::transaction::{Known, VerifiedTransaction, verify_all, verify_all_knowing, verify_headers};
 
 /// A block whose transactions are well-formed and signed, each message with its body. Nothing is known of
 /// its header, nor whether its transactions may stand in it.
@@ -25,13 +25,36 @@ pub struct AuthenticBlock {
 impl AuthenticBlock {
     /// Checks the transactions of a block, their signatures in batches over all cores.
     pub fn verify(block: Block, genesis: &Genesis) -> Result<Self, BlockError> {
+        Self::verify_knowing(block, genesis, &Known::new())
+    }
+    /// As [`verify`](Self::verify), but for the transactions that were verified before: those that are the same to
+    /// the last byte, body included, are taken as they are.
+    pub fn verify_knowing(block: Block, genesis: &Genesis, known: &Known) -> Result<Self, BlockError> {
         if !block.is_whole() {
             return Err(wrong_bodies(&block));
         }
         let candidates = block.with_bodies().map(|(t, body)| (t.clone(), body.cloned())).collect();
-        let verified = verify_all(candidates, genesis)
+        let verified = verify_all_knowing(candidates, genesis, known)
             .map_err(|(index, source)| BlockError::Transaction { index, source })?;
         Ok(Self { block, verified, chain: genesis.chain_id() })
+    }
+    /// As [`verify`](Self::verify), for many blocks: the signatures of all are checked together, where each costs less.
+    pub fn verify_many(blocks: Vec<Block>, genesis: &Genesis) -> Vec<Result<Self, BlockError>> {
+        use rayon::prelude::*;
+        let candidates = blocks.iter().flat_map(Block::with_bodies);
+        let candidates = candidates.map(|(t, body)| (t.clone(), body.cloned())).collect();
+        if blocks.iter().all(Block::is_whole)
+            && let Ok(verified) = verify_all(candidates, genesis)
+        {
+            let mut verified = verified.into_iter();
+            let mut authentic = |block: Block| {
+                let verified = verified.by_ref().take(block.transactions().len()).collect();
+                Ok(Self { block, verified, chain: genesis.chain_id() })
+            };
+            return blocks.into_iter().map(&mut authentic).collect();
+        }
+        // Something is wrong with one of them: each by itself shows which.
+        blocks.into_par_iter().map(|block| Self::verify(block, genesis)).collect()
     }
     /// The block.
     pub const fn block(&self) -> &Block {

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// The kind of an error; its number is the JSON-RPC error code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "i32", into = "i32")]
 pub enum Category {
     /// 1000: what was asked is malformed.
     Input,
@@ -47,8 +48,21 @@ impl Category {
     }
 }
 
+impl From<Category> for i32 {
+    fn from(category: Category) -> Self {
+        category.number()
+    }
+}
+
+impl TryFrom<i32> for Category {
+    type Error = String;
+    fn try_from(number: i32) -> Result<Self, String> {
+        Self::from_number(number).ok_or_else(|| format!("{number} is the number of no kind of error"))
+    }
+}
+
 /// An error as the RPC tells it.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Error, Serialize, Deserialize)]
 #[error("{message}")]
 pub struct ApiError {
     /// The kind.
@@ -58,6 +72,7 @@ pub struct ApiError {
     /// What happened, for people.
     pub message: String,
     /// The way out, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub help: Option<String>,
 }
 

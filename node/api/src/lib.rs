@@ -31,8 +31,8 @@ pub use proof::{AbsenceProof, ConsistencyProof, HistoryProof, InclusionProof};
 pub use rpc::{SealpostRpcClient, SealpostRpcServer};
 pub use status::{NodeStatus, NodeVersion, PeerView, PostageQuote};
 pub use transaction::{
-    FinalTransaction, MessageView, PayloadView, Place, ReceiptView, SlotView, Submitted, TransactionStatus,
-    TransactionView, WaitFor,
+    FinalTransaction, MessageView, NewTransaction, PayloadView, Place, ReceiptView, SlotView,
+    SubmissionAnswer, Submitted, TransactionStatus, TransactionView, WaitFor,
 };
 
 /// The protocol version spoken here: formats and methods.
@@ -45,5 +45,7 @@ pub const DEFAULT_PAGE: u32 = 25;
 pub const MAX_PAGE: u32 = 100;
 /// Hidden slots after which a page of them ends.
 pub const MAX_TAGS: u32 = 2000;
+/// Most transactions of one [`tx_submit_many`](SealpostRpcServer::tx_submit_many).
+pub const MAX_SUBMISSIONS: u32 = 500;
 /// Most headers in one answer.
 pub const MAX_HEADERS: u32 = 1000;

@@ -3,9 +3,9 @@
 use crate::{
     AbsenceProof, BlockId, BlockPage, BundleAnswer, BundleHistory, CertificateView, ConsistencyProof,
     DesignationAnswer, EquivocationPage, FinalTransaction, Hex, HistoryProof, InclusionProof, MailboxPage,
-    MailboxQuery, MemberAnswer, NodeStatus, NodeVersion, PeerView, PostageQuote, ReceiptView, SealedHeader,
-    Submitted, TagPage, TagQuery, TransactionStatus, TransactionsPage, Validators, ValidatorsChanged,
-    WaitFor,
+    MailboxQuery, MemberAnswer, NewTransaction, NodeStatus, NodeVersion, PeerView, PostageQuote, ReceiptView,
+    SealedHeader, SubmissionAnswer, Submitted, TagPage, TagQuery, TransactionStatus, TransactionsPage,
+    Validators, ValidatorsChanged, WaitFor,
 };
 use jsonrpsee::core::{RpcResult, SubscriptionResult};
 use jsonrpsee::proc_macros::rpc;
@@ -80,6 +80,14 @@ pub trait SealpostRpc {
         body: Option<Hex>,
         wait: Option<WaitFor>,
     ) -> RpcResult<Submitted>;
+    /// Takes in many transactions, [`MAX_SUBMISSIONS`](crate::MAX_SUBMISSIONS) at most and 4 MiB of request. Each
+    /// is answered by itself, in their order: one that is refused takes none of the others along.
+    #[method(name = "tx_submitMany", param_kind = map)]
+    async fn tx_submit_many(
+        &self,
+        transactions: Vec<NewTransaction>,
+        wait: Option<WaitFor>,
+    ) -> RpcResult<Vec<SubmissionAnswer>>;
     /// A final transaction, with place and path.
     #[method(name = "tx_get", param_kind = map)]
     async fn tx_get(&self, id: TransactionId) -> RpcResult<FinalTransaction>;

@@ -1,6 +1,6 @@
 //! Transactions as the RPC tells them.
 
-use crate::{BundleView, Hex, NamedValidator};
+use crate::{ApiError, BundleView, Hex, NamedValidator};
 use sealpost_ledger::hash::{BlockHash, BodyHash, ContentCommit, KeyCommit, TransactionId};
 use sealpost_ledger::height::BlockHeight;
 use serde::{Deserialize, Serialize};
@@ -24,6 +24,29 @@ pub struct Submitted {
     /// How far it has come.
     #[serde(flatten)]
     pub status: TransactionStatus,
+}
+
+/// A transaction to be submitted together with others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewTransaction {
+    /// Canonical bytes: header and signature.
+    pub transaction: Hex,
+    /// The encrypted body, if it is a message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<Hex>,
+}
+
+/// What became of one of many transactions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum SubmissionAnswer {
+    /// It was taken in.
+    Taken(Submitted),
+    /// It was not, and the others have nothing to do with it.
+    Refused {
+        /// Why.
+        error: ApiError,
+    },
 }
 
 /// How far a transaction has come.

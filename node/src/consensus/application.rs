@@ -11,14 +11,14 @@ use super::engine::{
 use super::misbehavior::equivocations;
 use super::proposals::{Assembled, Assembly, Deciding, PartError, StreamKey, pieces};
 use super::signer::{VoteSigner, VoteVerifier};
-use super::{CandidatesRequest, ConsensusError, Wiring};
+use super::{ConsensusError, MempoolRequest, Wiring};
 use crate::store::Store;
 use bytes::Bytes;
 use sealpost_ledger::block::Block;
 use sealpost_ledger::chain::{self, BlockError, Tip, VerifiedBlock, VerifyError};
 use sealpost_ledger::hash::BlockHash;
 use sealpost_ledger::height::BlockHeight;
-use sealpost_ledger::transaction::VerifiedTransaction;
+use sealpost_ledger::transaction::{Known, SignedTransaction, VerifiedTransaction};
 use sealpost_ledger::validator::ValidatorSet;
 use std::collections::HashMap;
 use std::future::Future;
@@ -230,14 +230,20 @@ impl Application {
 
     async fn candidates(&self) -> Vec<VerifiedTransaction> {
         let max_bytes = usize::try_from(self.tip.genesis_file().limits().block_bytes).unwrap_or(usize::MAX);
-        let (reply, candidates) = oneshot::channel();
-        if self.wiring.candidates.try_send(CandidatesRequest { max_bytes, reply }).is_ok()
-            && let Ok(Ok(candidates)) = timeout(MEMPOOL_PATIENCE, candidates).await
-        {
-            return candidates;
-        }
-        warn!("the mempool did not answer; proposing an empty block");
-        Vec::new()
+        let found = self.ask_mempool(|reply| MempoolRequest::Candidates { max_bytes, reply }).await;
+        found.unwrap_or_else(|| {
+            warn!("the mempool did not answer; proposing an empty block");
+            Vec::new()
+        })
+    }
+
+    async fn ask_mempool(
+        &self,
+        request: impl FnOnce(oneshot::Sender<Vec<VerifiedTransaction>>) -> MempoolRequest,
+    ) -> Option<Vec<VerifiedTransaction>> {
+        let (reply, found) = oneshot::channel();
+        self.wiring.mempool.try_send(request(reply)).ok()?;
+        timeout(MEMPOOL_PATIENCE, found).await.ok()?.ok()
     }
 
     async fn known_block(
@@ -256,6 +262,10 @@ impl Application {
     /// Sends a block to the other validators, piece by piece.
     async fn stream(&mut self, height: Height, round: Round, valid_round: Round, block: &Block) {
         let Some(number) = round.as_u32() else { return };
+        // Whoever decides alone has nobody to send it to.
+        if self.validators.len() == 1 && self.decides() {
+            return;
+        }
         let bytes = Bytes::from(block.to_bytes());
         let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         let init = match self.signer.sign_parts(height, number, valid_round.as_u32(), block.hash(), length) {
@@ -338,16 +348,21 @@ impl Application {
         if self.verified.contains_key(&block.hash()) {
             return Ok(Ok(()));
         }
+        let ids = block.transactions().iter().map(SignedTransaction::id).collect();
+        let waiting = self.ask_mempool(|reply| MempoolRequest::Waiting { ids, reply }).await;
+        // A mempool that does not answer costs nothing but time.
+        let known: Known = waiting.unwrap_or_default().into_iter().map(|t| (t.id(), t)).collect();
         let (tip, store) = (self.tip.clone(), self.store.clone());
-        let verified = blocking(move || match chain::verify_block(&tip, &store, block, now_ms) {
-            Ok(verified) => {
-                store.put_proposal(verified.block()).map_err(store_error)?;
-                Ok(Ok(verified))
-            }
-            Err(VerifyError::Invalid(error)) => Ok(Err(error)),
-            Err(VerifyError::View(error)) => Err(store_error(error)),
-        })
-        .await?;
+        let verified =
+            blocking(move || match chain::verify_block_knowing(&tip, &store, block, now_ms, &known) {
+                Ok(verified) => {
+                    store.put_proposal(verified.block()).map_err(store_error)?;
+                    Ok(Ok(verified))
+                }
+                Err(VerifyError::Invalid(error)) => Ok(Err(error)),
+                Err(VerifyError::View(error)) => Err(store_error(error)),
+            })
+            .await?;
         Ok(verified.map(|verified| {
             if self.verified.len() >= MAX_VERIFIED {
                 self.verified.clear();

@@ -31,7 +31,7 @@ impl Node {
         ports: &[u16],
         validator: SigningKey,
     ) -> Result<Self, ConsensusError> {
-        let (candidates, mut wishes) = mpsc::channel::<CandidatesRequest>(1);
+        let (mempool, mut wishes) = mpsc::channel::<MempoolRequest>(1);
         let (refused, mut refusals) = mpsc::channel::<Vec<(TransactionId, Refusal)>>(8);
         let (committed, mut commits) = mpsc::channel::<Arc<CommittedBlock>>(8);
         let (submit, mut submitted) = mpsc::channel::<VerifiedTransaction>(8);
@@ -54,12 +54,17 @@ impl Node {
             wal: home.join(format!("votes-{seed}.wal")),
         };
         begin(&config.wal, store);
-        let wiring = Wiring { candidates, refused, committed, pending, stop: stop.clone() };
+        let wiring = Wiring { mempool, refused, committed, pending, stop: stop.clone() };
         let mut pool = Mempool::new(MempoolLimits::default());
         tokio::spawn(async move {
             loop {
                 tokio::select! {
-                    Some(wish) = wishes.recv() => drop(wish.reply.send(pool.take(wish.max_bytes))),
+                    Some(wish) = wishes.recv() => drop(match wish {
+                        MempoolRequest::Candidates { max_bytes, reply } => reply.send(pool.take(max_bytes)),
+                        MempoolRequest::Waiting { ids, reply } => {
+                            reply.send(ids.iter().filter_map(|id| pool.get(id)).cloned().collect())
+                        }
+                    }),
                     Some(refused) = refusals.recv() => pool.remove_refused(refused.iter().map(|(id, _)| id)),
                     Some(block) = commits.recv() => {
                         pool.remove_committed(block.block());

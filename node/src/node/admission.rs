@@ -13,8 +13,8 @@ use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-/// Transactions verified together: enough for all cores to have a batch of signatures.
-const BATCH: usize = 256;
+/// Transactions verified together: enough for each core to have a batch in which a signature costs little.
+const BATCH: usize = 1_024;
 
 /// A verified transaction on its way to the pool.
 #[derive(Debug)]
@@ -41,9 +41,8 @@ impl Reply {
             Reply::Peer(verdict) => drop(verdict.send(match result {
                 Ok(Taken::Accepted) => Verdict::Forward,
                 // What depends on the chain's state, or on this node, is no fault: states differ for a moment.
-                Ok(Taken::Final) | Err(SubmissionRefusal::Refused(_) | SubmissionRefusal::Busy { .. }) => {
-                    Verdict::Drop
-                }
+                Ok(Taken::Final(_) | Taken::Before)
+                | Err(SubmissionRefusal::Refused(_) | SubmissionRefusal::Busy { .. }) => Verdict::Drop,
                 Err(SubmissionRefusal::TimedOut | SubmissionRefusal::Internal(_)) => Verdict::Drop,
                 Err(SubmissionRefusal::Transaction(_)) => Verdict::Refuse,
             })),
@@ -131,17 +130,18 @@ fn admit(work: Vec<Work>, store: &Store) -> Vec<Admitted> {
     let started = Instant::now();
     let verified = verify(work, store);
     metrics::histogram!("sealpost_verify_batch_seconds").record(started.elapsed());
-    for (verified, reply) in verified {
-        let checked = verified.and_then(|transaction| match tip.check(store, &transaction) {
-            Ok(()) => Ok(Some(transaction)),
-            // On the ledger already: what the submitter wants is done.
-            Err(Rejection::Refused(Refusal::Repeated { .. })) => Ok(None),
-            Err(Rejection::Refused(refusal)) => Err(SubmissionRefusal::Refused(refusal)),
-            Err(Rejection::View(error)) => Err(SubmissionRefusal::Internal(error.to_string())),
-        });
+    let check = |transaction: VerifiedTransaction| match tip.check(store, &transaction) {
+        Ok(()) => Ok(Some(transaction)),
+        // On the ledger already: what the submitter wants is done.
+        Err(Rejection::Refused(Refusal::Repeated { .. })) => Ok(None),
+        Err(Rejection::Refused(refusal)) => Err(SubmissionRefusal::Refused(refusal)),
+        Err(Rejection::View(error)) => Err(SubmissionRefusal::Internal(error.to_string())),
+    };
+    let verified = verified.into_par_iter().map(|(verified, reply)| (verified.and_then(check), reply));
+    for (checked, reply) in verified.collect::<Vec<_>>() {
         match checked {
             Ok(Some(transaction)) => admitted.push(Admitted { transaction, reply, first_seen_ms }),
-            Ok(None) => reply.answer(Ok(Taken::Final)),
+            Ok(None) => reply.answer(Ok(Taken::Before)),
             Err(refusal) => {
                 super::measuring::count_refusal(&refusal);
                 reply.answer(Err(refusal));

@@ -2,12 +2,12 @@
 
 use super::admission::{Admitted, Reply};
 use super::measuring::{Measuring, count_receipt, count_refusal};
-use crate::consensus::CandidatesRequest;
+use crate::consensus::MempoolRequest;
 use crate::mempool::{Inserted, Mempool};
 use crate::rpc::{PoolAnswer, PoolQuery, PoolSizes, SubmissionRefusal, Taken};
 use crate::store::Store;
 use crate::wire::{Announcement, MAX_IDS, PoolWish, Tell, TransactionMessage};
-use sealpost_api::WaitFor;
+use sealpost_api::{Place, WaitFor};
 use sealpost_ledger::chain::CommittedBlock;
 use sealpost_ledger::execution::Refusal;
 use sealpost_ledger::hash::TransactionId;
@@ -29,7 +29,7 @@ pub(super) struct Pool {
     pub(super) mempool: Mempool,
     pub(super) admitted: mpsc::Receiver<Vec<Admitted>>,
     pub(super) queried: mpsc::Receiver<PoolQuery>,
-    pub(super) wanted: mpsc::Receiver<CandidatesRequest>,
+    pub(super) wanted: mpsc::Receiver<MempoolRequest>,
     pub(super) refusals: mpsc::Receiver<Vec<(TransactionId, Refusal)>>,
     /// Blocks that consensus decided here: they are told to everybody.
     pub(super) decided: mpsc::Receiver<Arc<CommittedBlock>>,
@@ -93,10 +93,11 @@ impl Pool {
                     self.take_out(&block, &mut memory);
                 }
                 Some(refusals) = self.refusals.recv() => self.let_go(refusals, &mut memory),
-                Some(request) = self.wanted.recv() => {
-                    // An engine that has gone on does not wait for the answer any more.
-                    let _ = request.reply.send(self.mempool.take(request.max_bytes));
-                }
+                // An engine that has gone on does not wait for the answer any more.
+                Some(request) = self.wanted.recv() => drop(match request {
+                    MempoolRequest::Candidates { max_bytes, reply } => reply.send(self.mempool.take(max_bytes)),
+                    MempoolRequest::Waiting { ids, reply } => reply.send(self.waiting(&ids)),
+                }),
                 Some(query) = self.queried.recv() => {
                     let waiting = self.mempool.contains(&query.id);
                     let first_seen_ms = memory.seen.get(&query.id).copied();
@@ -109,6 +110,9 @@ impl Pool {
         }
     }
 
+    fn waiting(&self, ids: &[TransactionId]) -> Vec<VerifiedTransaction> {
+        ids.iter().filter_map(|id| self.mempool.get(id)).cloned().collect()
+    }
     fn put_in(&mut self, admitted: Vec<Admitted>, memory: &mut Memory) {
         let now = *self.height.borrow();
         for Admitted { transaction, reply, first_seen_ms } in admitted {
@@ -180,15 +184,18 @@ impl Pool {
         self.mempool.remove_committed(block);
         // Before anybody hears of it, so that whoever hears can read it.
         self.height.send_replace(height);
-        for transaction in block.transactions() {
+        for (index, transaction) in (0_u32..).zip(block.transactions()) {
             let (id, kind) = (transaction.id(), transaction.payload().kind());
             metrics::counter!("sealpost_transactions_total", "kind" => kind).increment(1);
             count_receipt(transaction);
-            if let Some(seen) = memory.seen.get(&id) {
-                let seconds = now.saturating_sub(*seen) as f64 / 1000.0;
+            let first_seen_ms = memory.seen.get(&id).copied();
+            if let Some(seen) = first_seen_ms {
+                let seconds = now.saturating_sub(seen) as f64 / 1000.0;
                 metrics::histogram!("sealpost_consensus_finality_seconds").record(seconds);
             }
-            memory.finish(&id, &Ok(Taken::Final));
+            let time_ms = block.header().time_ms;
+            let place = Place { height, index, block: block.hash(), time_ms, first_seen_ms };
+            memory.finish(&id, &Ok(Taken::Final(place)));
         }
         for id in self.mempool.expire(height.saturating_add(1)) {
             memory.finish(&id, &Err(SubmissionRefusal::TimedOut));
@@ -201,7 +208,7 @@ impl Pool {
         for (id, refusal) in refusals {
             tracing::debug!(tx = %id, reason = %refusal, "a waiting transaction is refused");
             let result = match refusal {
-                Refusal::Repeated { .. } => Ok(Taken::Final),
+                Refusal::Repeated { .. } => Ok(Taken::Before),
                 refusal => Err(SubmissionRefusal::Refused(refusal)),
             };
             if let Err(refusal) = &result {

@@ -46,7 +46,7 @@ pub(super) struct Role {
     pub(super) head: watch::Receiver<BlockHeight>,
     /// Tells whether this node decides.
     pub(super) deciding: watch::Sender<bool>,
-    pub(super) candidates: mpsc::Sender<consensus::CandidatesRequest>,
+    pub(super) mempool: mpsc::Sender<consensus::MempoolRequest>,
     pub(super) refused: mpsc::Sender<Vec<(TransactionId, Refusal)>>,
     pub(super) decided: mpsc::Sender<Arc<CommittedBlock>>,
     pub(super) pending: watch::Receiver<usize>,
@@ -167,7 +167,7 @@ impl Role {
     async fn decide(&mut self, config: consensus::Config, trials: &mut Trials) -> Result<(), ConsensusError> {
         let stop = self.stop.child_token();
         let wiring = consensus::Wiring {
-            candidates: self.candidates.clone(),
+            mempool: self.mempool.clone(),
             refused: self.refused.clone(),
             committed: self.decided.clone(),
             pending: self.pending.clone(),

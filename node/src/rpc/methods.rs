@@ -3,14 +3,16 @@
 use super::subscriptions::{follow_blocks, follow_mailbox, follow_status};
 use super::{Failure, PoolAnswer, PoolQuery, Reader, Submission, SubmissionRefusal, Taken, Wiring};
 use crate::wire::PeerInfo;
+use futures::future::join_all;
 use jsonrpsee::core::{RpcResult, SubscriptionResult, async_trait};
 use jsonrpsee::server::PendingSubscriptionSink;
 use sealpost_api::{
     AbsenceProof, ApiError, BlockId, BlockPage, BundleAnswer, BundleHistory, Category, CertificateView,
     ConsistencyProof, DesignationAnswer, EquivocationPage, FinalTransaction, Hex, HistoryProof,
-    InclusionProof, MailboxPage, MailboxQuery, MemberAnswer, NodeStatus, NodeVersion, PROTOCOL_VERSION,
-    PeerView, PostageQuote, ReceiptView, SealedHeader, SealpostRpcServer, Submitted, TagPage, TagQuery,
-    TransactionStatus, TransactionsPage, Validators, ValidatorsChanged, WaitFor,
+    InclusionProof, MAX_SUBMISSIONS, MailboxPage, MailboxQuery, MemberAnswer, NewTransaction, NodeStatus,
+    NodeVersion, PROTOCOL_VERSION, PeerView, PostageQuote, ReceiptView, SealedHeader, SealpostRpcServer,
+    SubmissionAnswer, Submitted, TagPage, TagQuery, TransactionStatus, TransactionsPage, Validators,
+    ValidatorsChanged, WaitFor,
 };
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
@@ -33,9 +35,15 @@ impl Methods {
         &self,
         read: impl FnOnce(&Reader) -> Result<T, Failure> + Send + 'static,
     ) -> RpcResult<T> {
+        Ok(self.ask(read).await?)
+    }
+    async fn ask<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Reader) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, ApiError> {
         let reader = self.reader.clone();
         let answer = tokio::task::spawn_blocking(move || read(&reader)).await;
-        Ok(answer.map_err(|error| internal(&error))?.map_err(ApiError::from)?)
+        answer.map_err(|error| internal(&error))?.map_err(ApiError::from)
     }
     /// What is known of a transaction besides the ledger.
     async fn pool(&self, id: TransactionId) -> Result<PoolAnswer, ApiError> {
@@ -44,11 +52,11 @@ impl Methods {
         sent.map_err(|_| stopping())?;
         answer.await.map_err(|_| stopping())
     }
-    async fn status(&self, id: TransactionId) -> RpcResult<TransactionStatus> {
+    async fn status(&self, id: TransactionId) -> Result<TransactionStatus, ApiError> {
         // The mempool first: what leaves it for a block is on the ledger already.
         let pool = self.pool(id).await?;
         let place = self
-            .read(move |reader| match reader.store.transaction(&id)? {
+            .ask(move |reader| match reader.store.transaction(&id)? {
                 Some(located) => reader.place(&located).map(Some),
                 None => Ok(None),
             })
@@ -61,6 +69,20 @@ impl Methods {
             None if pool.waiting => TransactionStatus::Accepted,
             None => TransactionStatus::Unknown,
         })
+    }
+    /// Takes in a transaction and waits as long as it is to be waited for.
+    async fn take_in(&self, new: NewTransaction, wait: WaitFor) -> Result<Submitted, ApiError> {
+        let NewTransaction { transaction, body } = new;
+        let transaction = SignedTransaction::from_bytes(transaction.as_bytes())
+            .map_err(|error| malformed("transaction", &error))?;
+        let id = transaction.id();
+        let body = body.map(|Hex(bytes)| Body::new(bytes));
+        let status = match self.submit(transaction, body, wait).await? {
+            Taken::Accepted => TransactionStatus::Accepted,
+            Taken::Final(place) => TransactionStatus::Final(place),
+            Taken::Before => self.status(id).await?,
+        };
+        Ok(Submitted { id, status })
     }
     async fn submit(
         &self,
@@ -193,14 +215,26 @@ impl SealpostRpcServer for Methods {
         body: Option<Hex>,
         wait: Option<WaitFor>,
     ) -> RpcResult<Submitted> {
-        let transaction = SignedTransaction::from_bytes(transaction.as_bytes())
-            .map_err(|error| malformed("transaction", &error))?;
-        let (id, wait) = (transaction.id(), wait.unwrap_or_default());
-        let body = body.map(|Hex(bytes)| Body::new(bytes));
-        match self.submit(transaction, body, wait).await? {
-            Taken::Accepted => Ok(Submitted { id, status: TransactionStatus::Accepted }),
-            Taken::Final => Ok(Submitted { id, status: self.status(id).await? }),
+        Ok(self.take_in(NewTransaction { transaction, body }, wait.unwrap_or_default()).await?)
+    }
+    async fn tx_submit_many(
+        &self,
+        transactions: Vec<NewTransaction>,
+        wait: Option<WaitFor>,
+    ) -> RpcResult<Vec<SubmissionAnswer>> {
+        if transactions.len() > MAX_SUBMISSIONS as usize {
+            let given = transactions.len();
+            let message = format!("transactions: {given} given, {MAX_SUBMISSIONS} are allowed in one call");
+            return Err(ApiError::new(Category::Input, "input.limit", message).into());
         }
+        let wait = wait.unwrap_or_default();
+        let answers = transactions.into_iter().map(|new| async move {
+            match self.take_in(new, wait).await {
+                Ok(submitted) => SubmissionAnswer::Taken(submitted),
+                Err(error) => SubmissionAnswer::Refused { error },
+            }
+        });
+        Ok(join_all(answers).await)
     }
     async fn tx_get(&self, id: TransactionId) -> RpcResult<FinalTransaction> {
         let pool = self.pool(id).await?;
@@ -209,7 +243,7 @@ impl SealpostRpcServer for Methods {
         Ok(found)
     }
     async fn tx_status(&self, id: TransactionId) -> RpcResult<TransactionStatus> {
-        self.status(id).await
+        Ok(self.status(id).await?)
     }
     async fn tx_body(&self, id: TransactionId) -> RpcResult<Hex> {
         self.read(move |reader| reader.body(&id)).await

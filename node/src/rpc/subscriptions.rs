@@ -3,7 +3,7 @@
 //! holds up nobody but itself.
 
 use super::{Failure, Reader, Wiring};
-use jsonrpsee::core::{RpcResult, SubscriptionResult};
+use jsonrpsee::core::SubscriptionResult;
 use jsonrpsee::server::SubscriptionSink;
 use sealpost_api::{ApiError, BlockId, FinalTransaction, TransactionStatus};
 use sealpost_ledger::address::Address;
@@ -77,7 +77,7 @@ pub(super) async fn follow_mailbox(
     follow(sink, reader, wiring, from, move |reader, height| reader.concerning(&address, height)).await
 }
 
-pub(super) async fn follow_status<F: Future<Output = RpcResult<TransactionStatus>>>(
+pub(super) async fn follow_status<F: Future<Output = Result<TransactionStatus, ApiError>>>(
     sink: SubscriptionSink,
     head: &mut watch::Receiver<BlockHeight>,
     stop: CancellationToken,

@@ -9,12 +9,14 @@ use super::StoreError;
 use super::frame::Kind;
 use super::pruning::{Dropped, Note, Segment, droppable};
 use super::record::{
-    BlockRecord, Parts, body_parts, decode_block, decode_bodies, encode_block, encode_bodies,
+    BlockRecord, FIRST_PART_KNOWN, Parts, body_parts, decode_block, decode_bodies, decode_header,
+    encode_block, encode_bodies, first_part, leaves,
 };
 use super::stream::{Layout, Place, Stream, TornEnd};
-use sealpost_ledger::block::Block;
+use sealpost_ledger::block::{Block, Header};
 use sealpost_ledger::certificate::CommitCertificate;
 use sealpost_ledger::height::BlockHeight;
+use sealpost_ledger::merkle::Node;
 use sealpost_ledger::message::Body;
 use std::path::{Path, PathBuf};
 
@@ -231,6 +233,32 @@ impl Journal {
         let Some(place) = self.place(height) else { return Ok(None) };
         let payload = self.blocks.read_checked(place.block)?;
         decode_block(&payload).map(Some).map_err(|e| self.blocks.damaged(place.block, e.to_string()))
+    }
+    /// Header and certificate of a block, without reading the rest of its record. The certificate names the
+    /// header's hash, so that neither is taken for good when a byte of it was damaged.
+    pub(super) fn header(
+        &self,
+        height: BlockHeight,
+    ) -> Result<Option<(Header, CommitCertificate)>, StoreError> {
+        let Some(BlockPlace { block: place, .. }) = self.place(height) else { return Ok(None) };
+        let damaged = || self.blocks.damaged(place, format!("the header of block {height}"));
+        let start = self.blocks.read(place.part(0, FIRST_PART_KNOWN.min(place.length)))?;
+        let (offset, length) = first_part(&start).ok_or_else(damaged)?;
+        if offset.checked_add(length).is_none_or(|end| end > place.length) {
+            return Err(damaged());
+        }
+        let first = self.blocks.read(place.part(offset, length))?;
+        let (header, certificate) = decode_header(&first).map_err(|_| damaged())?;
+        if header.height != height || certificate.block != header.hash() {
+            return Err(damaged());
+        }
+        Ok(Some((header, certificate)))
+    }
+    /// The leaves of a block's transaction tree.
+    pub(super) fn leaves(&self, height: BlockHeight) -> Result<Option<Vec<Node>>, StoreError> {
+        let Some(place) = self.place(height) else { return Ok(None) };
+        let payload = self.blocks.read_checked(place.block)?;
+        leaves(&payload).map(Some).map_err(|e| self.blocks.damaged(place.block, e.to_string()))
     }
     /// A block with its bodies; nothing if those are not kept any more.
     pub(super) fn block(

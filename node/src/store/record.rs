@@ -4,6 +4,7 @@
 use sealpost_ledger::block::{Block, Header};
 use sealpost_ledger::certificate::CommitCertificate;
 use sealpost_ledger::codec::{DecodeError, MAX_BYTES, decode, encode};
+use sealpost_ledger::merkle::{Node, leaf_hash};
 use sealpost_ledger::message::Body;
 use sealpost_ledger::transaction::SignedTransaction;
 
@@ -20,9 +21,9 @@ pub(super) struct BlockRecord {
 
 /// The payload of a block record: header and certificate, then each transaction.
 pub(super) fn encode_block(block: &Block, certificate: &CommitCertificate) -> (Vec<u8>, Parts) {
-    let mut parts = vec![encode(&(block.header().clone(), certificate.clone()))];
-    parts.extend(block.transactions().iter().map(SignedTransaction::to_bytes));
-    join(&parts)
+    let first = encode(&(block.header().clone(), certificate.clone()));
+    let transactions = block.transactions().iter().map(SignedTransaction::as_bytes);
+    join(&std::iter::once(first.as_slice()).chain(transactions).collect::<Vec<_>>())
 }
 
 /// Where the bodies of a block's messages lie in their record. The headers say their lengths, so nobody
@@ -50,9 +51,32 @@ pub(super) fn decode_block(payload: &[u8]) -> Result<BlockRecord, DecodeError> {
     let parts = split(payload)?;
     let slices = slices(payload, &parts);
     let (first, rest) = slices.split_first().ok_or_else(|| malformed("no header"))?;
-    let (header, certificate) = decode("block record", first, MAX_BYTES)?;
+    let (header, certificate) = decode_header(first)?;
     let transactions = rest.iter().map(|bytes| SignedTransaction::from_bytes(bytes));
     Ok(BlockRecord { header, certificate, transactions: transactions.collect::<Result<_, _>>()? })
+}
+
+/// Reads a block record's first part.
+pub(super) fn decode_header(first: &[u8]) -> Result<(Header, CommitCertificate), DecodeError> {
+    decode("block record", first, MAX_BYTES)
+}
+
+/// Bytes of a record that tell where its first part lies: see [`first_part`].
+pub(super) const FIRST_PART_KNOWN: u32 = 8;
+
+/// Where a record's first part lies in it, by the record's first [`FIRST_PART_KNOWN`] bytes.
+pub(super) fn first_part(start: &[u8]) -> Option<(u32, u32)> {
+    let (count, rest) = start.split_first_chunk()?;
+    let (length, _) = rest.split_first_chunk()?;
+    let offset = u32::from_le_bytes(*count).checked_mul(4)?.checked_add(4)?;
+    Some((offset, u32::from_le_bytes(*length)))
+}
+
+/// The leaves of a block's transaction tree, from its record. They are hashes of the transactions' bytes as they
+/// stand there, so nothing has to be decoded.
+pub(super) fn leaves(payload: &[u8]) -> Result<Vec<Node>, DecodeError> {
+    let parts = split(payload)?;
+    Ok(slices(payload, &parts).into_iter().skip(1).map(leaf_hash).collect())
 }
 
 /// Reads a bodies record.

@@ -10,6 +10,8 @@ use sealpost_ledger::chain::{AuthenticBlock, BareBlock, CommittedBlock, ReplayEr
 use sealpost_ledger::hash::ValidatorsHash;
 use sealpost_ledger::height::BlockHeight;
 use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+use std::thread;
 
 /// How far a run held.
 #[derive(Debug)]
@@ -33,37 +35,51 @@ pub struct Refused {
 /// network's retention below it may come without the bodies of their messages, and no others, so that nobody
 /// can make a node miss bodies it should have.
 ///
-/// What needs no state (reading, bodies, signatures of transactions and certificates) is done for all blocks
-/// of the run at once on all cores, and takes most of the time; the rest is done block after block.
+/// What needs no state (reading, bodies, signatures of transactions and certificates) is done for many blocks at
+/// once on all cores, and takes most of the time; the rest is done block after block, while the next ones are read.
 pub fn apply(store: &Store, blocks: &[EncodedBlock], proven: BlockHeight) -> Result<Applied, StoreError> {
     let mut tip = store.tip();
-    let bodiless = store.bodiless_up_to(proven);
-    let deciding = tip.validators().hash();
-    let prepare = |encoded| prepare(encoded, &tip, deciding, bodiless);
+    let about =
+        About { bodiless: store.bodiless_up_to(proven), deciding: tip.validators().hash(), tip: tip.clone() };
     // Somebody else may have appended some of them meanwhile; that is nobody's fault.
-    let news = blocks.par_iter().filter(|encoded| encoded.certificate.height > tip.height());
-    let prepared: Vec<_> = news.map(prepare).collect();
+    let news = blocks.iter().filter(|encoded| encoded.certificate.height > about.tip.height());
+    let news: Vec<_> = news.collect();
     let mut ahead = Ahead::new(store.clone());
     let mut committed = Vec::with_capacity(blocks.len());
-    let mut refused = None;
-    for block in prepared {
-        match block.map_err(Stop::Refused).and_then(|block| block.follow(&tip, &ahead)) {
-            Ok(block) => {
-                ahead.add(block.verified());
-                tip = block.tip().clone();
-                committed.push(Arc::new(block));
+    let (to, prepared) = sync_channel(1);
+    let refused = thread::scope(|scope| {
+        let (news, about) = (&news, &about);
+        scope.spawn(move || {
+            // Whoever refuses a block wants no more of them.
+            let _ = news.chunks(TOGETHER).try_for_each(|blocks| to.send(prepare(blocks, about)));
+        });
+        for block in prepared.into_iter().flatten() {
+            match block.map_err(Stop::Refused).and_then(|block| block.follow(&tip, &ahead)) {
+                Ok(block) => {
+                    ahead.add(block.verified());
+                    tip = block.tip().clone();
+                    committed.push(Arc::new(block));
+                }
+                Err(Stop::Refused(reason)) => return Ok(Some(reason)),
+                Err(Stop::Store(error)) => return Err(error),
             }
-            Err(Stop::Refused(reason)) => {
-                refused = Some(reason);
-                break;
-            }
-            Err(Stop::Store(error)) => return Err(error),
         }
-    }
+        Ok(None)
+    })?;
     if !committed.is_empty() {
         ahead.append(&committed, proven)?;
     }
     Ok(Applied { committed, refused })
+}
+
+/// Blocks whose signatures are checked together.
+const TOGETHER: usize = 16;
+
+/// What a run is held against before its first block is run.
+struct About {
+    tip: Tip,
+    deciding: ValidatorsHash,
+    bodiless: BlockHeight,
 }
 
 /// A block of which everything was checked that needs no state.
@@ -83,32 +99,45 @@ enum Certificate {
     Open(CommitCertificate),
 }
 
-fn prepare(
-    encoded: &EncodedBlock,
-    tip: &Tip,
-    deciding: ValidatorsHash,
-    bodiless: BlockHeight,
-) -> Result<Prepared, Refused> {
-    let genesis = tip.genesis_file();
+/// Checks what needs no state.
+fn prepare(blocks: &[&EncodedBlock], about: &About) -> Vec<Result<Prepared, Refused>> {
+    let read: Vec<_> = blocks.par_iter().map(|encoded| read(encoded, about)).collect();
+    let genesis = about.tip.genesis_file();
+    let whole = |read: &Result<(Block, Certificate), Refused>| match read {
+        Ok((block, _)) if !lacks_bodies(block) => Some(block.clone()),
+        _ => None,
+    };
+    let whole = read.iter().filter_map(whole).collect();
+    let mut authentic = AuthenticBlock::verify_many(whole, genesis).into_iter();
+    let mut content = |block: Block| match lacks_bodies(&block) {
+        true => BareBlock::verify(block, genesis).map(Content::Bare),
+        false => match authentic.next() {
+            Some(verified) => verified.map(Content::Whole),
+            None => AuthenticBlock::verify(block, genesis).map(Content::Whole),
+        },
+    };
+    let mut prepared =
+        |(block, certificate)| Ok(Prepared { block: content(block).map_err(false_block)?, certificate });
+    read.into_iter().map(|read| read.and_then(&mut prepared)).collect()
+}
+
+fn read(encoded: &EncodedBlock, about: &About) -> Result<(Block, Certificate), Refused> {
+    let genesis = about.tip.genesis_file();
     let block = encoded.read().map_err(false_block)?;
-    if lacks_bodies(&block) && block.height() > bodiless {
+    if lacks_bodies(&block) && block.height() > about.bodiless {
         let reason = format!("block {} comes without the bodies of its messages", block.height());
         // Whoever has dropped them since it was asked is no liar.
         return Err(Refused { reason, fault: Fault::NoAnswer });
     }
     let certificate = encoded.certificate.clone();
     // The header may lie about its validators; then it doesn't follow.
-    let certificate = if block.header().validators_hash == deciding {
-        let verified = certificate.verify_for(&genesis.chain_id(), tip.validators());
+    let certificate = if block.header().validators_hash == about.deciding {
+        let verified = certificate.verify_for(&genesis.chain_id(), about.tip.validators());
         Certificate::Verified(verified.map_err(false_block)?)
     } else {
         Certificate::Open(certificate)
     };
-    let block = match lacks_bodies(&block) {
-        true => Content::Bare(BareBlock::verify(block, genesis).map_err(false_block)?),
-        false => Content::Whole(AuthenticBlock::verify(block, genesis).map_err(false_block)?),
-    };
-    Ok(Prepared { block, certificate })
+    Ok((block, certificate))
 }
 
 impl Prepared {

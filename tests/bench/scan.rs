@@ -1,8 +1,9 @@
-//! What looking for sealed messages costs: `cargo run --release -p sealpost-tests --example sealed_scan`.
-//!
-//! In one run, in turns: the bare key agreement on secp256k1 per message, and a wallet's scan per message, both on
-//! one core. Then the peak memory of scans of growing length, each in a process of its own, fed page by page as a
-//! node would.
+//! What looking for sealed messages costs: the bare key agreement on secp256k1 per message, and a wallet's scan per
+//! message, in turns. Then the peak memory of scans of growing length, each in a process of its own, fed page by page
+//! as a node would.
+
+use crate::report::{Goal, Report, median};
+use clap::Args;
 
 use k256::elliptic_curve::point::{AffineCoordinates, DecompressPoint};
 use k256::elliptic_curve::subtle::Choice;
@@ -14,7 +15,7 @@ use sealpost_wallet::envelope::{BundleSecret, HiddenSlot, ViewKey, candidates, c
 use sealpost_wallet::scan::view_keys;
 use std::hint::black_box;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Slots of one measurement.
 const SLOTS: usize = 10_000;
@@ -25,16 +26,24 @@ const BATCH: usize = 64;
 /// Slots of a page.
 const PAGE: usize = sealpost_api::MAX_TAGS as usize;
 
-fn main() {
-    let mut args = std::env::args().skip(1);
-    if args.next().as_deref() == Some("--memory") {
-        return scan_pages(args.next().and_then(|count| count.parse().ok()).expect("a number"));
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Only scans so many slots, and prints the peak memory of this process
+    #[arg(long, hide = true)]
+    memory: Option<usize>,
+}
+
+/// Nothing is reported of a scan for its memory alone: its number is printed.
+pub(crate) fn run(options: &Options) -> Option<Report> {
+    if let Some(count) = options.memory {
+        scan_pages(count);
+        return None;
     }
     let slots = slots(SLOTS);
     let keys = view_keys(&[BundleSecret::generate(1).expect("randomness")]);
     let secret = NonZeroScalar::from_repr(FieldBytes::from([7; 32])).expect("a scalar");
     let points: Vec<_> = slots.iter().map(|slot| point(&slot.ephemeral)).collect();
-    let mut times: [Vec<Duration>; 4] = Default::default();
+    let mut times: [Vec<f64>; 4] = Default::default();
     for _ in 0..REPETITIONS {
         times[0].push(time(|| points.iter().for_each(|point| bare(point, &secret))));
         times[1].push(time(|| slots.iter().for_each(|slot| bare(&point(&slot.ephemeral), &secret))));
@@ -43,36 +52,34 @@ fn main() {
         }));
         times[3].push(time(|| drop(black_box(candidates(&keys, &slots)))));
     }
-    let [bare, parsed, scan, cores] = times.map(|mut times| {
-        times.sort();
-        times[times.len() / 2].as_secs_f64() / SLOTS as f64 * 1e6
-    });
-    println!(
-        "| median of {REPETITIONS} repetitions in turns, {SLOTS} slots each | µs per slot | against the first |"
-    );
-    println!("|---|---|---|");
-    for (name, value) in [
-        ("bare key agreement, one core: a point times a secret, affine", bare),
-        ("the same, with the point read from its 33 bytes", parsed),
-        ("the wallet's scan, one core", scan),
-    ] {
-        println!("| {name} | {value:.2} | {:.2} |", value / bare);
-    }
-    let threads = std::thread::available_parallelism().map_or(0, usize::from);
-    println!("| the wallet's scan, {threads} cores | {cores:.2} | {:.2} |", cores / bare);
-    println!("\n| slots scanned, page by page | peak memory |\n|---|---|");
+    let [bare, parsed, scan, cores] = times.map(|mut times| median(&mut times) / SLOTS as f64 * 1e6);
+    let title =
+        format!("Scanning for sealed messages; medians of {REPETITIONS} in turns, {SLOTS} slots each.");
+    let mut report = Report::new(title);
+    report.row("bare key agreement, one core: a point times a secret, affine", bare, "µs per slot");
+    report.row("the same, with the point read from its 33 bytes", parsed, "µs per slot");
+    report.row("the wallet's scan, one core", scan, "µs per slot");
+    report.goal("… against the bare key agreement", scan / bare, "", Goal::AtMost(1.25));
+    report.row("the wallet's scan, all cores", cores, "µs per slot");
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let most = 1.25 / threads as f64;
+    report.goal("… against the bare key agreement on one", cores / bare, "", Goal::AtMost(most));
     for count in [10_000, 100_000, 1_000_000] {
         let program = std::env::current_exe().expect("a path");
-        let output = Command::new(program).args(["--memory", &count.to_string()]).output().expect("it runs");
+        let output = Command::new(program).args(["scan", "--memory", &count.to_string()]).output();
+        let output = output.expect("it runs");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        println!("| {count} | {} |", String::from_utf8_lossy(&output.stdout).trim());
+        let kib: f64 = String::from_utf8_lossy(&output.stdout).trim().parse().expect("a number");
+        report.row(format!("peak memory of a scan of {count} slots"), kib / 1024.0, "MiB");
     }
+    Some(report)
 }
 
-fn time(what: impl FnOnce()) -> Duration {
+/// Seconds.
+fn time(what: impl FnOnce()) -> f64 {
     let started = Instant::now();
     what();
-    started.elapsed()
+    started.elapsed().as_secs_f64()
 }
 
 fn bare(point: &AffinePoint, secret: &NonZeroScalar) {
@@ -123,5 +130,5 @@ fn scan_pages(count: usize) {
     black_box(found);
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or("unknown");
-    println!("{}", peak.trim());
+    println!("{}", peak.trim().trim_end_matches(" kB"));
 }

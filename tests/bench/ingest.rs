@@ -1,0 +1,314 @@
+//! How many messages a network takes in: signed beforehand, sent by this process over RPC, verified, durable and final
+//! when they are counted. What both cores could check and do nothing else is measured in the same run.
+
+use crate::people::{People, WithBody};
+use crate::report::{Goal, Report, quantile_ms};
+use clap::Args;
+use futures::future::join_all;
+use http_body_util::{BodyExt, Full};
+use hyper::Request;
+use hyper::body::Bytes;
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper_util::rt::TokioIo;
+use jsonrpsee::http_client::HttpClientBuilder;
+use rayon::prelude::*;
+use sealpost_api::{Hex, NewTransaction, SealpostRpcClient};
+use sealpost_ledger::certificate::CommitCertificate;
+use sealpost_ledger::codec::decode;
+use sealpost_ledger::height::BlockHeight;
+use sealpost_ledger::signature::{Signed, verify_batch};
+use sealpost_tests::harness::network::{Network, NetworkOptions, Place};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+use tokio::net::TcpStream;
+
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Nodes that vote
+    #[arg(long, default_value_t = 1)]
+    validators: usize,
+    /// How long
+    #[arg(long, default_value_t = 60)]
+    seconds: u64,
+    /// Messages a second; 0 for as many as are taken
+    #[arg(long, default_value_t = 0)]
+    per_second: u64,
+    /// Messages signed beforehand; the run ends when there are none left
+    #[arg(long, default_value_t = 1_500_000)]
+    messages: u64,
+    /// Bytes of each message: header, signature and body
+    #[arg(long, default_value_t = 600)]
+    bytes: usize,
+    /// Messages of one call
+    #[arg(long, default_value_t = 100)]
+    per_call: usize,
+    /// Calls under way at once
+    #[arg(long, default_value_t = 32)]
+    calls: usize,
+    /// People who send, in turn
+    #[arg(long, default_value_t = 4_096)]
+    people: u64,
+}
+
+/// Signatures that are checked to learn what this machine can.
+const CHECKED: usize = 40_000;
+/// Signatures of one batch.
+const BATCH: usize = 256;
+
+/// One call that is ready to be sent.
+pub(crate) struct Call {
+    request: Bytes,
+    messages: usize,
+}
+
+pub(crate) async fn run(options: &Options) -> Report {
+    let network = Network::start(&NetworkOptions {
+        name: "ingest".into(),
+        validators: options.validators,
+        full_nodes: 0,
+        place: Place::Loopback,
+        heartbeat_ms: None,
+    });
+    let people = People::new(network.genesis(), options.people);
+    let header = people.message(0, 0, BlockHeight::new(50_000)).0.as_bytes().len();
+    let body_bytes = options.bytes.saturating_sub(header);
+    let count = match options.per_second {
+        0 => options.messages,
+        per_second => per_second * options.seconds,
+    };
+    let started = Instant::now();
+    let make = |number| people.message(number, body_bytes, BlockHeight::new(50_000));
+    let calls = prepare(0..count, options.per_call, make);
+    let signing = started.elapsed();
+    let sample: Vec<Signed> =
+        (0..CHECKED as u64).into_par_iter().map(|number| make(number).0.signed()).collect();
+    let single = per_second(&sample, |part| {
+        assert!(part.iter().all(|s| s.key.verify(&s.digest, &s.signature).is_ok()))
+    });
+    let batched = per_second(&sample, |part| assert!(verify_batch(part).is_ok()));
+
+    let cpu = |network: &Network| network.all().map(|member| network.cpu_seconds(member)).sum::<f64>();
+    let before = cpu(&network);
+    let hosts: Vec<String> = network.all().map(|member| host(&network.said(member, "rpc"))).collect();
+    let began = Instant::now();
+    let pace = Pace { calls: options.calls, seconds: options.seconds, per_second: options.per_second };
+    let mut sent = Sent::of(send(&hosts, calls, pace).await, began);
+    let used = cpu(&network) - before;
+    let Sent { messages, refused, seconds, .. } = sent;
+    let rate = messages as f64 / seconds;
+
+    let client = HttpClientBuilder::default().build(network.said(0, "rpc")).expect("a client");
+    let status = client.node_status().await.expect("a node");
+    let rounds = rounds_above_0(&client, status.height).await;
+    let mut report = Report::new(format!(
+        "{} validators, messages of {} bytes by {} people, {} of them in a call, {} calls at once, {}.",
+        options.validators,
+        header + body_bytes,
+        options.people,
+        options.per_call,
+        options.calls,
+        if options.per_second == 0 {
+            "as fast as they are taken".into()
+        } else {
+            format!("{} a second", options.per_second)
+        },
+    ));
+    report.row("signing and encoding beforehand", signing.as_secs_f64(), "s");
+    report.row("both cores, one signature at a time", single, "per second");
+    report.row("both cores, signatures in batches of 256", batched, "per second");
+    report.row("time", seconds, "s");
+    report.row("final messages", messages as f64, "");
+    let wanted = if options.validators == 1 { 20_000.0 } else { 4_000.0 };
+    if options.per_second == 0 {
+        report.goal("final messages per second", rate, "per second", Goal::AtLeast(wanted));
+        if options.validators == 1 {
+            report.goal("… against one signature at a time", rate / single, "", Goal::AtLeast(0.6));
+            report.row("… against signatures in batches", rate / batched, "");
+        }
+    } else {
+        report.row("final messages per second", rate, "per second");
+    }
+    report.goal("messages refused", refused as f64, "", Goal::AtMost(0.0));
+    report.goal("blocks decided in a round above 0", rounds as f64, "", Goal::AtMost(0.0));
+    report.row("blocks", status.height.get() as f64, "");
+    let latency = options.per_second > 0 && options.validators == 1;
+    let (median, most) = (quantile_ms(&mut sent.times, 0.5), quantile_ms(&mut sent.times, 0.99));
+    if latency {
+        report.goal("submit to final: median", median, "ms", Goal::AtMost(50.0));
+        report.goal("submit to final: 99 of 100", most, "ms", Goal::AtMost(250.0));
+    } else {
+        report.row("submit to final: median", median, "ms");
+        report.row("submit to final: 99 of 100", most, "ms");
+    }
+    report.row("nodes: processor time for a message", used / messages as f64 * 1e6, "µs");
+    let bytes = (header + body_bytes) * messages;
+    let peak = network.all().map(|member| network.peak_memory_kib(member)).max().unwrap_or(0);
+    report.goal("peak memory of a node", peak as f64 / 1024.0, "MiB", Goal::AtMost(512.0));
+    let disk = folder_bytes(&network.home(0).join("node/data"));
+    report.row("disk, against the bytes of the messages", disk as f64 / bytes as f64, "");
+    report
+}
+
+/// Signs messages and puts them into calls.
+pub(crate) fn prepare(
+    numbers: std::ops::Range<u64>,
+    per_call: usize,
+    make: impl Fn(u64) -> WithBody + Sync,
+) -> Vec<Call> {
+    let numbers: Vec<u64> = numbers.collect();
+    let chunks = numbers.par_chunks(per_call);
+    chunks.map(|chunk| call(&chunk.iter().map(|number| make(*number)).collect::<Vec<_>>())).collect()
+}
+
+/// How calls are sent.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pace {
+    /// Under way at once.
+    pub(crate) calls: usize,
+    /// How long.
+    pub(crate) seconds: u64,
+    /// Messages; 0 for as many as are taken.
+    pub(crate) per_second: u64,
+}
+
+/// What became of all calls.
+pub(crate) struct Sent {
+    pub(crate) messages: usize,
+    pub(crate) refused: usize,
+    pub(crate) seconds: f64,
+    pub(crate) times: Vec<Duration>,
+}
+
+impl Sent {
+    pub(crate) fn of(done: Vec<Done>, began: Instant) -> Self {
+        let last = done.iter().map(|done| done.at).max();
+        Self {
+            messages: done.iter().map(|done| done.accepted).sum(),
+            refused: done.iter().map(|done| done.refused).sum(),
+            seconds: last.map_or(0.0, |last| (last - began).as_secs_f64()),
+            times: done.iter().map(|done| done.took).collect(),
+        }
+    }
+}
+
+pub(crate) fn host(rpc: &str) -> String {
+    rpc.trim_start_matches("http://").trim_end_matches('/').to_owned()
+}
+
+/// A call as it is sent.
+fn call(messages: &[WithBody]) -> Call {
+    let new = |(transaction, body): &WithBody| NewTransaction {
+        transaction: Hex(transaction.to_bytes()),
+        body: body.as_ref().map(|body| Hex(body.as_bytes().to_vec())),
+    };
+    let transactions: Vec<NewTransaction> = messages.iter().map(new).collect();
+    let params = serde_json::json!({"transactions": transactions, "wait": "final"});
+    let request = serde_json::json!({"jsonrpc": "2.0", "id": 1, "method": "tx_submitMany", "params": params});
+    Call { request: request.to_string().into(), messages: messages.len() }
+}
+
+/// Checks per second on all cores, in batches of [`BATCH`].
+fn per_second(signed: &[Signed], check: impl Fn(&[Signed]) + Sync + Send) -> f64 {
+    let started = Instant::now();
+    signed.par_chunks(BATCH).for_each(check);
+    signed.len() as f64 / started.elapsed().as_secs_f64()
+}
+
+/// What became of a call.
+pub(crate) struct Done {
+    accepted: usize,
+    refused: usize,
+    /// From when it was sent, or was to be sent.
+    took: Duration,
+    at: Instant,
+}
+
+pub(crate) async fn send(hosts: &[String], calls: Vec<Call>, how: Pace) -> Vec<Done> {
+    let (calls, next) = (Arc::new(calls), Arc::new(AtomicUsize::new(0)));
+    let start = Instant::now();
+    let end = start + Duration::from_secs(how.seconds);
+    let per_call = calls.first().map_or(0, |call| call.messages);
+    let pace = (how.per_second > 0).then(|| Duration::from_secs_f64(per_call as f64 / how.per_second as f64));
+    let workers = (0..how.calls).map(|worker| {
+        let (calls, next) = (calls.clone(), next.clone());
+        let host = hosts[worker % hosts.len()].clone();
+        tokio::spawn(async move {
+            let mut connection = connect(&host).await;
+            let mut done = Vec::new();
+            loop {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                let Some(call) = calls.get(number) else { return done };
+                let mut due = Instant::now();
+                if let Some(pace) = pace {
+                    due = start + pace.mul_f64(number as f64);
+                    tokio::time::sleep_until(due.into()).await;
+                } else if due > end {
+                    return done;
+                }
+                let accepted = ask(&mut connection, &host, call.request.clone()).await;
+                let (took, refused) = (due.elapsed(), call.messages.saturating_sub(accepted));
+                done.push(Done { accepted, refused, took, at: Instant::now() });
+            }
+        })
+    });
+    let done = join_all(workers.collect::<Vec<_>>()).await;
+    done.into_iter().flat_map(|worker| worker.expect("a sender that ends")).collect()
+}
+
+type Connection = SendRequest<Full<Bytes>>;
+
+async fn connect(host: &str) -> Connection {
+    let stream = TcpStream::connect(host).await.expect("a node that listens");
+    stream.set_nodelay(true).expect("a TCP socket");
+    let (sender, connection) = handshake(TokioIo::new(stream)).await.expect("HTTP/1.1");
+    tokio::spawn(async move { drop(connection.await) });
+    sender
+}
+
+/// Sends a call; how many of its messages are final.
+async fn ask(connection: &mut Connection, host: &str, request: Bytes) -> usize {
+    connection.ready().await.expect("an open connection");
+    let request = Request::post("/")
+        .header("host", host)
+        .header("content-type", "application/json")
+        .body(Full::new(request))
+        .expect("a request");
+    let response = connection.send_request(request).await.expect("an answer");
+    let answer = response.into_body().collect().await.expect("a whole answer").to_bytes();
+    let text = std::str::from_utf8(&answer).expect("JSON");
+    // Not parsed: that would be this process' work, on the cores that are measured.
+    let accepted = text.matches("\"status\":\"final\"").count();
+    if accepted == 0 {
+        eprintln!("{}", text.chars().take(300).collect::<String>());
+    }
+    accepted
+}
+
+async fn rounds_above_0(client: &impl SealpostRpcClient, last: BlockHeight) -> usize {
+    let (mut from, mut above) = (BlockHeight::FIRST, 0);
+    while from <= last {
+        let headers = client.chain_headers(from, sealpost_api::MAX_HEADERS).await.expect("headers");
+        if headers.is_empty() {
+            break;
+        }
+        from = from.saturating_add(headers.len() as u64);
+        for header in headers {
+            let certificate: CommitCertificate =
+                decode("certificate", header.certificate.as_bytes(), 1 << 20).expect("a certificate");
+            above += usize::from(certificate.round > 0);
+        }
+    }
+    above
+}
+
+/// Bytes of all files of a folder, as they count on the disk.
+pub(crate) fn folder_bytes(folder: &std::path::Path) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    let entries = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry"));
+    let bytes = |entry: std::fs::DirEntry| {
+        let about = entry.metadata().expect("a file");
+        if about.is_dir() { folder_bytes(&entry.path()) } else { about.blocks() * 512 }
+    };
+    entries.map(bytes).sum()
+}

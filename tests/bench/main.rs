@@ -1,0 +1,67 @@
+//! How fast Sealpost is on this machine: one subcommand for each row of the goals in `docs/benchmarks.md`. Prints a
+//! table in Markdown, or JSON with `--json`, and the facts of the machine with it.
+//!
+//! ```sh
+//! cargo run --release -p sealpost-tests --bin sealpost-bench -- --help
+//! ```
+
+mod evidence;
+mod explorer;
+mod filled;
+mod finality;
+mod growth;
+mod ingest;
+mod open_loop;
+mod people;
+mod report;
+mod scan;
+mod sync;
+
+use clap::{Parser, Subcommand};
+use report::Report;
+
+#[derive(Debug, Parser)]
+#[command(about = "Measures Sealpost on this machine", max_term_width = 100)]
+struct Args {
+    /// Prints JSON in place of a table
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// What making and checking evidence costs
+    Evidence(evidence::Options),
+    /// Pages per second of an explorer over a long ledger, and how long they take
+    Explorer(explorer::Options),
+    /// Time of one message from submission until it is final, and what an idle network costs
+    Finality(finality::Options),
+    /// Whether a node stays as fast as its ledger grows
+    Growth(growth::Options),
+    /// Messages per second from a client until they are final
+    Ingest(ingest::Options),
+    /// Blocks per second of a node that catches up
+    Sync(sync::Options),
+    /// What looking for sealed messages costs
+    Scan(scan::Options),
+}
+
+#[tokio::main]
+async fn main() {
+    let args = Args::parse();
+    let report: Report = match args.what {
+        What::Evidence(options) => evidence::run(&options).await,
+        What::Explorer(options) => explorer::run(&options).await,
+        What::Finality(options) => finality::run(&options).await,
+        What::Growth(options) => growth::run(&options).await,
+        What::Ingest(options) => ingest::run(&options).await,
+        What::Sync(options) => sync::run(&options),
+        What::Scan(options) => match scan::run(&options) {
+            Some(report) => report,
+            None => return,
+        },
+    };
+    report.print(args.json);
+}
