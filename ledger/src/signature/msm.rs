@@ -3,7 +3,7 @@
 //! (N. Pippenger 1976; D. J. Bernstein, J. Doumen, T. Lange, J.-J. Oosterwijk, "Faster batch forgery
 //! identification", INDOCRYPT 2012, section 4.)
 
-use super::curve::{Point, Segments};
+use super::curve::{Point, Scratch, Segments};
 use super::glv::Short;
 use k256::ProjectivePoint;
 
@@ -24,15 +24,16 @@ const AT_ONCE: usize = 8192;
 
 fn sum_by(digits: Digits, terms: &[Term]) -> Option<ProjectivePoint> {
     let table: Vec<i16> = terms.iter().flat_map(|term| digits.of(term.scalar)).collect();
+    let mut scratch = Scratch::default();
     let mut buckets = Segments::new(Vec::new(), Vec::new());
     let together = AT_ONCE.checked_div(terms.len()).unwrap_or(0).max(1);
     for first in (0..digits.count).step_by(together) {
         let windows = together.min(digits.count.saturating_sub(first));
         let mut group = fill(digits, terms, &table, first, windows);
-        group.add_up();
+        group.add_up(&mut scratch);
         buckets.append(group);
     }
-    combine(digits, buckets)
+    combine(digits, buckets, &mut scratch)
 }
 
 /// Signed digits of a width: each scalar is `Σ dⱼ·2^(width·j)` with `|dⱼ| ≤ 2^(width - 1)`.
@@ -128,7 +129,7 @@ fn fill(digits: Digits, terms: &[Term], table: &[i16], first: usize, windows: us
 /// that of all, a window is worth `T + Σ 2^b·T_b`. All those sums are found by adding neighbours: the odd places
 /// of a level belong to its `T_b`, and its pairs are the places of the next level. So even these additions come
 /// in large lots that share inversions.
-fn combine(digits: Digits, mut places: Segments) -> Option<ProjectivePoint> {
+fn combine(digits: Digits, mut places: Segments, scratch: &mut Scratch) -> Option<ProjectivePoint> {
     let bits = digits.width.saturating_sub(1) as usize;
     let mut odd = Segments::new(Vec::new(), Vec::new());
     for level in 0..bits {
@@ -137,9 +138,9 @@ fn combine(digits: Digits, mut places: Segments) -> Option<ProjectivePoint> {
         here.join(1_usize.wrapping_shl(bits.saturating_sub(level).saturating_sub(1) as u32));
         odd.append(here);
         places.join(2);
-        places.halve();
+        places.halve(scratch);
     }
-    odd.add_up();
+    odd.add_up(scratch);
     let totals = places.sums()?;
     let odd = odd.sums()?;
     let mut sum = ProjectivePoint::IDENTITY;
