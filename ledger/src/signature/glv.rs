@@ -71,3 +71,6 @@ fn rounded_product(k: Scalar, g: &U256) -> Scalar {
     let (_, high) = U256::from(k).widening_mul(g);
     Scalar::reduce(&high.shr_vartime(127).wrapping_add(&U256::ONE).shr_vartime(1))
 }
+
+#[cfg(test)]
+mod tests;
