@@ -142,7 +142,8 @@ fn keys_and_nonces_that_are_equal_opposite_or_images_of_one_another_pass_when_ri
 fn wrong_signatures_that_a_careless_sum_would_take_are_refused() {
     let good: Vec<_> = (1..6).map(|n| signed(n, n)).collect();
     let (secret, nonce) = (Scalar::from(5_u64), Scalar::from(11_u64));
-    let careless: [(&str, fn(Scalar, Scalar) -> Scalar); 5] = [
+    type Finish = fn(Scalar, Scalar) -> Scalar;
+    let careless: [(&str, Finish); 5] = [
         ("R with an odd y", |nonce, product| product - nonce),
         ("R at infinity", |_, product| product),
         ("s of zero", |_, _| Scalar::ZERO),
