@@ -21,7 +21,7 @@ const SMALLEST_SUM: usize = 3;
 const LARGEST_SUM: usize = 1024;
 
 /// Checks many signatures, faster than one by one. Passes exactly when each would pass alone, and otherwise names
-/// the first that would not; wrong with probability 2^-128.
+/// the first that would not; wrong for any one batch with probability 2^-128.
 ///
 /// The weights come from a hash over the whole batch, so a result depends on its input alone, and nobody can
 /// choose signatures whose errors cancel without first fixing them.
@@ -46,16 +46,7 @@ fn verify_lot(batch: &[Signed]) -> Result<(), BadBatch> {
         // One that can't be read is bad by itself.
         return if readable == batch.len() { Ok(()) } else { Err(BadBatch { index: readable }) };
     }
-    // The first bad one is in here; so if it is not in the first half, it is in the second.
-    let mut suspects = 0..readable;
-    while suspects.len() >= SMALLEST_SUM {
-        let middle = suspects.start.midpoint(suspects.end);
-        if claims.hold(suspects.start..middle) {
-            suspects.start = middle;
-        } else {
-            suspects.end = middle;
-        }
-    }
+    let suspects = claims.suspects();
     verify_each(batch.get(suspects.clone()).unwrap_or(&[]), suspects.start)?;
     // Not reached but with probability 2^-128: then single checks have the last word.
     verify_each(batch, 0)
@@ -160,6 +151,21 @@ impl Claims {
                 },
             );
         Self { members: members.collect(), keys }
+    }
+
+    /// Where the first bad one of claims that don't hold is, among fewer than [`SMALLEST_SUM`].
+    fn suspects(&self) -> Range<usize> {
+        let mut suspects = 0..self.members.len();
+        while suspects.len() >= SMALLEST_SUM {
+            let middle = suspects.start.midpoint(suspects.end);
+            // If it is not in the first half, it is in the second.
+            if self.hold(suspects.start..middle) {
+                suspects.start = middle;
+            } else {
+                suspects.end = middle;
+            }
+        }
+        suspects
     }
 
     /// Whether all claims of a range hold.

@@ -24,7 +24,12 @@ fn agrees(batch: &[Signed]) -> Option<usize> {
     let claims = Claims::read(batch);
     let readable = claims.members.len();
     assert!(expected.is_none_or(|bad| bad <= readable));
-    assert_eq!(claims.hold(0..readable), expected.is_none_or(|bad| bad == readable));
+    let holds = claims.hold(0..readable);
+    assert_eq!(holds, expected.is_none_or(|bad| bad == readable));
+    if !holds {
+        let suspects = claims.suspects();
+        assert!(suspects.len() < SMALLEST_SUM && suspects.contains(&expected.unwrap()), "{suspects:?}");
+    }
     expected
 }
 
