@@ -154,10 +154,10 @@ impl Claims {
         Self { members: members.collect(), keys }
     }
 
-    /// Where the first bad one of claims that don't hold is, among fewer than [`SMALLEST_SUM`].
+    /// Where the first bad one of claims that don't hold is, among [`SMALLEST_SUM`] at most.
     fn suspects(&self) -> Range<usize> {
         let mut suspects = 0..self.members.len();
-        while suspects.len() >= SMALLEST_SUM {
+        while suspects.len() > SMALLEST_SUM {
             let middle = suspects.start.midpoint(suspects.end);
             // If it is not in the first half, it is in the second.
             if self.hold(suspects.start..middle) {
