@@ -84,14 +84,17 @@ impl Tag {
 
 /// `SHA256(SHA256(tag) ‖ SHA256(tag) ‖ parts…)` (BIP-340).
 pub fn tagged(tag: Tag, parts: &[&[u8]]) -> [u8; 32] {
-    let tag = Sha256::digest(tag.text().as_bytes());
-    let mut hasher = Sha256::new();
-    hasher.update(tag);
-    hasher.update(tag);
+    let mut hasher = hasher_tagged(tag.text());
     for part in parts {
         hasher.update(part);
     }
     hasher.finalize().into()
+}
+
+/// A tagged hash with nothing but its tag in it yet: whoever needs many of them clones this.
+pub(crate) fn hasher_tagged(tag: &str) -> Sha256 {
+    let tag = Sha256::digest(tag.as_bytes());
+    Sha256::new().chain_update(tag).chain_update(tag)
 }
 
 /// Plain SHA-256 over the concatenation of `parts`.

@@ -6,14 +6,17 @@
 
 use crate::codec::{Decode, Encode};
 use crate::hash::{ParseHashError, Tag, parse_hex32, tagged};
-use k256::elliptic_curve::ops::{LinearCombination, Reduce};
-use k256::elliptic_curve::point::DecompressPoint;
-use k256::elliptic_curve::{PrimeField, subtle::Choice};
-use k256::{AffinePoint, FieldBytes, ProjectivePoint, Scalar, schnorr};
+use k256::{FieldBytes, schnorr};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
-use sha2::{Digest, Sha256};
 use std::{fmt, str::FromStr};
 use thiserror::Error;
+
+mod batch;
+mod curve;
+mod glv;
+mod msm;
+
+pub use batch::verify_batch;
 
 /// A public key: the 32-byte x-coordinate of a point (BIP-340).
 ///
@@ -130,78 +133,6 @@ pub struct Signed {
     pub signature: Signature,
 }
 
-/// Below this many, single checks are as fast as one combination.
-const SMALLEST_BATCH: usize = 4;
-
-/// Checks many signatures, faster than one by one (BIP-340, "Batch Verification").
-///
-/// The weights come from a hash over the whole batch, so a result depends on its input alone, and nobody
-/// can choose signatures whose errors cancel without first fixing them.
-pub fn verify_batch(batch: &[Signed]) -> Result<(), BadBatch> {
-    if batch.len() >= SMALLEST_BATCH && combination_holds(batch) {
-        return Ok(());
-    }
-    for (index, signed) in batch.iter().enumerate() {
-        signed.key.verify(&signed.digest, &signed.signature).map_err(|BadSignature| BadBatch { index })?;
-    }
-    Ok(())
-}
-
-/// `Σ aᵢsᵢ·G = Σ aᵢ·Rᵢ + Σ aᵢeᵢ·Pᵢ`. False also when any part can't be read: the single checks then say which.
-fn combination_holds(batch: &[Signed]) -> bool {
-    let mut seed = Sha256::new();
-    for signed in batch {
-        seed.update(signed.key.0);
-        seed.update(signed.digest);
-        seed.update(signed.signature.0);
-    }
-    let seed: [u8; 32] = seed.finalize().into();
-    let mut left = Scalar::ZERO;
-    let mut right = Vec::with_capacity(batch.len().saturating_mul(2));
-    for (index, signed) in batch.iter().enumerate() {
-        let Some(terms) = Terms::read(signed) else { return false };
-        // 128 random bits make a wrong batch pass with probability 2^-128 at most.
-        let mut weight = [0_u8; 32];
-        let random = tagged(Tag::BatchWeights, &[&seed, &(index as u64).to_le_bytes()]);
-        for (to, from) in weight.iter_mut().skip(16).zip(random) {
-            *to = from;
-        }
-        let weight = if index == 0 { Scalar::ONE } else { Scalar::reduce(&FieldBytes::from(weight)) };
-        left += weight * terms.s;
-        right.push((ProjectivePoint::from(terms.r), weight));
-        right.push((ProjectivePoint::from(terms.p), weight * terms.e));
-    }
-    ProjectivePoint::mul_by_generator_vartime(&left) == ProjectivePoint::lincomb_vartime(right.as_slice())
-}
-
-/// The numbers of one BIP-340 check: `s·G = R + e·P`.
-struct Terms {
-    s: Scalar,
-    e: Scalar,
-    r: AffinePoint,
-    p: AffinePoint,
-}
-
-impl Terms {
-    fn read(signed: &Signed) -> Option<Self> {
-        let (r_x, s) = signed.signature.0.split_at_checked(32)?;
-        let r_x = FieldBytes::try_from(r_x).ok()?;
-        let s = Scalar::from_repr(FieldBytes::try_from(s).ok()?).into_option()?;
-        // R must have an even y: BIP-340 fixes it so.
-        let r = AffinePoint::decompress(&r_x, Choice::from(0)).into_option()?;
-        let p = AffinePoint::decompress(&FieldBytes::from(signed.key.0), Choice::from(0)).into_option()?;
-        let tag = Sha256::digest(b"BIP0340/challenge");
-        let challenge = Sha256::new()
-            .chain_update(tag)
-            .chain_update(tag)
-            .chain_update(r_x)
-            .chain_update(signed.key.0)
-            .chain_update(signed.digest)
-            .finalize();
-        Some(Self { s, e: Scalar::reduce(&challenge), r, p })
-    }
-}
-
 macro_rules! hex_text {
     ($name:ident, $len:literal, $parse:expr) => {
         impl fmt::Display for $name {
@@ -244,59 +175,3 @@ hex_text!(Signature, 64, |text| {
     }
     Ok(bytes)
 });
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn signed(seed: u8, message: u8) -> Signed {
-        let key = SigningKey::from_bytes(&[seed; 32]).unwrap();
-        let digest = [message; 32];
-        let signature = key.sign(&digest, &[0; 32]).unwrap();
-        Signed { key: key.public_key(), digest, signature }
-    }
-
-    #[test]
-    fn a_good_batch_passes_and_a_bad_member_is_named() {
-        let mut batch: Vec<_> = (1..20).map(|n| signed(n, n)).collect();
-        assert!(combination_holds(&batch));
-        assert_eq!(verify_batch(&batch), Ok(()));
-        batch[7].digest[0] ^= 1;
-        assert!(!combination_holds(&batch));
-        assert_eq!(verify_batch(&batch), Err(BadBatch { index: 7 }));
-    }
-
-    #[test]
-    fn errors_that_cancel_without_weights_are_caught() {
-        // s of one raised and s of the other lowered by the same amount keeps the plain sum.
-        let mut batch: Vec<_> = (1..6).map(|n| signed(n, n)).collect();
-        let shift = |signature: &mut Signature, up: bool| {
-            let s = Scalar::from_repr(FieldBytes::try_from(&signature.0[32..]).unwrap()).unwrap();
-            let s = if up { s + Scalar::ONE } else { s - Scalar::ONE };
-            signature.0[32..].copy_from_slice(&s.to_repr());
-        };
-        shift(&mut batch[1].signature, true);
-        shift(&mut batch[2].signature, false);
-        assert_eq!(verify_batch(&batch), Err(BadBatch { index: 1 }));
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
-        #[test]
-        fn a_batch_agrees_with_single_checks(flips in prop::collection::vec((0_usize..8, 0_usize..128, 1_u8..), 0..3)) {
-            let mut batch: Vec<_> = (1..9).map(|n| signed(n, n)).collect();
-            for (member, byte, mask) in flips {
-                match byte {
-                    0..64 => batch[member].signature.0[byte] ^= mask,
-                    64..96 => batch[member].digest[byte - 64] ^= mask,
-                    _ => batch[member].key.0[byte - 96] ^= mask,
-                }
-            }
-            let single = batch.iter().position(|s| s.key.verify(&s.digest, &s.signature).is_err());
-            prop_assert_eq!(combination_holds(&batch), single.is_none());
-            prop_assert_eq!(verify_batch(&batch).err().map(|e| e.index), single);
-        }
-    }
-}
