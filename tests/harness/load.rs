@@ -58,18 +58,25 @@ impl Message {
 #[derive(Debug)]
 pub struct Messages {
     genesis: Genesis,
-    recipient: Recipient,
+    recipients: Vec<Recipient>,
 }
 
 impl Messages {
     /// For a network.
     pub fn new(genesis: Genesis) -> Self {
-        let address = Address::new(SigningKey::from_bytes(&[5; 32]).expect("a key").public_key());
+        Self::to_many(genesis, 1)
+    }
+    /// For a network, each message to so many recipients, who never answer.
+    pub fn to_many(genesis: Genesis, count: u8) -> Self {
         let secret = BundleSecret::generate(1).expect("randomness");
         let mut bundle = secret.bundle(BlockHeight::new(1_000_000));
         // Suite 1: the traffic's own work is to be small beside the network's.
         bundle.ml_kem = None;
-        Self { genesis, recipient: Recipient { address, bundle } }
+        let recipient = |number| {
+            let key = SigningKey::from_bytes(&[number; 32]).expect("a key");
+            Recipient { address: Address::new(key.public_key()), bundle: bundle.clone() }
+        };
+        Self { genesis, recipients: (5..).take(usize::from(count)).map(recipient).collect() }
     }
     /// A message that no other call in this process makes.
     pub fn make(&self, expiry: BlockHeight) -> Message {
@@ -85,7 +92,7 @@ impl Messages {
         let (chain, sender) = (self.genesis.chain_id(), Address::new(key.public_key()));
         let text = format!("message {number}{}", ".".repeat(bytes));
         let content = Letter { text, ..Letter::default() }.into();
-        let recipients = std::slice::from_ref(&self.recipient);
+        let recipients = &self.recipients;
         let body_limit = self.genesis.limits().body_bytes;
         let author = None;
         let request =
