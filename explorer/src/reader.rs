@@ -5,6 +5,7 @@
 //!  blocks        headers, certificates, whole blocks, who took part, history
 //!  recent        what the last blocks hold, counted; kept in a bounded cache
 //!  transactions  single transactions, their bodies, silence, evidence
+//!  checking      where checks are made that keep a processor busy
 //!  recent_state  that answers about the present are not about the past
 //!  addresses     keys, lists, designations, membership
 //!  validators    the set in office, its changes, equivocations
@@ -14,6 +15,7 @@
 mod addresses;
 mod blocks;
 mod cache;
+mod checking;
 mod proven;
 mod recent;
 mod recent_state;
@@ -29,6 +31,7 @@ pub(crate) use validators::Witnessed;
 
 use crate::ExplorerError;
 use cache::Bounded;
+use checking::Checks;
 use jsonrpsee::core::ClientError;
 use jsonrpsee::http_client::{HttpClient, HttpClientBuilder};
 use sealpost_api::verify::{ValidatorHistory, VerifyError};
@@ -67,6 +70,7 @@ pub(crate) struct Reader {
     summaries: Arc<Mutex<Bounded<Arc<Summary>>>>,
     /// Held by who reads blocks for the summaries.
     reading: Arc<tokio::sync::Mutex<()>>,
+    checks: Checks,
 }
 
 /// Why there is no answer to show.
@@ -83,6 +87,8 @@ pub(crate) enum ReadError {
     Evidence { id: TransactionId, reason: String },
     #[error("the node at {url} does not answer: {reason}")]
     Unreachable { url: String, reason: String },
+    #[error("more waits to be checked than can be checked soon")]
+    Busy,
 }
 
 impl ReadError {
@@ -113,6 +119,7 @@ impl Reader {
             headers: Arc::new(Mutex::new(Bounded::new(HEADERS_KEPT))),
             summaries: Arc::new(Mutex::new(Bounded::new(SUMMARIES_KEPT))),
             reading: Arc::default(),
+            checks: Checks::default(),
         })
     }
     /// The node's address.
@@ -152,11 +159,16 @@ impl Reader {
         loop {
             let call = self.client.chain_validator_changes(history.last_change(), Some(MAX_PAGE));
             let page = self.ask(call).await?;
-            for change in &page {
-                let what = format!("the change of validators in block {}", change.at.view.height);
-                history.extend(change).map_err(ReadError::untrusted(what))?;
-            }
-            if page.len() < MAX_PAGE as usize {
+            let is_last = page.len() < MAX_PAGE as usize;
+            let extended = move || {
+                for change in &page {
+                    let what = format_args!("the change of validators in block {}", change.at.view.height);
+                    history.extend(change).map_err(ReadError::untrusted(what))?;
+                }
+                Ok(history)
+            };
+            history = self.check(extended).await??;
+            if is_last {
                 break;
             }
         }

@@ -4,7 +4,6 @@ use super::{Certified, ReadError, Reader};
 use sealpost_api::verify::{VerifyError, WholeBlock, verify_history, verify_range};
 use sealpost_api::{BlockId, SealedHeader, SealpostRpcClient, Signer};
 use sealpost_ledger::block::Header;
-use sealpost_ledger::certificate::CommitCertificate;
 use sealpost_ledger::genesis::Genesis;
 use sealpost_ledger::hash::BlockHash;
 use sealpost_ledger::height::BlockHeight;
@@ -113,14 +112,9 @@ impl Reader {
         from: BlockHeight,
         limit: u32,
     ) -> Result<Vec<WholeBlock>, ReadError> {
-        let genesis = self.genesis().await?;
         let page = self.ask(self.client.chain_transactions(from, Some(limit))).await?;
-        let mut verified = verify_range(&page, from, None, &self.history(&genesis));
-        if let Err(VerifyError::UnknownValidators { .. }) = verified {
-            self.follow_validators(&genesis).await?;
-            verified = verify_range(&page, from, None, &self.history(&genesis));
-        }
-        verified.map_err(ReadError::untrusted(format_args!("the blocks from {from} on")))
+        let what = format!("the blocks from {from} on");
+        self.check_signed(what, move |history| verify_range(&page, from, None, history)).await
     }
     /// Who made the block at a height final.
     pub(crate) async fn commit_at(&self, height: BlockHeight) -> Result<Commit, ReadError> {
@@ -178,14 +172,8 @@ impl Reader {
         {
             return Ok(kept);
         }
-        let genesis = self.genesis().await?;
-        let mut verified = self.history(&genesis).verify_header(sealed);
-        if let Err(VerifyError::UnknownValidators { .. }) = verified {
-            self.follow_validators(&genesis).await?;
-            verified = self.history(&genesis).verify_header(sealed);
-        }
-        let what = format!("block {}", sealed.view.height);
-        let verified: (Header, CommitCertificate) = verified.map_err(ReadError::untrusted(&what))?;
+        let (what, told) = (format!("block {}", sealed.view.height), sealed.clone());
+        let verified = self.check_signed(what.clone(), move |history| history.verify_header(&told)).await?;
         // The decoded fields must be those of the bytes that were signed.
         if verified.0.hash() != sealed.view.hash || verified.0.height != sealed.view.height {
             return Err(ReadError::other(what));

@@ -144,15 +144,19 @@ impl Reader {
     ) -> Result<String, ReadError> {
         let json = self.ask(self.client.evidence_get(*id, until, Some(with_body))).await?;
         let genesis = self.genesis().await?;
-        let wrong =
-            |reason: &dyn std::fmt::Display| ReadError::Evidence { id: *id, reason: reason.to_string() };
-        let evidence = Evidence::from_json(json.as_bytes()).map_err(|error| wrong(&error))?;
-        evidence.check(&genesis).map_err(|error| wrong(&error))?;
-        if evidence.message.transaction.id() == *id {
-            Ok(json)
-        } else {
-            Err(wrong(&"it is of another message"))
-        }
+        let id = *id;
+        self.check(move || {
+            let wrong =
+                |reason: &dyn std::fmt::Display| ReadError::Evidence { id, reason: reason.to_string() };
+            let evidence = Evidence::from_json(json.as_bytes()).map_err(|error| wrong(&error))?;
+            evidence.check(&genesis).map_err(|error| wrong(&error))?;
+            if evidence.message.transaction.id() == id {
+                Ok(json)
+            } else {
+                Err(wrong(&"it is of another message"))
+            }
+        })
+        .await?
     }
     /// A page of an address's list.
     pub(crate) async fn mailbox(&self, query: MailboxQuery) -> Result<MailboxPage, ReadError> {
@@ -226,12 +230,16 @@ impl Reader {
         let genesis = self.genesis().await?;
         self.follow_validators(&genesis).await?;
         let history = self.history(&genesis);
-        let proven = page.entries.into_iter().take(limit as usize).map(|view| {
-            let what = format!("equivocation {}", view.number);
-            let verified = verify::verify_equivocation(&view, &genesis, history.at(view.height));
-            verified.map(|found| (view, found)).map_err(|source| untrusted(what, source))
-        });
-        Ok((proven.collect::<Result<_, _>>()?, page.more))
+        let proven = move || {
+            let told = page.entries.into_iter().take(limit as usize);
+            let verified = told.map(|view| {
+                let what = format!("equivocation {}", view.number);
+                let verified = verify::verify_equivocation(&view, &genesis, history.at(view.height));
+                verified.map(|found| (view, found)).map_err(|source| untrusted(what, source))
+            });
+            verified.collect::<Result<_, _>>()
+        };
+        Ok((self.check(proven).await??, page.more))
     }
     /// What the node wants for a transaction of that size.
     pub(crate) async fn postage_quote(&self, bytes: u64) -> Result<PostageQuote, ReadError> {
