@@ -1,7 +1,7 @@
 //! What is new, as it happens: one connection to the node for all browsers. Each final block is verified,
 //! written as the rows that the pages themselves show, and handed to everybody who listens.
 
-use crate::limits::StreamPermit;
+use crate::limits::Place;
 use crate::page::PageError;
 use crate::reader::{ReadError, Reader, Summary};
 use crate::routes::rows::{BlockRow, EntryRow, Head};
@@ -74,7 +74,7 @@ impl Hub {
         &self,
         reader: &Reader,
         after: Option<BlockHeight>,
-        permit: StreamPermit,
+        permit: Place,
     ) -> Result<impl Stream<Item = Result<Event, Infallible>> + use<>, PageError> {
         // Listens before it looks back, so that nothing falls between.
         let news = self.news.subscribe();
@@ -126,7 +126,7 @@ struct Listener {
     ready: VecDeque<Event>,
     told: BlockHeight,
     stop: CancellationToken,
-    _permit: StreamPermit,
+    _permit: Place,
 }
 
 impl Listener {

@@ -6,7 +6,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusRecorder};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 /// Bounds of the histograms' buckets, in seconds.
@@ -17,6 +17,8 @@ const SECONDS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.
 pub(crate) struct Meter {
     recorder: Arc<PrometheusRecorder>,
     connections: Arc<AtomicUsize>,
+    /// Connections refused.
+    refused: Arc<AtomicU64>,
 }
 
 /// Held as long as a connection is open.
@@ -41,12 +43,16 @@ impl Meter {
     pub(crate) fn new() -> Result<Self, BuildError> {
         let seconds = Matcher::Suffix("_seconds".into());
         let recorder = PrometheusBuilder::new().set_buckets_for_metric(seconds, SECONDS)?.build_recorder();
-        Ok(Self { recorder: Arc::new(recorder), connections: Arc::default() })
+        Ok(Self { recorder: Arc::new(recorder), connections: Arc::default(), refused: Arc::default() })
     }
     /// Counts a connection.
     pub(crate) fn connected(&self) -> Connected {
         self.connections.fetch_add(1, Ordering::Relaxed);
         Connected(self.connections.clone())
+    }
+    /// Counts a connection that was refused because its client has too many.
+    pub(crate) fn refused(&self) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
     }
     /// All numbers as text.
     pub(crate) fn render(&self, now: Now) -> String {
@@ -56,6 +62,8 @@ impl Meter {
             metrics::gauge!("sealpost_explorer_streams").set(now.streams as f64);
             let connections = self.connections.load(Ordering::Relaxed);
             metrics::gauge!("sealpost_explorer_connections").set(connections as f64);
+            let refused = self.refused.load(Ordering::Relaxed);
+            metrics::counter!("sealpost_explorer_connections_refused_total").absolute(refused);
             #[cfg(target_os = "linux")]
             {
                 let collector = metrics_process::Collector::default();

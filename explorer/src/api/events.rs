@@ -7,7 +7,7 @@ use super::input::{Cursor, Named, Params};
 use super::problem::Problem;
 use super::view::TransactionView;
 use crate::follow::{Concern, Follower, Seen, Watching};
-use crate::limits::{Client, StreamPermit};
+use crate::limits::{Client, Place};
 use crate::reader::ReadError;
 use axum::Extension;
 use axum::extract::State;
@@ -153,7 +153,7 @@ struct Stream {
     /// The next block to be read.
     next: BlockHeight,
     queue: VecDeque<Event>,
-    _permit: StreamPermit,
+    _permit: Place,
 }
 
 impl Stream {

@@ -54,6 +54,7 @@ pub(super) const CODES: &[(&str, &str)] = &[
         "explorer.busy",
         "More waits to be checked than can be checked soon; Retry-After says when to come again.",
     ),
+    ("explorer.connections", "Too many connections of this client are open; close one, or come again."),
     ("explorer.method", "The API can be read, and nothing else."),
     ("explorer.rate", "Too many requests came from this client; Retry-After says when to come again."),
     ("explorer.replay", "That place lies too far back to go on from; read the lists instead."),
