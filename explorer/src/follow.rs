@@ -1,4 +1,4 @@
-//! Follows the chain for whoever watches: one connection to the node, whatever the number of watchers. While
+//! Follows the chain for pages and API alike: one connection to the node, whatever the number of watchers. While
 //! somebody watches, the newest blocks are kept here whole, each with every transaction it commits to, so that a
 //! block is fetched and verified once and not once per watcher.
 
@@ -29,7 +29,7 @@ const LOOKUPS: usize = 8;
 /// Messages whose senders are kept, some 10 MiB: who replays what others have replayed asks nothing for it.
 const SENDERS_KEPT: usize = 65_536;
 /// Longest pause between two attempts to reach the node.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// A block with everything in it, and whose messages the receipts in it answer.
 pub(crate) struct Seen {
@@ -129,6 +129,10 @@ impl Follower {
     /// Begins to watch.
     pub(crate) fn watch(&self) -> Watching {
         Watching { _held: self.0.watching.clone(), head: self.0.head.subscribe() }
+    }
+    /// The last final block that was verified, as it changes, for whoever needs no more than that.
+    pub(crate) fn heads(&self) -> watch::Receiver<BlockHeight> {
+        self.0.head.subscribe()
     }
     /// The last final block that was verified; 0 before the first one that was told.
     pub(crate) fn height(&self) -> BlockHeight {

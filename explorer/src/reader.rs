@@ -122,10 +122,6 @@ impl Reader {
             checks: Checks::default(),
         })
     }
-    /// The node's address.
-    pub(crate) fn url(&self) -> &str {
-        &self.url
-    }
     /// The genesis that was given, or the one that the node gave first. From then on everything is checked
     /// against this one.
     pub(crate) async fn genesis(&self) -> Result<Arc<Genesis>, ReadError> {

@@ -5,8 +5,8 @@ use super::{ReadError, Reader};
 use jsonrpsee::ws_client::{PingConfig, WsClient, WsClientBuilder};
 use sealpost_api::verify::{self, VerifyError, WholeBlock, verify_bundle, verify_member};
 use sealpost_api::{
-    BlockId, BundleView, EquivocationView, MailboxPage, MailboxQuery, PostageQuote, SealedHeader,
-    SealpostRpcClient, ValidatorsChanged,
+    BlockId, BundleView, EquivocationView, MailboxPage, MailboxQuery, PostageQuote, SealpostRpcClient,
+    ValidatorsChanged,
 };
 use sealpost_ledger::address::Address;
 use sealpost_ledger::block::Header;
@@ -251,10 +251,6 @@ impl Reader {
         // Pings, so that a node that vanished without a word is missed.
         let client = WsClientBuilder::default().enable_ws_ping(PingConfig::new()).build(&url).await;
         client.map_err(|error| ReadError::Unreachable { url, reason: error.to_string() })
-    }
-    /// The header of a block that the node told of by itself.
-    pub(crate) async fn told_header(&self, told: &SealedHeader) -> Result<Header, ReadError> {
-        self.verify_header(told).await
     }
     /// That the node gave no answer.
     pub(crate) fn unreachable(&self, error: &jsonrpsee::core::ClientError) -> ReadError {
