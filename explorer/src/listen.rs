@@ -217,7 +217,7 @@ mod tests {
         assert!(head.contains(&format!("content-length: {}\r\n", body.len())), "{head}");
         let said: serde_json::Value = serde_json::from_str(body).unwrap();
         assert_eq!(said["code"], "explorer.connections");
-        let numbers = || meter.render(crate::metrics::Now { height: 0, streams: 0 });
+        let numbers = || meter.render(crate::metrics::Now::default());
         let numbers = numbers();
         assert!(numbers.contains("\nsealpost_explorer_connections_refused_total 1\n"), "{numbers}");
         // Who closes one may open one. The place comes back a moment later.

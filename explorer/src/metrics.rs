@@ -1,6 +1,7 @@
 //! What this explorer does, in Prometheus' text format, on `/metrics`. Its numbers are its own, however many explorers
 //! and nodes run in one process. No address, id or client is a label.
 
+use crate::reader::Counted;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -31,12 +32,14 @@ impl Drop for Connected {
 }
 
 /// What is read when somebody asks.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Now {
     /// The last final block that the node told and that was verified.
     pub(crate) height: u64,
     /// Open streams of events.
     pub(crate) streams: usize,
+    /// What was asked of the node, and what was not because it was kept.
+    pub(crate) reader: Counted,
 }
 
 impl Meter {
@@ -64,6 +67,7 @@ impl Meter {
             metrics::gauge!("sealpost_explorer_connections").set(connections as f64);
             let refused = self.refused.load(Ordering::Relaxed);
             metrics::counter!("sealpost_explorer_connections_refused_total").absolute(refused);
+            told_of_reader(&now.reader);
             #[cfg(target_os = "linux")]
             {
                 let collector = metrics_process::Collector::default();
@@ -72,6 +76,18 @@ impl Meter {
             }
         });
         self.recorder.handle().render()
+    }
+}
+
+fn told_of_reader(reader: &Counted) {
+    metrics::counter!("sealpost_explorer_node_questions_total").absolute(reader.questions);
+    metrics::counter!("sealpost_explorer_node_errors_total").absolute(reader.unanswered);
+    metrics::counter!("sealpost_explorer_checks_refused_total").absolute(reader.refused_checks);
+    for (kind, (kept, missing)) in [("headers", reader.headers), ("blocks", reader.blocks)] {
+        for (result, count) in [("kept", kept), ("missing", missing)] {
+            metrics::counter!("sealpost_explorer_cache_total", "kind" => kind, "result" => result)
+                .absolute(count);
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 //!  recent        what the last blocks hold, counted; kept in a bounded cache
 //!  transactions  single transactions, their bodies, silence, evidence
 //!  checking      where checks are made that keep a processor busy
+//!  counts        what all of this did, for an operator to see
 //!  recent_state  that answers about the present are not about the past
 //!  addresses     keys, lists, designations, membership
 //!  validators    the set in office, its changes, equivocations
@@ -16,6 +17,7 @@ mod addresses;
 mod blocks;
 mod cache;
 mod checking;
+mod counts;
 mod proven;
 mod recent;
 mod recent_state;
@@ -23,6 +25,7 @@ mod transactions;
 mod validators;
 
 pub(crate) use blocks::{Block, Participation};
+pub(crate) use counts::Counted;
 #[cfg(test)]
 pub(crate) use recent::testing;
 pub(crate) use recent::{Entry, Summary};
@@ -32,6 +35,7 @@ pub(crate) use validators::Witnessed;
 use crate::ExplorerError;
 use cache::Bounded;
 use checking::Checks;
+use counts::Counts;
 use jsonrpsee::core::ClientError;
 use jsonrpsee::http_client::{HttpClient, HttpClientBuilder};
 use sealpost_api::verify::{ValidatorHistory, VerifyError};
@@ -71,6 +75,7 @@ pub(crate) struct Reader {
     /// Held by who reads blocks for the summaries.
     reading: Arc<tokio::sync::Mutex<()>>,
     checks: Checks,
+    counts: Arc<Counts>,
 }
 
 /// Why there is no answer to show.
@@ -120,7 +125,12 @@ impl Reader {
             summaries: Arc::new(Mutex::new(Bounded::new(SUMMARIES_KEPT))),
             reading: Arc::default(),
             checks: Checks::default(),
+            counts: Arc::default(),
         })
+    }
+    /// What was done since the start.
+    pub(crate) fn counted(&self) -> Counted {
+        self.counts.read(self.checks.refused())
     }
     /// The genesis that was given, or the one that the node gave first. From then on everything is checked
     /// against this one.
@@ -180,10 +190,14 @@ impl Reader {
         kept.clone().unwrap_or_else(|| ValidatorHistory::new(genesis.clone()))
     }
     async fn ask<T>(&self, call: impl Future<Output = Result<T, ClientError>>) -> Result<T, ReadError> {
+        self.counts.question();
         call.await.map_err(|error| match ApiError::from_client(&error) {
             Some(error) if error.category == Category::NotFound => ReadError::NotFound(error),
             Some(error) if error.category == Category::Input => ReadError::Malformed(error),
-            _ => ReadError::Unreachable { url: self.url.to_string(), reason: error.to_string() },
+            _ => {
+                self.counts.unanswered();
+                ReadError::Unreachable { url: self.url.to_string(), reason: error.to_string() }
+            }
         })
     }
 }

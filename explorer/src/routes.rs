@@ -54,8 +54,11 @@ pub(crate) fn router(site: Site, limits: Limits, meter: Meter, stop: Cancellatio
     let (follower, streams) = (site.follower.clone(), site.streams.clone());
     let api = Api { reader: site.reader.clone(), follower: follower.clone(), streams: streams.clone(), stop };
     let counted = meter.clone();
-    let metrics =
-        async move || counted.render(Now { height: follower.height().get(), streams: streams.count() });
+    let reader = site.reader.clone();
+    let metrics = async move || {
+        let (height, streams) = (follower.height().get(), streams.count());
+        counted.render(Now { height, streams, reader: reader.counted() })
+    };
     pages(site)
         .merge(api::router(api))
         .route("/metrics", get(metrics))

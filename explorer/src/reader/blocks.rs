@@ -183,7 +183,10 @@ impl Reader {
         Ok(kept)
     }
     fn kept_header(&self, height: BlockHeight) -> Option<Certified> {
-        self.headers.lock().unwrap_or_else(PoisonError::into_inner).get(height)
+        let kept = self.headers.lock().unwrap_or_else(PoisonError::into_inner).get(height);
+        let found = usize::from(kept.is_some());
+        self.counts.headers().add(found, 1_usize.saturating_sub(found));
+        kept
     }
 }
 
