@@ -80,9 +80,8 @@ impl Reader {
         let missing = limit.saturating_sub(u32::try_from(found.len()).unwrap_or(limit));
         if missing > 0 {
             let next = from.saturating_add(found.len() as u64);
-            for (expected, told) in
-                (next.get()..).zip(self.ask(self.client.chain_headers(next, missing)).await?)
-            {
+            let told = self.ask(self.client.chain_headers(next, missing)).await?;
+            for (expected, told) in (next.get()..).zip(told.into_iter().take(missing as usize)) {
                 let sealed = self.verify_sealed(&told).await?;
                 if sealed.0.height.get() != expected {
                     let expected = BlockHeight::new(expected);
@@ -95,14 +94,20 @@ impl Reader {
     }
     /// A block with all of its transactions.
     pub(crate) async fn block(&self, block: BlockId) -> Result<Block, ReadError> {
+        let (sealed, whole) = self.certified_whole(block).await?;
+        let (header, transactions) = whole.into_parts();
+        Ok(Block { header, commit: self.commit(&sealed).await?, transactions })
+    }
+    /// Every transaction of a block.
+    pub(crate) async fn complete_block(&self, block: BlockId) -> Result<WholeBlock, ReadError> {
+        Ok(self.certified_whole(block).await?.1)
+    }
+    /// A block's own certificate, and all that is in it. What does not exist is told by the question for the header.
+    async fn certified_whole(&self, block: BlockId) -> Result<(Certified, WholeBlock), ReadError> {
         let sealed = self.certified(block).await?;
-        let height = sealed.0.height;
-        let whole = self.read_whole(height, 1).await?.into_iter().next();
-        match whole.map(WholeBlock::into_parts) {
-            Some((header, transactions)) if header == sealed.0 => {
-                Ok(Block { header, commit: self.commit(&sealed).await?, transactions })
-            }
-            _ => Err(ReadError::other(format_args!("block {height}"))),
+        match self.read_whole(sealed.0.height, 1).await?.into_iter().next() {
+            Some(whole) if *whole.header() == sealed.0 => Ok((sealed, whole)),
+            _ => Err(ReadError::other(format_args!("block {}", sealed.0.height))),
         }
     }
     /// Blocks from a height on with every transaction in them, none left out: as many as one answer of the node holds,

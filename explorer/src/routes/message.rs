@@ -195,8 +195,7 @@ async fn keys(reader: &Reader, proven: &Proven, message: &Message) -> Result<Vec
     let people = std::iter::once(("sender", proven.transaction.sender(), None)).chain(recipients);
     let mut rows = Vec::new();
     for (role, address, used) in people.take(KEYS_SHOWN) {
-        let text = address.to_text(&prefix);
-        let standing = reader.bundle_at(&text, Some(proven.header.height)).await?;
+        let standing = reader.bundle_at(&address, Some(proven.header.height)).await?;
         let newest = standing.found.map(|record| KeyFacts {
             sequence: record.bundle.sequence,
             published: record.height.get(),
@@ -204,7 +203,7 @@ async fn keys(reader: &Reader, proven: &Proven, message: &Message) -> Result<Vec
             revoked_from: record.revoked_from.map(BlockHeight::get),
             ml_kem: record.bundle.ml_kem.is_some(),
         });
-        rows.push(KeyRow { role, address: Id::new(text), newest, used });
+        rows.push(KeyRow { role, address: Id::new(address.to_text(&prefix)), newest, used });
     }
     Ok(rows)
 }
