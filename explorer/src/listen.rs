@@ -216,7 +216,7 @@ mod tests {
         let (head, body) = rest.split_once("\r\n\r\n").unwrap();
         assert!(head.contains(&format!("content-length: {}\r\n", body.len())), "{head}");
         let said: serde_json::Value = serde_json::from_str(body).unwrap();
-        assert_eq!(said["code"], "explorer.connections");
+        assert_eq!(said.get("code").unwrap(), "explorer.connections");
         let numbers = || meter.render(crate::metrics::Now::default());
         let numbers = numbers();
         assert!(numbers.contains("\nsealpost_explorer_connections_refused_total 1\n"), "{numbers}");

@@ -74,8 +74,8 @@ fn a_client_has_so_many_connections_and_those_of_a_trusted_proxy_are_not_counted
     let stage = Stage::new(&["--connections-per-client", "2"]);
     let path = format!("/api/v1/addresses/{}/events", stage.bob);
     let mut held = vec![
-        Events::open(&stage.url(), &path, &[]).ok().expect("the first"),
-        Events::open(&stage.url(), &path, &[]).ok().expect("the second"),
+        Events::open(&stage.url(), &path, &[]).expect("the first"),
+        Events::open(&stage.url(), &path, &[]).expect("the second"),
     ];
     let refused = stage.get("/livez");
     assert_eq!((refused.status, &refused.json()["code"]), (429, &json!("explorer.connections")));

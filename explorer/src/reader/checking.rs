@@ -102,7 +102,25 @@ impl Reader {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::api::problem::Problem;
+    use crate::page::PageError;
+    use axum::http::StatusCode;
+    use axum::http::header::RETRY_AFTER;
+    use axum::response::IntoResponse;
     use std::sync::mpsc;
+
+    #[test]
+    fn who_is_refused_is_told_to_come_again() {
+        let answers = [
+            Problem::from(ReadError::Busy).into_response(),
+            PageError::from(ReadError::Busy).into_response(),
+        ];
+        for answer in answers {
+            assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+            let after = answer.headers().get(RETRY_AFTER).unwrap().to_str().unwrap();
+            assert!(after.parse::<u64>().unwrap() > 0);
+        }
+    }
 
     /// One works, one waits, the next is refused; whoever gives up while the check runs keeps its place taken.
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
