@@ -213,6 +213,10 @@ fn each_page_answers_with_its_facts() {
     let facts =
         [&answered, &silent, "1 of 2 slots answered (50 %)", "Number 1", "opened after", "Membership"];
     assert_all("bob", &page, &facts);
+    // The feed that it names, for readers of feeds and for people.
+    let feed = format!("/api/v1/addresses/{bob}/feed.atom");
+    assert_eq!(page.matches(&format!("href=\"{feed}\"")).count(), 2, "{page}");
+    assert!(site.page(&feed, 200).contains(&answered));
     let page = site.page(&format!("/address/{bob}?answer=silent"), 200);
     assert!(page.contains(&silent) && !section(&page, "received").contains(&answered), "{page}");
     let page = site.page(&format!("/address/{alice}?kind=key_bundle"), 200);
@@ -321,6 +325,20 @@ fn search_leads_to_what_is_meant() {
     assert!(site.page("/search?q=00000000000000000000", 404).contains("whole id"));
     site.page("/search?q=", 400);
     site.page(&format!("/search?q={}", "a".repeat(9000)), 400);
+}
+
+#[test]
+fn a_beginning_that_several_have_leads_to_a_list_of_them() {
+    let site = Site::new();
+    let alike = Messages::new(genesis_of(&site.world)).alike(BlockHeight::new(1000));
+    for message in &alike {
+        submit(&site.world.node.said("rpc"), message);
+    }
+    let [one, other] = alike.map(|message| message.id.to_string());
+    let path = format!("/search?q={}", &one[..4]);
+    let page = site.page(&path, 200);
+    let links = [one, other].map(|id| format!("<a href=\"/tx/{id}\">"));
+    assert_all(&path, &page, &["What begins with", " found", &links[0], &links[1]]);
 }
 
 #[test]

@@ -13,6 +13,7 @@ use sealpost_ledger::signature::SigningKey;
 use sealpost_ledger::transaction::{Payload, SignedTransaction, TRANSACTION_VERSION, Transaction};
 use sealpost_node::wire::TransactionMessage;
 use sealpost_wallet::envelope::{BundleSecret, Letter, Recipient, SealRequest, seal};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -81,6 +82,17 @@ impl Messages {
     /// A message that no other call in this process makes.
     pub fn make(&self, expiry: BlockHeight) -> Message {
         self.make_long(expiry, 0)
+    }
+    /// Two messages whose ids begin with the same four digits. Nobody can choose an id, so they are looked for.
+    pub fn alike(&self, expiry: BlockHeight) -> [Message; 2] {
+        let mut made: BTreeMap<String, Message> = BTreeMap::new();
+        loop {
+            let message = self.make(expiry);
+            let begin = message.id.to_string().chars().take(4).collect();
+            if let Some(other) = made.insert(begin, message.clone()) {
+                return [other, message];
+            }
+        }
     }
     /// Such a message, with so many more bytes of text.
     pub fn make_long(&self, expiry: BlockHeight, bytes: usize) -> Message {
