@@ -7,6 +7,9 @@
 mod town;
 
 use crate::interop::absent;
+use sealpost_ledger::height::BlockHeight;
+use sealpost_tests::harness::liar::ask;
+use sealpost_tests::harness::load::Messages;
 use sealpost_tests::json;
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -136,6 +139,12 @@ fn plan(town: &Town, out: &Path) -> Value {
     let (file, text) = (file.to_str().unwrap(), text.to_str().unwrap());
     let hostile = send(&["bob", "-s", HOSTILE_SUBJECT, "-f", text, "-a", file]);
 
+    let alike = Messages::new(town.network.genesis().clone()).alike(BlockHeight::new(1000));
+    for message in &alike {
+        let params = json!({ "transaction": message.transaction, "body": message.body, "wait": "final" });
+        ask(&town.network.said(0, "rpc"), "tx_submit", params).unwrap();
+    }
+    let alike: String = alike[0].id.to_string().chars().take(4).collect();
     let blocks = town.api("/blocks?limit=100");
     let blocks = blocks["data"]["items"].as_array().unwrap().iter();
     let fullest = blocks.max_by_key(|block| block["transaction_count"].as_u64()).unwrap().clone();
@@ -155,6 +164,7 @@ fn plan(town: &Town, out: &Path) -> Value {
         "block": { "height": fullest["height"] },
         "validator": town.network.genesis().file().validators[0].public_key.to_string(),
         "nobody": "00".repeat(32),
+        "alike": alike,
         "hostile": {
             "text": hostile_text(),
             "file": HOSTILE_FILE,
@@ -173,6 +183,7 @@ fn plan(town: &Town, out: &Path) -> Value {
             search(&bob, &format!("/address/{bob}"), "Address", 200),
             search(&format!("sealpost:{bob}?name=%3Cevil-tag%3E"), &format!("/address/{bob}"), "Address", 200),
             search(&card, &format!("/address/{bob}"), "Address", 200),
+            search(&alike, "/search", "What begins with", 200),
             search("nonsense", "/search", "", 400),
             search(&hostile_text(), "/search", "", 400),
             search(&nowhere, &format!("/tx/{nowhere}"), "", 404),

@@ -2,12 +2,17 @@
 //! never turns what somebody else wrote into markup.
 
 use crate::world::{World, home_of};
-use sealpost_tests::harness::liar::{Answer, Liar};
+use sealpost_ledger::genesis::Genesis;
+use sealpost_ledger::height::BlockHeight;
+use sealpost_tests::harness::liar::{Answer, Liar, ask};
+use sealpost_tests::harness::load::{Message, Messages};
 use sealpost_tests::{LONGEST_SILENCE, Server, get, json as json_of, run};
 use serde_json::{Value, json};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A world with an explorer.
 struct Site {
@@ -208,6 +213,10 @@ fn each_page_answers_with_its_facts() {
     let facts =
         [&answered, &silent, "1 of 2 slots answered (50 %)", "Number 1", "opened after", "Membership"];
     assert_all("bob", &page, &facts);
+    // The feed that it names, for readers of feeds and for people.
+    let feed = format!("/api/v1/addresses/{bob}/feed.atom");
+    assert_eq!(page.matches(&format!("href=\"{feed}\"")).count(), 2, "{page}");
+    assert!(site.page(&feed, 200).contains(&answered));
     let page = site.page(&format!("/address/{bob}?answer=silent"), 200);
     assert!(page.contains(&silent) && !section(&page, "received").contains(&answered), "{page}");
     let page = site.page(&format!("/address/{alice}?kind=key_bundle"), 200);
@@ -234,6 +243,64 @@ fn each_page_answers_with_its_facts() {
     drop(site.explorer);
 }
 
+/// Sends a message that no wallet made, and waits until it is final.
+fn submit(node: &str, message: &Message) {
+    let params = json!({ "transaction": message.transaction, "body": message.body, "wait": "final" });
+    let submitted = ask(node, "tx_submit", params);
+    assert!(submitted.is_ok(), "{submitted:?}");
+}
+
+fn genesis_of(world: &World) -> Genesis {
+    Genesis::parse(&fs::read(world.path("node/genesis.json")).unwrap()).unwrap()
+}
+
+/// A page asks the node about the slots it shows, and says of how many they are.
+#[test]
+fn a_message_to_many_is_shown_in_pieces_and_each_costs_a_bounded_number_of_questions() {
+    const RECIPIENTS: u8 = 60;
+    let world = World::with_genesis(|genesis| {
+        // No block comes meanwhile: what a page asks stays the same.
+        genesis["timing"]["heartbeat_ms"] = 3_600_000.into();
+    });
+    let node = world.node.said("rpc");
+    let message = Messages::to_many(genesis_of(&world), RECIPIENTS).make(BlockHeight::new(1000));
+    submit(&node, &message);
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counter = asked.clone();
+    let counting = Liar::before(&node, move |_| {
+        counter.fetch_add(1, Ordering::Relaxed);
+        Answer::Truth
+    });
+    let args = ["serve", "--node", counting.url(), "--listen", "127.0.0.1:0"];
+    let log = world.dir.path().join("explorer.log");
+    let explorer = Server::start("sealpost-explorer", home_of(&world), &args, &log);
+    let path = format!("/message/{}", message.id);
+    let page = |query: &str| get(&format!("{}{path}{query}", explorer.said("explorer")));
+    for (query, shown, answers, links) in [
+        ("", "slots 0 to 24", 25, vec!["?from=25#"]),
+        ("?from=25", "slots 25 to 49", 25, vec!["?from=0#", "?from=50#"]),
+        ("?from=50", "slots 50 to 59", 10, vec!["?from=25#"]),
+    ] {
+        asked.store(0, Ordering::Relaxed);
+        let (head, page) = page(query);
+        assert!(head.starts_with("HTTP/1.1 200"), "{query}: {head}\n{page}");
+        check_page(query, &page);
+        assert_all(query, &page, &[&format!("{shown}, counted from 0, of 60"), "receipts for 0 of all 60"]);
+        assert_eq!(page.matches("No answer of").count(), answers, "{query}: {page}");
+        let to: Vec<_> =
+            ["?from=0#", "?from=25#", "?from=50#"].into_iter().filter(|to| page.contains(to)).collect();
+        assert_eq!(to, links, "{query}");
+        // One question for each slot shown, 8 for keys, and those for the message, its block and history.
+        let asked = asked.load(Ordering::Relaxed);
+        assert!(asked <= answers + 20, "{query}: {asked} questions");
+    }
+    for (query, status) in [("?from=60", 404), ("?from=4294967295", 404), ("?from=x", 400), ("?from=-1", 400)]
+    {
+        let (head, body) = page(query);
+        assert!(head.starts_with(&format!("HTTP/1.1 {status}")), "{query}: {head}\n{body}");
+    }
+}
+
 #[test]
 fn search_leads_to_what_is_meant() {
     let site = Site::new();
@@ -258,6 +325,20 @@ fn search_leads_to_what_is_meant() {
     assert!(site.page("/search?q=00000000000000000000", 404).contains("whole id"));
     site.page("/search?q=", 400);
     site.page(&format!("/search?q={}", "a".repeat(9000)), 400);
+}
+
+#[test]
+fn a_beginning_that_several_have_leads_to_a_list_of_them() {
+    let site = Site::new();
+    let alike = Messages::new(genesis_of(&site.world)).alike(BlockHeight::new(1000));
+    for message in &alike {
+        submit(&site.world.node.said("rpc"), message);
+    }
+    let [one, other] = alike.map(|message| message.id.to_string());
+    let path = format!("/search?q={}", &one[..4]);
+    let page = site.page(&path, 200);
+    let links = [one, other].map(|id| format!("<a href=\"/tx/{id}\">"));
+    assert_all(&path, &page, &["What begins with", " found", &links[0], &links[1]]);
 }
 
 #[test]

@@ -10,8 +10,20 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Labels that metrics may have. None of them can be filled with what an outsider makes up.
-const LABELS: &[&str] =
-    &["version", "kind", "code", "segment", "direction", "topic", "result", "fault", "method", "validator"];
+const LABELS: &[&str] = &[
+    "version",
+    "kind",
+    "code",
+    "segment",
+    "direction",
+    "topic",
+    "result",
+    "fault",
+    "method",
+    "validator",
+    "route",
+    "status",
+];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
@@ -48,7 +60,8 @@ fn metrics() -> BTreeMap<String, (String, BTreeSet<String>)> {
     }
     let mut found = BTreeMap::new();
     gather(&root().join("node/src"), &mut found);
-    assert!(found.len() > 25, "only {} metrics found: is the test looking in the right place?", found.len());
+    gather(&root().join("explorer/src"), &mut found);
+    assert!(found.len() > 35, "only {} metrics found: is the test looking in the right place?", found.len());
     found
 }
 

@@ -1,9 +1,11 @@
-//! Follows the chain for whoever watches: one connection to the node, whatever the number of watchers. While
+//! Follows the chain for pages and API alike: one connection to the node, whatever the number of watchers. While
 //! somebody watches, the newest blocks are kept here whole, each with every transaction it commits to, so that a
 //! block is fetched and verified once and not once per watcher.
 
+mod senders;
+
 use crate::reader::{ReadError, Reader};
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt};
 use sealpost_api::SealpostRpcClient;
 use sealpost_api::verify::WholeBlock;
 use sealpost_ledger::address::Address;
@@ -11,7 +13,8 @@ use sealpost_ledger::block::Header;
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::transaction::{Payload, SignedTransaction};
-use std::collections::{BTreeMap, VecDeque};
+use senders::Senders;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -23,8 +26,10 @@ const KEPT: usize = 32;
 const BATCH: u32 = 100;
 /// Answers looked up at once.
 const LOOKUPS: usize = 8;
+/// Messages whose senders are kept, some 10 MiB: who replays what others have replayed asks nothing for it.
+const SENDERS_KEPT: usize = 65_536;
 /// Longest pause between two attempts to reach the node.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// A block with everything in it, and whose messages the receipts in it answer.
 pub(crate) struct Seen {
@@ -45,6 +50,14 @@ pub(crate) enum Concern {
 }
 
 impl Seen {
+    fn new(block: WholeBlock, senders: &BTreeMap<TransactionId, Address>) -> Self {
+        let receipts = block.transactions().iter().enumerate();
+        let answered = receipts.filter_map(|(position, transaction)| match transaction.payload() {
+            Payload::Receipt(receipt) => Some((position, *senders.get(&receipt.message)?)),
+            _ => None,
+        });
+        Self { answered: answered.collect(), block }
+    }
     pub(crate) fn header(&self) -> &Header {
         self.block.header()
     }
@@ -65,6 +78,14 @@ impl Seen {
     }
 }
 
+/// Blocks, and what they cost.
+pub(crate) struct Blocks {
+    /// One at least.
+    pub(crate) seen: Vec<Arc<Seen>>,
+    /// Questions that the node was asked for them; none, if they were kept.
+    pub(crate) questions: usize,
+}
+
 /// The chain as it grows. Cloning it copies a reference.
 #[derive(Clone)]
 pub(crate) struct Follower(Arc<Shared>);
@@ -73,6 +94,7 @@ struct Shared {
     reader: Reader,
     head: watch::Sender<BlockHeight>,
     kept: Mutex<VecDeque<Arc<Seen>>>,
+    senders: Mutex<Senders>,
     /// Those who watch hold a copy each.
     watching: Arc<()>,
 }
@@ -88,8 +110,9 @@ impl Follower {
     /// Starts to follow, until it is told to stop.
     pub(crate) fn start(reader: Reader, stop: CancellationToken) -> Self {
         let head = watch::Sender::new(BlockHeight::GENESIS);
-        let follower =
-            Self(Arc::new(Shared { reader, head, kept: Mutex::default(), watching: Arc::new(()) }));
+        let senders = Mutex::new(Senders::new(SENDERS_KEPT));
+        let (kept, watching) = (Mutex::default(), Arc::new(()));
+        let follower = Self(Arc::new(Shared { reader, head, kept, senders, watching }));
         let at_work = follower.clone();
         tokio::spawn(async move {
             tokio::select! {
@@ -99,46 +122,70 @@ impl Follower {
         });
         follower
     }
+    /// What asks the node.
+    pub(crate) fn reader(&self) -> &Reader {
+        &self.0.reader
+    }
     /// Begins to watch.
     pub(crate) fn watch(&self) -> Watching {
         Watching { _held: self.0.watching.clone(), head: self.0.head.subscribe() }
+    }
+    /// The last final block that was verified, as it changes, for whoever needs no more than that.
+    pub(crate) fn heads(&self) -> watch::Receiver<BlockHeight> {
+        self.0.head.subscribe()
     }
     /// The last final block that was verified; 0 before the first one that was told.
     pub(crate) fn height(&self) -> BlockHeight {
         *self.0.head.borrow()
     }
-    /// Blocks from a final height on: one at least.
-    pub(crate) async fn blocks(&self, from: BlockHeight) -> Result<Vec<Arc<Seen>>, ReadError> {
+    /// Blocks from a final height on.
+    pub(crate) async fn blocks(&self, from: BlockHeight) -> Result<Blocks, ReadError> {
         let kept: Vec<_> = {
             let kept = self.0.kept.lock().unwrap_or_else(PoisonError::into_inner);
             kept.iter().skip_while(|seen| seen.header().height < from).cloned().collect()
         };
         if kept.first().is_some_and(|seen| seen.header().height == from) {
-            return Ok(kept);
+            return Ok(Blocks { seen: kept, questions: 0 });
         }
         self.fetch(from).await
     }
-    async fn fetch(&self, from: BlockHeight) -> Result<Vec<Arc<Seen>>, ReadError> {
-        let mut found = Vec::new();
-        for block in self.0.reader.read_whole(from, BATCH).await? {
-            let answered = self.answered(&block).await?;
-            found.push(Arc::new(Seen { block, answered }));
+    async fn fetch(&self, from: BlockHeight) -> Result<Blocks, ReadError> {
+        let blocks = self.0.reader.read_whole(from, BATCH).await?;
+        let (senders, lookups) = self.senders(&blocks).await?;
+        let seen = blocks.into_iter().map(|block| Arc::new(Seen::new(block, &senders))).collect();
+        Ok(Blocks { seen, questions: lookups.saturating_add(1) })
+    }
+    /// Who sent the messages that receipts in these blocks answer, and how many of them the node was asked for.
+    async fn senders(
+        &self,
+        blocks: &[WholeBlock],
+    ) -> Result<(BTreeMap<TransactionId, Address>, usize), ReadError> {
+        let (mut known, mut unknown) = (BTreeMap::new(), BTreeSet::new());
+        {
+            let mut senders = self.0.senders.lock().unwrap_or_else(PoisonError::into_inner);
+            for transaction in blocks.iter().flat_map(WholeBlock::transactions) {
+                match transaction.payload() {
+                    Payload::Message(_) => senders.insert(transaction.id(), transaction.sender()),
+                    Payload::Receipt(receipt) => match senders.get(&receipt.message) {
+                        Some(sender) => drop(known.insert(receipt.message, sender)),
+                        None => drop(unknown.insert(receipt.message)),
+                    },
+                    _ => {}
+                }
+            }
         }
-        Ok(found)
+        let lookups = unknown.iter().map(|message| self.clone().sender(*message));
+        let lookups: Vec<_> = lookups.collect();
+        let found: Vec<_> = futures::stream::iter(lookups).buffer_unordered(LOOKUPS).try_collect().await?;
+        let mut senders = self.0.senders.lock().unwrap_or_else(PoisonError::into_inner);
+        for (message, sender) in found {
+            senders.insert(message, sender);
+            known.insert(message, sender);
+        }
+        Ok((known, unknown.len()))
     }
-    /// Whose messages the receipts of a block answer.
-    async fn answered(&self, block: &WholeBlock) -> Result<BTreeMap<usize, Address>, ReadError> {
-        let receipts = block.transactions().iter().enumerate();
-        let receipts = receipts.filter_map(|(position, transaction)| match transaction.payload() {
-            Payload::Receipt(receipt) => Some((position, receipt.message)),
-            _ => None,
-        });
-        let lookups: Vec<_> = receipts.map(|(position, id)| self.clone().sender(position, id)).collect();
-        let found: Vec<_> = futures::stream::iter(lookups).buffer_unordered(LOOKUPS).collect().await;
-        found.into_iter().collect()
-    }
-    async fn sender(self, position: usize, message: TransactionId) -> Result<(usize, Address), ReadError> {
-        Ok((position, self.0.reader.content(&message).await?.sender()))
+    async fn sender(self, message: TransactionId) -> Result<(TransactionId, Address), ReadError> {
+        Ok((message, self.0.reader.content(&message).await?.sender()))
     }
     async fn run(self) {
         let mut pause = Duration::from_millis(500);
@@ -168,8 +215,7 @@ impl Follower {
         }
         while let Some(told) = blocks.next().await {
             let told = told.map_err(|error| self.0.reader.unreachable(&error.into()))?;
-            let header = self.0.reader.told_header(&told).await?;
-            self.reached(header.height).await?;
+            self.reached(self.0.reader.verify_sealed(&told).await?.0.height).await?;
         }
         Ok(())
     }
@@ -178,7 +224,7 @@ impl Follower {
             return Ok(());
         }
         if self.is_watched() {
-            let newest = self.fetch(height).await?;
+            let newest = self.fetch(height).await?.seen;
             let mut kept = self.0.kept.lock().unwrap_or_else(PoisonError::into_inner);
             for seen in newest {
                 // Only a run without a gap is of use.

@@ -58,6 +58,7 @@ pub(crate) async fn examine(reader: &Reader) -> Examined {
                     ok: false,
                     detail: format!("the node's head does not hold: {error}"),
                 },
+                ReadError::Busy => Check { name: "node", ok: false, detail: error.to_string() },
                 // Where the node is concerns whoever runs this, and nobody else.
                 _ => Check { name: "node", ok: false, detail: "the node does not answer".into() },
             });

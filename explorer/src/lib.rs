@@ -30,6 +30,7 @@ mod verify_page;
 
 pub use limits::Limits;
 
+use follow::Follower;
 use limits::Streams;
 use live::Hub;
 use reader::Reader;
@@ -86,12 +87,13 @@ pub async fn start(settings: Settings) -> Result<Explorer, ExplorerError> {
     let listener = tokio::net::TcpListener::bind(listen).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     let stop = CancellationToken::new();
-    let connections = limits.connections;
     let hub = Hub::new(stop.clone());
-    let live = tokio::spawn(live::follow(reader.clone(), hub.clone()));
-    let site = routes::Site { reader, live: hub, streams: Streams::new(&limits) };
-    let app = routes::router(site, limits, meter.clone(), stop.clone());
-    let task = tokio::spawn(listen::serve(listener, app, connections, meter, stop.clone()));
+    let follower = Follower::start(reader.clone(), stop.clone());
+    let live = tokio::spawn(live::follow(reader.clone(), hub.clone(), follower.heads()));
+    let site = routes::Site { reader, live: hub, follower, streams: Streams::new(&limits) };
+    let app = routes::router(site, limits.clone(), meter.clone(), stop.clone());
+    let ended = stop.clone();
+    let task = tokio::spawn(async move { listen::serve(listener, app, &limits, meter, ended).await });
     Ok(Explorer { address, stop, task, live })
 }
 

@@ -1,6 +1,10 @@
 //! What a client may cost: requests per second, the time of a request, its size, streams and connections. Clients are
 //! told apart by their address; behind a proxy by the one that a trusted proxy names.
 
+mod places;
+
+pub(crate) use places::{Full, Place, Places};
+
 use crate::api::problem::Problem;
 use axum::extract::{ConnectInfo, Query, Request, State};
 use axum::http::header::CONTENT_LENGTH;
@@ -11,11 +15,10 @@ use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use ipnet::IpNet;
 use sealpost_api::{DEFAULT_PAGE, MAX_PAGE};
-use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Limits of an explorer.
@@ -27,6 +30,8 @@ pub struct Limits {
     pub trusted_proxies: Vec<IpNet>,
     /// Connections at once; who comes after that waits.
     pub connections: usize,
+    /// Connections of one client at once; of a trusted proxy, as many as there are.
+    pub connections_per_client: usize,
     /// Streams of events at once: those of the API and of pages that keep themselves up to date.
     pub streams: usize,
     /// Streams of events of one client at once.
@@ -43,6 +48,7 @@ impl Default for Limits {
             rate: NonZeroU32::new(20),
             trusted_proxies: Vec::new(),
             connections: 512,
+            connections_per_client: 64,
             streams: 256,
             streams_per_client: 8,
             request_time: Duration::from_secs(10),
@@ -57,7 +63,7 @@ impl Default for Limits {
 pub(crate) struct Client(IpAddr);
 
 impl Client {
-    fn new(address: IpAddr) -> Self {
+    pub(crate) fn new(address: IpAddr) -> Self {
         Self(match address.to_canonical() {
             IpAddr::V6(address) => {
                 let [a, b, c, d, ..] = address.segments();
@@ -69,9 +75,8 @@ impl Client {
     /// Who sent a request. Each proxy adds whom it heard it from at the end, so the last address that no trusted
     /// proxy has is the client's; what stands before it is anybody's claim.
     fn of(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Self {
-        let is_trusted = |address: IpAddr| trusted.iter().any(|net| net.contains(&address.to_canonical()));
         let mut client = peer;
-        if !is_trusted(client) {
+        if !is_trusted(client, trusted) {
             return Self::new(client);
         }
         let lines = headers.get_all("x-forwarded-for").iter();
@@ -80,12 +85,17 @@ impl Client {
         for hop in chain.into_iter().rev() {
             let Ok(address) = hop.trim().parse() else { break };
             client = address;
-            if !is_trusted(client) {
+            if !is_trusted(client, trusted) {
                 break;
             }
         }
         Self::new(client)
     }
+}
+
+/// Whether an address is a trusted proxy's.
+pub(crate) fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
+    trusted.iter().any(|net| net.contains(&address.to_canonical()))
 }
 
 /// Requests after which clients that were not seen for long are forgotten.
@@ -181,51 +191,27 @@ fn small_enough(headers: &HeaderMap, most: u64) -> Result<(), Problem> {
 
 /// Counts streams of events. Cloning it copies a reference.
 #[derive(Debug, Clone)]
-pub(crate) struct Streams {
-    most: usize,
-    most_per_client: usize,
-    open: Arc<Mutex<HashMap<Client, usize>>>,
-}
-
-/// Held as long as a stream is open.
-#[derive(Debug)]
-pub(crate) struct StreamPermit {
-    streams: Streams,
-    client: Client,
-}
+pub(crate) struct Streams(Places);
 
 impl Streams {
     pub(crate) fn new(limits: &Limits) -> Self {
-        Self { most: limits.streams, most_per_client: limits.streams_per_client, open: Arc::default() }
+        Self(Places::new(limits.streams, limits.streams_per_client))
     }
     /// How many are open.
     pub(crate) fn count(&self) -> usize {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).values().sum()
+        self.0.count()
     }
     /// Opens one more.
-    pub(crate) fn enter(&self, client: Client) -> Result<StreamPermit, Problem> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let (all, own) = (open.values().sum::<usize>(), open.get(&client).copied().unwrap_or(0));
-        let full = |status, detail| Problem::new(status, "explorer.streams", detail).retry_after(30);
-        if own >= self.most_per_client {
-            let detail = format!("{own} streams of yours are open, more are not");
-            return Err(full(StatusCode::TOO_MANY_REQUESTS, detail));
-        }
-        if all >= self.most {
-            return Err(full(StatusCode::SERVICE_UNAVAILABLE, "no more streams can be opened".to_owned()));
-        }
-        open.insert(client, own.saturating_add(1));
-        Ok(StreamPermit { streams: self.clone(), client })
-    }
-}
-
-impl Drop for StreamPermit {
-    fn drop(&mut self) {
-        let mut open = self.streams.open.lock().unwrap_or_else(PoisonError::into_inner);
-        match open.get_mut(&self.client) {
-            Some(count) if *count > 1 => *count = count.saturating_sub(1),
-            _ => drop(open.remove(&self.client)),
-        }
+    pub(crate) fn enter(&self, client: Client) -> Result<Place, Problem> {
+        self.0.enter(client).map_err(|full| {
+            let (status, detail) = match full {
+                Full::ForClient => {
+                    (StatusCode::TOO_MANY_REQUESTS, "as many streams of yours are open as may be")
+                }
+                Full::ForAll => (StatusCode::SERVICE_UNAVAILABLE, "no more streams can be opened"),
+            };
+            Problem::new(status, "explorer.streams", detail).retry_after(30)
+        })
     }
 }
 
@@ -298,17 +284,13 @@ mod tests {
     }
 
     #[test]
-    fn streams_are_counted_for_all_and_for_each() {
-        let limits = Limits { streams: 3, streams_per_client: 2, ..Limits::default() };
+    fn too_many_streams_are_refused_with_a_status_of_their_own() {
+        let limits = Limits { streams: 2, streams_per_client: 1, ..Limits::default() };
         let streams = Streams::new(&limits);
         let [one, other, third] =
             ["192.0.2.1", "192.0.2.2", "192.0.2.3"].map(|text| Client::new(text.parse().unwrap()));
-        let held = [one, one, other].map(|client| streams.enter(client).unwrap());
+        let _held = [one, other].map(|client| streams.enter(client).unwrap());
         assert_eq!(streams.enter(one).unwrap_err().into_response().status(), 429);
         assert_eq!(streams.enter(third).unwrap_err().into_response().status(), 503);
-        assert_eq!(streams.count(), 3);
-        drop(held);
-        assert_eq!(streams.count(), 0);
-        streams.enter(third).unwrap();
     }
 }

@@ -1,24 +1,20 @@
-//! What is new, as it happens: one connection to the node for all browsers. Each final block is verified,
-//! written as the rows that the pages themselves show, and handed to everybody who listens.
+//! What is new, as it happens: each final block that the follower hears of is written as the rows that the pages
+//! themselves show, once for all browsers, and handed to everybody who listens.
 
-use crate::limits::StreamPermit;
+use crate::limits::Place;
 use crate::page::PageError;
 use crate::reader::{ReadError, Reader, Summary};
 use crate::routes::rows::{BlockRow, EntryRow, Head};
 use askama::Template;
 use axum::response::sse::Event;
 use futures::Stream;
-use jsonrpsee::core::ClientError;
-use jsonrpsee::core::client::Subscription;
-use jsonrpsee::ws_client::{PingConfig, WsClient, WsClientBuilder};
-use sealpost_api::{NodeStatus, SealedHeader, SealpostRpcClient};
+use sealpost_api::NodeStatus;
 use sealpost_ledger::height::BlockHeight;
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use thiserror::Error;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
 /// Blocks that a slow browser may be behind before its connection ends; it comes back and says where it was.
@@ -50,19 +46,6 @@ pub(crate) struct Hub {
     stop: CancellationToken,
 }
 
-/// Why the news stop for a while.
-#[derive(Debug, Error)]
-enum Interruption {
-    #[error(transparent)]
-    Connection(#[from] ClientError),
-    #[error("the node sent something else than a block: {0}")]
-    Item(#[from] serde::de::value::Error),
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    #[error("the node ended the subscription")]
-    Ended,
-}
-
 impl Hub {
     pub(crate) fn new(stop: CancellationToken) -> Self {
         let (news, _) = broadcast::channel(BEHIND);
@@ -74,7 +57,7 @@ impl Hub {
         &self,
         reader: &Reader,
         after: Option<BlockHeight>,
-        permit: StreamPermit,
+        permit: Place,
     ) -> Result<impl Stream<Item = Result<Event, Infallible>> + use<>, PageError> {
         // Listens before it looks back, so that nothing falls between.
         let news = self.news.subscribe();
@@ -126,7 +109,7 @@ struct Listener {
     ready: VecDeque<Event>,
     told: BlockHeight,
     stop: CancellationToken,
-    _permit: StreamPermit,
+    _permit: Place,
 }
 
 impl Listener {
@@ -174,33 +157,29 @@ fn written(row: &impl Template) -> String {
     row.render().unwrap_or_default()
 }
 
-/// Follows the node until the explorer stops.
-pub(crate) async fn follow(reader: Reader, hub: Hub) {
-    while !hub.stop.is_cancelled() {
-        let ended = tokio::select! {
-            ended = follow_once(&reader, &hub) => ended,
-            () = hub.stop.cancelled() => return,
-        };
-        if let Err(error) = ended {
-            tracing::debug!(%error, "no news from the node for now");
+/// Tells of each final block that the follower hears of, until the explorer stops.
+pub(crate) async fn follow(reader: Reader, hub: Hub, mut heads: watch::Receiver<BlockHeight>) {
+    let stop = hub.stop.clone();
+    let telling = async {
+        loop {
+            let height = *heads.borrow_and_update();
+            // The genesis stands for no block yet.
+            if height > BlockHeight::GENESIS
+                && let Err(error) = tell(&reader, &hub, height).await
+            {
+                tracing::debug!(%error, "no news from the node for now");
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+            if heads.changed().await.is_err() {
+                return;
+            }
         }
-        tokio::select! {
-            () = tokio::time::sleep(PAUSE) => {}
-            () = hub.stop.cancelled() => return,
-        }
+    };
+    tokio::select! {
+        () = telling => {}
+        () = stop.cancelled() => {}
     }
-}
-
-async fn follow_once(reader: &Reader, hub: &Hub) -> Result<(), Interruption> {
-    let (_client, mut blocks) = subscribe(reader).await?;
-    // Looks back once it listens, so that nothing falls between.
-    tell(reader, hub, last_height(reader).await?).await?;
-    while let Some(block) = blocks.next().await {
-        let told_of = block.map_err(<serde::de::value::Error as serde::de::Error>::custom)?;
-        let height = reader.verify_sealed(&told_of).await?.0.height;
-        tell(reader, hub, height).await?;
-    }
-    Err(Interruption::Ended)
 }
 
 /// Tells what came after the last block that was told, up to a height: the newest [`MAX_REPLAY`] of it. After an error
@@ -224,13 +203,4 @@ async fn tell(reader: &Reader, hub: &Hub, height: BlockHeight) -> Result<(), Rea
         told = end;
     }
     Ok(())
-}
-
-/// A connection of its own, on which the node tells of new blocks.
-async fn subscribe(reader: &Reader) -> Result<(WsClient, Subscription<SealedHeader>), Interruption> {
-    // Pings, so that a node that vanished without a word is missed.
-    let builder = WsClientBuilder::default().enable_ws_ping(PingConfig::new());
-    let client = builder.build(reader.url().replacen("http", "ws", 1)).await?;
-    let blocks = client.chain_subscribe_blocks(None).await?;
-    Ok((client, blocks))
 }

@@ -1,12 +1,13 @@
 //! What this explorer does, in Prometheus' text format, on `/metrics`. Its numbers are its own, however many explorers
 //! and nodes run in one process. No address, id or client is a label.
 
+use crate::reader::Counted;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusRecorder};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 /// Bounds of the histograms' buckets, in seconds.
@@ -17,6 +18,8 @@ const SECONDS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.
 pub(crate) struct Meter {
     recorder: Arc<PrometheusRecorder>,
     connections: Arc<AtomicUsize>,
+    /// Connections refused.
+    refused: Arc<AtomicU64>,
 }
 
 /// Held as long as a connection is open.
@@ -29,24 +32,30 @@ impl Drop for Connected {
 }
 
 /// What is read when somebody asks.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Now {
     /// The last final block that the node told and that was verified.
     pub(crate) height: u64,
     /// Open streams of events.
     pub(crate) streams: usize,
+    /// What was asked of the node, and what was not because it was kept.
+    pub(crate) reader: Counted,
 }
 
 impl Meter {
     pub(crate) fn new() -> Result<Self, BuildError> {
         let seconds = Matcher::Suffix("_seconds".into());
         let recorder = PrometheusBuilder::new().set_buckets_for_metric(seconds, SECONDS)?.build_recorder();
-        Ok(Self { recorder: Arc::new(recorder), connections: Arc::default() })
+        Ok(Self { recorder: Arc::new(recorder), connections: Arc::default(), refused: Arc::default() })
     }
     /// Counts a connection.
     pub(crate) fn connected(&self) -> Connected {
         self.connections.fetch_add(1, Ordering::Relaxed);
         Connected(self.connections.clone())
+    }
+    /// Counts a connection that was refused because its client has too many.
+    pub(crate) fn refused(&self) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
     }
     /// All numbers as text.
     pub(crate) fn render(&self, now: Now) -> String {
@@ -56,6 +65,9 @@ impl Meter {
             metrics::gauge!("sealpost_explorer_streams").set(now.streams as f64);
             let connections = self.connections.load(Ordering::Relaxed);
             metrics::gauge!("sealpost_explorer_connections").set(connections as f64);
+            let refused = self.refused.load(Ordering::Relaxed);
+            metrics::counter!("sealpost_explorer_connections_refused_total").absolute(refused);
+            told_of_reader(&now.reader);
             #[cfg(target_os = "linux")]
             {
                 let collector = metrics_process::Collector::default();
@@ -64,6 +76,18 @@ impl Meter {
             }
         });
         self.recorder.handle().render()
+    }
+}
+
+fn told_of_reader(reader: &Counted) {
+    metrics::counter!("sealpost_explorer_node_questions_total").absolute(reader.questions);
+    metrics::counter!("sealpost_explorer_node_errors_total").absolute(reader.unanswered);
+    metrics::counter!("sealpost_explorer_checks_refused_total").absolute(reader.refused_checks);
+    for (kind, (kept, missing)) in [("headers", reader.headers), ("blocks", reader.blocks)] {
+        for (result, count) in [("kept", kept), ("missing", missing)] {
+            metrics::counter!("sealpost_explorer_cache_total", "kind" => kind, "result" => result)
+                .absolute(count);
+        }
     }
 }
 

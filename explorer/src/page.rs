@@ -4,9 +4,11 @@
 
 mod error;
 mod params;
+mod piece;
 
 pub(crate) use error::{PageError, is_beginning, shown};
 pub(crate) use params::Params;
+pub(crate) use piece::Piece;
 
 use askama::Template;
 use askama::filters::HtmlSafe;

@@ -5,6 +5,8 @@
 //!  blocks        headers, certificates, whole blocks, who took part, history
 //!  recent        what the last blocks hold, counted; kept in a bounded cache
 //!  transactions  single transactions, their bodies, silence, evidence
+//!  checking      where checks are made that keep a processor busy
+//!  counts        what all of this did, for an operator to see
 //!  recent_state  that answers about the present are not about the past
 //!  addresses     keys, lists, designations, membership
 //!  validators    the set in office, its changes, equivocations
@@ -14,6 +16,8 @@
 mod addresses;
 mod blocks;
 mod cache;
+mod checking;
+mod counts;
 mod proven;
 mod recent;
 mod recent_state;
@@ -21,6 +25,7 @@ mod transactions;
 mod validators;
 
 pub(crate) use blocks::{Block, Participation};
+pub(crate) use counts::Counted;
 #[cfg(test)]
 pub(crate) use recent::testing;
 pub(crate) use recent::{Entry, Summary};
@@ -29,6 +34,8 @@ pub(crate) use validators::Witnessed;
 
 use crate::ExplorerError;
 use cache::Bounded;
+use checking::Checks;
+use counts::Counts;
 use jsonrpsee::core::ClientError;
 use jsonrpsee::http_client::{HttpClient, HttpClientBuilder};
 use sealpost_api::verify::{ValidatorHistory, VerifyError};
@@ -67,6 +74,8 @@ pub(crate) struct Reader {
     summaries: Arc<Mutex<Bounded<Arc<Summary>>>>,
     /// Held by who reads blocks for the summaries.
     reading: Arc<tokio::sync::Mutex<()>>,
+    checks: Checks,
+    counts: Arc<Counts>,
 }
 
 /// Why there is no answer to show.
@@ -83,6 +92,8 @@ pub(crate) enum ReadError {
     Evidence { id: TransactionId, reason: String },
     #[error("the node at {url} does not answer: {reason}")]
     Unreachable { url: String, reason: String },
+    #[error("more waits to be checked than can be checked soon")]
+    Busy,
 }
 
 impl ReadError {
@@ -113,11 +124,13 @@ impl Reader {
             headers: Arc::new(Mutex::new(Bounded::new(HEADERS_KEPT))),
             summaries: Arc::new(Mutex::new(Bounded::new(SUMMARIES_KEPT))),
             reading: Arc::default(),
+            checks: Checks::default(),
+            counts: Arc::default(),
         })
     }
-    /// The node's address.
-    pub(crate) fn url(&self) -> &str {
-        &self.url
+    /// What was done since the start.
+    pub(crate) fn counted(&self) -> Counted {
+        self.counts.read(self.checks.refused())
     }
     /// The genesis that was given, or the one that the node gave first. From then on everything is checked
     /// against this one.
@@ -152,11 +165,16 @@ impl Reader {
         loop {
             let call = self.client.chain_validator_changes(history.last_change(), Some(MAX_PAGE));
             let page = self.ask(call).await?;
-            for change in &page {
-                let what = format!("the change of validators in block {}", change.at.view.height);
-                history.extend(change).map_err(ReadError::untrusted(what))?;
-            }
-            if page.len() < MAX_PAGE as usize {
+            let is_last = page.len() < MAX_PAGE as usize;
+            let extended = move || {
+                for change in &page {
+                    let what = format_args!("the change of validators in block {}", change.at.view.height);
+                    history.extend(change).map_err(ReadError::untrusted(what))?;
+                }
+                Ok(history)
+            };
+            history = self.check(extended).await??;
+            if is_last {
                 break;
             }
         }
@@ -172,10 +190,14 @@ impl Reader {
         kept.clone().unwrap_or_else(|| ValidatorHistory::new(genesis.clone()))
     }
     async fn ask<T>(&self, call: impl Future<Output = Result<T, ClientError>>) -> Result<T, ReadError> {
+        self.counts.question();
         call.await.map_err(|error| match ApiError::from_client(&error) {
             Some(error) if error.category == Category::NotFound => ReadError::NotFound(error),
             Some(error) if error.category == Category::Input => ReadError::Malformed(error),
-            _ => ReadError::Unreachable { url: self.url.to_string(), reason: error.to_string() },
+            _ => {
+                self.counts.unanswered();
+                ReadError::Unreachable { url: self.url.to_string(), reason: error.to_string() }
+            }
         })
     }
 }

@@ -38,6 +38,8 @@ use tower_http::compression::CompressionLayer;
 pub(crate) struct Site {
     pub(crate) reader: Reader,
     pub(crate) live: Hub,
+    /// Tells of new blocks.
+    pub(crate) follower: Follower,
     /// Counts streams of events, together with those of the API.
     pub(crate) streams: Streams,
 }
@@ -49,12 +51,14 @@ impl FromRef<Site> for Reader {
 }
 
 pub(crate) fn router(site: Site, limits: Limits, meter: Meter, stop: CancellationToken) -> Router {
-    let follower = Follower::start(site.reader.clone(), stop.clone());
-    let streams = site.streams.clone();
+    let (follower, streams) = (site.follower.clone(), site.streams.clone());
     let api = Api { reader: site.reader.clone(), follower: follower.clone(), streams: streams.clone(), stop };
     let counted = meter.clone();
-    let metrics =
-        async move || counted.render(Now { height: follower.height().get(), streams: streams.count() });
+    let reader = site.reader.clone();
+    let metrics = async move || {
+        let (height, streams) = (follower.height().get(), streams.count());
+        counted.render(Now { height, streams, reader: reader.counted() })
+    };
     pages(site)
         .merge(api::router(api))
         .route("/metrics", get(metrics))

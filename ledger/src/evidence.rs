@@ -2,8 +2,10 @@
 //! message, in which final block it stands, and how it was answered.
 //!
 //! The file holds nothing that is not checked. Every field is compared with something that two thirds of
-//! the validators signed, and the text is accepted in its one canonical spelling only: a file with a
-//! single changed byte is refused, whatever the byte.
+//! the validators signed, and the text is accepted in its one canonical spelling only. So no changed byte
+//! makes a file say what is not true, and all but one kind are refused: one proof of absence can hold for
+//! several entries, so that `absences[].slot` with a digit changed can name another named slot that was
+//! not answered up to that block either. Such a file makes another statement, which is as true.
 //!
 //! ```text
 //!  from_json ─► Evidence ─► check(genesis) ─► Findings

@@ -1,7 +1,7 @@
 // Every page of the explorer, by what the network holds.
 
 /** Names for output and file names, addresses, and the status if it is another one than 200. */
-export function pages({ messages, block, addresses, validator, transactions, nobody }) {
+export function pages({ messages, block, addresses, validator, transactions, nobody, alike }) {
   const { open, sealed, long, silent, hostile } = messages;
   return [
     ["home", "/"],
@@ -27,6 +27,7 @@ export function pages({ messages, block, addresses, validator, transactions, nob
     ["network", "/network"],
     ["postage", "/postage?bytes=5000"],
     ["search", "/search?q=nonsense", 400],
+    ["search-hits", `/search?q=${alike}`],
     ["glossary", "/glossary"],
     ["about", "/about"],
     ["verify", "/verify"],

@@ -43,7 +43,7 @@ const each = { browser, plan, report, ask, shoot };
 const wanted = (name) => plan.only === undefined || plan.only.includes(name);
 
 // What moves the ledger comes last: until then every page stands still.
-const { weight, live, ...still } = stories;
+const { weight, live, events, ...still } = stories;
 const all = pages(plan);
 const jobs = Object.entries(still).map(([name, story]) => [name, name, () => story(each)]);
 for (const page of all) {
@@ -64,6 +64,7 @@ await Promise.all(Array.from({ length: AT_ONCE }, work));
 let bytes = 0;
 if (wanted("weight")) await timed("weight", async () => (bytes = await weight(each)));
 if (wanted("live")) await timed("live", () => live(each));
+if (wanted("events")) await timed("events", () => events(each));
 await browser.close();
 tell({
   done: true,

@@ -91,6 +91,54 @@ export async function live({ browser, plan, report, ask }) {
   await context.close();
 }
 
+/** The feed that the page of an address names, for readers of feeds and for people. */
+export async function feed({ browser, plan, report }) {
+  const context = await visitor(browser);
+  const page = await watched(context, report, "feed", plan.url);
+  await visit(page, report, "feed", `${plan.url}/address/${plan.addresses.bob}`);
+  const named = await page.locator('head link[rel="alternate"]').getAttribute("href");
+  const shown = await page.getByRole("link", { name: "Atom feed" }).getAttribute("href");
+  report.check(named === shown, "feed", "address", { named, shown });
+  const answer = await context.request.get(plan.url + named);
+  const type = answer.headers()["content-type"] ?? "";
+  report.check(answer.status() === 200, "status", named, String(answer.status()));
+  report.check(type.startsWith("application/atom+xml"), "feed", named, type);
+  const text = await answer.text();
+  report.check(text.includes("<entry>") && text.includes(plan.messages.silent), "feed", named, text);
+  await context.close();
+}
+
+/** The event stream of an address, within a page of this site: what is sent meanwhile arrives, once. */
+export async function events({ browser, plan, report, ask }) {
+  const context = await visitor(browser);
+  const page = await watched(context, report, "events", plan.url);
+  await visit(page, report, "events", `${plan.url}/address/${plan.addresses.bob}`);
+  await page.evaluate(
+    (path) =>
+      new Promise((opened, failed) => {
+        globalThis.told = [];
+        globalThis.stream = new EventSource(path);
+        globalThis.stream.addEventListener("head", opened, { once: true });
+        globalThis.stream.addEventListener("error", () => failed(new Error("the stream broke off")));
+        globalThis.stream.addEventListener("message", (event) =>
+          globalThis.told.push(JSON.parse(event.data).data.id),
+        );
+      }).then(() => undefined),
+    `/api/v1/addresses/${plan.addresses.bob}/events`,
+  );
+  const sent = [];
+  for (const text of ["The first event", "The second event"]) {
+    sent.push((await ask({ ask: "send", text })).id);
+    await page.waitForFunction((id) => globalThis.told.includes(id), sent.at(-1));
+  }
+  const told = await page.evaluate(() => {
+    globalThis.stream.close();
+    return globalThis.told;
+  });
+  report.check(JSON.stringify(told) === JSON.stringify(sent), "events", "address", { told, sent });
+  await context.close();
+}
+
 /** Searches as a visitor does, by keyboard: with scripts and without. */
 export async function search({ browser, plan, report }) {
   for (const javaScriptEnabled of [true, false]) {

@@ -113,6 +113,35 @@ fn what_happens_now_is_told_and_what_happened_meanwhile_is_not_lost() {
     assert_eq!(json!(seen), json!(missed));
 }
 
+/// Questions that an explorer has asked its node.
+fn questions(stage: &Stage) -> u64 {
+    let numbers = stage.get("/metrics");
+    let count =
+        numbers.text().lines().find_map(|line| line.strip_prefix("sealpost_explorer_node_questions_total "));
+    count.unwrap_or_else(|| panic!("{}", numbers.text())).parse().unwrap()
+}
+
+/// Whose message a receipt answers is asked once, for whoever comes; and not at all, if the message was read.
+#[test]
+fn the_message_of_a_receipt_is_asked_for_once() {
+    let stage = Stage::new(&[]);
+    let height = height(&stage);
+    let place = &stage.data(&format!("/api/v1/transactions/{}", stage.receipt))["transaction"]["place"];
+    // Behind the messages, before both answers.
+    let before = format!("{}-4294967295", place["height"].as_u64().unwrap() - 1);
+    // The last block has no answers. When it was told, the explorer has asked what it asks at its start.
+    open(&stage, &stage.bob, &format!("{}-4294967295", height - 1)).until(height);
+    let replay = |last: &str| {
+        let asked = questions(&stage);
+        let events = open(&stage, &stage.alice, last).until(height);
+        let answers = events.iter().filter(|event| event.name == "receipt").count();
+        assert_eq!(answers, 2, "{events:?}");
+        questions(&stage) - asked
+    };
+    let (first, second, whole) = (replay(&before), replay(&before), replay("0-0"));
+    assert_eq!((first, second, whole), (3, 1, 1), "one for the blocks, and one for each message");
+}
+
 #[test]
 fn a_place_that_is_none_is_refused() {
     let stage = &shared();

@@ -3,11 +3,12 @@
 use super::client::{Events, get};
 use super::{Stage, explore, shared};
 use crate::world::home_of;
-use sealpost_tests::run;
+use sealpost_tests::{LONGEST_SILENCE, run};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
+use std::time::Instant;
 
 #[test]
 fn who_asks_too_much_is_told_when_to_come_again_and_others_are_not_touched() {
@@ -66,6 +67,37 @@ fn connections_are_bounded_and_whoever_dawdles_loses_theirs() {
     // Closed, whether with a word or without.
     drop(slow.read_to_end(&mut rest));
     assert!(!rest.starts_with(b"HTTP/1.1 200"), "{rest:?}");
+}
+
+#[test]
+fn a_client_has_so_many_connections_and_those_of_a_trusted_proxy_are_not_counted() {
+    let stage = Stage::new(&["--connections-per-client", "2"]);
+    let path = format!("/api/v1/addresses/{}/events", stage.bob);
+    let mut held = vec![
+        Events::open(&stage.url(), &path, &[]).expect("the first"),
+        Events::open(&stage.url(), &path, &[]).expect("the second"),
+    ];
+    let refused = stage.get("/livez");
+    assert_eq!((refused.status, &refused.json()["code"]), (429, &json!("explorer.connections")));
+    assert_eq!((refused.header("connection"), refused.header("retry-after")), ("close", "5"));
+    held.pop();
+    // The place is free as soon as the explorer sees that the connection is closed.
+    let since = Instant::now();
+    let numbers = loop {
+        let reply = stage.get("/metrics");
+        if reply.status == 200 {
+            break reply;
+        }
+        assert!(since.elapsed() < LONGEST_SILENCE, "the place was not given back: {reply:?}");
+    };
+    let refused = numbers.text().lines().find_map(|line| {
+        line.strip_prefix("sealpost_explorer_connections_refused_total ")?.parse::<u64>().ok()
+    });
+    assert!(refused.is_some_and(|count| count >= 1), "{}", numbers.text());
+    let flags = ["--connections-per-client", "2", "--trusted-proxy", "127.0.0.1"];
+    let behind = explore(&stage.world, &stage.world.node.said("rpc"), &flags);
+    let open = || Events::open(&behind.said("explorer"), &path, &[]);
+    assert!([open(), open(), open()].iter().all(Result::is_ok));
 }
 
 #[test]

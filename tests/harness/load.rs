@@ -13,6 +13,7 @@ use sealpost_ledger::signature::SigningKey;
 use sealpost_ledger::transaction::{Payload, SignedTransaction, TRANSACTION_VERSION, Transaction};
 use sealpost_node::wire::TransactionMessage;
 use sealpost_wallet::envelope::{BundleSecret, Letter, Recipient, SealRequest, seal};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -58,22 +59,40 @@ impl Message {
 #[derive(Debug)]
 pub struct Messages {
     genesis: Genesis,
-    recipient: Recipient,
+    recipients: Vec<Recipient>,
 }
 
 impl Messages {
     /// For a network.
     pub fn new(genesis: Genesis) -> Self {
-        let address = Address::new(SigningKey::from_bytes(&[5; 32]).expect("a key").public_key());
+        Self::to_many(genesis, 1)
+    }
+    /// For a network, each message to so many recipients, who never answer.
+    pub fn to_many(genesis: Genesis, count: u8) -> Self {
         let secret = BundleSecret::generate(1).expect("randomness");
         let mut bundle = secret.bundle(BlockHeight::new(1_000_000));
         // Suite 1: the traffic's own work is to be small beside the network's.
         bundle.ml_kem = None;
-        Self { genesis, recipient: Recipient { address, bundle } }
+        let recipient = |number| {
+            let key = SigningKey::from_bytes(&[number; 32]).expect("a key");
+            Recipient { address: Address::new(key.public_key()), bundle: bundle.clone() }
+        };
+        Self { genesis, recipients: (5..).take(usize::from(count)).map(recipient).collect() }
     }
     /// A message that no other call in this process makes.
     pub fn make(&self, expiry: BlockHeight) -> Message {
         self.make_long(expiry, 0)
+    }
+    /// Two messages whose ids begin with the same four digits. Nobody can choose an id, so they are looked for.
+    pub fn alike(&self, expiry: BlockHeight) -> [Message; 2] {
+        let mut made: BTreeMap<String, Message> = BTreeMap::new();
+        loop {
+            let message = self.make(expiry);
+            let begin = message.id.to_string().chars().take(4).collect();
+            if let Some(other) = made.insert(begin, message.clone()) {
+                return [other, message];
+            }
+        }
     }
     /// Such a message, with so many more bytes of text.
     pub fn make_long(&self, expiry: BlockHeight, bytes: usize) -> Message {
@@ -85,7 +104,7 @@ impl Messages {
         let (chain, sender) = (self.genesis.chain_id(), Address::new(key.public_key()));
         let text = format!("message {number}{}", ".".repeat(bytes));
         let content = Letter { text, ..Letter::default() }.into();
-        let recipients = std::slice::from_ref(&self.recipient);
+        let recipients = &self.recipients;
         let body_limit = self.genesis.limits().body_bytes;
         let author = None;
         let request =

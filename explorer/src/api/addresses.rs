@@ -86,13 +86,13 @@ pub(super) async fn address(
 ) -> Result<Response, Problem> {
     let (address, text) = parse(&api, &named).await?;
     let genesis = api.reader.genesis().await?;
-    let bundle = api.reader.newest_bundle(&address).await?;
+    let bundle = api.reader.bundle_at(&address, None).await?;
     // After the same block.
-    let member = api.reader.member_record(&address, bundle.header.height).await?;
+    let member = api.reader.membership(&address, Some(bundle.header.height)).await?.found;
     let view = AddressView {
         address: text,
         at: HeaderView::from(&bundle.header),
-        keys: bundle.entry.map(|record| KeysView {
+        keys: bundle.found.map(|record| KeysView {
             sequence: record.bundle.sequence,
             ecies: hex(&record.bundle.ecies),
             ml_kem: record.bundle.ml_kem.as_deref().map(hex),

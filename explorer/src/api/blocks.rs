@@ -69,10 +69,10 @@ pub(super) async fn list(
     let headers = match count {
         // Before the first block, or beyond the oldest.
         0 => Vec::new(),
-        count => api.reader.run_of_headers(first, count).await?,
+        count => api.reader.headers(first, count).await?,
     };
     let next = (first > BlockHeight::FIRST && !headers.is_empty()).then(|| first.to_string());
-    let items = headers.iter().rev().map(HeaderView::from).collect();
+    let items = headers.iter().rev().map(|sealed| HeaderView::from(&sealed.0)).collect();
     proven(&genesis, Keep::Ask, Page { items, next, complete: true })
 }
 

@@ -6,8 +6,8 @@ use super::Api;
 use super::input::{Cursor, Named, Params};
 use super::problem::Problem;
 use super::view::TransactionView;
-use crate::follow::{Concern, Follower, Seen, Watching};
-use crate::limits::{Client, StreamPermit};
+use crate::follow::{Blocks, Concern, Follower, Seen, Watching};
+use crate::limits::{Client, Place};
 use crate::reader::ReadError;
 use axum::Extension;
 use axum::extract::State;
@@ -28,6 +28,9 @@ use utoipa::{IntoParams, ToSchema};
 
 /// Most blocks that are read again for who comes back.
 pub(super) const REPLAY_BLOCKS: u64 = 10_000;
+/// Questions to the node for what one connection has missed, after which the stream ends: the client comes back after a
+/// while and goes on behind the last event, by a request that is counted as any other.
+const REPLAY_QUESTIONS: usize = 2_000;
 /// How far a cursor may lie ahead: another copy of this program may have heard of a block earlier.
 const AHEAD_BLOCKS: u64 = 100;
 /// A sign of life this often, for proxies that close what is silent.
@@ -74,7 +77,7 @@ pub(super) struct TransactionEvent {
 ///
 /// Events: `message` (an open message to the address), `receipt` (an answer to a message that it sent), `signed`
 /// (anything else it signed), each with a `TransactionEvent`; and `head` with a `HeadEvent` when everything up to a
-/// height has been told. Who comes back with `Last-Event-ID` goes on behind that event, without a gap; after more
+/// height has been told. A stream may end at any time. Who comes back with `Last-Event-ID` goes on behind that event, without a gap; after more
 /// than 10,000 blocks the answer is 410, and the lists are to be read.
 #[utoipa::path(
     get, path = "/addresses/{address}/events", tag = "addresses",
@@ -132,6 +135,7 @@ pub(super) async fn events(
         begin,
         next: begin.height,
         queue: VecDeque::new(),
+        questions: 0,
         _permit: permit,
     };
     let events = futures::stream::unfold(feed.opened(), Stream::next);
@@ -153,7 +157,9 @@ struct Stream {
     /// The next block to be read.
     next: BlockHeight,
     queue: VecDeque<Event>,
-    _permit: StreamPermit,
+    /// Questions that the node was asked for this client alone.
+    questions: usize,
+    _permit: Place,
 }
 
 impl Stream {
@@ -179,13 +185,25 @@ impl Stream {
                 () = self.stop.cancelled() => return None,
             }
             // The client comes back and goes on where it was.
-            let blocks = self.follower.blocks(next).await;
-            let told = blocks.and_then(|blocks| self.tell(&blocks));
+            if self.questions >= REPLAY_QUESTIONS {
+                return None;
+            }
+            let told = self.read(next).await;
             told.inspect_err(|error| tracing::warn!(%error, "a stream of events ends")).ok()?;
         }
     }
+    /// Reads what follows, and puts what concerns the address into the queue.
+    async fn read(&mut self, next: BlockHeight) -> Result<(), ReadError> {
+        let Blocks { seen, questions } = self.follower.blocks(next).await?;
+        // What is kept is read for everybody: this client is up with the others.
+        self.questions = if questions == 0 { 0 } else { self.questions.saturating_add(questions) };
+        let (address, checked) = (self.address, seen.clone());
+        self.follower.reader().check(move || check_signatures(&checked, address)).await??;
+        self.tell(&seen);
+        Ok(())
+    }
     /// Puts what concerns the address into the queue.
-    fn tell(&mut self, blocks: &[Arc<Seen>]) -> Result<(), ReadError> {
+    fn tell(&mut self, blocks: &[Arc<Seen>]) {
         let chain = self.genesis.chain_id().to_string();
         for seen in blocks {
             let header = seen.header();
@@ -194,13 +212,6 @@ impl Stream {
                 if place <= self.begin {
                     continue;
                 }
-                let signed = transaction.signed();
-                signed.key.verify(&signed.digest, &signed.signature).map_err(|source| {
-                    ReadError::Untrusted {
-                        what: format!("transaction {}", transaction.id()),
-                        source: source.into(),
-                    }
-                })?;
                 let data = TransactionView::new(transaction, header, index, &self.genesis);
                 let event = Event::default().id(place.to_string()).event(name(concern));
                 let event = event.json_data(TransactionEvent { chain: chain.clone(), data });
@@ -211,13 +222,22 @@ impl Stream {
         let last = self.next.saturating_sub(1);
         let event = self.head_event(last).map(|event| event.id(Cursor::end_of(last).to_string()));
         self.queue.extend(event);
-        Ok(())
     }
     fn head_event(&self, height: BlockHeight) -> Option<Event> {
         let head = HeadEvent { chain: self.genesis.chain_id().to_string(), height: height.get() };
         // Plain strings and numbers: writing them can't fail.
         Event::default().event("head").json_data(head).ok()
     }
+}
+
+/// That whatever concerns an address was signed by whom it names.
+fn check_signatures(blocks: &[Arc<Seen>], address: Address) -> Result<(), ReadError> {
+    for (_, transaction, _) in blocks.iter().flat_map(|seen| seen.concerning(address)) {
+        let signed = transaction.signed();
+        let verified = signed.key.verify(&signed.digest, &signed.signature).map_err(Into::into);
+        verified.map_err(ReadError::untrusted(format_args!("transaction {}", transaction.id())))?;
+    }
+    Ok(())
 }
 
 const fn name(concern: Concern) -> &'static str {

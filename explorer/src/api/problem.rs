@@ -50,6 +50,11 @@ pub(super) const CODES: &[(&str, &str)] = &[
     ("block.none", "There is no final block yet."),
     ("block.unknown", "No final block has that height or hash on this node."),
     ("explorer.body", "The request has a body that is too large."),
+    (
+        "explorer.busy",
+        "More waits to be checked than can be checked soon; Retry-After says when to come again.",
+    ),
+    ("explorer.connections", "Too many connections of this client are open; close one, or come again."),
     ("explorer.method", "The API can be read, and nothing else."),
     ("explorer.rate", "Too many requests came from this client; Retry-After says when to come again."),
     ("explorer.replay", "That place lies too far back to go on from; read the lists instead."),
@@ -113,6 +118,9 @@ impl From<ReadError> for Problem {
                 tracing::error!(%error, "the node's answer does not hold");
                 Self::new(StatusCode::BAD_GATEWAY, "node.untrusted", error.to_string())
                     .help("Do not rely on this node. Ask another one.")
+            }
+            ReadError::Busy => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "explorer.busy", error.to_string()).retry_after(2)
             }
             ReadError::Unreachable { .. } => {
                 // Where the node is concerns whoever runs this, and nobody who asks.

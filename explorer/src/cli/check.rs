@@ -23,6 +23,7 @@ pub(super) async fn check(
             Err(Failure::untrusted("node.untrusted", error))
         }
         Some(error @ ReadError::Unreachable { .. }) => Err(Failure::unavailable("node.unreachable", error)),
+        Some(error @ ReadError::Busy) => Err(Failure::unavailable("explorer.busy", error)),
         Some(ReadError::NotFound(error) | ReadError::Malformed(error)) => {
             Err(Failure::unavailable(error.code, error.message))
         }

@@ -31,6 +31,9 @@ pub(super) struct ExplorerSettings {
     /// Connections at once; who comes after that waits.
     #[config(env = "SEALPOST_EXPLORER_CONNECTIONS", default = 512)]
     pub(super) connections: usize,
+    /// Connections of one client at once; those of trusted proxies are not counted.
+    #[config(env = "SEALPOST_EXPLORER_CONNECTIONS_PER_CLIENT", default = 64)]
+    pub(super) connections_per_client: usize,
     /// Streams of events at once: those of the API and of pages that keep themselves up to date.
     #[config(env = "SEALPOST_EXPLORER_STREAMS", default = 256)]
     pub(super) streams: usize,
@@ -57,6 +60,9 @@ pub(super) struct LimitArgs {
     /// Connections at once
     #[arg(long, value_name = "N")]
     connections: Option<usize>,
+    /// Connections of one client at once
+    #[arg(long, value_name = "N")]
+    connections_per_client: Option<usize>,
     /// Streams of events at once
     #[arg(long, value_name = "N")]
     streams: Option<usize>,
@@ -79,6 +85,7 @@ impl LimitArgs {
         flags.rate = self.rate;
         flags.trusted_proxies = (!self.trusted_proxy.is_empty()).then_some(self.trusted_proxy);
         (flags.connections, flags.streams) = (self.connections, self.streams);
+        flags.connections_per_client = self.connections_per_client;
         flags.streams_per_client = self.streams_per_client;
         flags.request_seconds = self.request_seconds;
     }
@@ -88,9 +95,11 @@ impl ExplorerSettings {
     /// The limits that these settings set.
     pub(super) fn limits(&self) -> Result<Limits, Failure> {
         let networks = self.trusted_proxies.iter().map(|text| network(text));
-        for (name, is_zero) in
-            [("connections", self.connections == 0), ("request_seconds", self.request_seconds == 0)]
-        {
+        for (name, is_zero) in [
+            ("connections", self.connections == 0),
+            ("connections_per_client", self.connections_per_client == 0),
+            ("request_seconds", self.request_seconds == 0),
+        ] {
             if is_zero {
                 return Err(Failure::usage(format_args!("{name}: 0, at least 1 is needed")));
             }
@@ -99,6 +108,7 @@ impl ExplorerSettings {
             rate: NonZeroU32::new(self.rate),
             trusted_proxies: networks.collect::<Result<_, _>>()?,
             connections: self.connections.min(tokio::sync::Semaphore::MAX_PERMITS),
+            connections_per_client: self.connections_per_client,
             streams: self.streams,
             streams_per_client: self.streams_per_client,
             request_time: Duration::from_secs(self.request_seconds),

@@ -79,6 +79,12 @@ impl IntoResponse for PageError {
                 ),
                 "Your wallet knows beginnings of its own messages: `sealpost status` prints the whole id.",
             ),
+            PageError::Read(error @ ReadError::Busy) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Too much at once",
+                format!("{error}. Nothing is shown here that was not checked."),
+                "Try again in a moment.",
+            ),
             PageError::Read(error) => {
                 // Where the node is concerns whoever runs this, and nobody who reads the pages.
                 tracing::warn!(%error, "the node can't be asked");

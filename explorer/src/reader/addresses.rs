@@ -1,15 +1,18 @@
 //! Addresses: their keys, lists, designations and membership.
 
+use super::recent_state::Floor;
 use super::{ReadError, Reader};
 use sealpost_api::verify::{verify_bundle, verify_designation, verify_member};
-use sealpost_api::{BundleHistory, DesignationView, MailboxPage, MailboxQuery, MailboxSide, MemberView};
-use sealpost_api::{Order, SealpostRpcClient};
+use sealpost_api::{BundleHistory, DesignationView, MailboxPage, MailboxQuery, MailboxSide};
+use sealpost_api::{Order, SealedHeader, SealpostRpcClient};
+use sealpost_ledger::address::Address;
+use sealpost_ledger::block::Header;
 use sealpost_ledger::height::BlockHeight;
-use sealpost_ledger::state::BundleRecord;
+use sealpost_ledger::state::{BundleRecord, MemberRecord};
 
 /// What the state under a block says of something, proven; nothing if it says that there is nothing.
 pub(crate) struct Standing<T> {
-    pub(crate) at: BlockHeight,
+    pub(crate) header: Header,
     pub(crate) found: Option<T>,
 }
 
@@ -25,55 +28,64 @@ impl Reader {
     /// The newest key bundle of an address at a height (now, if none is given).
     pub(crate) async fn bundle_at(
         &self,
-        address: &str,
+        address: &Address,
         height: Option<BlockHeight>,
     ) -> Result<Standing<BundleRecord>, ReadError> {
-        let parsed = self.address(address).await?;
-        let (floor, what) = (self.floor(), format!("the keys of {address}"));
-        let answer = self.ask(self.client.directory_bundle(address.into(), height)).await?;
-        let header = match height {
-            None => self.present(floor, &answer.at, &what).await?,
-            Some(_) => self.verify_header(&answer.at).await?,
-        };
-        if height.is_some_and(|height| height != header.height) {
-            return Err(ReadError::other(what));
-        }
-        let found = verify_bundle(&answer, &parsed, &header).map_err(ReadError::untrusted(what))?;
-        Ok(Standing { at: header.height, found })
+        let (floor, text) = (self.floor(), self.written(address).await?);
+        let what = format!("the keys of {text}");
+        let answer = self.ask(self.client.directory_bundle(text, height)).await?;
+        let header = self.asked_at(floor, height, &answer.at, &what).await?;
+        let found = verify_bundle(&answer, address, &header).map_err(ReadError::untrusted(what))?;
+        Ok(Standing { header, found })
+    }
+    /// Whether an address is a member at a height (now, if none is given).
+    pub(crate) async fn membership(
+        &self,
+        address: &Address,
+        height: Option<BlockHeight>,
+    ) -> Result<Standing<MemberRecord>, ReadError> {
+        let (floor, text) = (self.floor(), self.written(address).await?);
+        let what = format!("the membership of {text}");
+        let answer = self.ask(self.client.member_status(text, height)).await?;
+        let header = self.asked_at(floor, height, &answer.at, &what).await?;
+        let found = verify_member(&answer, address, &header).map_err(ReadError::untrusted(what))?;
+        Ok(Standing { header, found })
     }
     /// Where an address receives notices of a class.
     pub(crate) async fn designation(
         &self,
-        address: &str,
+        address: &Address,
         class: &str,
     ) -> Result<Standing<DesignationView>, ReadError> {
-        let parsed = self.address(address).await?;
-        let (floor, what) = (self.floor(), format!("the designation of {address}"));
-        let answer = self.ask(self.client.directory_designation(address.into(), class.into(), None)).await?;
+        let (floor, text) = (self.floor(), self.written(address).await?);
+        let what = format!("the designation of {text}");
+        let answer = self.ask(self.client.directory_designation(text, class.into(), None)).await?;
         let header = self.present(floor, &answer.at, &what).await?;
         let record =
-            verify_designation(&answer, &parsed, class, &header).map_err(ReadError::untrusted(what))?;
+            verify_designation(&answer, address, class, &header).map_err(ReadError::untrusted(what))?;
         let genesis = self.genesis().await?;
         let found = record.map(|record| DesignationView {
             to: record.to.to_text(genesis.prefix()),
             transaction: record.transaction,
             height: record.height,
         });
-        Ok(Standing { at: header.height, found })
+        Ok(Standing { header, found })
     }
-    /// Whether an address is a member.
-    pub(crate) async fn membership(&self, address: &str) -> Result<Standing<MemberView>, ReadError> {
-        let parsed = self.address(address).await?;
-        let (floor, what) = (self.floor(), format!("the membership of {address}"));
-        let answer = self.ask(self.client.member_status(address.into(), None)).await?;
-        let header = self.present(floor, &answer.at, &what).await?;
-        let record = verify_member(&answer, &parsed, &header).map_err(ReadError::untrusted(what))?;
-        let found = record.map(|record| MemberView {
-            status: record.status.name().into(),
-            since: record.since,
-            last_expiry: record.last_expiry,
-        });
-        Ok(Standing { at: header.height, found })
+    /// The header under which a state was asked for: that of the height, or one that is as new as it has to be.
+    async fn asked_at(
+        &self,
+        floor: Floor,
+        height: Option<BlockHeight>,
+        told: &SealedHeader,
+        what: &str,
+    ) -> Result<Header, ReadError> {
+        let Some(height) = height else { return self.present(floor, told, what).await };
+        let header = self.verify_header(told).await?;
+        if header.height == height { Ok(header) } else { Err(ReadError::other(what)) }
+    }
+    /// An address as it is written on this network.
+    pub(super) async fn written(&self, address: &Address) -> Result<String, ReadError> {
+        Ok(address.to_text(self.genesis().await?.prefix()))
     }
     pub(crate) async fn list(
         &self,

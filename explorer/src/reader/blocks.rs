@@ -4,7 +4,6 @@ use super::{Certified, ReadError, Reader};
 use sealpost_api::verify::{VerifyError, WholeBlock, verify_history, verify_range};
 use sealpost_api::{BlockId, SealedHeader, SealpostRpcClient, Signer};
 use sealpost_ledger::block::Header;
-use sealpost_ledger::certificate::CommitCertificate;
 use sealpost_ledger::genesis::Genesis;
 use sealpost_ledger::hash::BlockHash;
 use sealpost_ledger::height::BlockHeight;
@@ -81,9 +80,8 @@ impl Reader {
         let missing = limit.saturating_sub(u32::try_from(found.len()).unwrap_or(limit));
         if missing > 0 {
             let next = from.saturating_add(found.len() as u64);
-            for (expected, told) in
-                (next.get()..).zip(self.ask(self.client.chain_headers(next, missing)).await?)
-            {
+            let told = self.ask(self.client.chain_headers(next, missing)).await?;
+            for (expected, told) in (next.get()..).zip(told.into_iter().take(missing as usize)) {
                 let sealed = self.verify_sealed(&told).await?;
                 if sealed.0.height.get() != expected {
                     let expected = BlockHeight::new(expected);
@@ -96,14 +94,20 @@ impl Reader {
     }
     /// A block with all of its transactions.
     pub(crate) async fn block(&self, block: BlockId) -> Result<Block, ReadError> {
+        let (sealed, whole) = self.certified_whole(block).await?;
+        let (header, transactions) = whole.into_parts();
+        Ok(Block { header, commit: self.commit(&sealed).await?, transactions })
+    }
+    /// Every transaction of a block.
+    pub(crate) async fn complete_block(&self, block: BlockId) -> Result<WholeBlock, ReadError> {
+        Ok(self.certified_whole(block).await?.1)
+    }
+    /// A block's own certificate, and all that is in it. What does not exist is told by the question for the header.
+    async fn certified_whole(&self, block: BlockId) -> Result<(Certified, WholeBlock), ReadError> {
         let sealed = self.certified(block).await?;
-        let height = sealed.0.height;
-        let whole = self.read_whole(height, 1).await?.into_iter().next();
-        match whole.map(WholeBlock::into_parts) {
-            Some((header, transactions)) if header == sealed.0 => {
-                Ok(Block { header, commit: self.commit(&sealed).await?, transactions })
-            }
-            _ => Err(ReadError::other(format_args!("block {height}"))),
+        match self.read_whole(sealed.0.height, 1).await?.into_iter().next() {
+            Some(whole) if *whole.header() == sealed.0 => Ok((sealed, whole)),
+            _ => Err(ReadError::other(format_args!("block {}", sealed.0.height))),
         }
     }
     /// Blocks from a height on with every transaction in them, none left out: as many as one answer of the node holds,
@@ -113,14 +117,9 @@ impl Reader {
         from: BlockHeight,
         limit: u32,
     ) -> Result<Vec<WholeBlock>, ReadError> {
-        let genesis = self.genesis().await?;
         let page = self.ask(self.client.chain_transactions(from, Some(limit))).await?;
-        let mut verified = verify_range(&page, from, None, &self.history(&genesis));
-        if let Err(VerifyError::UnknownValidators { .. }) = verified {
-            self.follow_validators(&genesis).await?;
-            verified = verify_range(&page, from, None, &self.history(&genesis));
-        }
-        verified.map_err(ReadError::untrusted(format_args!("the blocks from {from} on")))
+        let what = format!("the blocks from {from} on");
+        self.check_signed(what, move |history| verify_range(&page, from, None, history)).await
     }
     /// Who made the block at a height final.
     pub(crate) async fn commit_at(&self, height: BlockHeight) -> Result<Commit, ReadError> {
@@ -178,14 +177,8 @@ impl Reader {
         {
             return Ok(kept);
         }
-        let genesis = self.genesis().await?;
-        let mut verified = self.history(&genesis).verify_header(sealed);
-        if let Err(VerifyError::UnknownValidators { .. }) = verified {
-            self.follow_validators(&genesis).await?;
-            verified = self.history(&genesis).verify_header(sealed);
-        }
-        let what = format!("block {}", sealed.view.height);
-        let verified: (Header, CommitCertificate) = verified.map_err(ReadError::untrusted(&what))?;
+        let (what, told) = (format!("block {}", sealed.view.height), sealed.clone());
+        let verified = self.check_signed(what.clone(), move |history| history.verify_header(&told)).await?;
         // The decoded fields must be those of the bytes that were signed.
         if verified.0.hash() != sealed.view.hash || verified.0.height != sealed.view.height {
             return Err(ReadError::other(what));
@@ -195,7 +188,10 @@ impl Reader {
         Ok(kept)
     }
     fn kept_header(&self, height: BlockHeight) -> Option<Certified> {
-        self.headers.lock().unwrap_or_else(PoisonError::into_inner).get(height)
+        let kept = self.headers.lock().unwrap_or_else(PoisonError::into_inner).get(height);
+        let found = usize::from(kept.is_some());
+        self.counts.headers().add(found, 1_usize.saturating_sub(found));
+        kept
     }
 }
 

@@ -83,6 +83,8 @@ impl Reader {
         let first = first.max(BlockHeight::FIRST);
         let mut search = Search::new(first, head);
         self.take_kept(&mut search);
+        let kept = search.known.len();
+        self.counts.blocks().add(kept, search.heights().count().saturating_sub(kept));
         if !search.is_complete() {
             // One after the other: who waited finds here what the one before has read.
             let _reading = self.reading.lock().await;

@@ -54,16 +54,17 @@ impl Reader {
     ) -> Result<Equivocations, ReadError> {
         let page = self.ask(self.client.chain_equivocations(after, None)).await?;
         let (genesis, set) = (self.genesis().await?, NamedValidator::set(&in_office.validators).ok());
-        let mut entries = Vec::with_capacity(page.entries.len());
-        for view in page.entries {
+        let next = page.next.filter(|_| page.more);
+        let witnessed = move |view: EquivocationView| {
             let known = set.as_ref().filter(|set| set.find(&view.validator).is_some());
             if let Some(set) = known {
                 verify_equivocation(&view, &genesis, set)
                     .map_err(ReadError::untrusted(format_args!("equivocation {}", view.number)))?;
             }
-            entries.push(Witnessed { proven: known.is_some(), view });
-        }
-        Ok(Equivocations { entries, next: page.next.filter(|_| page.more) })
+            Ok(Witnessed { proven: known.is_some(), view })
+        };
+        let entries = move || page.entries.into_iter().map(witnessed).collect::<Result<_, ReadError>>();
+        Ok(Equivocations { entries: self.check(entries).await??, next })
     }
     /// A page of changes of the set in blocks after a height, the oldest first, each with the header that
     /// announced it, and whether there may be more.

@@ -9,6 +9,7 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use lists::{ANSWERS, KINDS, List, filter, received, sent};
 use sealpost_api::BundleView;
+use sealpost_ledger::address::Address;
 use sealpost_ledger::height::BlockHeight;
 use serde::Deserialize;
 
@@ -74,15 +75,17 @@ pub(super) async fn address(
     let has_blocks = reader.status().await?.height > BlockHeight::GENESIS;
     let (mut newest, mut newest_at, mut member, mut designation) = (None, None, None, None);
     if has_blocks {
-        let standing = reader.bundle_at(&text, None).await?;
-        (newest, newest_at) = (standing.found.map(|record| record.bundle.sequence), Some(standing.at.get()));
-        let standing = reader.membership(&text).await?;
-        let status = standing.found.map(|view| format!("{} since height {}", view.status, view.since));
-        let at = standing.at;
+        let standing = reader.bundle_at(&address, None).await?;
+        (newest, newest_at) =
+            (standing.found.map(|record| record.bundle.sequence), Some(standing.header.height.get()));
+        let standing = reader.membership(&address, None).await?;
+        let status =
+            standing.found.map(|record| format!("{} since height {}", record.status.name(), record.since));
+        let at = standing.header.height;
         member =
             Some(format!("{}, after block {at}", status.unwrap_or_else(|| "no member: pays postage".into())));
         if let Some(class) = class {
-            designation = Some(designated(&reader, &text, class).await?);
+            designation = Some(designated(&reader, &address, class).await?);
         }
     }
     let received = received(&reader, &address, &text, cursor(wanted.received), answer).await?;
@@ -116,11 +119,11 @@ fn bundle(bundle: &BundleView) -> BundleRow {
     }
 }
 
-async fn designated(reader: &Reader, address: &str, class: String) -> Result<Designation, PageError> {
+async fn designated(reader: &Reader, address: &Address, class: String) -> Result<Designation, PageError> {
     let standing = reader.designation(address, &class).await?;
     Ok(Designation {
         class: name(&class),
-        at: standing.at.get(),
+        at: standing.header.height.get(),
         to: standing.found.map(|view| (Id::new(view.to), view.height.get())),
     })
 }

@@ -1,6 +1,6 @@
 //! A block: what its header says, who made it final, what it contains, and where it stands in history.
 
-use crate::page::{Id, PageError, Params, Source, Time, kind, render, shown, validator_name};
+use crate::page::{Id, PageError, Params, Piece, Source, Time, kind, render, shown, validator_name};
 use crate::reader::{Block, Entry, Reader};
 use askama::Template;
 use axum::extract::{Path, State};
@@ -10,9 +10,6 @@ use sealpost_ledger::address::AddressPrefix;
 use sealpost_ledger::height::BlockHeight;
 use sealpost_terminal::bytes;
 use serde::Deserialize;
-
-/// Transactions on one page.
-const PAGE: u32 = 25;
 
 struct Field {
     name: &'static str,
@@ -58,13 +55,9 @@ struct BlockPage {
     signed_power: u64,
     total_power: u64,
     round: u32,
-    count: u32,
     size: String,
     transactions: Vec<Row>,
-    from: u32,
-    to: u32,
-    earlier: Option<u32>,
-    later: Option<u32>,
+    piece: Piece,
     history: Option<HistoryView>,
 }
 
@@ -94,16 +87,15 @@ pub(super) async fn block(
     let genesis = reader.genesis().await?;
     let Block { header, commit, transactions } = block;
     let fields = fields(&header);
-    let from = from.unwrap_or(0);
+    let piece = Piece::new(from.unwrap_or(0), header.transaction_count);
     let rows = (0_u32..).zip(&transactions);
     let listed: Vec<_> = rows
-        .skip(from as usize)
-        .take(PAGE as usize)
+        .skip(piece.from as usize)
+        .take(piece.positions().len())
         .map(|(index, transaction)| row(Entry::new(index, transaction), genesis.prefix()))
         .collect();
     let size = (0_u32..).zip(&transactions).map(|(index, transaction)| Entry::new(index, transaction).bytes);
-    let (height, count) = (header.height, header.transaction_count);
-    let to = from.saturating_add(u32::try_from(listed.len()).unwrap_or(PAGE));
+    let height = header.height;
     Ok(render(&BlockPage {
         proven: Source::Proven,
         height: height.get(),
@@ -117,13 +109,9 @@ pub(super) async fn block(
         total_power: commit.total_power,
         round: commit.round,
         signers: commit.signers.iter().map(signer).collect(),
-        count,
         size: bytes(size.fold(0, u64::saturating_add)),
         transactions: listed,
-        from,
-        to,
-        earlier: (from > 0 && count > 0).then(|| from.saturating_sub(PAGE)),
-        later: (to > from && to < count).then_some(to),
+        piece,
         history,
     }))
 }

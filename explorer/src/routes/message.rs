@@ -3,7 +3,7 @@
 
 use super::body::HexView;
 use super::timeline::{Step, steps};
-use crate::page::{Id, PageError, Params, Source, is_beginning, render, shown};
+use crate::page::{Id, PageError, Params, Piece, Source, is_beginning, render, shown};
 use crate::reader::{Proven, Reader};
 use askama::Template;
 use axum::extract::{Path, State};
@@ -50,6 +50,7 @@ struct KeyFacts {
 #[template(path = "message.html")]
 struct MessagePage {
     proven: Source,
+    claimed: Source,
     id: Id,
     sender: Id,
     steps: Vec<Step>,
@@ -59,6 +60,10 @@ struct MessagePage {
     body_kept: bool,
     facts: Vec<(&'static str, String)>,
     slots: Vec<SlotRow>,
+    /// Which of the slots are shown, with their answers.
+    piece: Piece,
+    /// Slots that the node names a receipt for.
+    told_answers: usize,
     keys: Vec<KeyRow>,
     keys_left_out: usize,
     hex: Option<HexView>,
@@ -70,9 +75,10 @@ struct MessagePage {
     root: String,
 }
 
-/// From where on the body is shown, if it is.
+/// From where on the slots are shown, and the body, if it is.
 #[derive(Debug, Deserialize)]
 pub(super) struct Wanted {
+    from: Option<u32>,
     hex: Option<usize>,
 }
 
@@ -92,7 +98,7 @@ pub(super) fn parse_id(text: &str) -> Result<TransactionId, PageError> {
 pub(super) async fn message(
     State(reader): State<Reader>,
     Path(id): Path<String>,
-    Params(Wanted { hex }): Params<Wanted>,
+    Params(Wanted { from, hex }): Params<Wanted>,
 ) -> Result<Response, PageError> {
     let id = parse_id(&id)?;
     let proven = reader.transaction(&id).await?;
@@ -101,6 +107,10 @@ pub(super) async fn message(
     else {
         return Ok(Redirect::to(&format!("/tx/{id}")).into_response());
     };
+    let piece = Piece::new(from.unwrap_or(0), u32::try_from(message.slots.len()).unwrap_or(u32::MAX));
+    if piece.is_empty() {
+        return Err(PageError::NotFound(format!("The message has no slot {}.", piece.from)));
+    }
     let genesis = reader.genesis().await?;
     let keys = keys(&reader, &proven, message).await?;
     let hex = match hex {
@@ -110,9 +120,10 @@ pub(super) async fn message(
     let transaction = proven.transaction.transaction();
     Ok(render(&MessagePage {
         proven: Source::Proven,
+        claimed: Source::Claimed,
         id: Id::new(id),
         sender: Id::new(proven.transaction.sender().to_text(genesis.prefix())),
-        steps: steps(&reader, &proven, message, view).await?,
+        steps: steps(&reader, &proven, message, view, piece).await?,
         suite: match message.suite {
             Suite::Ecies => "1: ECIES on secp256k1",
             Suite::EciesMlKem768 => "2: ECIES on secp256k1 and ML-KEM-768",
@@ -128,7 +139,9 @@ pub(super) async fn message(
             ("expiry height", transaction.expiry.to_string()),
             ("postage nonce", transaction.nonce.to_string()),
         ],
-        slots: slots(message, genesis.prefix()),
+        slots: slots(message, piece, genesis.prefix()),
+        piece,
+        told_answers: view.slots.iter().filter(|slot| slot.receipt.is_some()).count(),
         keys_left_out: message.recipients().count().saturating_sub(keys.len()),
         keys,
         hex,
@@ -147,7 +160,7 @@ fn size_class(message: &Message) -> String {
     if length < 1024 { bytes(length) } else { format!("{} ({length} bytes)", bytes(length)) }
 }
 
-fn slots(message: &Message, prefix: &AddressPrefix) -> Vec<SlotRow> {
+fn slots(message: &Message, piece: Piece, prefix: &AddressPrefix) -> Vec<SlotRow> {
     let row = |(number, slot): (u16, &Slot)| {
         let (recipient, bundle, view_tag) = match slot.recipient {
             SlotRecipient::Named { address, bundle } => {
@@ -165,7 +178,8 @@ fn slots(message: &Message, prefix: &AddressPrefix) -> Vec<SlotRow> {
             commitment: slot.receipt_commit.to_string(),
         }
     };
-    (0..).zip(&message.slots).map(row).collect()
+    let rows = (0..).zip(&message.slots);
+    rows.skip(piece.from as usize).take(piece.positions().len()).map(row).collect()
 }
 
 /// The newest keys of sender and recipients at the height of the message, proven by the state then.
@@ -181,8 +195,7 @@ async fn keys(reader: &Reader, proven: &Proven, message: &Message) -> Result<Vec
     let people = std::iter::once(("sender", proven.transaction.sender(), None)).chain(recipients);
     let mut rows = Vec::new();
     for (role, address, used) in people.take(KEYS_SHOWN) {
-        let text = address.to_text(&prefix);
-        let standing = reader.bundle_at(&text, Some(proven.header.height)).await?;
+        let standing = reader.bundle_at(&address, Some(proven.header.height)).await?;
         let newest = standing.found.map(|record| KeyFacts {
             sequence: record.bundle.sequence,
             published: record.height.get(),
@@ -190,7 +203,7 @@ async fn keys(reader: &Reader, proven: &Proven, message: &Message) -> Result<Vec
             revoked_from: record.revoked_from.map(BlockHeight::get),
             ml_kem: record.bundle.ml_kem.is_some(),
         });
-        rows.push(KeyRow { role, address: Id::new(text), newest, used });
+        rows.push(KeyRow { role, address: Id::new(address.to_text(&prefix)), newest, used });
     }
     Ok(rows)
 }

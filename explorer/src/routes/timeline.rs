@@ -1,6 +1,6 @@
 //! The way of a message, step by step, each with where the knowledge comes from and what it does not show.
 
-use crate::page::{Id, PageError, Source, Time, elapsed, validator_name};
+use crate::page::{Id, PageError, Piece, Source, Time, elapsed, validator_name};
 use crate::reader::{Proven, ReadError, Reader};
 use futures::{StreamExt, TryStreamExt};
 use sealpost_api::MessageView;
@@ -27,12 +27,13 @@ pub(super) struct Step {
     pub(super) done: bool,
 }
 
-/// Every step of a message, and the answers by slot in between.
+/// Every step of a message, and the answers of a piece of its slots in between: each answer is a question to the node.
 pub(super) async fn steps(
     reader: &Reader,
     proven: &Proven,
     message: &Message,
     view: &MessageView,
+    piece: Piece,
 ) -> Result<Vec<Step>, PageError> {
     let mut steps = vec![signed(proven, message, reader.genesis().await?.prefix()), seen(proven)];
     steps.extend(placed(reader, proven).await?);
@@ -49,6 +50,7 @@ pub(super) async fn steps(
     // The slots are those of the signed bytes. Where the node names no receipt, it has to prove the silence.
     let told = |number: u16| view.slots.get(usize::from(number))?.receipt.as_ref().map(|receipt| receipt.id);
     let slots = (0_u16..).zip(&message.slots);
+    let slots = slots.skip(piece.from as usize).take(piece.positions().len());
     let questions: Vec<_> =
         slots.map(|(number, slot)| answer(reader, proven, number, slot, told(number))).collect();
     let answers: Vec<Step> = futures::stream::iter(questions).buffered(AT_ONCE).try_collect().await?;

@@ -10,6 +10,7 @@ use axum::extract::{Path, State};
 use axum::http::HeaderValue;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
+use sealpost_ledger::hash::TransactionId;
 
 /// The script may compute and change the page. It may connect to nobody, and make no markup from text.
 const POLICY: HeaderValue = HeaderValue::from_static(
@@ -38,11 +39,31 @@ pub(super) async fn check(
     State(reader): State<Reader>,
     Path(id): Path<String>,
 ) -> Result<Response, PageError> {
-    let id = parse_id(&id)?;
-    let (evidence, genesis) = (reader.checked_evidence(&id, None, true).await?, genesis_text(&reader).await?);
-    let name = format!("{id}.evidence.json");
-    let evidence = Embedded { name: &name, text: &evidence }.element(Role::Evidence);
-    Ok(show(evidence + &site_genesis(&genesis)))
+    let material = Material::read(&reader, &id).await?;
+    let evidence = material.evidence().element(Role::Evidence);
+    Ok(show(evidence + &site_genesis(&material.genesis)))
+}
+
+/// What the checker needs to check a message.
+struct Material {
+    id: TransactionId,
+    /// The file's name.
+    name: String,
+    evidence: String,
+    genesis: String,
+}
+
+impl Material {
+    /// By what a part of an address names.
+    async fn read(reader: &Reader, id: &str) -> Result<Self, PageError> {
+        let id = parse_id(id)?;
+        let evidence = reader.checked_evidence(&id, None, true).await?;
+        let genesis = genesis_text(reader).await?;
+        Ok(Self { id, name: format!("{id}.evidence.json"), evidence, genesis })
+    }
+    fn evidence(&self) -> Embedded<'_> {
+        Embedded { name: &self.name, text: &self.evidence }
+    }
 }
 
 fn show(data: String) -> Response {
@@ -75,12 +96,10 @@ pub(super) async fn evidence(
     State(reader): State<Reader>,
     Path(id): Path<String>,
 ) -> Result<Response, PageError> {
-    let id = parse_id(&id)?;
-    let (evidence, genesis) = (reader.checked_evidence(&id, None, true).await?, genesis_text(&reader).await?);
-    let name = format!("{id}.evidence.json");
-    let evidence = Embedded { name: &name, text: &evidence };
-    let genesis = Embedded { name: "the one that came with this file", text: &genesis };
-    Ok(attachment(&format!("{id}.evidence.html"), with_evidence(&evidence, &genesis)))
+    let material = Material::read(&reader, &id).await?;
+    let genesis = Embedded { name: "the one that came with this file", text: &material.genesis };
+    let name = format!("{}.evidence.html", material.id);
+    Ok(attachment(&name, with_evidence(&material.evidence(), &genesis)))
 }
 
 /// A page to be kept and not to be shown from here. The name is ours: digits, letters, dots and hyphens.
