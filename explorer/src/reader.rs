@@ -55,7 +55,7 @@ const TIMEOUT: Duration = Duration::from_secs(8);
 /// Longest answer read, in bytes.
 const MAX_ANSWER_BYTES: u32 = 64 << 20;
 /// Verified headers kept: those of the newest blocks, a few MiB with their certificates.
-const HEADERS_KEPT: usize = 2048;
+const HEADERS_KEPT: usize = 8192;
 /// Transactions whose summaries are kept, with a little for each block: some 10 MiB.
 const SUMMARIES_KEPT: usize = 100_000;
 

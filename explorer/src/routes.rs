@@ -31,6 +31,7 @@ use axum::extract::{FromRef, Path};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::get;
 use tokio_util::sync::CancellationToken;
+use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 
 /// What the pages are made from.
@@ -64,7 +65,7 @@ pub(crate) fn router(site: Site, limits: Limits, meter: Meter, stop: Cancellatio
         .route("/metrics", get(metrics))
         .layer(from_fn_with_state(Guard::new(limits), guard))
         .layer(from_fn_with_state(meter, measure))
-        .layer(CompressionLayer::new())
+        .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
         .layer(from_fn(headers::add))
 }
 

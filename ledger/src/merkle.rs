@@ -59,6 +59,22 @@ pub fn path(leaves: &[Node], index: usize) -> Option<Vec<Node>> {
     Some(MerkleTree::<Rfc6962>::from_leaves(leaves).proof(&[index]).proof_hashes().to_vec())
 }
 
+/// Leaves under one of the [`subtree_roots`].
+pub const SUBTREE_LEAVES: usize = 16;
+
+/// The roots over each [`SUBTREE_LEAVES`] leaves in turn, the last over what is left. They are nodes of the tree over
+/// all leaves, because RFC 6962 splits a tree at powers of two: with them a path needs the leaves of one subtree only.
+pub fn subtree_roots(leaves: &[Node]) -> Vec<Node> {
+    leaves.chunks(SUBTREE_LEAVES).map(root).collect()
+}
+
+/// As [`path`], from the leaves of the subtree that `index` lies in and the roots of all.
+pub fn path_by_subtrees(near: &[Node], roots: &[Node], index: usize) -> Option<Vec<Node>> {
+    let mut nodes = path(near, index % SUBTREE_LEAVES)?;
+    nodes.extend(path(roots, index / SUBTREE_LEAVES)?);
+    Some(nodes)
+}
+
 /// Why a proof does not show what it is said to show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ProofError {

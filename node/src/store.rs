@@ -63,7 +63,7 @@ use sealpost_ledger::equivocation::Equivocation;
 use sealpost_ledger::genesis::Genesis;
 use sealpost_ledger::hash::{BlockHash, TransactionId};
 use sealpost_ledger::height::BlockHeight;
-use sealpost_ledger::merkle::Node;
+use sealpost_ledger::merkle::{self, Node, SUBTREE_LEAVES, leaf_hash, path_by_subtrees, verify_inclusion};
 use sealpost_ledger::message::Body;
 use sealpost_ledger::state::{ReceiptRecord, StateKey, StateProof, StateRecord, prove};
 use sealpost_ledger::transaction::SignedTransaction;
@@ -343,9 +343,30 @@ impl Store {
         let transactions = self.transactions(height)?;
         Ok(transactions.map(|list| list.iter().map(SignedTransaction::id).collect()))
     }
-    /// The leaves of a block's transaction tree.
-    pub fn leaves(&self, height: BlockHeight) -> Result<Option<Vec<Node>>, StoreError> {
-        self.journal().leaves(height)
+    /// The inclusion path of a block's transaction under the root in the block's header. What it costs hardly grows
+    /// with the block: the transactions around it are read, and the index has the rest of the tree.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] if the path does not lead to that root.
+    pub fn path(&self, header: &Header, index: u32) -> Result<Option<Vec<Node>>, StoreError> {
+        let (height, index) = (header.height, usize::try_from(index).unwrap_or(usize::MAX));
+        let first = index / SUBTREE_LEAVES * SUBTREE_LEAVES;
+        let range = first..first.saturating_add(SUBTREE_LEAVES);
+        let journal = self.journal();
+        let Some((near, count)) = journal.some_transactions(height, range)? else { return Ok(None) };
+        let near: Vec<Node> = near.iter().map(|bytes| leaf_hash(bytes)).collect();
+        let roots = match count > SUBTREE_LEAVES {
+            true => self.index().subtree_roots(height)?,
+            false => vec![merkle::root(&near)],
+        };
+        let Some(path) = path_by_subtrees(&near, &roots, index) else { return Ok(None) };
+        let leaf = near.get(index.saturating_sub(first));
+        let root = header.tx_root.to_bytes();
+        let holds = |leaf| verify_inclusion(&root, count as u64, index as u64, leaf, &path).is_ok();
+        if !leaf.is_some_and(holds) {
+            return Err(journal.damaged(height, format!("transactions around {index}, or the index")));
+        }
+        Ok(Some(path))
     }
     /// Open messages to an address, a page of them beyond `after`.
     pub fn received(

@@ -65,7 +65,7 @@ pub(crate) async fn run(options: &Options) -> Report {
     let args = ["serve", "--node", &rpc, "--listen", "127.0.0.1:0", "--genesis", &genesis];
     let args = [&args[..], &["--trusted-proxy", "127.0.0.1"]].concat();
     let explorer = Server::start("sealpost-explorer", &home, &args, &home.join("explorer.log"));
-    let url = explorer.said("url");
+    let url = explorer.said("explorer");
     let host = url.trim_start_matches("http://").trim_end_matches('/').to_owned();
 
     let mut plans = Plans::new(&rpc, options).await;
@@ -94,8 +94,9 @@ pub(crate) async fn run(options: &Options) -> Report {
 }
 
 fn tell(report: &mut Report, answered: &mut [Answered], options: &Options) {
-    let bad = answered.iter().filter(|answer| answer.status != 200).count();
-    report.goal("answers other than 200", bad as f64, "", Goal::AtMost(0.0));
+    // A transaction that is a message, and a search with one hit, lead on to another page.
+    let bad = answered.iter().filter(|answer| !matches!(answer.status, 200 | 303 | 307 | 308)).count();
+    report.goal("answers that are no page", bad as f64, "", Goal::AtMost(0.0));
     let lateness = |answer: &Answered| answer.late;
     let mut late: Vec<Duration> = answered.iter().map(lateness).collect();
     report.row("sent late, for want of a free connection: 99 of 100", quantile_ms(&mut late, 0.99), "ms");

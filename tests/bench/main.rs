@@ -15,6 +15,7 @@ mod open_loop;
 mod people;
 mod report;
 mod scan;
+mod signatures;
 mod sync;
 
 use clap::{Parser, Subcommand};
@@ -44,6 +45,8 @@ enum What {
     Ingest(ingest::Options),
     /// Blocks per second of a node that catches up
     Sync(sync::Options),
+    /// What checking signatures costs, alone and in batches
+    Signatures,
     /// What looking for sealed messages costs
     Scan(scan::Options),
 }
@@ -58,6 +61,7 @@ async fn main() {
         What::Growth(options) => growth::run(&options).await,
         What::Ingest(options) => ingest::run(&options).await,
         What::Sync(options) => sync::run(&options),
+        What::Signatures => signatures::run(),
         What::Scan(options) => match scan::run(&options) {
             Some(report) => report,
             None => return,

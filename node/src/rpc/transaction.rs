@@ -7,10 +7,11 @@ use sealpost_api::{
     ApiError, BundleView, Category, FinalTransaction, Hex, MAX_PAGE, MailboxPage, MailboxQuery, MailboxSide,
     MessageView, PayloadView, Place, PostageQuote, ReceiptView, SlotView, TransactionView,
 };
+use sealpost_ledger::block::Header;
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::key_bundle::KeyBundle;
-use sealpost_ledger::merkle::{Node, path};
+use sealpost_ledger::merkle::Node;
 use sealpost_ledger::message::{Message, Mode, SlotRecipient};
 use sealpost_ledger::postage;
 use sealpost_ledger::receipt::{Answer, Receipt};
@@ -49,33 +50,29 @@ impl Reader {
     }
     pub(super) fn place(&self, located: &Located) -> Result<Place, Failure> {
         let (header, _) = self.raw_header(located.height)?;
-        Ok(Place {
-            height: located.height,
-            index: located.index,
-            block: header.hash(),
-            time_ms: header.time_ms,
-            first_seen_ms: None,
-        })
+        Ok(place(located, &header))
     }
     /// The inclusion path of a transaction, and the size of its tree.
     pub(super) fn path(&self, located: &Located) -> Result<(Vec<Node>, u32), Failure> {
-        let leaves = self.store.leaves(located.height)?.unwrap_or_default();
+        let (header, _) = self.raw_header(located.height)?;
+        Ok((self.path_in(located, &header)?, header.transaction_count))
+    }
+    fn path_in(&self, located: &Located, header: &Header) -> Result<Vec<Node>, Failure> {
         let missing =
             || ApiError::new(Category::Internal, "internal.store", "the transaction is missing in its block");
-        let path = path(&leaves, located.index as usize).ok_or_else(missing)?;
-        Ok((path, u32::try_from(leaves.len()).unwrap_or(u32::MAX)))
+        Ok(self.store.path(header, located.index)?.ok_or_else(missing)?)
     }
     pub(super) fn transaction(&self, id: &TransactionId) -> Result<FinalTransaction, Failure> {
         let located = self.located(id)?;
         self.describe(&located)
     }
     pub(super) fn describe(&self, located: &Located) -> Result<FinalTransaction, Failure> {
-        let (path, tree_size) = self.path(located)?;
+        let (header, _) = self.raw_header(located.height)?;
         Ok(FinalTransaction {
             transaction: located.transaction.to_bytes().into(),
-            place: self.place(located)?,
-            path: hex_path(path),
-            tree_size,
+            place: place(located, &header),
+            path: hex_path(self.path_in(located, &header)?),
+            tree_size: header.transaction_count,
             view: self.view(&located.transaction)?,
         })
     }
@@ -181,6 +178,16 @@ impl Reader {
             price_after: postage::next_price(price, block, block, self.genesis.postage().floor),
             height: tip.next_height(),
         }
+    }
+}
+
+fn place(located: &Located, header: &Header) -> Place {
+    Place {
+        height: located.height,
+        index: located.index,
+        block: header.hash(),
+        time_ms: header.time_ms,
+        first_seen_ms: None,
     }
 }
 

@@ -13,7 +13,7 @@ use sealpost_ledger::chain::{CommittedBlock, GenesisState, TipRecord};
 use sealpost_ledger::codec::{MAX_BYTES, decode, encode};
 use sealpost_ledger::hash::{BlockHash, TransactionId};
 use sealpost_ledger::height::BlockHeight;
-use sealpost_ledger::merkle::Node;
+use sealpost_ledger::merkle::{Node, SUBTREE_LEAVES, subtree_roots};
 use sealpost_ledger::message::Mode;
 use sealpost_ledger::signature::PublicKey;
 use sealpost_ledger::state::{StateKey, StateRecord, StateUpdate, ViewError};
@@ -34,7 +34,10 @@ const HISTORY: u8 = 8;
 const VERSIONS: u8 = 9;
 /// Sets of validators after the genesis' own, by the first height that each decides.
 const VALIDATORS: u8 = 10;
-const COLUMNS: u8 = 11;
+/// Of blocks with more transactions than one subtree has: the roots of the subtrees of their transaction tree, one
+/// after another.
+const TREES: u8 = 11;
+const COLUMNS: u8 = 12;
 
 const TIP: &[u8] = b"tip";
 
@@ -129,6 +132,9 @@ impl Index {
         changes.push((BLOCKS, block.hash().to_bytes().to_vec(), Some(height.to_vec())));
         changes.push((VERSIONS, height.to_vec(), Some(tip.state_version().to_be_bytes().to_vec())));
         put_transactions(&mut changes, block, written);
+        if block.transactions().len() > SUBTREE_LEAVES {
+            changes.push((TREES, height.to_vec(), Some(subtree_roots(&block.leaves()).concat())));
+        }
         put_state(&mut changes, verified.update(), verified.changes());
         if let Some(set) = verified.new_validators() {
             let effective = block.height().saturating_add(1).get().to_be_bytes();
@@ -195,6 +201,12 @@ impl Index {
     pub(super) fn subtree(&self, level: u8, index: u64) -> Result<Option<Node>, ViewError> {
         let bytes = self.get(HISTORY, &subtree_key(level, index))?;
         bytes.map(|bytes| Node::try_from(bytes).map_err(|_| wrong_length("subtree"))).transpose()
+    }
+    /// The roots of the subtrees of a block's transaction tree.
+    pub(super) fn subtree_roots(&self, height: BlockHeight) -> Result<Vec<Node>, ViewError> {
+        let bytes = self.get(TREES, &height.get().to_be_bytes())?.unwrap_or_default();
+        let (roots, rest) = bytes.as_chunks();
+        if rest.is_empty() { Ok(roots.to_vec()) } else { Err(wrong_length("transaction tree")) }
     }
     /// A page of an address's list, beyond `after`.
     pub(super) fn list(

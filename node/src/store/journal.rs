@@ -9,15 +9,15 @@ use super::StoreError;
 use super::frame::Kind;
 use super::pruning::{Dropped, Note, Segment, droppable};
 use super::record::{
-    BlockRecord, FIRST_PART_KNOWN, Parts, body_parts, decode_block, decode_bodies, decode_header,
-    encode_block, encode_bodies, first_part, leaves,
+    BlockRecord, Parts, body_parts, decode_block, decode_bodies, decode_header, encode_block, encode_bodies,
+    parts_at,
 };
 use super::stream::{Layout, Place, Stream, TornEnd};
 use sealpost_ledger::block::{Block, Header};
 use sealpost_ledger::certificate::CommitCertificate;
 use sealpost_ledger::height::BlockHeight;
-use sealpost_ledger::merkle::Node;
 use sealpost_ledger::message::Body;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// Where a block's records lie.
@@ -242,23 +242,51 @@ impl Journal {
     ) -> Result<Option<(Header, CommitCertificate)>, StoreError> {
         let Some(BlockPlace { block: place, .. }) = self.place(height) else { return Ok(None) };
         let damaged = || self.blocks.damaged(place, format!("the header of block {height}"));
-        let start = self.blocks.read(place.part(0, FIRST_PART_KNOWN.min(place.length)))?;
-        let (offset, length) = first_part(&start).ok_or_else(damaged)?;
-        if offset.checked_add(length).is_none_or(|end| end > place.length) {
-            return Err(damaged());
-        }
-        let first = self.blocks.read(place.part(offset, length))?;
+        let first = self.parts(place)?.first().copied().ok_or_else(damaged)?;
+        let first = self.blocks.read(place.part(first.0, first.1))?;
         let (header, certificate) = decode_header(&first).map_err(|_| damaged())?;
         if header.height != height || certificate.block != header.hash() {
             return Err(damaged());
         }
         Ok(Some((header, certificate)))
     }
-    /// The leaves of a block's transaction tree.
-    pub(super) fn leaves(&self, height: BlockHeight) -> Result<Option<Vec<Node>>, StoreError> {
-        let Some(place) = self.place(height) else { return Ok(None) };
-        let payload = self.blocks.read_checked(place.block)?;
-        leaves(&payload).map(Some).map_err(|e| self.blocks.damaged(place.block, e.to_string()))
+    /// The bytes of some of a block's transactions, and how many it has. They are not checked against the record's
+    /// sum, which would need all of it.
+    pub(super) fn some_transactions(
+        &self,
+        height: BlockHeight,
+        numbers: Range<usize>,
+    ) -> Result<Option<(Vec<Vec<u8>>, usize)>, StoreError> {
+        let Some(BlockPlace { block: place, .. }) = self.place(height) else { return Ok(None) };
+        // Header and certificate come first.
+        let parts = self.parts(place)?;
+        let parts = parts.get(1..).unwrap_or_default();
+        let wanted = parts.get(numbers.start..numbers.end.min(parts.len())).unwrap_or_default();
+        let (Some((start, _)), Some(last)) = (wanted.first(), wanted.last()) else {
+            return Ok(Some((Vec::new(), parts.len())));
+        };
+        let length = last.0.saturating_add(last.1).saturating_sub(*start);
+        let bytes = self.blocks.read(place.part(*start, length))?;
+        let one = |(at, length): &(u32, u32)| {
+            let at = usize::try_from(at.saturating_sub(*start)).unwrap_or(usize::MAX);
+            let length = usize::try_from(*length).unwrap_or(usize::MAX);
+            bytes.get(at..at.saturating_add(length)).unwrap_or_default().to_vec()
+        };
+        Ok(Some((wanted.iter().map(one).collect(), parts.len())))
+    }
+    /// Where the parts of a block's record lie in it. Never beyond its end.
+    fn parts(&self, place: Place) -> Result<Parts, StoreError> {
+        let damaged = || self.blocks.damaged(place, "the lengths of a record".into());
+        let count = self.blocks.read(place.part(0, 4.min(place.length)))?;
+        let count = u32::from_le_bytes(count.try_into().map_err(|_| damaged())?);
+        let lengths = count.checked_mul(4).and_then(|n| n.checked_add(4)).filter(|n| *n <= place.length);
+        let lengths = self.blocks.read(place.part(0, lengths.ok_or_else(damaged)?))?;
+        let parts = parts_at(&lengths).ok_or_else(damaged)?;
+        let end = parts.last().map_or(0, |(start, length)| u64::from(*start).saturating_add((*length).into()));
+        if end > place.length.into() {
+            return Err(damaged());
+        }
+        Ok(parts)
     }
     /// A block with its bodies; nothing if those are not kept any more.
     pub(super) fn block(

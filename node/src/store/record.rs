@@ -4,7 +4,6 @@
 use sealpost_ledger::block::{Block, Header};
 use sealpost_ledger::certificate::CommitCertificate;
 use sealpost_ledger::codec::{DecodeError, MAX_BYTES, decode, encode};
-use sealpost_ledger::merkle::{Node, leaf_hash};
 use sealpost_ledger::message::Body;
 use sealpost_ledger::transaction::SignedTransaction;
 
@@ -61,22 +60,18 @@ pub(super) fn decode_header(first: &[u8]) -> Result<(Header, CommitCertificate),
     decode("block record", first, MAX_BYTES)
 }
 
-/// Bytes of a record that tell where its first part lies: see [`first_part`].
-pub(super) const FIRST_PART_KNOWN: u32 = 8;
-
-/// Where a record's first part lies in it, by the record's first [`FIRST_PART_KNOWN`] bytes.
-pub(super) fn first_part(start: &[u8]) -> Option<(u32, u32)> {
-    let (count, rest) = start.split_first_chunk()?;
-    let (length, _) = rest.split_first_chunk()?;
-    let offset = u32::from_le_bytes(*count).checked_mul(4)?.checked_add(4)?;
-    Some((offset, u32::from_le_bytes(*length)))
-}
-
-/// The leaves of a block's transaction tree, from its record. They are hashes of the transactions' bytes as they
-/// stand there, so nothing has to be decoded.
-pub(super) fn leaves(payload: &[u8]) -> Result<Vec<Node>, DecodeError> {
-    let parts = split(payload)?;
-    Ok(slices(payload, &parts).into_iter().skip(1).map(leaf_hash).collect())
+/// Where the parts of a record lie in it, by the bytes that it begins with: four for their number and four for the
+/// length of each.
+pub(super) fn parts_at(lengths: &[u8]) -> Option<Parts> {
+    let (count, lengths) = lengths.split_first_chunk()?;
+    let mut start = u32::from_le_bytes(*count).checked_mul(4)?.checked_add(4)?;
+    let (lengths, _) = lengths.as_chunks();
+    let part = |length: &[u8; 4]| {
+        let part = (start, u32::from_le_bytes(*length));
+        start = start.checked_add(part.1)?;
+        Some(part)
+    };
+    lengths.iter().map(part).collect()
 }
 
 /// Reads a bodies record.
@@ -100,18 +95,15 @@ fn join<P: AsRef<[u8]>>(parts: &[P]) -> (Vec<u8>, Parts) {
 }
 
 fn split(payload: &[u8]) -> Result<Parts, DecodeError> {
-    let (count, mut lengths) = payload.split_first_chunk().ok_or_else(|| malformed("no count"))?;
-    let count = u32::from_le_bytes(*count);
-    let mut start = count.checked_mul(4).and_then(|n| n.checked_add(4)).ok_or_else(|| malformed("count"))?;
-    let mut parts = Parts::new();
-    for _ in 0..count {
-        let (length, rest) = lengths.split_first_chunk().ok_or_else(|| malformed("lengths"))?;
-        let length = u32::from_le_bytes(*length);
-        parts.push((start, length));
-        start = start.checked_add(length).ok_or_else(|| malformed("lengths"))?;
-        lengths = rest;
-    }
-    if u64::from(start) != payload.len() as u64 {
+    let (count, _) = payload.split_first_chunk().ok_or_else(|| malformed("no count"))?;
+    let lengths = u64::from(u32::from_le_bytes(*count)).saturating_mul(4).saturating_add(4);
+    let lengths = usize::try_from(lengths).ok().and_then(|end| payload.get(..end));
+    let parts = lengths.and_then(parts_at).ok_or_else(|| malformed("lengths"))?;
+    let end = match parts.last() {
+        Some((start, length)) => u64::from(*start).saturating_add((*length).into()),
+        None => 4,
+    };
+    if end != payload.len() as u64 {
         return Err(malformed("its parts do not fill it"));
     }
     Ok(parts)

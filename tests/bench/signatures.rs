@@ -1,15 +1,15 @@
-//! What checking signatures costs, on one core: `cargo run --release -p sealpost-tests --example signatures`.
-//!
-//! In one run, in turns: each signature by itself; batches with `k256`'s own linear combination; the ledger's batches,
-//! and those with one bad signature in them. All read keys and hash what is signed, as they would in earnest.
+//! What checking signatures costs on one core, in turns: each signature by itself; batches with `k256`'s own linear
+//! combination; the ledger's batches, and those with one bad signature in them. All read keys and hash what is signed,
+//! as they would in earnest.
 
+use crate::report::{Goal, Report, median};
 use k256::elliptic_curve::ops::{LinearCombination, Reduce};
 use k256::elliptic_curve::point::DecompressPoint;
 use k256::elliptic_curve::{PrimeField, subtle::Choice};
 use k256::{AffinePoint, FieldBytes, ProjectivePoint, Scalar};
 use sealpost_ledger::signature::{Signed, SigningKey, verify_batch};
 use sha2::{Digest, Sha256};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Measurements of each kind, in turns.
 const REPETITIONS: usize = 9;
@@ -21,12 +21,9 @@ const LEAST: usize = 512;
 /// Single checks cost the same in batches of any size; so many are measured.
 const SINGLE: usize = 256;
 
-fn main() {
-    println!("Medians of {REPETITIONS} repetitions in turns, microseconds per signature on one core.\n");
-    println!(
-        "| signatures | senders | single checks | k256's combination | batch | of single checks | one bad in the batch | of single checks |"
-    );
-    println!("|---|---|---|---|---|---|---|---|");
+pub(crate) fn run() -> Report {
+    let title = format!("Checking signatures on one core; medians of {REPETITIONS} in turns.");
+    let mut report = Report::new(title);
     let few = |size| (size > 2 * FEW).then_some((size, FEW));
     for (size, senders) in SIZES.into_iter().flat_map(|size| [Some((size, size)), few(size)]).flatten() {
         let good: Vec<_> = (0..size).map(|n| signed(n, n % senders)).collect();
@@ -43,16 +40,23 @@ fn main() {
             times[2].push(each(&good, |batch| verify_batch(batch).is_ok()));
             times[3].push(each(&bad, |batch| verify_batch(batch).is_err_and(|bad| bad.index == size - 1)));
         }
-        let [single, combination, batch, failing] = times.map(|mut times| {
-            times.sort_by(f64::total_cmp);
-            times[times.len() / 2]
-        });
-        println!(
-            "| {size} | {senders} | {single:.1} | {combination:.1} | {batch:.1} | {:.2} | {failing:.1} | {:.2} |",
-            batch / single,
-            failing / single,
-        );
+        let [single, combination, batch, failing] = times.map(|mut times| median(&mut times));
+        let name = format!("{size} signatures by {senders} senders");
+        report.row(format!("{name}: one at a time"), single, "µs each");
+        report.row(format!("{name}: k256's combination"), combination, "µs each");
+        let goal = match (size, senders) {
+            (256.., FEW) => Some(15.0),
+            (256.., _) => Some(30.0),
+            _ => None,
+        };
+        match goal {
+            Some(most) => report.goal(format!("{name}: batch"), batch, "µs each", Goal::AtMost(most)),
+            None => report.row(format!("{name}: batch"), batch, "µs each"),
+        }
+        report.row(format!("{name}: batch against one at a time"), batch / single, "");
+        report.row(format!("{name}: one bad in the batch, against one at a time"), failing / single, "");
     }
+    report
 }
 
 fn signed(message: usize, sender: usize) -> Signed {
@@ -69,8 +73,7 @@ fn each(batch: &[Signed], check: impl Fn(&[Signed]) -> bool) -> f64 {
     for _ in 0..rounds {
         assert!(check(std::hint::black_box(batch)));
     }
-    let total: Duration = started.elapsed();
-    total.as_secs_f64() * 1e6 / (rounds * batch.len()) as f64
+    started.elapsed().as_secs_f64() * 1e6 / (rounds * batch.len()) as f64
 }
 
 /// The same check in the plainest way, for comparison.
