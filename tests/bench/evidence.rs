@@ -1,7 +1,7 @@
 //! What evidence costs: made by a node of four validators from its store, asked for over RPC, and checked from its
 //! JSON text, as a stranger does.
 
-use crate::ingest::{Pace, Sent, host, prepare, send};
+use crate::ingest::{Pace, Sent, free_of_postage, host, prepare, send};
 use crate::people::{PEOPLE, People};
 use crate::report::{Goal, Report, quantile_ms};
 use clap::Args;
@@ -24,13 +24,15 @@ pub(crate) struct Options {
 }
 
 pub(crate) async fn run(options: &Options) -> Report {
-    let network = Network::start(&NetworkOptions {
+    let network = Network::create(&NetworkOptions {
         name: "evidence".into(),
         validators: 4,
         full_nodes: 0,
         place: Place::Loopback,
         heartbeat_ms: None,
     });
+    let mut network = network.with_rules(free_of_postage);
+    network.start_members(&network.all().collect::<Vec<_>>());
     let genesis = network.genesis();
     let people = People::new(genesis, PEOPLE);
     let expiry = BlockHeight::new(50_000);

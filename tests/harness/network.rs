@@ -79,6 +79,17 @@ impl Network {
         network.start_members(&all);
         network
     }
+    /// Gives a network that has not started yet other rules.
+    pub fn with_rules(mut self, change: impl FnOnce(&mut serde_json::Value)) -> Self {
+        let mut rules = serde_json::from_str(&self.genesis.to_json()).expect("JSON");
+        change(&mut rules);
+        let rules = rules.to_string();
+        self.genesis = Genesis::parse(rules.as_bytes()).expect("a genesis");
+        for member in &self.members {
+            std::fs::write(member.home.join("node/genesis.json"), &rules).expect("written");
+        }
+        self
+    }
     /// Makes a network, and starts nothing yet.
     pub fn create(options: &NetworkOptions) -> Self {
         let count = options.validators + options.full_nodes;

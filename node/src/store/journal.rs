@@ -282,7 +282,8 @@ impl Journal {
         let lengths = count.checked_mul(4).and_then(|n| n.checked_add(4)).filter(|n| *n <= place.length);
         let lengths = self.blocks.read(place.part(0, lengths.ok_or_else(damaged)?))?;
         let parts = parts_at(&lengths).ok_or_else(damaged)?;
-        let end = parts.last().map_or(0, |(start, length)| u64::from(*start).saturating_add((*length).into()));
+        let end =
+            parts.last().map_or(0, |(start, length)| u64::from(*start).saturating_add((*length).into()));
         if end > place.length.into() {
             return Err(damaged());
         }
