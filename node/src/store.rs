@@ -19,6 +19,7 @@ mod error;
 mod frame;
 mod index;
 mod journal;
+mod lists;
 mod proposals;
 mod pruning;
 #[cfg(test)]
@@ -44,7 +45,7 @@ pub use closed::Closed;
 pub use directory::{DirectoryLock, FORMAT, lock_directory};
 pub use equivocations::{MAX_EQUIVOCATIONS, Recorded};
 pub use error::StoreError;
-pub use index::{Cursor, Entry, Order};
+pub use lists::{Cursor, Order};
 pub use recovery::{RebuildReason, Recovery};
 pub use repair::{FileCut, Repair, RepairPlan, plan_repair};
 pub use stats::{StoreStats, stats};
@@ -73,7 +74,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use tokio::sync::watch;
 
 /// A final transaction and its place.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Located {
     /// Height of its block.
     pub height: BlockHeight,
@@ -375,8 +376,8 @@ impl Store {
         after: Option<Cursor>,
         limit: usize,
         order: Order,
-    ) -> Result<Vec<Entry>, StoreError> {
-        Ok(self.index().list(Mailbox::Received, address, after, limit, order)?)
+    ) -> Result<Vec<Located>, StoreError> {
+        self.list(Mailbox::Received, address, after, limit, order)
     }
     /// Transactions of a sender, a page of them beyond `after`.
     pub fn sent(
@@ -385,12 +386,12 @@ impl Store {
         after: Option<Cursor>,
         limit: usize,
         order: Order,
-    ) -> Result<Vec<Entry>, StoreError> {
-        Ok(self.index().list(Mailbox::Sent, address, after, limit, order)?)
+    ) -> Result<Vec<Located>, StoreError> {
+        self.list(Mailbox::Sent, address, after, limit, order)
     }
     /// Sealed messages, the oldest first, a page of them beyond `after`.
-    pub fn sealed(&self, after: Option<Cursor>, limit: usize) -> Result<Vec<Entry>, StoreError> {
-        Ok(self.index().list(Mailbox::Received, &index::NOBODY, after, limit, Order::OldestFirst)?)
+    pub fn sealed(&self, after: Option<Cursor>, limit: usize) -> Result<Vec<Located>, StoreError> {
+        self.list(Mailbox::Received, &index::NOBODY, after, limit, Order::OldestFirst)
     }
     /// The answer to a message.
     pub fn receipt(&self, message: &TransactionId, slot: u16) -> Result<Option<ReceiptRecord>, StoreError> {
@@ -439,6 +440,30 @@ impl Store {
         Sizes { headers_bytes, bodies_bytes }
     }
 
+    fn list(
+        &self,
+        mailbox: Mailbox,
+        address: &Address,
+        after: Option<Cursor>,
+        limit: usize,
+        order: Order,
+    ) -> Result<Vec<Located>, StoreError> {
+        let places = self.index().list(mailbox, address, after, limit, order)?;
+        places.into_iter().map(|place| self.listed(mailbox, address, place)).collect()
+    }
+    /// The transaction at a place that a list names.
+    fn listed(&self, mailbox: Mailbox, address: &Address, at: Cursor) -> Result<Located, StoreError> {
+        let Cursor { height, index } = at;
+        let journal = self.journal();
+        let number = usize::try_from(index).unwrap_or(usize::MAX);
+        let found = journal.some_transactions(height, number..number.saturating_add(1))?;
+        let bytes = found.and_then(|(transactions, _)| transactions.into_iter().next());
+        let transaction = bytes.and_then(|bytes| SignedTransaction::from_bytes(&bytes).ok());
+        match transaction.filter(|transaction| mailbox.lists(transaction, address)) {
+            Some(transaction) => Ok(Located { height, index, transaction }),
+            None => Err(journal.damaged(height, format!("transaction {index}, or the list that names it"))),
+        }
+    }
     fn append_all(&self, blocks: &[&CommittedBlock], bodiless: BlockHeight) -> Result<(), StoreError> {
         self.check_alive()?;
         let result = self.append_unguarded(blocks, bodiless);

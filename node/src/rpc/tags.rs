@@ -38,10 +38,10 @@ impl Reader {
                     return Ok(TagPage { tags, to, next: Some(cursor_text(at)) });
                 }
                 at = Cursor { height: entry.height, index: entry.index };
-                let (_, message) = self.located_message(&entry.id)?;
-                for (slot, content) in (0_u16..).zip(&message.slots) {
+                let (height, index, id) = (entry.height, entry.index, entry.transaction.id());
+                let slots = entry.transaction.message().map_or(&[][..], |message| &message.slots);
+                for (slot, content) in (0_u16..).zip(slots) {
                     if let SlotRecipient::Hidden { ephemeral, view_tag } = content.recipient {
-                        let (height, index, id) = (entry.height, entry.index, entry.id);
                         let ephemeral = ephemeral.to_vec().into();
                         tags.push(SlotTag { height, index, id, slot, ephemeral, view_tag });
                     }

@@ -161,9 +161,8 @@ impl Reader {
         };
         let more = found.len() > limit;
         found.truncate(limit);
-        let last = found.last().map(|entry| Cursor { height: entry.height, index: entry.index });
-        let entries: Result<Vec<_>, Failure> =
-            found.iter().map(|entry| self.transaction(&entry.id)).collect();
+        let last = found.last().map(|located| Cursor { height: located.height, index: located.index });
+        let entries: Result<Vec<_>, Failure> = found.iter().map(|located| self.describe(located)).collect();
         Ok(MailboxPage { entries: entries?, next: last.or(after).map(cursor_text), more })
     }
     pub(super) fn postage(&self, bytes: u64) -> PostageQuote {

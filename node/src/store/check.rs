@@ -4,8 +4,9 @@
 
 use super::directory::Directory;
 use super::equivocations::Equivocations;
-use super::index::{Cursor, Index, TransactionPlace};
+use super::index::{Index, TransactionPlace};
 use super::journal::Journal;
+use super::lists::Cursor;
 use super::recovery::run_again;
 use super::stream::TornEnd;
 use super::{SEGMENT_BYTES, StoreError};

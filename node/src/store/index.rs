@@ -6,6 +6,7 @@
 
 use super::StoreError;
 use super::journal::Written;
+use super::lists::{Cursor, List, Order};
 use parity_db::{ColumnOptions, Db, Options};
 use sealpost_ledger::address::Address;
 use sealpost_ledger::block::Block;
@@ -41,7 +42,7 @@ const COLUMNS: u8 = 12;
 
 const TIP: &[u8] = b"tip";
 
-type Change = (u8, Vec<u8>, Option<Vec<u8>>);
+pub(super) type Change = (u8, Vec<u8>, Option<Vec<u8>>);
 
 /// Where a final transaction is.
 #[derive(
@@ -55,40 +56,24 @@ pub(super) struct TransactionPlace {
     pub(super) body: Option<(u32, u32)>,
 }
 
-/// Which way a list is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Order {
-    /// The oldest first.
-    OldestFirst,
-    /// The newest first.
-    NewestFirst,
-}
-
-/// A place in a list, exclusive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Cursor {
-    /// Height of the block.
-    pub height: BlockHeight,
-    /// Position in it.
-    pub index: u32,
-}
-
-/// An entry of a list of transactions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Entry {
-    /// Height of the block.
-    pub height: BlockHeight,
-    /// Position in it.
-    pub index: u32,
-    /// The transaction.
-    pub id: TransactionId,
-}
-
 /// A list of an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mailbox {
     Received,
     Sent,
+}
+
+impl Mailbox {
+    const fn column(self) -> u8 {
+        match self {
+            Mailbox::Received => RECEIVED,
+            Mailbox::Sent => SENT,
+        }
+    }
+    /// Whether an address's list is one of those that a transaction stands in.
+    pub(super) fn lists(self, transaction: &SignedTransaction, address: &Address) -> bool {
+        listings(transaction).any(|list| list == (self.column(), *address))
+    }
 }
 
 /// Under this address stand the sealed messages in the lists of what was received: they are to nobody that can
@@ -105,7 +90,7 @@ impl Index {
         let mut options = Options::with_columns(path, COLUMNS);
         options.stats = false;
         let ordered = ColumnOptions { btree_index: true, ..ColumnOptions::default() };
-        for column in [VALUES, RECEIVED, SENT, VALIDATORS] {
+        for column in [VALUES, VALIDATORS] {
             if let Some(place) = options.columns.get_mut(usize::from(column)) {
                 *place = ordered.clone();
             }
@@ -122,7 +107,7 @@ impl Index {
         let mut changes = vec![(META, TIP.to_vec(), Some(encode(tip)))];
         changes.push((VERSIONS, 0_u64.to_be_bytes().to_vec(), Some(0_u64.to_be_bytes().to_vec())));
         put_state(&mut changes, Some(&state.update), &state.changes);
-        self.db.commit(changes).map_err(ViewError::new)
+        self.put(changes)
     }
     /// Takes in a block: all of it in one commit.
     pub(super) fn commit(&self, committed: &CommittedBlock, written: &Written) -> Result<(), ViewError> {
@@ -132,6 +117,9 @@ impl Index {
         changes.push((BLOCKS, block.hash().to_bytes().to_vec(), Some(height.to_vec())));
         changes.push((VERSIONS, height.to_vec(), Some(tip.state_version().to_be_bytes().to_vec())));
         put_transactions(&mut changes, block, written);
+        for ((column, address), places) in listings_of(block) {
+            changes.extend(List::open(self, column, address)?.add(&places));
+        }
         if block.transactions().len() > SUBTREE_LEAVES {
             changes.push((TREES, height.to_vec(), Some(subtree_roots(&block.leaves()).concat())));
         }
@@ -143,6 +131,10 @@ impl Index {
         for subtree in verified.subtrees() {
             changes.push((HISTORY, subtree_key(subtree.level, subtree.index), Some(subtree.hash.to_vec())));
         }
+        self.put(changes)
+    }
+    /// Changes all at once or nothing.
+    pub(super) fn put(&self, changes: Vec<Change>) -> Result<(), ViewError> {
         self.db.commit(changes).map_err(ViewError::new)
     }
     pub(super) fn height_of(&self, block: &BlockHash) -> Result<Option<BlockHeight>, ViewError> {
@@ -216,33 +208,8 @@ impl Index {
         after: Option<Cursor>,
         limit: usize,
         order: Order,
-    ) -> Result<Vec<Entry>, ViewError> {
-        let column = match mailbox {
-            Mailbox::Received => RECEIVED,
-            Mailbox::Sent => SENT,
-        };
-        let edge = match order {
-            Order::OldestFirst => Cursor { height: BlockHeight::GENESIS, index: 0 },
-            Order::NewestFirst => Cursor { height: BlockHeight::new(u64::MAX), index: u32::MAX },
-        };
-        let mut iterator = self.db.iter(column).map_err(ViewError::new)?;
-        iterator.seek(&mailbox_key(address, after.unwrap_or(edge))).map_err(ViewError::new)?;
-        let mut entries = Vec::new();
-        while entries.len() < limit {
-            let step = match order {
-                Order::OldestFirst => iterator.next(),
-                Order::NewestFirst => iterator.prev(),
-            };
-            let Some((key, value)) = step.map_err(ViewError::new)? else { break };
-            let Some(place) = key.strip_prefix(address.as_bytes()) else { break };
-            let cursor = cursor_of(place).ok_or_else(|| wrong_length("mailbox key"))?;
-            if after == Some(cursor) {
-                continue;
-            }
-            let id = TransactionId::from_bytes(value.try_into().map_err(|_| wrong_length("mailbox entry"))?);
-            entries.push(Entry { height: cursor.height, index: cursor.index, id });
-        }
-        Ok(entries)
+    ) -> Result<Vec<Cursor>, ViewError> {
+        List::open(self, mailbox.column(), *address)?.page(after, limit, order)
     }
 
     /// Shows the newest value of every entry of the state, ascending by the hash of its key.
@@ -267,15 +234,15 @@ impl Index {
     }
     /// Whether the lists of its sender and its recipients name a transaction at its place.
     pub(super) fn is_listed(&self, transaction: &SignedTransaction, at: Cursor) -> Result<bool, ViewError> {
-        for (column, key) in listings(transaction, at) {
-            if self.get(column, &key)?.as_deref() != Some(transaction.id().as_bytes()) {
+        for (column, address) in listings(transaction) {
+            if !List::open(self, column, address)?.contains(at)? {
                 return Ok(false);
             }
         }
         Ok(true)
     }
 
-    fn get(&self, column: u8, key: &[u8]) -> Result<Option<Vec<u8>>, ViewError> {
+    pub(super) fn get(&self, column: u8, key: &[u8]) -> Result<Option<Vec<u8>>, ViewError> {
         self.db.get(column, key).map_err(ViewError::new)
     }
     fn number(&self, column: u8, key: &[u8]) -> Result<Option<u64>, ViewError> {
@@ -293,19 +260,27 @@ fn put_transactions(changes: &mut Vec<Change>, block: &Block, written: &Written)
         let body = transaction.message().and_then(|_| bodies.next());
         let place = TransactionPlace { height, index, transaction: *part, body };
         changes.push((TRANSACTIONS, id.to_bytes().to_vec(), Some(encode(&place))));
-        let listings = listings(transaction, Cursor { height, index });
-        changes.extend(listings.map(|(column, key)| (column, key, Some(id.to_bytes().to_vec()))));
     }
 }
 
-/// The entries of a transaction in the lists of addresses.
-fn listings(transaction: &SignedTransaction, at: Cursor) -> impl Iterator<Item = (u8, Vec<u8>)> {
-    let sent = (SENT, mailbox_key(&transaction.sender(), at));
+/// The lists that a transaction stands in: column and address.
+fn listings(transaction: &SignedTransaction) -> impl Iterator<Item = (u8, Address)> {
     let message = transaction.message();
     let recipients = message.into_iter().flat_map(|message| message.recipients());
     let nobody = message.filter(|message| message.mode == Mode::Sealed).map(|_| NOBODY);
-    let received = recipients.chain(nobody).map(move |address| (RECEIVED, mailbox_key(&address, at)));
-    std::iter::once(sent).chain(received)
+    let received = recipients.chain(nobody).map(|address| (RECEIVED, address));
+    std::iter::once((SENT, transaction.sender())).chain(received)
+}
+
+/// What a block adds to each list.
+fn listings_of(block: &Block) -> BTreeMap<(u8, Address), Vec<Cursor>> {
+    let (height, mut lists) = (block.height(), BTreeMap::<_, Vec<_>>::new());
+    for (index, transaction) in (0_u32..).zip(block.transactions()) {
+        for list in listings(transaction) {
+            lists.entry(list).or_default().push(Cursor { height, index });
+        }
+    }
+    lists
 }
 
 fn put_state(
@@ -326,16 +301,6 @@ fn value_key(key: &[u8; 32], version: u64) -> Vec<u8> {
     [key.as_slice(), &(!version).to_be_bytes()].concat()
 }
 
-fn mailbox_key(address: &Address, cursor: Cursor) -> Vec<u8> {
-    [address.as_bytes().as_slice(), &cursor.height.get().to_be_bytes(), &cursor.index.to_be_bytes()].concat()
-}
-
-fn cursor_of(place: &[u8]) -> Option<Cursor> {
-    let (height, index) = place.split_first_chunk()?;
-    let height = BlockHeight::new(u64::from_be_bytes(*height));
-    Some(Cursor { height, index: u32::from_be_bytes(index.try_into().ok()?) })
-}
-
 fn read_validators((key, value): (Vec<u8>, Vec<u8>)) -> Result<(BlockHeight, ValidatorSet), ViewError> {
     let effective = key.try_into().map_err(|_| wrong_length("height of validators"))?;
     let validators: Vec<Validator> = decode("validators", &value, MAX_BYTES).map_err(ViewError::new)?;
@@ -347,6 +312,6 @@ fn subtree_key(level: u8, index: u64) -> Vec<u8> {
     [[level].as_slice(), &index.to_be_bytes()].concat()
 }
 
-fn wrong_length(what: &str) -> ViewError {
+pub(super) fn wrong_length(what: &str) -> ViewError {
     ViewError::new(format_args!("the index's {what} has a wrong length"))
 }
