@@ -1,15 +1,13 @@
 //! What evidence costs: made by a node of four validators from its store, asked for over RPC, and checked from its
 //! JSON text, as a stranger does.
 
-use crate::ingest::{Pace, Sent, free_of_postage, host, prepare, send};
+use crate::ingest::{EXPIRY, PER_CALL, Pace, Sent, host, network, prepare, send};
 use crate::people::{PEOPLE, People};
 use crate::report::{Goal, Report, quantile_ms};
 use clap::Args;
 use jsonrpsee::http_client::HttpClientBuilder;
 use sealpost_api::{Hex, NewTransaction, SealpostRpcClient, SubmissionAnswer, WaitFor};
 use sealpost_ledger::evidence::Evidence;
-use sealpost_ledger::height::BlockHeight;
-use sealpost_tests::harness::network::{Network, NetworkOptions, Place};
 use std::hint::black_box;
 use std::time::Instant;
 
@@ -24,20 +22,11 @@ pub(crate) struct Options {
 }
 
 pub(crate) async fn run(options: &Options) -> Report {
-    let network = Network::create(&NetworkOptions {
-        name: "evidence".into(),
-        validators: 4,
-        full_nodes: 0,
-        place: Place::Loopback,
-        heartbeat_ms: None,
-    });
-    let mut network = network.with_rules(free_of_postage);
-    network.start_members(&network.all().collect::<Vec<_>>());
+    let network = network(4);
     let genesis = network.genesis();
     let people = People::new(genesis, PEOPLE);
-    let expiry = BlockHeight::new(50_000);
-    let message = |number| people.message(number, 256, expiry);
-    let calls = prepare(0..options.messages, 100, message);
+    let message = |number| people.message(number, 256, EXPIRY);
+    let calls = prepare(0..options.messages, PER_CALL, message);
     let hosts = [host(&network.said(0, "rpc"))];
     let pace = Pace { calls: 4, seconds: 600, per_second: 0 };
     let sent = Sent::of(send(&hosts, calls, pace).await, Instant::now());
@@ -47,7 +36,7 @@ pub(crate) async fn run(options: &Options) -> Report {
     let answered: Vec<NewTransaction> = asked
         .iter()
         .step_by(2)
-        .map(|number| people.receipt(*number, &message(*number).0, expiry))
+        .map(|number| people.receipt(*number, &message(*number).0, EXPIRY))
         .map(|(receipt, _)| NewTransaction { transaction: Hex(receipt.to_bytes()), body: None })
         .collect();
     for answers in answered.chunks(sealpost_api::MAX_SUBMISSIONS as usize) {

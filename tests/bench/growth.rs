@@ -2,7 +2,7 @@
 //! a long one.
 
 use crate::filled::{self, Length};
-use crate::ingest::{Pace, Sent, folder_bytes, host, prepare, send};
+use crate::ingest::{CALLS, PER_CALL, Pace, Sent, folder_bytes, host, prepare, send};
 use crate::people::{PEOPLE, People};
 use crate::report::{Goal, Report, quantile_ms};
 use clap::Args;
@@ -42,10 +42,6 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 500_000)]
     load: u64,
 }
-
-/// Messages of one call, and calls at once.
-const PER_CALL: usize = 100;
-const CALLS: usize = 32;
 
 /// What was measured over one ledger.
 struct Measured {

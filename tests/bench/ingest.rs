@@ -1,7 +1,7 @@
 //! How many messages a network takes in: signed beforehand, sent by this process over RPC, verified, durable and final
 //! when they are counted. What both cores could check and do nothing else is measured in the same run.
 
-use crate::people::{People, WithBody};
+use crate::people::{PEOPLE, People, WithBody};
 use crate::report::{Goal, Report, quantile_ms};
 use clap::Args;
 use futures::future::join_all;
@@ -41,16 +41,21 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 600)]
     bytes: usize,
     /// Messages of one call
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, default_value_t = PER_CALL)]
     per_call: usize,
     /// Calls under way at once
-    #[arg(long, default_value_t = 32)]
+    #[arg(long, default_value_t = CALLS)]
     calls: usize,
     /// People who send, in turn
-    #[arg(long, default_value_t = 4_096)]
+    #[arg(long, default_value_t = PEOPLE)]
     people: u64,
 }
 
+/// Messages of a call, and calls at once, unless told otherwise.
+pub(crate) const PER_CALL: usize = 100;
+pub(crate) const CALLS: usize = 32;
+/// What is sent expires long after a measurement.
+pub(crate) const EXPIRY: BlockHeight = BlockHeight::new(50_000);
 /// Signatures that are checked to learn what this machine can.
 const CHECKED: usize = 40_000;
 /// Signatures of one batch.
@@ -63,24 +68,16 @@ pub(crate) struct Call {
 }
 
 pub(crate) async fn run(options: &Options) -> Report {
-    let network = Network::create(&NetworkOptions {
-        name: "ingest".into(),
-        validators: options.validators,
-        full_nodes: 0,
-        place: Place::Loopback,
-        heartbeat_ms: None,
-    });
-    let mut network = network.with_rules(free_of_postage);
-    network.start_members(&network.all().collect::<Vec<_>>());
+    let network = network(options.validators);
     let people = People::new(network.genesis(), options.people);
-    let header = people.message(0, 0, BlockHeight::new(50_000)).0.as_bytes().len();
+    let header = people.message(0, 0, EXPIRY).0.as_bytes().len();
     let body_bytes = options.bytes.saturating_sub(header);
     let count = match options.per_second {
         0 => options.messages,
         per_second => per_second * options.seconds,
     };
     let started = Instant::now();
-    let make = |number| people.message(number, body_bytes, BlockHeight::new(50_000));
+    let make = |number| people.message(number, body_bytes, EXPIRY);
     let calls = prepare(0..count, options.per_call, make);
     let signing = started.elapsed();
     let sample: Vec<Signed> =
@@ -152,9 +149,34 @@ pub(crate) async fn run(options: &Options) -> Report {
     report
 }
 
+/// Messages per second that one validator takes in, as [`run`] measures them.
+pub(crate) async fn rate(seconds: u64, bytes: usize) -> f64 {
+    let network = network(1);
+    let people = People::new(network.genesis(), PEOPLE);
+    let header = people.message(0, 0, EXPIRY).0.as_bytes().len();
+    let make = |number| people.message(number, bytes.saturating_sub(header), EXPIRY);
+    // More than it takes.
+    let calls = prepare(0..seconds * 50_000, PER_CALL, make);
+    let began = Instant::now();
+    let pace = Pace { calls: CALLS, seconds, per_second: 0 };
+    let sent = Sent::of(send(&[host(&network.said(0, "rpc"))], calls, pace).await, began);
+    assert_eq!(sent.refused, 0, "some messages were refused");
+    sent.messages as f64 / sent.seconds
+}
+
+/// A network whose rules take floods for nothing.
+pub(crate) fn network(validators: usize) -> Network {
+    let name = "measured".to_owned();
+    let place = Place::Loopback;
+    let options = NetworkOptions { name, validators, full_nodes: 0, place, heartbeat_ms: None };
+    let mut network = Network::create(&options).with_rules(free_of_postage);
+    network.start_members(&network.all().collect::<Vec<_>>());
+    network
+}
+
 /// Rules under which a flood of messages costs their senders nothing, as if all were members: what is measured is the
 /// network, not the price that keeps such floods away.
-pub(crate) fn free_of_postage(rules: &mut serde_json::Value) {
+fn free_of_postage(rules: &mut serde_json::Value) {
     rules["limits"]["block_bytes"] = (8 << 20).into();
     rules["postage"]["strangers_percent"] = 100.into();
     rules["postage"]["floor"] = 0.into();

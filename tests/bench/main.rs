@@ -12,6 +12,7 @@ mod finality;
 mod growth;
 mod ingest;
 mod open_loop;
+mod peers;
 mod people;
 mod report;
 mod scan;
@@ -43,6 +44,8 @@ enum What {
     Growth(growth::Options),
     /// Messages per second from a client until they are final
     Ingest(ingest::Options),
+    /// The same messages into a Nostr relay and into NATS JetStream
+    Peers(peers::Options),
     /// Blocks per second of a node that catches up
     Sync(sync::Options),
     /// What checking signatures costs, alone and in batches
@@ -60,6 +63,7 @@ async fn main() {
         What::Finality(options) => finality::run(&options).await,
         What::Growth(options) => growth::run(&options).await,
         What::Ingest(options) => ingest::run(&options).await,
+        What::Peers(options) => peers::run(&options).await,
         What::Sync(options) => sync::run(&options),
         What::Signatures => signatures::run(),
         What::Scan(options) => match scan::run(&options) {

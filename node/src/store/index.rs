@@ -23,26 +23,48 @@ use sealpost_ledger::validator::{Validator, ValidatorSet};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-const META: u8 = 0;
-const BLOCKS: u8 = 1;
-const TRANSACTIONS: u8 = 2;
-const NODES: u8 = 3;
-const VALUES: u8 = 4;
-const RECORDS: u8 = 5;
-const RECEIVED: u8 = 6;
-const SENT: u8 = 7;
-const HISTORY: u8 = 8;
-const VERSIONS: u8 = 9;
-/// Sets of validators after the genesis' own, by the first height that each decides.
-const VALIDATORS: u8 = 10;
+/// A kind of entries: the column that it lies in, and what its keys begin with there. Kinds of which a block has a few
+/// entries at most share a column: a column's table begins with 32 MiB of pages, touched here and there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Kind {
+    column: u8,
+    prefix: Option<u8>,
+}
+
+impl Kind {
+    const fn alone(column: u8) -> Self {
+        Self { column, prefix: None }
+    }
+    const fn sharing(column: u8, prefix: u8) -> Self {
+        Self { column, prefix: Some(prefix) }
+    }
+    fn key(self, key: &[u8]) -> Vec<u8> {
+        self.prefix.into_iter().chain(key.iter().copied()).collect()
+    }
+}
+
+const META: Kind = Kind::sharing(0, b'm');
+const BLOCKS: Kind = Kind::sharing(0, b'b');
+const HISTORY: Kind = Kind::sharing(0, b'h');
+const VERSIONS: Kind = Kind::sharing(0, b'v');
 /// Of blocks with more transactions than one subtree has: the roots of the subtrees of their transaction tree, one
 /// after another.
-const TREES: u8 = 11;
-const COLUMNS: u8 = 12;
+const TREES: Kind = Kind::sharing(0, b't');
+const TRANSACTIONS: Kind = Kind::alone(1);
+const NODES: Kind = Kind::alone(2);
+const RECORDS: Kind = Kind::alone(3);
+pub(super) const RECEIVED: Kind = Kind::sharing(4, b'r');
+const SENT: Kind = Kind::sharing(4, b's');
+// Ordered by their keys.
+const VALUES: Kind = Kind::alone(5);
+/// Sets of validators after the genesis' own, by the first height that each decides.
+const VALIDATORS: Kind = Kind::alone(6);
+const ORDERED: [Kind; 2] = [VALUES, VALIDATORS];
+const COLUMNS: u8 = 7;
 
 const TIP: &[u8] = b"tip";
 
-pub(super) type Change = (u8, Vec<u8>, Option<Vec<u8>>);
+pub(super) type Change = (Kind, Vec<u8>, Option<Vec<u8>>);
 
 /// Where a final transaction is.
 #[derive(
@@ -64,7 +86,7 @@ pub(super) enum Mailbox {
 }
 
 impl Mailbox {
-    const fn column(self) -> u8 {
+    const fn kind(self) -> Kind {
         match self {
             Mailbox::Received => RECEIVED,
             Mailbox::Sent => SENT,
@@ -72,7 +94,7 @@ impl Mailbox {
     }
     /// Whether an address's list is one of those that a transaction stands in.
     pub(super) fn lists(self, transaction: &SignedTransaction, address: &Address) -> bool {
-        listings(transaction).any(|list| list == (self.column(), *address))
+        listings(transaction).any(|list| list == (self.kind(), *address))
     }
 }
 
@@ -90,8 +112,8 @@ impl Index {
         let mut options = Options::with_columns(path, COLUMNS);
         options.stats = false;
         let ordered = ColumnOptions { btree_index: true, ..ColumnOptions::default() };
-        for column in [VALUES, VALIDATORS] {
-            if let Some(place) = options.columns.get_mut(usize::from(column)) {
+        for kind in ORDERED {
+            if let Some(place) = options.columns.get_mut(usize::from(kind.column)) {
                 *place = ordered.clone();
             }
         }
@@ -117,8 +139,8 @@ impl Index {
         changes.push((BLOCKS, block.hash().to_bytes().to_vec(), Some(height.to_vec())));
         changes.push((VERSIONS, height.to_vec(), Some(tip.state_version().to_be_bytes().to_vec())));
         put_transactions(&mut changes, block, written);
-        for ((column, address), places) in listings_of(block) {
-            changes.extend(List::open(self, column, address)?.add(&places));
+        for ((kind, address), places) in listings_of(block) {
+            changes.extend(List::open(self, kind, address)?.add(&places));
         }
         if block.transactions().len() > SUBTREE_LEAVES {
             changes.push((TREES, height.to_vec(), Some(subtree_roots(&block.leaves()).concat())));
@@ -135,6 +157,10 @@ impl Index {
     }
     /// Changes all at once or nothing.
     pub(super) fn put(&self, changes: Vec<Change>) -> Result<(), ViewError> {
+        let changes = changes.into_iter().map(|(kind, key, value)| match kind.prefix {
+            None => (kind.column, key, value),
+            Some(_) => (kind.column, kind.key(&key), value),
+        });
         self.db.commit(changes).map_err(ViewError::new)
     }
     pub(super) fn height_of(&self, block: &BlockHash) -> Result<Option<BlockHeight>, ViewError> {
@@ -152,7 +178,7 @@ impl Index {
         &self,
         height: BlockHeight,
     ) -> Result<Option<(BlockHeight, ValidatorSet)>, ViewError> {
-        let mut iterator = self.db.iter(VALIDATORS).map_err(ViewError::new)?;
+        let mut iterator = self.db.iter(VALIDATORS.column).map_err(ViewError::new)?;
         iterator.seek(&height.get().to_be_bytes()).map_err(ViewError::new)?;
         iterator.prev().map_err(ViewError::new)?.map(read_validators).transpose()
     }
@@ -160,7 +186,7 @@ impl Index {
     #[cfg(test)]
     pub(super) fn forget_validators(&self, effective: BlockHeight) -> Result<(), ViewError> {
         let key = effective.get().to_be_bytes().to_vec();
-        self.db.commit(vec![(VALIDATORS, key, None::<Vec<u8>>)]).map_err(ViewError::new)
+        self.put(vec![(VALIDATORS, key, None)])
     }
     /// The sets that decide from a height on or later ones, the earliest first.
     pub(super) fn validators_from(
@@ -168,7 +194,7 @@ impl Index {
         first: BlockHeight,
         limit: usize,
     ) -> Result<Vec<(BlockHeight, ValidatorSet)>, ViewError> {
-        let mut iterator = self.db.iter(VALIDATORS).map_err(ViewError::new)?;
+        let mut iterator = self.db.iter(VALIDATORS.column).map_err(ViewError::new)?;
         iterator.seek(&first.get().to_be_bytes()).map_err(ViewError::new)?;
         let mut sets = Vec::new();
         while sets.len() < limit {
@@ -181,7 +207,7 @@ impl Index {
         self.get(NODES, key)
     }
     pub(super) fn value(&self, version: u64, key: &[u8; 32]) -> Result<Option<Vec<u8>>, ViewError> {
-        let mut iterator = self.db.iter(VALUES).map_err(ViewError::new)?;
+        let mut iterator = self.db.iter(VALUES.column).map_err(ViewError::new)?;
         iterator.seek(&value_key(key, version)).map_err(ViewError::new)?;
         let next = iterator.next().map_err(ViewError::new)?;
         Ok(next.and_then(|(found, value)| found.starts_with(key).then_some(value)))
@@ -209,7 +235,7 @@ impl Index {
         limit: usize,
         order: Order,
     ) -> Result<Vec<Cursor>, ViewError> {
-        List::open(self, mailbox.column(), *address)?.page(after, limit, order)
+        List::open(self, mailbox.kind(), *address)?.page(after, limit, order)
     }
 
     /// Shows the newest value of every entry of the state, ascending by the hash of its key.
@@ -218,7 +244,7 @@ impl Index {
         mut visit: impl FnMut(&[u8; 32], &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
         let failed = |error: parity_db::Error| E::from(ViewError::new(error).into());
-        let mut iterator = self.db.iter(VALUES).map_err(failed)?;
+        let mut iterator = self.db.iter(VALUES.column).map_err(failed)?;
         iterator.seek_to_first().map_err(failed)?;
         let mut previous = None;
         while let Some((key, value)) = iterator.next().map_err(failed)? {
@@ -234,19 +260,20 @@ impl Index {
     }
     /// Whether the lists of its sender and its recipients name a transaction at its place.
     pub(super) fn is_listed(&self, transaction: &SignedTransaction, at: Cursor) -> Result<bool, ViewError> {
-        for (column, address) in listings(transaction) {
-            if !List::open(self, column, address)?.contains(at)? {
+        for (kind, address) in listings(transaction) {
+            if !List::open(self, kind, address)?.contains(at)? {
                 return Ok(false);
             }
         }
         Ok(true)
     }
 
-    pub(super) fn get(&self, column: u8, key: &[u8]) -> Result<Option<Vec<u8>>, ViewError> {
-        self.db.get(column, key).map_err(ViewError::new)
+    pub(super) fn get(&self, kind: Kind, key: &[u8]) -> Result<Option<Vec<u8>>, ViewError> {
+        let key = if kind.prefix.is_some() { &kind.key(key) } else { key };
+        self.db.get(kind.column, key).map_err(ViewError::new)
     }
-    fn number(&self, column: u8, key: &[u8]) -> Result<Option<u64>, ViewError> {
-        let bytes = self.get(column, key)?;
+    fn number(&self, kind: Kind, key: &[u8]) -> Result<Option<u64>, ViewError> {
+        let bytes = self.get(kind, key)?;
         let number = |bytes: Vec<u8>| bytes.try_into().map(u64::from_be_bytes);
         bytes.map(|bytes| number(bytes).map_err(|_| wrong_length("number"))).transpose()
     }
@@ -263,8 +290,8 @@ fn put_transactions(changes: &mut Vec<Change>, block: &Block, written: &Written)
     }
 }
 
-/// The lists that a transaction stands in: column and address.
-fn listings(transaction: &SignedTransaction) -> impl Iterator<Item = (u8, Address)> {
+/// The lists that a transaction stands in: kind and address.
+fn listings(transaction: &SignedTransaction) -> impl Iterator<Item = (Kind, Address)> {
     let message = transaction.message();
     let recipients = message.into_iter().flat_map(|message| message.recipients());
     let nobody = message.filter(|message| message.mode == Mode::Sealed).map(|_| NOBODY);
@@ -273,7 +300,7 @@ fn listings(transaction: &SignedTransaction) -> impl Iterator<Item = (u8, Addres
 }
 
 /// What a block adds to each list.
-fn listings_of(block: &Block) -> BTreeMap<(u8, Address), Vec<Cursor>> {
+fn listings_of(block: &Block) -> BTreeMap<(Kind, Address), Vec<Cursor>> {
     let (height, mut lists) = (block.height(), BTreeMap::<_, Vec<_>>::new());
     for (index, transaction) in (0_u32..).zip(block.transactions()) {
         for list in listings(transaction) {

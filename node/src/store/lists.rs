@@ -2,7 +2,7 @@
 //! stand is kept in chunks of equal length, and the newest places, less than a chunk, in the list's head: adding to a
 //! list rewrites its head alone, and any place in it is found by halving, however long it is.
 
-use super::index::{Change, Index, wrong_length};
+use super::index::{Change, Index, Kind, wrong_length};
 use sealpost_ledger::address::Address;
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::state::ViewError;
@@ -44,10 +44,10 @@ impl Cursor {
     }
 }
 
-/// One address's list in one column of the index.
+/// One address's list of one kind.
 pub(super) struct List<'a> {
     index: &'a Index,
-    column: u8,
+    kind: Kind,
     address: Address,
     /// Whole chunks.
     chunks: u32,
@@ -56,27 +56,27 @@ pub(super) struct List<'a> {
 }
 
 impl<'a> List<'a> {
-    pub(super) fn open(index: &'a Index, column: u8, address: Address) -> Result<Self, ViewError> {
-        let Some(bytes) = index.get(column, address.as_bytes())? else {
-            return Ok(Self { index, column, address, chunks: 0, head: Vec::new() });
+    pub(super) fn open(index: &'a Index, kind: Kind, address: Address) -> Result<Self, ViewError> {
+        let Some(bytes) = index.get(kind, address.as_bytes())? else {
+            return Ok(Self { index, kind, address, chunks: 0, head: Vec::new() });
         };
         let (chunks, head) = bytes.split_first_chunk().ok_or_else(|| wrong_length("list"))?;
         let (chunks, head) = (u32::from_be_bytes(*chunks), places(head)?);
-        Ok(Self { index, column, address, chunks, head })
+        Ok(Self { index, kind, address, chunks, head })
     }
     /// What adding places, each beyond all that are there, changes in the index.
     pub(super) fn add(mut self, new: &[Cursor]) -> Vec<Change> {
         let mut changes = Vec::new();
         for place in new {
             if self.head.len() >= CHUNK {
-                changes.push((self.column, self.key(self.chunks), Some(bytes(&self.head))));
+                changes.push((self.kind, self.key(self.chunks), Some(bytes(&self.head))));
                 self.chunks = self.chunks.saturating_add(1);
                 self.head.clear();
             }
             self.head.push(*place);
         }
         let head = [&self.chunks.to_be_bytes(), bytes(&self.head).as_slice()].concat();
-        changes.push((self.column, self.address.as_bytes().to_vec(), Some(head)));
+        changes.push((self.kind, self.address.as_bytes().to_vec(), Some(head)));
         changes
     }
     /// A page of the list beyond `after`.
@@ -141,7 +141,7 @@ impl<'a> List<'a> {
             return Ok(self.head.clone());
         }
         let key = self.key(u32::try_from(number).unwrap_or(u32::MAX));
-        let bytes = self.index.get(self.column, &key)?.ok_or_else(|| wrong_length("chunk of a list"))?;
+        let bytes = self.index.get(self.kind, &key)?.ok_or_else(|| wrong_length("chunk of a list"))?;
         let places = places(&bytes)?;
         if places.len() == CHUNK { Ok(places) } else { Err(wrong_length("chunk of a list")) }
     }
@@ -167,7 +167,7 @@ mod tests {
     use proptest::prelude::*;
     use sealpost_ledger::signature::PublicKey;
 
-    const COLUMN: u8 = 6;
+    const KIND: Kind = crate::store::index::RECEIVED;
 
     fn place((height, index): (u64, u32)) -> Cursor {
         Cursor { height: BlockHeight::new(height), index }
@@ -184,7 +184,7 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             let index = Index::open(dir.path()).unwrap();
             let [mine, other] = [1, 2].map(|n| Address::new(PublicKey::from_bytes([n; 32])));
-            let open = |address| List::open(&index, COLUMN, address).unwrap();
+            let open = |address| List::open(&index, KIND, address).unwrap();
             let mut model = Vec::new();
             for (height, indexes) in (1..).zip(&blocks) {
                 let places: Vec<_> = indexes.iter().map(|index| place((height, *index))).collect();
@@ -229,12 +229,12 @@ mod tests {
         let address = Address::new(PublicKey::from_bytes([1; 32]));
         let key = address.as_bytes().to_vec();
         for damaged in [vec![0; 3], vec![0; 4 + 11]] {
-            index.put(vec![(COLUMN, key.clone(), Some(damaged))]).unwrap();
-            assert!(List::open(&index, COLUMN, address).is_err());
+            index.put(vec![(KIND, key.clone(), Some(damaged))]).unwrap();
+            assert!(List::open(&index, KIND, address).is_err());
         }
         // A head that claims a chunk which is not there.
-        index.put(vec![(COLUMN, key, Some(vec![0, 0, 0, 1]))]).unwrap();
-        let list = List::open(&index, COLUMN, address).unwrap();
+        index.put(vec![(KIND, key, Some(vec![0, 0, 0, 1]))]).unwrap();
+        let list = List::open(&index, KIND, address).unwrap();
         assert!(list.page(None, 1, Order::NewestFirst).is_err());
     }
 }
