@@ -392,6 +392,23 @@ mod tests {
     }
 
     #[test]
+    fn a_path_from_one_subtree_and_the_roots_of_all_is_the_path_from_all_leaves() {
+        let all = leaves(150);
+        for n in 1..=150 {
+            let roots = subtree_roots(&all[..n]);
+            assert_eq!(roots.len(), n.div_ceil(SUBTREE_LEAVES));
+            for (index, leaf) in all[..n].iter().enumerate() {
+                let near = all[..n].chunks(SUBTREE_LEAVES).nth(index / SUBTREE_LEAVES).unwrap();
+                let path = path_by_subtrees(near, &roots, index).unwrap();
+                assert_eq!(Some(&path), super::path(&all[..n], index).as_ref());
+                verify_inclusion(&root(&all[..n]), n as u64, index as u64, leaf, &path).unwrap();
+            }
+            assert_eq!(path_by_subtrees(&all[n..n], &roots, n), None);
+            assert_eq!(path_by_subtrees(&all[..1], &roots, n + SUBTREE_LEAVES), None);
+        }
+    }
+
+    #[test]
     fn a_frontier_whose_subtrees_do_not_fit_its_size_is_not_read() {
         use crate::codec::{decode, encode};
         for size in 0..20_u64 {

@@ -198,13 +198,15 @@ fn the_id_covers_everything_but_the_signature_and_the_work_everything_but_the_no
 
 #[test]
 fn the_first_bad_signature_of_many_is_named() {
+    /// More than one core checks at once.
+    const MANY: usize = 5 * SMALLEST_BATCH;
     let (signed, body) = message(|_, _| {});
-    let mut many = vec![(signed.clone(), Some(body)); 3 * BATCH];
+    let mut many = vec![(signed.clone(), Some(body)); MANY];
     let receipt = Receipt { message: signed.id(), slot: 0, answer: Answer::Opened { secret: [0; 32] } };
     let wrong = CHAIN.sign(BOB, Payload::Receipt(receipt));
     let forged = SignedTransaction::new(wrong.transaction().clone(), *signed.signature());
-    let first = BATCH / 2;
-    for at in [first, BATCH + 1, 3 * BATCH - 1] {
+    let first = MANY / 6;
+    for at in [first, MANY / 2, MANY - 1] {
         many[at] = (forged.clone(), None);
     }
     for _ in 0..20 {
@@ -212,10 +214,56 @@ fn the_first_bad_signature_of_many_is_named() {
         assert_eq!(named, (first, TransactionError::Signature));
     }
     // A fault of structure is named before any signature is looked at.
-    many[3 * BATCH - 2].1 = None;
-    many[3 * BATCH - 3].1 = None;
+    many[MANY - 2].1 = None;
+    many[MANY - 3].1 = None;
     for _ in 0..20 {
         let named = verify_all(many.clone(), &CHAIN.genesis).unwrap_err();
-        assert_eq!(named, (3 * BATCH - 3, TransactionError::BodyMissing));
+        assert_eq!(named, (MANY - 3, TransactionError::BodyMissing));
     }
+}
+
+#[test]
+fn what_was_verified_before_is_taken_only_if_it_is_the_same_to_the_last_byte() {
+    let (signed, body) = message(|_, _| {});
+    let genesis = &CHAIN.genesis;
+    let verified = signed.clone().verify(Some(body.clone()), genesis).unwrap();
+    let known = Known::from([(signed.id(), verified.clone())]);
+    let again = |transaction: &SignedTransaction, body: Option<Body>| {
+        verify_all_knowing(vec![(transaction.clone(), body)], genesis, &known)
+    };
+    assert_eq!(again(&signed, Some(body.clone())).unwrap()[0].signed(), &signed);
+    // The id does not name the signature: the same words under another one are another transaction.
+    let mut bytes = *signed.signature().as_bytes();
+    bytes[63] ^= 1;
+    let forged = SignedTransaction::new(signed.transaction().clone(), Signature::from_bytes(bytes));
+    assert_eq!(forged.id(), signed.id());
+    assert_eq!(again(&forged, Some(body.clone())).unwrap_err(), (0, TransactionError::Signature));
+    let mut other = body.as_bytes().to_vec();
+    other[0] ^= 1;
+    assert_eq!(again(&signed, Some(Body::new(other))).unwrap_err(), (0, TransactionError::OtherBody));
+    assert_eq!(again(&signed, None).unwrap_err(), (0, TransactionError::BodyMissing));
+    // Among others, the others are verified, and the bad one is named by its own number.
+    let mixed =
+        vec![(signed.clone(), Some(body.clone())), (forged, Some(body.clone())), (signed, Some(body))];
+    assert_eq!(verify_all_knowing(mixed, genesis, &known).unwrap_err(), (1, TransactionError::Signature));
+    // Is it taken at all? A known one that lies about its size is taken as it is.
+    let lie = VerifiedTransaction { transaction: verified.transaction.clone(), body: None, bytes: 0 };
+    let lying = Known::from([(lie.id(), lie)]);
+    assert_eq!(
+        verify_all_knowing(vec![(verified.transaction, None)], genesis, &lying).unwrap()[0].bytes(),
+        0
+    );
+}
+
+#[test]
+fn a_transaction_is_as_its_bytes_say() {
+    let (signed, _) = message(|_, _| {});
+    let read = SignedTransaction::from_bytes(signed.as_bytes()).unwrap();
+    assert_eq!(read, signed);
+    assert_eq!(encode(&read), signed.to_bytes());
+    let (words, signature) = signed.as_bytes().split_at(signed.as_bytes().len() - 64);
+    assert_eq!(
+        (words, signature),
+        (encode(signed.transaction()).as_slice(), &signed.signature().as_bytes()[..])
+    );
 }

@@ -54,6 +54,42 @@ fn two_steps_come_to_the_same_as_one() {
 }
 
 #[test]
+fn many_blocks_together_are_as_good_or_bad_as_each_by_itself() {
+    let (chain, _) = story();
+    let blocks: Vec<Block> = chain.blocks.iter().map(|block| block.block().as_ref().clone()).collect();
+    let verdicts = |blocks: &[Block]| -> Vec<Option<BlockError>> {
+        let many = AuthenticBlock::verify_many(blocks.to_vec(), &chain.genesis);
+        let each = blocks.iter().map(|block| AuthenticBlock::verify(block.clone(), &chain.genesis));
+        for (many, each) in many.iter().zip(each) {
+            match (many, each) {
+                (Ok(many), Ok(each)) => {
+                    assert_eq!(many.block(), each.block());
+                    assert_eq!(many.verified.len(), each.verified.len());
+                    assert!(many.verified.iter().zip(&each.verified).all(|(a, b)| a.id() == b.id()));
+                }
+                (many, each) => assert_eq!(many.as_ref().err(), each.as_ref().err()),
+            }
+        }
+        many.into_iter().map(Result::err).collect()
+    };
+    assert!(verdicts(&blocks).iter().all(Option::is_none));
+    let full = blocks.iter().position(|block| !block.transactions().is_empty()).unwrap();
+    // A signature of another transaction in one of them, and bodies missing in it.
+    let mut forged = blocks.clone();
+    let mut transactions = blocks[full].transactions().to_vec();
+    transactions[0] =
+        SignedTransaction::new(transactions[0].transaction().clone(), Signature::from_bytes([1; 64]));
+    forged[full] = Block::new(blocks[full].header().clone(), transactions, blocks[full].bodies().to_vec());
+    let named = verdicts(&forged);
+    assert!(matches!(named[full], Some(BlockError::Transaction { index: 0, .. })));
+    assert_eq!(named.iter().flatten().count(), 1);
+    let whole = blocks.iter().position(|block| !block.bodies().is_empty()).unwrap();
+    let mut without = blocks;
+    without[whole] = bare(&without[whole]);
+    assert!(matches!(verdicts(&without)[whole], Some(BlockError::Bodies { .. })));
+}
+
+#[test]
 fn a_certificate_makes_only_the_block_final_that_it_was_verified_for() {
     let (chain, _) = story();
     let (first, second) = (&chain.blocks[0], &chain.blocks[1]);
