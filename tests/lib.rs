@@ -150,8 +150,15 @@ impl Server {
     }
     /// The most memory that it has had so far, in KiB.
     pub fn peak_memory_kib(&self) -> u64 {
+        self.status_kib("VmHWM:")
+    }
+    /// Memory that it has of its own now, in KiB: without pages of files, which the kernel may take back.
+    pub fn own_memory_kib(&self) -> u64 {
+        self.status_kib("RssAnon:")
+    }
+    fn status_kib(&self, field: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let line = status.lines().find_map(|line| line.strip_prefix(field));
         line.and_then(|line| line.split_whitespace().next()).and_then(|kib| kib.parse().ok()).unwrap_or(0)
     }
     /// How it has ended, if it has.

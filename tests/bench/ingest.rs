@@ -144,6 +144,8 @@ pub(crate) async fn run(options: &Options) -> Report {
     let bytes = (header + body_bytes) * messages;
     let peak = network.all().map(|member| network.peak_memory_kib(member)).max().unwrap_or(0);
     report.goal("peak memory of a node", peak as f64 / 1024.0, "MiB", Goal::AtMost(512.0));
+    let own = network.all().map(|member| network.own_memory_kib(member)).max().unwrap_or(0);
+    report.row("… of its own at the end, without mapped files", own as f64 / 1024.0, "MiB");
     let disk = folder_bytes(&network.home(0).join("node/data"));
     report.row("disk, against the bytes of the messages", disk as f64 / bytes as f64, "");
     report

@@ -324,6 +324,10 @@ impl Network {
         let member = &self.members[member];
         member.server.as_ref().map_or(0, Server::peak_memory_kib).max(member.peak_kib)
     }
+    /// Memory that a running node has of its own now, in KiB, pages of files left out.
+    pub fn own_memory_kib(&self, member: usize) -> u64 {
+        self.server(member).own_memory_kib()
+    }
     /// Waits until a block is final on a member; says whether it came in time.
     pub async fn reaches(&self, member: usize, height: BlockHeight, within: Duration) -> bool {
         let url = self.said(member, "rpc").replacen("http", "ws", 1);
