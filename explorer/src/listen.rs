@@ -1,6 +1,6 @@
-//! Accepts connections: so many at once and no more, so many of each client, each with a time limit for the head of a request, so that nobody
-//! holds one by sending it a byte at a time, and for the reader of an answer, so that nobody holds one by taking
-//! nothing. (axum's own loop has none of these.)
+//! Accepts connections: so many at once and no more, so many of each client, each with a time limit for the head of a
+//! request, so that nobody holds one by sending it a byte at a time, and for the reader of an answer, so that nobody
+//! holds one by taking nothing. (axum's own loop has none of these.)
 
 use crate::limits::{Client, Full, Limits, Place, Places, is_trusted};
 use crate::metrics::Meter;
