@@ -2,7 +2,7 @@
 //! without losing or doubling any.
 
 use crate::parcels::{folder_of, until, wallet_command};
-use crate::world::{World, failed, home_of};
+use crate::world::{World, home_of};
 use sealpost_tests::{json, run};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -140,8 +140,10 @@ fn a_wallet_that_is_killed_amid_a_list_loses_and_doubles_none_of_it() {
     assert!(interrupted > 1, "it was never caught amid its work");
     let passphrase = world.path("passphrase");
     let flags = ["-w", "alice", "--passphrase-file", &passphrase, "--node", "http://127.0.0.1:1"];
-    let away = failed(home_of(&world), &[&flags[..], &["send-many", &path]].concat());
-    assert_eq!(away["code"], "node.unreachable");
+    let away = run("sealpost", home_of(&world), &[&flags[..], &["send-many", &path, "--json"]].concat());
+    assert_eq!(away.status.code(), Some(3), "{away:?}");
+    let summary: Value = serde_json::from_slice(&away.stdout).unwrap();
+    assert_eq!(counts(&summary), [0, 0, 0, 0, 450]);
     let sent = world.wallet("alice", &["send-many", &path]);
     let [early, done, accepted, failed, left] = counts(&sent);
     assert_eq!((early + done, accepted, failed, left), (450, 0, 0, 0), "{sent}");
@@ -149,5 +151,18 @@ fn a_wallet_that_is_killed_amid_a_list_loses_and_doubles_none_of_it() {
     let kept = world.wallet("alice", &["outbox"]);
     let messages = kept["entries"].as_array().unwrap().iter().filter(|entry| entry["kind"] == "message");
     assert_eq!(messages.count(), count);
+    assert_eq!(came(&world), once_each(count));
+}
+
+/// A list that fills blocks makes its own postage dearer: what is not paid enough for waits until the price falls.
+#[test]
+fn a_list_pays_what_is_asked_while_its_own_blocks_raise_the_price() {
+    let world = World::with_genesis(|genesis| {
+        genesis["postage"]["floor"] = 500.into();
+        genesis["limits"]["block_bytes"] = 140_000.into();
+    });
+    let (count, path) = (400, list(&world, 400));
+    let sent = world.wallet("alice", &["send-many", &path]);
+    assert_eq!(counts(&sent), [0, 400, 0, 0, 0], "{sent}");
     assert_eq!(came(&world), once_each(count));
 }

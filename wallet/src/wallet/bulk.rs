@@ -8,6 +8,7 @@ use super::{Draft, Prepared, Wallet, WalletError, now_ms};
 use crate::envelope::Recipient;
 use crate::light::{Light, LightError};
 use crate::outbox::{OutboxEntry, OutboxError};
+use crate::parcel;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use rayon::prelude::*;
 use sealpost_api::{Category, MAX_SUBMISSIONS, TransactionStatus, WaitFor};
@@ -15,6 +16,7 @@ use sealpost_ledger::address::Address;
 use sealpost_ledger::codec::{Decode, Encode, decode, encode};
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
+use sealpost_ledger::postage::next_price;
 use sealpost_ledger::transaction::{Payload, Transaction};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,6 +32,8 @@ const UNDER_WAY: usize = 4;
 const QUESTIONS: usize = 16;
 /// Bytes of the transactions and bodies of one call. In hexadecimal they stay below the 4 MiB of a request.
 const BYTES_IN_ONE_CALL: usize = 1_900_000;
+/// Blocks by which the price is paid ahead at most: they make it two and a half times as much.
+const MOST_AHEAD: u64 = 8;
 /// First and longest pause after a node that is busy, or a price that has risen.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));
 /// How often a busy node is asked again, or a block waited for, before the rest is left for later.
@@ -294,7 +298,10 @@ impl Wallet {
             .collect();
         // The price is one for all sizes; it may rise before the block that takes them.
         let quote = light.postage(1024).await?;
-        let price = quote.price.max(quote.price_after);
+        let sizes =
+            sealed.iter().filter_map(|(.., sealed)| Some(sealed.as_ref().ok()?.body.as_bytes().len()));
+        let bytes = sizes.map(|body| body.saturating_add(parcel::beside(1))).sum::<usize>();
+        let price = self.price_ahead(course, quote.price.max(quote.price_after), bytes);
         let mut paid = Vec::with_capacity(sealed.len());
         for (number, draft, sealed) in sealed {
             match sealed {
@@ -333,6 +340,16 @@ impl Wallet {
             }
         });
         stream::iter(questions).buffer_unordered(QUESTIONS).try_collect().await
+    }
+    /// The price that is paid: that of now, raised by as many full blocks as the calls under way fill. Otherwise what
+    /// is signed last would wait until the price falls, which on a quiet network it does slowly.
+    fn price_ahead(&self, course: &Course<'_>, price: u64, bytes_of_call: usize) -> u64 {
+        let (limits, rules) = (self.genesis().limits(), self.genesis().postage());
+        let block = u64::from(limits.block_bytes);
+        let room = (block / 100).saturating_mul(u64::from(rules.strangers_percent)).max(1);
+        let calls = course.run.list.messages.len().div_ceil(IN_ONE_CALL).min(UNDER_WAY);
+        let blocks = (bytes_of_call.saturating_mul(calls) as u64 / room).min(MOST_AHEAD);
+        (0..blocks).fold(price, |price, _| next_price(price, block, block, rules.floor))
     }
     /// The outer error concerns all messages, the inner one this message.
     async fn pay_for(
