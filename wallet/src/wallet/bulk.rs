@@ -222,8 +222,9 @@ impl Wallet {
         let course = &Course { light, run, wait, postage, heard };
         let count = u32::try_from(run.list.messages.len()).unwrap_or(u32::MAX);
         let numbers: Vec<u32> = (0..count).collect();
-        let calls = stream::iter(numbers.chunks(IN_ONE_CALL).map(|numbers| self.send_some(course, numbers)));
-        calls.buffer_unordered(UNDER_WAY).try_collect::<()>().await
+        let calls: Vec<_> =
+            numbers.chunks(IN_ONE_CALL).map(|numbers| self.send_some(course, numbers)).collect();
+        stream::iter(calls).buffer_unordered(UNDER_WAY).try_collect::<()>().await
     }
     async fn send_some(&self, course: &Course<'_>, numbers: &[u32]) -> Result<(), WalletError> {
         let (mut ready, mut new) = (Vec::new(), Vec::new());
@@ -284,7 +285,8 @@ impl Wallet {
         let light = course.light;
         let expiry = self.expiry(light).await?;
         let messages: Vec<_> = numbers.iter().filter_map(|n| Some((*n, course.message(*n)?))).collect();
-        let keys = self.keys_of(light, messages.iter().flat_map(|(_, draft)| &draft.to)).await?;
+        let addresses = messages.iter().flat_map(|(_, draft)| draft.to.iter().copied()).collect();
+        let keys = self.keys_of(light, addresses).await?;
         let sealed: Vec<_> = messages
             .par_iter()
             .map(|(number, draft)| {
@@ -326,12 +328,11 @@ impl Wallet {
         kept.collect()
     }
     /// The newest keys of each recipient, or why there are none that can be used.
-    async fn keys_of<'a>(
+    async fn keys_of(
         &self,
         light: &Light,
-        addresses: impl Iterator<Item = &'a Address>,
+        addresses: BTreeSet<Address>,
     ) -> Result<BTreeMap<Address, Result<Recipient, WalletError>>, WalletError> {
-        let addresses: BTreeSet<Address> = addresses.copied().collect();
         let questions = addresses.into_iter().map(|address| async move {
             match self.recipient(light, &address).await {
                 // This concerns all of them.
