@@ -3,6 +3,7 @@
 mod architecture;
 mod browser;
 mod browser_verifier;
+mod bulk;
 mod demo;
 mod dev;
 mod errors;

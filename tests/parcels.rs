@@ -31,11 +31,11 @@ fn noise(length: usize, seed: u64) -> Vec<u8> {
     std::iter::repeat_with(next).flatten().take(length).collect()
 }
 
-fn folder_of(world: &World, wallet: &str) -> PathBuf {
+pub(crate) fn folder_of(world: &World, wallet: &str) -> PathBuf {
     home_of(world).join("networks/world/wallets").join(wallet)
 }
 
-fn wallet_command(world: &World, wallet: &str, args: &[&str]) -> Command {
+pub(crate) fn wallet_command(world: &World, wallet: &str, args: &[&str]) -> Command {
     let passphrase = world.path("passphrase");
     let mut command = Command::new(program("sealpost"));
     command.env("SEALPOST_HOME", home_of(world)).env_remove("SEALPOST_NODE");
@@ -131,7 +131,7 @@ fn leftovers(folder: &str) -> usize {
 }
 
 /// Waits until something is so, or the program has ended.
-fn until(child: &mut Child, is_so: impl Fn() -> bool) {
+pub(crate) fn until(child: &mut Child, is_so: impl Fn() -> bool) {
     let started = Instant::now();
     while !is_so() && child.try_wait().unwrap().is_none() {
         assert!(started.elapsed() < Duration::from_secs(300), "waited in vain");

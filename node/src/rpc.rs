@@ -2,6 +2,7 @@
 //! verifies them. It knows neither mempool nor consensus: the [`Wiring`] connects it.
 
 mod chain;
+mod compression;
 mod directory;
 mod equivocation;
 mod evidence;
@@ -38,7 +39,7 @@ const MAX_CONNECTIONS: u32 = 100;
 const MAX_SUBSCRIPTIONS: u32 = 20;
 /// Calls in one batch.
 const MAX_BATCH: u32 = 50;
-/// Longest request, in bytes, unless a single transaction may be longer.
+/// Longest request, in bytes, unpacked if it comes in gzip, unless a single transaction may be longer.
 const MAX_REQUEST_BYTES: u64 = 4 << 20;
 /// Longest answer, in bytes: a page of the largest transactions in hexadecimal stays below.
 const MAX_RESPONSE_BYTES: u32 = 32 << 20;
@@ -175,8 +176,9 @@ pub async fn start(listen: SocketAddr, store: Store, wiring: Wiring) -> Result<R
         .saturating_mul(2)
         .saturating_add(4096)
         .max(MAX_REQUEST_BYTES);
+    let largest = u32::try_from(largest).unwrap_or(u32::MAX);
     let config = ServerConfig::builder()
-        .max_request_body_size(u32::try_from(largest).unwrap_or(u32::MAX))
+        .max_request_body_size(largest)
         .max_response_body_size(MAX_RESPONSE_BYTES)
         .max_connections(MAX_CONNECTIONS)
         .max_subscriptions_per_connection(MAX_SUBSCRIPTIONS)
@@ -185,8 +187,11 @@ pub async fn start(listen: SocketAddr, store: Store, wiring: Wiring) -> Result<R
         .set_tcp_no_delay(true)
         .build();
     let metering = RpcServiceBuilder::new().layer_fn(metering::Metered::new);
-    let server = Server::builder().set_config(config).set_rpc_middleware(metering).build(listen).await;
-    let server = server.map_err(failed)?;
+    let server = Server::builder()
+        .set_config(config)
+        .set_http_middleware(compression::layers(largest))
+        .set_rpc_middleware(metering);
+    let server = server.build(listen).await.map_err(failed)?;
     let address = server.local_addr().map_err(failed)?;
     let reader = Reader { store, genesis };
     let methods = methods::Methods { reader, wiring, started: Instant::now() };

@@ -33,6 +33,7 @@ mod sealed;
 mod search;
 mod secrets;
 mod send;
+mod send_many;
 #[cfg(unix)]
 mod serve;
 mod since;
@@ -145,6 +146,8 @@ enum Command {
     Designate(designate::DesignateArgs),
     /// Send a message
     Send(send::SendArgs),
+    /// Send a list of messages
+    SendMany(send_many::SendManyArgs),
     /// List messages that came
     Inbox(inbox::InboxArgs),
     /// Open a message; nobody is told
@@ -297,6 +300,7 @@ pub fn execute(cli: Cli, terminal: &Terminal) -> Result<(), Failure> {
         Command::Contact(command) => contact::contact(&command, &session),
         Command::Designate(args) => designate::designate(&args, &session),
         Command::Send(args) => send::send(&args, &session),
+        Command::SendMany(args) => send_many::send_many(&args, &session),
         Command::Inbox(args) => inbox::inbox(&args, &session),
         Command::Read(args) => read::read(&args, &session),
         Command::Reply(args) => send::reply::reply(args, &session),

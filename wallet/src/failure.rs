@@ -88,6 +88,7 @@ pub fn failure(error: impl Into<WalletError>) -> Failure {
                 ))
             }
             WalletError::Contact(ContactError::Known { .. }) => plain(Exit::Usage, "contact.known"),
+            WalletError::Outbox(OutboxError::Busy) => plain(Exit::Unavailable, "outbox.busy").help("wait until it is done"),
             WalletError::Outbox(OutboxError::Malformed { .. }) => plain(Exit::Unavailable, "outbox.malformed"),
             WalletError::Archive(ArchiveError::Damaged { .. } | ArchiveError::Record { .. }) => {
                 plain(Exit::Unavailable, "archive.damaged")
@@ -162,6 +163,8 @@ pub fn failure(error: impl Into<WalletError>) -> Failure {
             WalletError::OnlyAPart { .. } => plain(Exit::No, "open.only_a_part"),
             WalletError::NotOurs { .. } => plain(Exit::No, "open.not_for_us"),
             WalletError::Id { .. } => plain(Exit::Usage, "input.id"),
+            WalletError::Void { .. } => plain(Exit::Refused, "outbox.void")
+                .help("it can't reach a block any more: put it into another list, or send it by itself"),
             WalletError::Stopped => plain(Exit::Interrupted, "postage.interrupted"),
             WalletError::Signing => plain(Exit::Bug, "internal.signing"),
             WalletError::NotARecipient { .. } => plain(Exit::Usage, "evidence.no_recipient")

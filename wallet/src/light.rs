@@ -35,7 +35,9 @@ pub use tags::{ListedSlot, Position, SlotPage};
 
 use known::Known;
 use node::Node;
-use sealpost_api::{ApiError, Category, MailboxSide, Order, PostageQuote, Submitted, WaitFor};
+use sealpost_api::{
+    ApiError, Category, MailboxSide, Order, PostageQuote, Submitted, TransactionStatus, WaitFor,
+};
 use sealpost_ledger::address::Address;
 use sealpost_ledger::block::Header;
 use sealpost_ledger::evidence::Evidence;
@@ -272,6 +274,14 @@ impl Light {
         wait: WaitFor,
     ) -> Result<Submitted, LightError> {
         self.through(|node| node.submit(transaction, body, wait)).await
+    }
+    /// Hands in many transactions in one call; each is answered by itself, in their order. Doing it again does no harm.
+    pub async fn submit_many(
+        &self,
+        transactions: &[(SignedTransaction, Option<Body>)],
+        wait: WaitFor,
+    ) -> Result<Vec<Result<TransactionStatus, LightError>>, LightError> {
+        self.through(|node| node.submit_many(transactions, wait)).await
     }
     /// The evidence of a message, checked against the genesis.
     pub async fn evidence(

@@ -48,6 +48,10 @@ pub struct OutboxEntry {
     /// The author block of a sealed message, encrypted for this wallet alone: whom it is to stands nowhere else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) author: Option<sealpost_api::Hex>,
+    /// Its place in a list of messages that were sent together, encrypted for this wallet alone: it would tell which
+    /// sealed messages belong together, and whether somebody has guessed what is in the list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) bulk: Option<sealpost_api::Hex>,
 }
 
 /// The draft that a letter was.
@@ -68,6 +72,8 @@ pub enum OutboxError {
     File(Failure),
     #[error("outbox {}: {reason}", path.display())]
     Malformed { path: PathBuf, reason: String },
+    #[error("another process is sending a list of messages from this wallet")]
+    Busy,
 }
 
 impl OutboxEntry {
@@ -91,11 +97,16 @@ impl OutboxEntry {
             parcel: None,
             text: None,
             author: None,
+            bulk: None,
         }
     }
     /// The transaction.
     pub fn transaction(&self) -> Option<SignedTransaction> {
         SignedTransaction::from_bytes(&self.transaction).ok()
+    }
+    /// Bytes of the transaction and its body.
+    pub(crate) fn bytes(&self) -> usize {
+        self.transaction.len().saturating_add(self.body.as_ref().map_or(0, |body| body.0.len()))
     }
     /// Its body.
     pub fn body(&self) -> Option<Body> {

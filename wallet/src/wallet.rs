@@ -2,6 +2,7 @@
 //! The command line, the demo and embedding programs all use this.
 
 mod answering;
+mod bulk;
 mod collecting;
 mod keeping;
 mod key_life;
@@ -15,6 +16,7 @@ mod sent;
 
 pub(crate) use answering::ALREADY_ANSWERED;
 pub use answering::{GivenReceipt, GotReceipt, Unanswered, Waiting};
+pub use bulk::{BulkHeard, BulkList, BulkResult, BulkRun, BulkState, ListId, Repeat};
 pub use collecting::{Collector, FetchHeard};
 pub use keeping::{CaughtUp, Source};
 pub use key_life::{Alarm, Due, KeyTerms, Standing, least_days};
@@ -42,6 +44,7 @@ use crate::random::NoRandomness;
 use sealpost_ledger::address::Address;
 use sealpost_ledger::genesis::Genesis;
 use sealpost_ledger::hash::TransactionId;
+use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::signature::SigningKey;
 use sealpost_terminal::{Failure, create_private_folder};
 use std::path::PathBuf;
@@ -140,6 +143,8 @@ pub enum WalletError {
     Id { text: String, reason: String },
     #[error("neither inbox nor outbox has a transaction that begins with {text}; give the whole id")]
     NoneBegins { text: String },
+    #[error("{id} is void: no block up to {expiry} contains it")]
+    Void { id: TransactionId, expiry: BlockHeight },
     #[error("the postage search was stopped")]
     Stopped,
     #[error("the transaction could not be signed")]

@@ -3,6 +3,16 @@
 //!
 //! Canonical bytes ([`Hex`]) are what counts: whoever must not trust a node decodes and checks those. The
 //! decoded fields beside them (types named `…View`) are for people and pages, and prove nothing.
+//!
+//! # Many transactions
+//!
+//! `tx_submitMany` takes [`MAX_SUBMISSIONS`] in a call, and answers each by itself. A request has 4 MiB at most. Several
+//! calls may be under way at once, over HTTP in connections of their own, over a WebSocket in one; a node with no room
+//! left says so (category [`Busy`](Category::Busy)), and what is submitted again does no harm.
+//!
+//! Over HTTP a request may come in gzip (`Content-Encoding: gzip`; its limit counts the bytes as they are after
+//! unpacking), and is answered in gzip if it asks for that (`Accept-Encoding: gzip`). Bodies are encrypted and don't
+//! shrink, but hexadecimal text does: to somewhat more than half.
 
 mod block;
 mod directory;

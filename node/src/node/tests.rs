@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod joining;
+mod packed;
+mod submitting;
 mod tags;
 mod validators;
 

@@ -113,6 +113,57 @@ impl Drop for TransferWatch<'_> {
     }
 }
 
+/// Messages of a list on their way.
+pub(super) struct CountWatch<'a> {
+    terminal: &'a Terminal,
+    bar: Option<ProgressBar>,
+    told: Mutex<Option<Instant>>,
+}
+
+#[derive(serde::Serialize)]
+struct Count {
+    event: &'static str,
+    work: &'static str,
+    messages: usize,
+    of_messages: usize,
+}
+
+impl<'a> CountWatch<'a> {
+    /// Begins to watch.
+    pub(super) fn new(terminal: &'a Terminal) -> Self {
+        let bar = terminal.shows_progress().then(ProgressBar::no_length);
+        if let Some(bar) = &bar {
+            // The template is fixed, so it is right.
+            if let Ok(style) =
+                ProgressStyle::with_template("sending {bar:30} {pos}/{len} messages, {per_sec}, {eta} left")
+            {
+                bar.set_style(style);
+            }
+        }
+        Self { terminal, bar, told: Mutex::new(None) }
+    }
+    /// Hears how many messages of how many are done with.
+    pub(super) fn hear(&self, messages: usize, of_messages: usize) {
+        if let Some(bar) = &self.bar {
+            bar.set_length(of_messages as u64);
+            bar.set_position(messages as u64);
+        }
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if messages == of_messages || told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
+            *told = Some(Instant::now());
+            self.terminal.progress(&Count { event: "progress", work: "sending", messages, of_messages });
+        }
+    }
+}
+
+impl Drop for CountWatch<'_> {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
 /// A scan for messages that can be watched: each is checked against the genesis, which takes a while.
 pub(super) struct ScanWatch(Option<ProgressBar>);
 

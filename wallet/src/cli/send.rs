@@ -27,11 +27,20 @@ use std::path::{Path, PathBuf};
 const WORTH_SHOWING: u64 = 4 << 20;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Wait {
+pub(super) enum Wait {
     /// The node has it
     Accepted,
     /// It is in a final block, and this wallet has verified that
     Final,
+}
+
+impl From<Wait> for WaitFor {
+    fn from(wait: Wait) -> Self {
+        match wait {
+            Wait::Accepted => Self::Accepted,
+            Wait::Final => Self::Final,
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -223,11 +232,10 @@ async fn deliver(
         }
         session.terminal.note("Nothing was sent (--dry-run).");
     } else {
-        let wait = match args.wait {
-            Wait::Accepted => WaitFor::Accepted,
-            Wait::Final => WaitFor::Final,
-        };
-        let sent = wallet.send_message(&light, &prepared, &message, salt, wait).await.map_err(failure)?;
+        let sent = wallet
+            .send_message(&light, &prepared, &message, salt, args.wait.into())
+            .await
+            .map_err(failure)?;
         answer.was_sent(&sent);
         print_sent(session, &answer, sent.id);
     }

@@ -8,8 +8,8 @@ use crate::wallet::now_ms;
 use jsonrpsee::core::ClientError;
 use jsonrpsee::http_client::{HttpClient, HttpClientBuilder};
 use sealpost_api::{
-    ApiError, BlockId, FinalTransaction, Hex, MailboxQuery, MailboxSide, Order, PostageQuote, SealedHeader,
-    SealpostRpcClient, Submitted, WaitFor, verify,
+    ApiError, BlockId, FinalTransaction, Hex, MailboxQuery, MailboxSide, NewTransaction, Order, PostageQuote,
+    SealedHeader, SealpostRpcClient, SubmissionAnswer, Submitted, TransactionStatus, WaitFor, verify,
 };
 use sealpost_ledger::address::Address;
 use sealpost_ledger::block::Header;
@@ -298,6 +298,33 @@ impl Node {
         }
         Ok(submitted)
     }
+    /// Hands in many transactions in one call.
+    pub(super) async fn submit_many(
+        &self,
+        transactions: &[(SignedTransaction, Option<Body>)],
+        wait: WaitFor,
+    ) -> Result<Vec<Result<TransactionStatus, LightError>>, LightError> {
+        let new = transactions.iter().map(|(transaction, body)| NewTransaction {
+            transaction: Hex(transaction.to_bytes()),
+            body: body.as_ref().map(|body| Hex(body.as_bytes().to_vec())),
+        });
+        let call = self.client.tx_submit_many(new.collect(), Some(wait));
+        let answers = self.ask_for(call, self.patience.saturating_add(UNTIL_FINAL)).await?;
+        let given = transactions.len();
+        if answers.len() != given {
+            let reason = format!("it gives {} answers", answers.len());
+            return Err(self.untrusted(format!("the submission of {given} transactions"), reason));
+        }
+        let answers = transactions.iter().zip(answers).map(|((transaction, _), answer)| match answer {
+            SubmissionAnswer::Taken(taken) if taken.id == transaction.id() => Ok(Ok(taken.status)),
+            SubmissionAnswer::Taken(_) => {
+                let what = format!("the submission of {}", transaction.id());
+                Err(self.untrusted(what, "it answers for another transaction"))
+            }
+            SubmissionAnswer::Refused { error } => Ok(Err(LightError::Node(harmless(error)))),
+        });
+        answers.collect()
+    }
     pub(super) async fn header_at(&self, height: BlockHeight) -> Result<Header, LightError> {
         if let Some(header) = self.known.header(height) {
             return Ok(header);
@@ -340,15 +367,15 @@ impl Node {
             return Err(unreachable(format!("no answer within {} s", patience.as_secs_f32())));
         };
         answer.map_err(|error| match ApiError::from_client(&error) {
-            // Foreign text: it may not steer the terminal that shows it.
-            Some(error) => LightError::Node(ApiError {
-                message: printable(&error.message),
-                help: error.help.map(|help| printable(&help)),
-                ..error
-            }),
+            Some(error) => LightError::Node(harmless(error)),
             None => unreachable(no_answer(&error)),
         })
     }
+}
+
+/// Foreign text: it may not steer the terminal that shows it.
+fn harmless(error: ApiError) -> ApiError {
+    ApiError { message: printable(&error.message), help: error.help.map(|help| printable(&help)), ..error }
 }
 
 /// What went wrong, for people. The library's words are for those who know it.

@@ -350,7 +350,7 @@ fn is_outdated(error: &ApiError) -> bool {
     matches!(error.code.as_str(), "tx.postage_too_low" | "tx.expired")
 }
 
-fn no_block() -> LightError {
+pub(super) fn no_block() -> LightError {
     LightError::Node(ApiError::new(Category::Busy, "node.no_block", "no block has contained it for minutes"))
 }
 

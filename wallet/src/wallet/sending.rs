@@ -2,7 +2,7 @@
 //! leaves.
 
 use super::{Wallet, WalletError, now_ms};
-use crate::envelope::{Content, Recipient, SealRequest, seal};
+use crate::envelope::{Content, Recipient, SealRequest, Sealed, seal};
 use crate::light::{Light, LightError, Proven};
 use crate::outbox::{OutboxEntry, Parcel};
 use crate::random::random;
@@ -12,7 +12,7 @@ use sealpost_ledger::author::AuthorBlock;
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::membership::Designate;
-use sealpost_ledger::message::{Body, Mode, Suite};
+use sealpost_ledger::message::{Body, Message, Mode, Suite};
 use sealpost_ledger::receipt::{Answer, Receipt};
 use sealpost_ledger::signature::SigningKey;
 use sealpost_ledger::transaction::{Payload, SignedTransaction, TRANSACTION_VERSION, Transaction};
@@ -76,6 +76,22 @@ impl Prepared {
     }
 }
 
+/// A message that is encrypted, and neither paid for nor signed.
+pub(super) struct SealedLetter {
+    pub(super) message: Message,
+    pub(super) body: Body,
+    salt: [u8; 32],
+    author: Option<AuthorBlock>,
+    one_time: Option<SigningKey>,
+}
+
+impl SealedLetter {
+    /// Who signs it: a key of its own if it hides its author, who is `identity`.
+    pub(super) fn signer<'a>(&'a self, identity: &'a SigningKey) -> &'a SigningKey {
+        self.one_time.as_ref().unwrap_or(identity)
+    }
+}
+
 /// How far something that was sent has come.
 #[derive(Debug, Clone)]
 pub struct Sent {
@@ -112,28 +128,49 @@ impl Wallet {
             keys.push(KeysAt { sequence, proven, valid_until });
             recipients.push(recipient);
         }
+        let sealed = self.seal_letter(draft, &recipients, expiry)?;
+        let payload = Payload::Message(sealed.message.clone());
+        let transaction = self.unpaid(sealed.signer(&self.identity), payload, expiry);
+        let (transaction, work) =
+            self.pay(light, transaction, sealed.body.as_bytes().len(), progress).await?;
+        let (mut prepared, salt) = self.sign_letter(sealed, transaction, work)?;
+        prepared.keys = keys;
+        Ok((prepared, salt))
+    }
+    /// Encrypts a message. Asks nobody.
+    pub(super) fn seal_letter(
+        &self,
+        draft: &Draft,
+        recipients: &[Recipient],
+        expiry: BlockHeight,
+    ) -> Result<SealedLetter, WalletError> {
         let one_time = match draft.mode {
             Mode::Open => None,
             Mode::Sealed => Some(one_time_key()?),
         };
         let signer = one_time.as_ref().unwrap_or(&self.identity);
-        let sealed = seal(&SealRequest {
+        let Sealed { message, body, salt, author } = seal(&SealRequest {
             chain: self.genesis().chain_id(),
             sender: Address::new(signer.public_key()),
             author: one_time.as_ref().map(|_| &self.identity),
             expiry,
-            recipients: &recipients,
+            recipients,
             content: &draft.content,
             body_limit: self.genesis().limits().body_bytes,
         })?;
-        let suite = sealed.message.suite;
-        let payload = Payload::Message(sealed.message);
-        let mut prepared =
-            self.prepare_as(signer, light, payload, Some(sealed.body), expiry, progress).await?;
-        prepared.suite = Some(suite);
-        prepared.author = sealed.author;
-        prepared.keys = keys;
-        Ok((prepared, sealed.salt))
+        Ok(SealedLetter { message, body, salt, author, one_time })
+    }
+    /// Signs an encrypted message that is paid for.
+    pub(super) fn sign_letter(
+        &self,
+        sealed: SealedLetter,
+        paid: Transaction,
+        work: u64,
+    ) -> Result<(Prepared, [u8; 32]), WalletError> {
+        let transaction = sign(sealed.signer(&self.identity), paid)?;
+        let SealedLetter { message, body, salt, author, .. } = sealed;
+        let (body, suite) = (Some(body), Some(message.suite));
+        Ok((Prepared { body, suite, author, work, ..Prepared::plain(transaction) }, salt))
     }
     /// Sends a message.
     pub async fn send(
@@ -159,7 +196,7 @@ impl Wallet {
         self.send_prepared(light, prepared, to, Some(note), wait).await
     }
     /// Whom a message is to, and what disclosing it needs, as the outbox keeps them.
-    fn outbox_parts(
+    pub(super) fn outbox_parts(
         &self,
         prepared: &Prepared,
         draft: &Draft,
@@ -258,7 +295,7 @@ impl Wallet {
         next.saturating_add(self.genesis().limits().expiry_window.min(EXPIRY_BLOCKS))
     }
     /// A recipient's newest keys, and the height at which they are proven to be that.
-    async fn recipient(
+    pub(super) async fn recipient(
         &self,
         light: &Light,
         address: &Address,
@@ -286,39 +323,39 @@ impl Wallet {
         expiry: BlockHeight,
         progress: PostageProgress<'_>,
     ) -> Result<Prepared, WalletError> {
-        self.prepare_as(&self.identity, light, payload, body, expiry, progress).await
+        let transaction = self.unpaid(&self.identity, payload, expiry);
+        let length = body.as_ref().map_or(0, |body| body.as_bytes().len());
+        let (transaction, work) = self.pay(light, transaction, length, progress).await?;
+        Ok(Prepared { body, work, ..Prepared::plain(sign(&self.identity, transaction)?) })
     }
-    /// Pays and signs.
-    async fn prepare_as(
-        &self,
-        signer: &SigningKey,
-        light: &Light,
-        payload: Payload,
-        body: Option<Body>,
-        expiry: BlockHeight,
-        progress: PostageProgress<'_>,
-    ) -> Result<Prepared, WalletError> {
-        let transaction = Transaction {
+    pub(super) fn unpaid(&self, signer: &SigningKey, payload: Payload, expiry: BlockHeight) -> Transaction {
+        Transaction {
             version: TRANSACTION_VERSION,
             chain: self.genesis().chain_id(),
             sender: Address::new(signer.public_key()),
             expiry,
             payload,
             nonce: 0,
-        };
-        let bytes = transaction.charged_bytes(body.as_ref().map_or(0, |body| body.as_bytes().len()));
+        }
+    }
+    /// Pays for a transaction with a body of so many bytes, at the price of now. Also returns the expected hashes.
+    async fn pay(
+        &self,
+        light: &Light,
+        transaction: Transaction,
+        body_bytes: usize,
+        progress: PostageProgress<'_>,
+    ) -> Result<(Transaction, u64), WalletError> {
+        let bytes = transaction.charged_bytes(body_bytes);
         let quote = light.postage(bytes as u64).await?;
         // The price may rise before the block that takes it.
         let work = sealpost_ledger::postage::work(quote.price.max(quote.price_after), bytes);
         light.accept_postage(work)?;
         let paid = crate::postage::search(transaction, work, |tried| progress(tried, work)).await;
-        let transaction = paid.ok_or(WalletError::Stopped)?;
-        let aux = random::<32>()?;
-        let transaction = transaction.sign(signer, &aux).map_err(|_| WalletError::Signing)?;
-        Ok(Prepared { body, work, ..Prepared::plain(transaction) })
+        Ok((paid.ok_or(WalletError::Stopped)?, work))
     }
     /// Puts something signed into the outbox, and then gives up the draft that it was.
-    fn put_out(&self, prepared: &Prepared, entry: &mut OutboxEntry) -> Result<(), WalletError> {
+    pub(super) fn put_out(&self, prepared: &Prepared, entry: &mut OutboxEntry) -> Result<(), WalletError> {
         entry.parcel = prepared.parcel;
         entry.author = self.author_note(prepared)?;
         if let Some(text) = &prepared.whole_text {
@@ -366,6 +403,11 @@ impl Wallet {
             transaction.to_bytes().len().saturating_add(body.as_ref().map_or(0, |b| b.as_bytes().len()));
         Ok(Sent { id, place, bytes, work: *work })
     }
+}
+
+fn sign(signer: &SigningKey, transaction: Transaction) -> Result<SignedTransaction, WalletError> {
+    let aux = random::<32>()?;
+    transaction.sign(signer, &aux).map_err(|_| WalletError::Signing)
 }
 
 /// A key that signs one sealed message, and is kept nowhere.

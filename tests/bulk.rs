@@ -1,0 +1,168 @@
+//! Lists of messages: checked before anything leaves, sent with many in a call, and taken up again after a crash
+//! without losing or doubling any.
+
+use crate::parcels::{folder_of, until, wallet_command};
+use crate::world::{World, home_of};
+use sealpost_tests::{json, run};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::fs;
+
+/// A list of messages to bob whose subjects are numbered, as a file.
+fn list(world: &World, count: usize) -> String {
+    let line = |mut lines: String, number| {
+        writeln!(lines, r#"{{"to":["bob"],"subject":"number {number}.","text":"of a list"}}"#).unwrap();
+        lines
+    };
+    let path = world.path("list.jsonl");
+    fs::write(&path, (0..count).fold(String::new(), line)).unwrap();
+    path
+}
+
+/// How often each subject has come to bob, as he reads them.
+fn came(world: &World) -> BTreeMap<String, usize> {
+    world.wallet("bob", &["sync"]);
+    let mbox = world.path("mbox");
+    let _ = fs::remove_file(&mbox);
+    world.wallet("bob", &["export", "all", "--mbox", &mbox]);
+    let mut came = BTreeMap::new();
+    for line in fs::read_to_string(&mbox).unwrap().lines() {
+        if let Some(subject) = line.strip_prefix("Subject: ") {
+            *came.entry(subject.to_owned()).or_default() += 1;
+        }
+    }
+    came
+}
+
+fn once_each(count: usize) -> BTreeMap<String, usize> {
+    (0..count).map(|number| (format!("number {number}."), 1)).collect()
+}
+
+fn counts(summary: &Value) -> [u64; 5] {
+    ["before", "final", "accepted", "failed", "left"].map(|name| summary[name].as_u64().unwrap())
+}
+
+#[test]
+fn a_list_arrives_once_however_often_it_is_given() {
+    let world = World::new();
+    let (count, path) = (230, list(&world, 230));
+    let checked = world.wallet("alice", &["send-many", &path, "--dry-run"]);
+    assert_eq!((checked["messages"].as_u64(), counts(&checked)), (Some(230), [0, 0, 0, 0, 230]));
+    let sent = world.wallet("alice", &["send-many", &path]);
+    assert_eq!(counts(&sent), [0, 230, 0, 0, 0], "{sent}");
+    for (line, result) in (1..).zip(sent["results"].as_array().unwrap()) {
+        assert_eq!((&result["line"], &result["status"]), (&Value::from(line), &Value::from("final")));
+        assert!(
+            result["height"].as_u64().is_some() && result["id"].as_str().is_some_and(|id| id.len() == 64)
+        );
+    }
+    let again = world.wallet("alice", &["send-many", &path]);
+    assert_eq!(counts(&again), [230, 0, 0, 0, 0], "{again}");
+    assert_eq!(again["results"], sent["results"]);
+    assert_eq!(came(&world), once_each(count));
+
+    // On purpose it goes once more; a table is another list.
+    let short = world.path("short.csv");
+    fs::write(&short, "to,subject,text,sealed\nbob,by table,one,\nbob,by table,two,true\n").unwrap();
+    assert_eq!(counts(&world.wallet("alice", &["send-many", &short])), [0, 2, 0, 0, 0]);
+    assert_eq!(counts(&world.wallet("alice", &["send-many", &short, "--again"])), [0, 2, 0, 0, 0]);
+    assert_eq!(counts(&world.wallet("alice", &["send-many", &short])), [2, 0, 0, 0, 0]);
+    assert_eq!(came(&world)["by table"], 4);
+}
+
+#[test]
+fn wrong_lines_are_named_and_nothing_of_their_list_is_sent() {
+    let world = World::new();
+    let path = world.path("list.jsonl");
+    let long = "x".repeat(200_000);
+    let lines = [
+        r#"{"to":["bob"],"text":"fine"}"#.to_owned(),
+        r#"{"to":["nobody"],"text":"x"}"#.to_owned(),
+        r#"{"to":["bob"]}"#.to_owned(),
+        r#"{"to":["bob"],"file":"missing.txt"}"#.to_owned(),
+        r#"{"to":[],"text":"x"}"#.to_owned(),
+        r#"{"to":"bob","text":"x","reply_to":"5d0c"}"#.to_owned(),
+        format!(r#"{{"to":"bob","text":"{long}"}}"#),
+        r#"{"to":"bob","txt":"x"}"#.to_owned(),
+    ];
+    fs::write(&path, lines.join("\n")).unwrap();
+    let error = world.error("alice", &["send-many", &path]);
+    assert_eq!((&error["code"], &error["exit"]), (&Value::from("input.list"), &Value::from(2)));
+    let named: Vec<_> = error["mistakes"].as_array().unwrap().iter().collect();
+    let named: Vec<_> =
+        named.iter().map(|one| (one["line"].as_u64().unwrap(), one["field"].as_str().unwrap())).collect();
+    let expected = [(2, "to"), (3, "text"), (4, "file"), (5, "to"), (6, "reply_to"), (7, "text"), (8, "txt")];
+    assert_eq!(named, expected, "{error}");
+    assert!(world.wallet("bob", &["inbox"])["messages"].as_array().unwrap().is_empty());
+
+    // A recipient without keys stops nobody else's message, and the command does not end well.
+    let words = world.path("carol.words");
+    let carol = world.wallet("carol", &["new", "carol", "--mnemonic-out", &words]);
+    json("sealpost", home_of(&world), &["contact", "add", "carol", carol["address"].as_str().unwrap()]);
+    let lines = [
+        r#"{"to":["carol"],"subject":"number 0.","text":"x"}"#,
+        r#"{"to":["bob"],"subject":"number 1.","text":"x"}"#,
+        r#"{"to":["bob","carol"],"subject":"number 2.","text":"x"}"#,
+    ];
+    fs::write(&path, lines.join("\n")).unwrap();
+    let passphrase = world.path("passphrase");
+    let flags = ["-w", "alice", "--passphrase-file", &passphrase, "send-many", &path, "--json"];
+    let output = run("sealpost", home_of(&world), &flags);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(counts(&summary), [0, 1, 0, 2, 0], "{summary}");
+    let codes = summary["results"].as_array().unwrap().iter().map(|result| result["code"].as_str());
+    assert_eq!(codes.collect::<Vec<_>>(), [Some("recipient.no_keys"), None, Some("recipient.no_keys")]);
+    // With keys the rest goes, and only the rest.
+    world.wallet("carol", &["keys", "publish"]);
+    assert_eq!(counts(&world.wallet("alice", &["send-many", &path])), [1, 2, 0, 0, 0]);
+    assert_eq!(world.wallet("carol", &["inbox"])["messages"].as_array().unwrap().len(), 2);
+    assert_eq!(world.wallet("bob", &["inbox"])["messages"].as_array().unwrap().len(), 2);
+}
+
+/// `kill -9` at several moments, and with the node away; then it is given once more.
+#[test]
+fn a_wallet_that_is_killed_amid_a_list_loses_and_doubles_none_of_it() {
+    let world = World::new();
+    let (count, path) = (450, list(&world, 450));
+    let outbox = folder_of(&world, "alice").join("outbox");
+    let signed = || fs::read_dir(&outbox).unwrap().count();
+    let before = signed();
+    let mut interrupted = 0;
+    for more in [1, 60, 150, 320] {
+        let mut child = wallet_command(&world, "alice", &["send-many", &path]).spawn().unwrap();
+        until(&mut child, || signed() >= before + more);
+        interrupted += usize::from(child.try_wait().unwrap().is_none());
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    assert!(interrupted > 1, "it was never caught amid its work");
+    let passphrase = world.path("passphrase");
+    let flags = ["-w", "alice", "--passphrase-file", &passphrase, "--node", "http://127.0.0.1:1"];
+    let away = run("sealpost", home_of(&world), &[&flags[..], &["send-many", &path, "--json"]].concat());
+    assert_eq!(away.status.code(), Some(3), "{away:?}");
+    let summary: Value = serde_json::from_slice(&away.stdout).unwrap();
+    assert_eq!(counts(&summary), [0, 0, 0, 0, 450]);
+    let sent = world.wallet("alice", &["send-many", &path]);
+    let [early, done, accepted, failed, left] = counts(&sent);
+    assert_eq!((early + done, accepted, failed, left), (450, 0, 0, 0), "{sent}");
+    println!("{interrupted} times killed amid its work; {early} were final before the last run");
+    let kept = world.wallet("alice", &["outbox"]);
+    let messages = kept["entries"].as_array().unwrap().iter().filter(|entry| entry["kind"] == "message");
+    assert_eq!(messages.count(), count);
+    assert_eq!(came(&world), once_each(count));
+}
+
+/// A list that fills blocks makes its own postage dearer: what is not paid enough for waits until the price falls.
+#[test]
+fn a_list_pays_what_is_asked_while_its_own_blocks_raise_the_price() {
+    let world = World::with_genesis(|genesis| {
+        genesis["postage"]["floor"] = 500.into();
+        genesis["limits"]["block_bytes"] = 140_000.into();
+    });
+    let (count, path) = (400, list(&world, 400));
+    let sent = world.wallet("alice", &["send-many", &path]);
+    assert_eq!(counts(&sent), [0, 400, 0, 0, 0], "{sent}");
+    assert_eq!(came(&world), once_each(count));
+}
