@@ -354,8 +354,9 @@ impl Store {
         let first = index / SUBTREE_LEAVES * SUBTREE_LEAVES;
         let range = first..first.saturating_add(SUBTREE_LEAVES);
         let journal = self.journal();
-        let Some((near, count)) = journal.some_transactions(height, range)? else { return Ok(None) };
-        let near: Vec<Node> = near.iter().map(|bytes| leaf_hash(bytes)).collect();
+        let Some(found) = journal.some_transactions(height, range)? else { return Ok(None) };
+        let (near, count) = (found.bytes.iter().map(|bytes| leaf_hash(bytes)), found.of);
+        let near: Vec<Node> = near.collect();
         let roots = match count > SUBTREE_LEAVES {
             true => self.index().subtree_roots(height)?,
             false => vec![merkle::root(&near)],
@@ -457,7 +458,7 @@ impl Store {
         let journal = self.journal();
         let number = usize::try_from(index).unwrap_or(usize::MAX);
         let found = journal.some_transactions(height, number..number.saturating_add(1))?;
-        let bytes = found.and_then(|(transactions, _)| transactions.into_iter().next());
+        let bytes = found.and_then(|found| found.bytes.into_iter().next());
         let transaction = bytes.and_then(|bytes| SignedTransaction::from_bytes(&bytes).ok());
         match transaction.filter(|transaction| mailbox.lists(transaction, address)) {
             Some(transaction) => Ok(Located { height, index, transaction }),

@@ -36,6 +36,15 @@ pub(super) struct Written {
     pub(super) bodies: Parts,
 }
 
+/// Some transactions of a block.
+#[derive(Debug)]
+pub(super) struct SomeTransactions {
+    /// The bytes of each.
+    pub(super) bytes: Vec<Vec<u8>>,
+    /// How many transactions the block has.
+    pub(super) of: usize,
+}
+
 #[derive(Debug)]
 pub(super) struct Journal {
     blocks: Stream,
@@ -256,14 +265,14 @@ impl Journal {
         &self,
         height: BlockHeight,
         numbers: Range<usize>,
-    ) -> Result<Option<(Vec<Vec<u8>>, usize)>, StoreError> {
+    ) -> Result<Option<SomeTransactions>, StoreError> {
         let Some(BlockPlace { block: place, .. }) = self.place(height) else { return Ok(None) };
         // Header and certificate come first.
         let parts = self.parts(place)?;
         let parts = parts.get(1..).unwrap_or_default();
         let wanted = parts.get(numbers.start..numbers.end.min(parts.len())).unwrap_or_default();
         let (Some((start, _)), Some(last)) = (wanted.first(), wanted.last()) else {
-            return Ok(Some((Vec::new(), parts.len())));
+            return Ok(Some(SomeTransactions { bytes: Vec::new(), of: parts.len() }));
         };
         let length = last.0.saturating_add(last.1).saturating_sub(*start);
         let bytes = self.blocks.read(place.part(*start, length))?;
@@ -272,7 +281,7 @@ impl Journal {
             let length = usize::try_from(*length).unwrap_or(usize::MAX);
             bytes.get(at..at.saturating_add(length)).unwrap_or_default().to_vec()
         };
-        Ok(Some((wanted.iter().map(one).collect(), parts.len())))
+        Ok(Some(SomeTransactions { bytes: wanted.iter().map(one).collect(), of: parts.len() }))
     }
     /// Where the parts of a block's record lie in it. Never beyond its end.
     fn parts(&self, place: Place) -> Result<Parts, StoreError> {
