@@ -120,7 +120,7 @@ fn tell(report: &mut Report, answered: &mut [Answered], options: &Options) {
 }
 
 /// Kinds of pages, and how many of a hundred requests go to each.
-const KINDS: &[(&'static str, usize)] = &[
+const KINDS: &[(&str, usize)] = &[
     ("message", 35),
     ("block", 25),
     ("address", 10),
