@@ -88,7 +88,11 @@ impl Messages {
         let mut made: BTreeMap<String, Message> = BTreeMap::new();
         loop {
             let message = self.make(expiry);
-            let begin = message.id.to_string().chars().take(4).collect();
+            let begin: String = message.id.to_string().chars().take(4).collect();
+            // Without a letter it would be a number: that of a block.
+            if begin.parse::<u64>().is_ok() {
+                continue;
+            }
             if let Some(other) = made.insert(begin, message.clone()) {
                 return [other, message];
             }
