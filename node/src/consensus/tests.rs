@@ -6,6 +6,7 @@ use super::*;
 use crate::mempool::{Mempool, MempoolLimits};
 use sealpost_ledger::genesis::Genesis;
 use std::path::Path;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -117,10 +118,14 @@ fn begin(wal: &Path, store: &Store) {
     }
 }
 
-/// Free ports, found by binding them all at once and letting go.
+/// Free ports, found by binding them and letting go.
 fn free_ports(count: usize) -> Vec<u16> {
-    let bound: Vec<_> = (0..count).map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-    bound.iter().map(|listener| listener.local_addr().unwrap().port()).collect()
+    // Below the ports that the system gives to whoever asks for any: another test must not be given this one's
+    // while its node is stopped.
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = 11_000 + u16::try_from(std::process::id() % 4_000).unwrap();
+    let next = std::iter::repeat_with(|| first + NEXT.fetch_add(1, Ordering::Relaxed));
+    next.filter(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok()).take(count).collect()
 }
 
 fn open(home: &Path, name: &str, genesis: &Genesis) -> Store {
