@@ -55,6 +55,7 @@ use directory::Directory;
 use equivocations::Equivocations;
 use index::{Index, Mailbox};
 use journal::Journal;
+use lists::List;
 use proposals::Proposals;
 use sealpost_ledger::address::Address;
 use sealpost_ledger::block::{Block, Header};
@@ -449,8 +450,11 @@ impl Store {
         limit: usize,
         order: Order,
     ) -> Result<Vec<Located>, StoreError> {
-        let places = self.index().list(mailbox, address, after, limit, order)?;
-        places.into_iter().map(|place| self.listed(mailbox, address, place)).collect()
+        let list = List::open(self.index(), mailbox.kind(), *address)?;
+        list.page(after, limit, order)?
+            .into_iter()
+            .map(|place| self.listed(mailbox, address, place))
+            .collect()
     }
     /// The transaction at a place that a list names.
     fn listed(&self, mailbox: Mailbox, address: &Address, at: Cursor) -> Result<Located, StoreError> {

@@ -1,12 +1,12 @@
 //! What evidence costs: made by a node of four validators from its store, asked for over RPC, and checked from its
 //! JSON text, as a stranger does.
 
-use crate::ingest::{EXPIRY, PER_CALL, Pace, Sent, host, network, prepare, send};
+use crate::ingest::{EXPIRY, PER_CALL, Pace, host, network, prepare, send};
 use crate::people::{PEOPLE, People};
 use crate::report::{Goal, Report, quantile_ms};
 use clap::Args;
 use jsonrpsee::http_client::HttpClientBuilder;
-use sealpost_api::{Hex, NewTransaction, SealpostRpcClient, SubmissionAnswer, WaitFor};
+use sealpost_api::{NewTransaction, SealpostRpcClient, SubmissionAnswer, WaitFor};
 use sealpost_ledger::evidence::Evidence;
 use std::hint::black_box;
 use std::time::Instant;
@@ -29,7 +29,7 @@ pub(crate) async fn run(options: &Options) -> Report {
     let calls = prepare(0..options.messages, PER_CALL, message);
     let hosts = [host(&network.said(0, "rpc"))];
     let pace = Pace { calls: 4, seconds: 600, per_second: 0 };
-    let sent = Sent::of(send(&hosts, calls, pace).await, Instant::now());
+    let sent = send(&hosts, calls, pace).await;
     assert_eq!(sent.refused, 0, "some messages were refused");
     let client = HttpClientBuilder::default().build(network.said(0, "rpc")).expect("a client");
     let asked: Vec<u64> = (0..options.files).map(|file| file * options.messages / options.files).collect();
@@ -37,7 +37,7 @@ pub(crate) async fn run(options: &Options) -> Report {
         .iter()
         .step_by(2)
         .map(|number| people.receipt(*number, &message(*number).0, EXPIRY))
-        .map(|(receipt, _)| NewTransaction { transaction: Hex(receipt.to_bytes()), body: None })
+        .map(|(receipt, _)| NewTransaction::new(&receipt, None))
         .collect();
     for answers in answered.chunks(sealpost_api::MAX_SUBMISSIONS as usize) {
         let taken = client.tx_submit_many(answers.to_vec(), Some(WaitFor::Final)).await.expect("an answer");

@@ -1,18 +1,14 @@
 //! A node's home with a long ledger in it, written through the node's own store without a network: real signatures,
 //! real blocks and certificates of one validator.
 
+use crate::chain::{append, genesis};
 use crate::people::{PEOPLE, People, WithBody};
 use rayon::prelude::*;
-use sealpost_ledger::certificate::{CommitCertificate, CommitSignature, VoteKind, vote_digest};
-use sealpost_ledger::chain::propose;
-use sealpost_ledger::genesis::Genesis;
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::signature::SigningKey;
-use sealpost_ledger::transaction::verify_all;
 use sealpost_node::home::Home;
 use sealpost_node::store::{Store, StoreOptions};
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// One message of so many is answered, in the next block.
@@ -50,11 +46,11 @@ pub(crate) fn fill(home: &Path, length: Length) -> Option<Duration> {
     }
     let started = Instant::now();
     let blocks = length.blocks();
-    let validator = SigningKey::from_bytes(&VALIDATOR).expect("a key");
+    let validators = [SigningKey::from_bytes(&VALIDATOR).expect("a key")];
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970");
     let span = INTERVAL * u32::try_from(blocks + 1).expect("few blocks");
     let first_ms = now.saturating_sub(span).as_millis() as u64;
-    let genesis = Arc::new(genesis(&validator, first_ms));
+    let genesis = genesis("filled", &validators, first_ms);
     let people = People::new(&genesis, PEOPLE);
     let data = node.data();
     if data.exists() {
@@ -86,42 +82,9 @@ pub(crate) fn fill(home: &Path, length: Length) -> Option<Duration> {
         transactions.extend(messages);
         answers.extend(next.into_iter().flatten());
         let time_ms = first_ms + (block + 1) * INTERVAL.as_millis() as u64;
-        append(&store, &genesis, &validator, transactions, time_ms);
+        append(&store, &validators, transactions, time_ms);
     }
     drop(store);
     node.create(&genesis, Some(&VALIDATOR)).expect("a home");
     Some(started.elapsed())
-}
-
-fn genesis(validator: &SigningKey, time_ms: u64) -> Genesis {
-    let json = serde_json::json!({
-        "format": "sealpost-genesis/1", "chain_name": "filled", "address_prefix": "t", "time_ms": time_ms,
-        "validators": [{"name": "validator 0", "public_key": validator.public_key(), "power": 1}],
-        "limits": {"block_bytes": 8_388_608, "body_bytes": 65536, "slots": 256, "expiry_window": 1_000_000},
-        "postage": {"floor": 0, "strangers_percent": 100, "member_quota_bytes": 0},
-        "timing": {"block_interval_ms": 0, "heartbeat_ms": 30_000, "clock_drift_ms": 10_000},
-        "members": [], "retention_blocks": 0
-    });
-    Genesis::parse(json.to_string().as_bytes()).expect("a genesis")
-}
-
-fn append(
-    store: &Store,
-    genesis: &Genesis,
-    validator: &SigningKey,
-    transactions: Vec<WithBody>,
-    time_ms: u64,
-) {
-    let count = transactions.len();
-    let verified = verify_all(transactions, genesis).expect("good transactions");
-    let tip = store.tip();
-    let proposal = propose(&tip, store, verified, time_ms, validator.public_key()).expect("a proposal");
-    let (height, block) = (tip.next_height(), proposal.block.block().hash());
-    assert_eq!(proposal.block.block().transactions().len(), count, "{:?}", proposal.refused.first());
-    let digest = vote_digest(&genesis.chain_id(), VoteKind::Precommit, height, 0, Some(&block));
-    let (number, _) = tip.validators().find(&validator.public_key()).expect("the validator");
-    let signature = validator.sign(&digest, &[0; 32]).expect("signed");
-    let signatures = vec![CommitSignature { validator: number, signature }];
-    let certificate = CommitCertificate { height, round: 0, block, signatures };
-    store.append(&proposal.block.commit(certificate).expect("a certificate")).expect("stored");
 }

@@ -2,7 +2,7 @@
 //! a long one.
 
 use crate::filled::{self, Length};
-use crate::ingest::{CALLS, PER_CALL, Pace, Sent, folder_bytes, host, prepare, send};
+use crate::ingest::{CALLS, PER_CALL, Pace, folder_bytes, host, prepare, send};
 use crate::people::{PEOPLE, People};
 use crate::report::{Goal, Report, quantile_ms};
 use clap::Args;
@@ -130,9 +130,8 @@ async fn measure(home: &Path, length: Length, options: &Options) -> Measured {
     let calls = prepare(first..first + options.load, PER_CALL, |number| {
         people.message(number, length.body_bytes, expiry)
     });
-    let began = Instant::now();
     let pace = Pace { calls: CALLS, seconds: options.seconds, per_second: 0 };
-    let sent = Sent::of(send(&[host(&node.said("rpc"))], calls, pace).await, began);
+    let sent = send(&[host(&node.said("rpc"))], calls, pace).await;
     let quantiles = |times: &mut Vec<Duration>| [quantile_ms(times, 0.5), quantile_ms(times, 0.99)];
     Measured {
         start_ms,

@@ -1,6 +1,7 @@
 //! How many messages a network takes in: signed beforehand, sent by this process over RPC, verified, durable and final
 //! when they are counted. What both cores could check and do nothing else is measured in the same run.
 
+use crate::open_loop::connect;
 use crate::people::{PEOPLE, People, WithBody};
 use crate::report::{Goal, Report, quantile_ms};
 use clap::Args;
@@ -8,11 +9,10 @@ use futures::future::join_all;
 use http_body_util::{BodyExt, Full};
 use hyper::Request;
 use hyper::body::Bytes;
-use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper_util::rt::TokioIo;
+use hyper::client::conn::http1::SendRequest;
 use jsonrpsee::http_client::HttpClientBuilder;
 use rayon::prelude::*;
-use sealpost_api::{Hex, NewTransaction, SealpostRpcClient};
+use sealpost_api::{NewTransaction, SealpostRpcClient};
 use sealpost_ledger::certificate::CommitCertificate;
 use sealpost_ledger::codec::decode;
 use sealpost_ledger::height::BlockHeight;
@@ -21,7 +21,6 @@ use sealpost_tests::harness::network::{Network, NetworkOptions, Place};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
-use tokio::net::TcpStream;
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -90,9 +89,8 @@ pub(crate) async fn run(options: &Options) -> Report {
     let cpu = |network: &Network| network.all().map(|member| network.cpu_seconds(member)).sum::<f64>();
     let before = cpu(&network);
     let hosts: Vec<String> = network.all().map(|member| host(&network.said(member, "rpc"))).collect();
-    let began = Instant::now();
     let pace = Pace { calls: options.calls, seconds: options.seconds, per_second: options.per_second };
-    let mut sent = Sent::of(send(&hosts, calls, pace).await, began);
+    let mut sent = send(&hosts, calls, pace).await;
     let used = cpu(&network) - before;
     let Sent { messages, refused, seconds, .. } = sent;
     let rate = messages as f64 / seconds;
@@ -159,9 +157,8 @@ pub(crate) async fn rate(seconds: u64, bytes: usize) -> f64 {
     let make = |number| people.message(number, bytes.saturating_sub(header), EXPIRY);
     // More than it takes.
     let calls = prepare(0..seconds * 50_000, PER_CALL, make);
-    let began = Instant::now();
     let pace = Pace { calls: CALLS, seconds, per_second: 0 };
-    let sent = Sent::of(send(&[host(&network.said(0, "rpc"))], calls, pace).await, began);
+    let sent = send(&[host(&network.said(0, "rpc"))], calls, pace).await;
     assert_eq!(sent.refused, 0, "some messages were refused");
     sent.messages as f64 / sent.seconds
 }
@@ -214,29 +211,14 @@ pub(crate) struct Sent {
     pub(crate) times: Vec<Duration>,
 }
 
-impl Sent {
-    pub(crate) fn of(done: Vec<Done>, began: Instant) -> Self {
-        let last = done.iter().map(|done| done.at).max();
-        Self {
-            messages: done.iter().map(|done| done.accepted).sum(),
-            refused: done.iter().map(|done| done.refused).sum(),
-            seconds: last.map_or(0.0, |last| (last - began).as_secs_f64()),
-            times: done.iter().map(|done| done.took).collect(),
-        }
-    }
-}
-
 pub(crate) fn host(rpc: &str) -> String {
     rpc.trim_start_matches("http://").trim_end_matches('/').to_owned()
 }
 
 /// A call as it is sent.
 fn call(messages: &[WithBody]) -> Call {
-    let new = |(transaction, body): &WithBody| NewTransaction {
-        transaction: Hex(transaction.to_bytes()),
-        body: body.as_ref().map(|body| Hex(body.as_bytes().to_vec())),
-    };
-    let transactions: Vec<NewTransaction> = messages.iter().map(new).collect();
+    let new = messages.iter().map(|(transaction, body)| NewTransaction::new(transaction, body.as_ref()));
+    let transactions: Vec<NewTransaction> = new.collect();
     let params = serde_json::json!({"transactions": transactions, "wait": "final"});
     let request = serde_json::json!({"jsonrpc": "2.0", "id": 1, "method": "tx_submitMany", "params": params});
     Call { request: request.to_string().into(), messages: messages.len() }
@@ -250,7 +232,7 @@ fn per_second(signed: &[Signed], check: impl Fn(&[Signed]) + Sync + Send) -> f64
 }
 
 /// What became of a call.
-pub(crate) struct Done {
+struct Done {
     accepted: usize,
     refused: usize,
     /// From when it was sent, or was to be sent.
@@ -258,7 +240,7 @@ pub(crate) struct Done {
     at: Instant,
 }
 
-pub(crate) async fn send(hosts: &[String], calls: Vec<Call>, how: Pace) -> Vec<Done> {
+pub(crate) async fn send(hosts: &[String], calls: Vec<Call>, how: Pace) -> Sent {
     let (calls, next) = (Arc::new(calls), Arc::new(AtomicUsize::new(0)));
     let start = Instant::now();
     let end = start + Duration::from_secs(how.seconds);
@@ -268,7 +250,7 @@ pub(crate) async fn send(hosts: &[String], calls: Vec<Call>, how: Pace) -> Vec<D
         let (calls, next) = (calls.clone(), next.clone());
         let host = hosts[worker % hosts.len()].clone();
         tokio::spawn(async move {
-            let mut connection = connect(&host).await;
+            let mut connection: Connection = connect(&host).await;
             let mut done = Vec::new();
             loop {
                 let number = next.fetch_add(1, Ordering::Relaxed);
@@ -287,18 +269,17 @@ pub(crate) async fn send(hosts: &[String], calls: Vec<Call>, how: Pace) -> Vec<D
         })
     });
     let done = join_all(workers.collect::<Vec<_>>()).await;
-    done.into_iter().flat_map(|worker| worker.expect("a sender that ends")).collect()
+    let done: Vec<Done> = done.into_iter().flat_map(|worker| worker.expect("a sender that ends")).collect();
+    let last = done.iter().map(|done| done.at).max();
+    Sent {
+        messages: done.iter().map(|done| done.accepted).sum(),
+        refused: done.iter().map(|done| done.refused).sum(),
+        seconds: last.map_or(0.0, |last| (last - start).as_secs_f64()),
+        times: done.iter().map(|done| done.took).collect(),
+    }
 }
 
 type Connection = SendRequest<Full<Bytes>>;
-
-async fn connect(host: &str) -> Connection {
-    let stream = TcpStream::connect(host).await.expect("a node that listens");
-    stream.set_nodelay(true).expect("a TCP socket");
-    let (sender, connection) = handshake(TokioIo::new(stream)).await.expect("HTTP/1.1");
-    tokio::spawn(async move { drop(connection.await) });
-    sender
-}
 
 /// Sends a call; how many of its messages are final.
 async fn ask(connection: &mut Connection, host: &str, request: Bytes) -> usize {

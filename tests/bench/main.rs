@@ -5,6 +5,7 @@
 //! cargo run --release -p sealpost-tests --bin sealpost-bench -- --help
 //! ```
 
+mod chain;
 mod evidence;
 mod explorer;
 mod filled;

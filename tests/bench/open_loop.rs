@@ -3,10 +3,11 @@
 
 use futures::future::join_all;
 use http_body_util::{BodyExt, Empty};
-use hyper::body::Bytes;
+use hyper::body::{Body, Bytes};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -68,7 +69,11 @@ pub(crate) async fn send(
     done.into_iter().flat_map(|worker| worker.expect("a sender that ends")).collect()
 }
 
-async fn connect(host: &str) -> SendRequest<Empty<Bytes>> {
+/// Opens a connection for requests of one kind of body.
+pub(crate) async fn connect<B>(host: &str) -> SendRequest<B>
+where
+    B: Body<Data = Bytes, Error = Infallible> + Send + 'static,
+{
     let stream = TcpStream::connect(host).await.expect("a server that listens");
     stream.set_nodelay(true).expect("a TCP socket");
     let (sender, connection) = handshake(TokioIo::new(stream)).await.expect("HTTP/1.1");

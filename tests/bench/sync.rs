@@ -2,16 +2,15 @@
 //! blocks come from memory, as if a peer had just sent them; reading, checking, running and writing them is what sync
 //! does with every run of blocks, fsync and index included.
 
+use crate::chain::{append, genesis};
 use crate::people::People;
 use crate::report::{Goal, Report, median};
 use clap::Args;
 use rayon::prelude::*;
-use sealpost_ledger::certificate::{CommitCertificate, CommitSignature, VoteKind, vote_digest};
-use sealpost_ledger::chain::propose;
+use sealpost_ledger::certificate::{CommitCertificate, VoteKind, vote_digest};
 use sealpost_ledger::genesis::Genesis;
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::signature::{Signed, SigningKey, verify_batch};
-use sealpost_ledger::transaction::verify_all;
 use sealpost_node::store::{Store, StoreOptions};
 use sealpost_node::sync::apply;
 use sealpost_node::wire::EncodedBlock;
@@ -46,7 +45,7 @@ const BATCH: usize = 1_024;
 
 pub(crate) fn run(options: &Options) -> Report {
     let keys: Vec<_> = (1..=options.validators).map(|number| key([number; 32])).collect();
-    let genesis = genesis(&keys);
+    let genesis = genesis("sync", &keys, 1_000);
     let people = People::new(&genesis, options.people.unwrap_or(options.blocks * options.per_block));
     let (blocks, signed) = chain(options, &keys, &genesis, &people);
     let (mut pure, mut caught_up) = (Vec::new(), Vec::new());
@@ -80,20 +79,6 @@ fn key(secret: [u8; 32]) -> SigningKey {
     SigningKey::from_bytes(&secret).expect("a key")
 }
 
-fn genesis(validators: &[SigningKey]) -> Arc<Genesis> {
-    let named = |(number, key): (usize, &SigningKey)| serde_json::json!({"name": format!("validator {number}"), "public_key": key.public_key(), "power": 1});
-    let validators: Vec<_> = validators.iter().enumerate().map(named).collect();
-    let json = serde_json::json!({
-        "format": "sealpost-genesis/1", "chain_name": "sync", "address_prefix": "t", "time_ms": 1000,
-        "validators": validators,
-        "limits": {"block_bytes": 8_388_608, "body_bytes": 65536, "slots": 4, "expiry_window": 1_000_000},
-        "postage": {"floor": 0, "strangers_percent": 100, "member_quota_bytes": 0},
-        "timing": {"block_interval_ms": 0, "heartbeat_ms": 1000, "clock_drift_ms": 1000},
-        "members": [], "retention_blocks": 0
-    });
-    Arc::new(Genesis::parse(json.to_string().as_bytes()).expect("a genesis"))
-}
-
 /// A chain, as a peer would send it, and every signature in it.
 fn chain(
     options: &Options,
@@ -107,29 +92,18 @@ fn chain(
     for number in 0..options.blocks {
         let numbers = number * options.per_block..(number + 1) * options.per_block;
         let message = |number| people.message(number, options.body_bytes, BlockHeight::new(900_000));
-        let messages =
-            verify_all(numbers.into_par_iter().map(message).collect(), genesis).expect("good ones");
         let tip = store.tip();
-        let proposal = propose(&tip, &store, messages, 2_000, keys[0].public_key()).expect("a proposal");
-        let (height, block) = (tip.next_height(), proposal.block.block().hash());
-        assert_eq!(proposal.block.block().transactions().len() as u64, options.per_block);
-        let digest = vote_digest(&genesis.chain_id(), VoteKind::Precommit, height, 0, Some(&block));
-        let sign = |key: &SigningKey| {
-            let (validator, _) = tip.validators().find(&key.public_key()).expect("a validator");
-            CommitSignature { validator, signature: key.sign(&digest, &[0; 32]).expect("signed") }
-        };
-        let mut signatures: Vec<_> = keys.iter().map(sign).collect();
-        signatures.sort_by_key(|signature| signature.validator);
+        let committed = append(&store, keys, numbers.into_par_iter().map(message).collect(), 2_000);
+        let certificate = committed.certificate().clone();
+        let CommitCertificate { height, block, signatures, .. } = &certificate;
+        let digest = vote_digest(&genesis.chain_id(), VoteKind::Precommit, *height, 0, Some(block));
         signed.extend(signatures.iter().map(|s| Signed {
             key: tip.validators().get(s.validator).expect("a validator").key,
             digest,
             signature: s.signature,
         }));
-        signed.extend(proposal.block.block().transactions().iter().map(|t| t.signed()));
-        let certificate = CommitCertificate { height, round: 0, block, signatures };
-        let committed = proposal.block.commit(certificate.clone()).expect("a certificate");
+        signed.extend(committed.block().transactions().iter().map(|t| t.signed()));
         blocks.push(EncodedBlock { block: committed.block().to_bytes(), certificate });
-        store.append(&committed).expect("stored");
     }
     (blocks, signed)
 }

@@ -336,7 +336,7 @@ impl TransactionView {
             place: PlaceView::new(header, index),
             cursor: format!("{}-{index}", header.height),
             expiry: content.expiry.get(),
-            bytes: transaction.to_bytes().len() as u64,
+            bytes: transaction.as_bytes().len() as u64,
             payload: PayloadView::new(&content.payload, genesis),
         }
     }

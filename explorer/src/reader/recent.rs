@@ -51,7 +51,7 @@ impl Entry {
             id: transaction.id(),
             kind: transaction.payload().kind(),
             sender: transaction.sender(),
-            bytes: (transaction.to_bytes().len() as u64).saturating_add(body),
+            bytes: (transaction.as_bytes().len() as u64).saturating_add(body),
         }
     }
 }

@@ -50,7 +50,7 @@ pub(super) async fn transaction(
         index: proven.found.place.index,
         time: Time::new(proven.header.time_ms),
         expiry: proven.transaction.transaction().expiry.get(),
-        size: bytes(proven.transaction.to_bytes().len() as u64),
+        size: bytes(proven.transaction.as_bytes().len() as u64),
         facts: facts(payload, &genesis),
         answers: answers(payload),
     }))

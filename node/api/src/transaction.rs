@@ -3,6 +3,8 @@
 use crate::{ApiError, BundleView, Hex, NamedValidator};
 use sealpost_ledger::hash::{BlockHash, BodyHash, ContentCommit, KeyCommit, TransactionId};
 use sealpost_ledger::height::BlockHeight;
+use sealpost_ledger::message::Body;
+use sealpost_ledger::transaction::SignedTransaction;
 use serde::{Deserialize, Serialize};
 
 /// How long a submission is waited for.
@@ -34,6 +36,14 @@ pub struct NewTransaction {
     /// The encrypted body, if it is a message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<Hex>,
+}
+
+impl NewTransaction {
+    /// A transaction, with its body if it is a message.
+    pub fn new(transaction: &SignedTransaction, body: Option<&Body>) -> Self {
+        let body = body.map(|body| Hex(body.as_bytes().to_vec()));
+        Self { transaction: Hex(transaction.to_bytes()), body }
+    }
 }
 
 /// What became of one of many transactions.

@@ -123,7 +123,7 @@ impl Reader {
             index,
             kind: transaction.payload().kind().into(),
             sender: self.text(&transaction.sender()),
-            bytes: (transaction.to_bytes().len() as u64).saturating_add(body),
+            bytes: (transaction.as_bytes().len() as u64).saturating_add(body),
         }
     }
     pub(super) fn certificate(&self, block: BlockId) -> Result<CertificateView, Failure> {

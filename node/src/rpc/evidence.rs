@@ -72,7 +72,8 @@ impl Reader {
     }
     fn proven(&self, id: &TransactionId) -> Result<ProvenTransaction, Failure> {
         let located = self.located(id)?;
-        let (path, _) = self.path(&located)?;
+        let (header, _) = self.raw_header(located.height)?;
+        let path = self.path(&located, &header)?;
         let (block, index) = (located.height, located.index);
         Ok(ProvenTransaction { block, index, path, transaction: located.transaction })
     }

@@ -15,13 +15,12 @@ use sealpost_ledger::state::{StateKey, ViewError};
 impl Reader {
     pub(super) fn inclusion(&self, id: &TransactionId) -> Result<InclusionProof, Failure> {
         let located = self.located(id)?;
-        let (path, tree_size) = self.path(&located)?;
         let (header, certificate) = self.raw_header(located.height)?;
         Ok(InclusionProof {
             at: seal(&header, &certificate),
             index: located.index,
-            tree_size,
-            path: hex_path(path),
+            tree_size: header.transaction_count,
+            path: hex_path(self.path(&located, &header)?),
         })
     }
     pub(super) fn absence(

@@ -52,12 +52,8 @@ impl Reader {
         let (header, _) = self.raw_header(located.height)?;
         Ok(place(located, &header))
     }
-    /// The inclusion path of a transaction, and the size of its tree.
-    pub(super) fn path(&self, located: &Located) -> Result<(Vec<Node>, u32), Failure> {
-        let (header, _) = self.raw_header(located.height)?;
-        Ok((self.path_in(located, &header)?, header.transaction_count))
-    }
-    fn path_in(&self, located: &Located, header: &Header) -> Result<Vec<Node>, Failure> {
+    /// The inclusion path of a transaction in the block of that header.
+    pub(super) fn path(&self, located: &Located, header: &Header) -> Result<Vec<Node>, Failure> {
         let missing =
             || ApiError::new(Category::Internal, "internal.store", "the transaction is missing in its block");
         Ok(self.store.path(header, located.index)?.ok_or_else(missing)?)
@@ -71,7 +67,7 @@ impl Reader {
         Ok(FinalTransaction {
             transaction: located.transaction.to_bytes().into(),
             place: place(located, &header),
-            path: hex_path(self.path_in(located, &header)?),
+            path: hex_path(self.path(located, &header)?),
             tree_size: header.transaction_count,
             view: self.view(&located.transaction)?,
         })
@@ -101,7 +97,7 @@ impl Reader {
             sender: self.text(&transaction.sender()),
             expiry: transaction.transaction().expiry,
             nonce: transaction.transaction().nonce,
-            bytes: transaction.to_bytes().len() as u64,
+            bytes: transaction.as_bytes().len() as u64,
             payload,
         })
     }

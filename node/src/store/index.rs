@@ -6,7 +6,7 @@
 
 use super::StoreError;
 use super::journal::Written;
-use super::lists::{Cursor, List, Order};
+use super::lists::{Cursor, List};
 use parity_db::{ColumnOptions, Db, Options};
 use sealpost_ledger::address::Address;
 use sealpost_ledger::block::Block;
@@ -86,7 +86,7 @@ pub(super) enum Mailbox {
 }
 
 impl Mailbox {
-    const fn kind(self) -> Kind {
+    pub(super) const fn kind(self) -> Kind {
         match self {
             Mailbox::Received => RECEIVED,
             Mailbox::Sent => SENT,
@@ -226,18 +226,6 @@ impl Index {
         let (roots, rest) = bytes.as_chunks();
         if rest.is_empty() { Ok(roots.to_vec()) } else { Err(wrong_length("transaction tree")) }
     }
-    /// A page of an address's list, beyond `after`.
-    pub(super) fn list(
-        &self,
-        mailbox: Mailbox,
-        address: &Address,
-        after: Option<Cursor>,
-        limit: usize,
-        order: Order,
-    ) -> Result<Vec<Cursor>, ViewError> {
-        List::open(self, mailbox.kind(), *address)?.page(after, limit, order)
-    }
-
     /// Shows the newest value of every entry of the state, ascending by the hash of its key.
     pub(super) fn for_each_entry<E: From<StoreError>>(
         &self,

@@ -251,7 +251,8 @@ impl Journal {
     ) -> Result<Option<(Header, CommitCertificate)>, StoreError> {
         let Some(BlockPlace { block: place, .. }) = self.place(height) else { return Ok(None) };
         let damaged = || self.blocks.damaged(place, format!("the header of block {height}"));
-        let first = self.parts(place)?.first().copied().ok_or_else(damaged)?;
+        let (parts, _) = self.parts(place, 1)?;
+        let first = parts.first().copied().ok_or_else(damaged)?;
         let first = self.blocks.read(place.part(first.0, first.1))?;
         let (header, certificate) = decode_header(&first).map_err(|_| damaged())?;
         if header.height != height || certificate.block != header.hash() {
@@ -268,11 +269,11 @@ impl Journal {
     ) -> Result<Option<SomeTransactions>, StoreError> {
         let Some(BlockPlace { block: place, .. }) = self.place(height) else { return Ok(None) };
         // Header and certificate come first.
-        let parts = self.parts(place)?;
-        let parts = parts.get(1..).unwrap_or_default();
-        let wanted = parts.get(numbers.start..numbers.end.min(parts.len())).unwrap_or_default();
+        let (parts, count) = self.parts(place, numbers.end.saturating_add(1))?;
+        let (parts, of) = (parts.get(1..).unwrap_or_default(), count.saturating_sub(1));
+        let wanted = parts.get(numbers.start..).unwrap_or_default();
         let (Some((start, _)), Some(last)) = (wanted.first(), wanted.last()) else {
-            return Ok(Some(SomeTransactions { bytes: Vec::new(), of: parts.len() }));
+            return Ok(Some(SomeTransactions { bytes: Vec::new(), of }));
         };
         let length = last.0.saturating_add(last.1).saturating_sub(*start);
         let bytes = self.blocks.read(place.part(*start, length))?;
@@ -281,14 +282,16 @@ impl Journal {
             let length = usize::try_from(*length).unwrap_or(usize::MAX);
             bytes.get(at..at.saturating_add(length)).unwrap_or_default().to_vec()
         };
-        Ok(Some(SomeTransactions { bytes: wanted.iter().map(one).collect(), of: parts.len() }))
+        Ok(Some(SomeTransactions { bytes: wanted.iter().map(one).collect(), of }))
     }
-    /// Where the parts of a block's record lie in it. Never beyond its end.
-    fn parts(&self, place: Place) -> Result<Parts, StoreError> {
+    /// Where the first parts of a block's record lie in it, `most` at most and never beyond its end; and how many
+    /// parts it has. Only their lengths are read.
+    fn parts(&self, place: Place, most: usize) -> Result<(Parts, usize), StoreError> {
         let damaged = || self.blocks.damaged(place, "the lengths of a record".into());
         let count = self.blocks.read(place.part(0, 4.min(place.length)))?;
         let count = u32::from_le_bytes(count.try_into().map_err(|_| damaged())?);
-        let lengths = count.checked_mul(4).and_then(|n| n.checked_add(4)).filter(|n| *n <= place.length);
+        let wanted = u32::try_from(most).unwrap_or(u32::MAX).min(count);
+        let lengths = wanted.checked_mul(4).and_then(|n| n.checked_add(4)).filter(|n| *n <= place.length);
         let lengths = self.blocks.read(place.part(0, lengths.ok_or_else(damaged)?))?;
         let parts = parts_at(&lengths).ok_or_else(damaged)?;
         let end =
@@ -296,7 +299,7 @@ impl Journal {
         if end > place.length.into() {
             return Err(damaged());
         }
-        Ok(parts)
+        Ok((parts, usize::try_from(count).unwrap_or(usize::MAX)))
     }
     /// A block with its bodies; nothing if those are not kept any more.
     pub(super) fn block(

@@ -60,8 +60,8 @@ pub(super) fn decode_header(first: &[u8]) -> Result<(Header, CommitCertificate),
     decode("block record", first, MAX_BYTES)
 }
 
-/// Where the parts of a record lie in it, by the bytes that it begins with: four for their number and four for the
-/// length of each.
+/// Where the first parts of a record lie in it, by the bytes that it begins with: four for the number of all and four
+/// for the length of each that is wanted.
 pub(super) fn parts_at(lengths: &[u8]) -> Option<Parts> {
     let (count, lengths) = lengths.split_first_chunk()?;
     let mut start = u32::from_le_bytes(*count).checked_mul(4)?.checked_add(4)?;

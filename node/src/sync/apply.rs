@@ -103,22 +103,32 @@ enum Certificate {
 fn prepare(blocks: &[&EncodedBlock], about: &About) -> Vec<Result<Prepared, Refused>> {
     let read: Vec<_> = blocks.par_iter().map(|encoded| read(encoded, about)).collect();
     let genesis = about.tip.genesis_file();
-    let whole = |read: &Result<(Block, Certificate), Refused>| match read {
-        Ok((block, _)) if !lacks_bodies(block) => Some(block.clone()),
-        _ => None,
+    let mut whole = Vec::new();
+    // Whole blocks go together, the others stay where they are.
+    let mut apart = |(block, certificate): (Block, Certificate)| {
+        let bare = if lacks_bodies(&block) {
+            Some(block)
+        } else {
+            whole.push(block);
+            None
+        };
+        (bare, certificate)
     };
-    let whole = read.iter().filter_map(whole).collect();
+    let read: Vec<_> = read.into_iter().map(|read| read.map(&mut apart)).collect();
     let mut authentic = AuthenticBlock::verify_many(whole, genesis).into_iter();
-    let mut content = |block: Block| match lacks_bodies(&block) {
-        true => BareBlock::verify(block, genesis).map(Content::Bare),
-        false => match authentic.next() {
-            Some(verified) => verified.map(Content::Whole),
-            None => AuthenticBlock::verify(block, genesis).map(Content::Whole),
-        },
+    let prepared = |read: Result<(Option<Block>, Certificate), Refused>| {
+        let (bare, certificate) = match read {
+            Ok(parts) => parts,
+            Err(refused) => return Some(Err(refused)),
+        };
+        let block = match bare {
+            Some(block) => BareBlock::verify(block, genesis).map(Content::Bare),
+            // As many come out as went in.
+            None => authentic.next()?.map(Content::Whole),
+        };
+        Some(block.map(|block| Prepared { block, certificate }).map_err(false_block))
     };
-    let mut prepared =
-        |(block, certificate)| Ok(Prepared { block: content(block).map_err(false_block)?, certificate });
-    read.into_iter().map(|read| read.and_then(&mut prepared)).collect()
+    read.into_iter().filter_map(prepared).collect()
 }
 
 fn read(encoded: &EncodedBlock, about: &About) -> Result<(Block, Certificate), Refused> {

@@ -251,7 +251,7 @@ pub(super) async fn send_parts(
     draft: &Kept,
 ) -> Result<Letter, Failure> {
     let transfer = TransferWatch::new(session.terminal, "sending");
-    let postage = PostageWatch::without_bar(session.terminal);
+    let postage = PostageWatch::without_bar();
     let progress = |tried, work| postage.hear(tried, work);
     let heard = |now: &ParcelProgress| {
         let state = now.waiting.clone().unwrap_or_else(|| format!("{} of {} parts final", now.parts, now.of));
@@ -329,7 +329,7 @@ pub(super) fn describe(wallet: &Wallet, draft: &Draft, prepared: &Prepared) -> R
             Mode::Sealed => "sealed",
         },
         suite: prepared.suite.map_or(0, |suite| suite.number()),
-        bytes: prepared.transaction.to_bytes().len().saturating_add(body_bytes),
+        bytes: prepared.transaction.as_bytes().len().saturating_add(body_bytes),
         body_bytes,
         work: prepared.work,
         expiry: prepared.transaction.transaction().expiry,

@@ -125,7 +125,7 @@ async fn deliver(
     let light = session.light_for_keys(wallet.profile()).await?;
     own_keys::look(session, wallet, &light).await?;
     let watch = CountWatch::new(session.terminal);
-    let postage = PostageWatch::without_bar(session.terminal);
+    let postage = PostageWatch::without_bar();
     let postage = |tried, work| postage.hear(tried, work);
     let heard = |result| {
         let (count, of) = heard(result);

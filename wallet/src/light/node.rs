@@ -288,8 +288,8 @@ impl Node {
         body: Option<&Body>,
         wait: WaitFor,
     ) -> Result<Submitted, LightError> {
-        let body = body.map(|body| Hex(body.as_bytes().to_vec()));
-        let call = self.client.tx_submit(Hex(transaction.to_bytes()), body, Some(wait));
+        let new = NewTransaction::new(transaction, body);
+        let call = self.client.tx_submit(new.transaction, new.body, Some(wait));
         let patience = self.patience.saturating_add(UNTIL_FINAL);
         let submitted = self.ask_for(call, patience).await?;
         if submitted.id != transaction.id() {
@@ -304,10 +304,8 @@ impl Node {
         transactions: &[(SignedTransaction, Option<Body>)],
         wait: WaitFor,
     ) -> Result<Vec<Result<TransactionStatus, LightError>>, LightError> {
-        let new = transactions.iter().map(|(transaction, body)| NewTransaction {
-            transaction: Hex(transaction.to_bytes()),
-            body: body.as_ref().map(|body| Hex(body.as_bytes().to_vec())),
-        });
+        let new =
+            transactions.iter().map(|(transaction, body)| NewTransaction::new(transaction, body.as_ref()));
         let call = self.client.tx_submit_many(new.collect(), Some(wait));
         let answers = self.ask_for(call, self.patience.saturating_add(UNTIL_FINAL)).await?;
         let given = transactions.len();

@@ -264,6 +264,6 @@ impl Wallet {
             self.outbox.put(&entry)?;
             place = Some(Box::new(proven));
         }
-        Ok(Sent { id, place, bytes: transaction.to_bytes().len(), work: 0 })
+        Ok(Sent { id, place, bytes: transaction.as_bytes().len(), work: 0 })
     }
 }

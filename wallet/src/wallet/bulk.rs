@@ -362,14 +362,11 @@ impl Wallet {
     ) -> Result<Result<(Transaction, u64), WalletError>, WalletError> {
         let payload = Payload::Message(sealed.message.clone());
         let transaction = self.unpaid(sealed.signer(&self.identity), payload, expiry);
-        let bytes = transaction.charged_bytes(sealed.body.as_bytes().len());
-        let work = sealpost_ledger::postage::work(price, bytes);
-        if let Err(error) = course.light.accept_postage(work) {
-            return Ok(Err(error.into()));
+        let body_bytes = sealed.body.as_bytes().len();
+        match self.pay_at(price, course.light, transaction, body_bytes, course.postage).await {
+            Err(WalletError::Stopped) => Err(WalletError::Stopped),
+            paid => Ok(paid),
         }
-        let heard = |tried| (course.postage)(tried, work);
-        let paid = crate::postage::search(transaction, work, heard).await;
-        Ok(Ok((paid.ok_or(WalletError::Stopped)?, work)))
     }
     /// Hands in a call's messages, again for as long as the node is busy or their price has risen, within patience.
     async fn hand_in(

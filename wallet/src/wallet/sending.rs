@@ -13,6 +13,7 @@ use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::membership::Designate;
 use sealpost_ledger::message::{Body, Message, Mode, Suite};
+use sealpost_ledger::postage::Price;
 use sealpost_ledger::receipt::{Answer, Receipt};
 use sealpost_ledger::signature::SigningKey;
 use sealpost_ledger::transaction::{Payload, SignedTransaction, TRANSACTION_VERSION, Transaction};
@@ -346,10 +347,20 @@ impl Wallet {
         body_bytes: usize,
         progress: PostageProgress<'_>,
     ) -> Result<(Transaction, u64), WalletError> {
-        let bytes = transaction.charged_bytes(body_bytes);
-        let quote = light.postage(bytes as u64).await?;
+        let quote = light.postage(transaction.charged_bytes(body_bytes) as u64).await?;
         // The price may rise before the block that takes it.
-        let work = sealpost_ledger::postage::work(quote.price.max(quote.price_after), bytes);
+        self.pay_at(quote.price.max(quote.price_after), light, transaction, body_bytes, progress).await
+    }
+    /// As [`pay`](Self::pay), at a given price.
+    pub(super) async fn pay_at(
+        &self,
+        price: Price,
+        light: &Light,
+        transaction: Transaction,
+        body_bytes: usize,
+        progress: PostageProgress<'_>,
+    ) -> Result<(Transaction, u64), WalletError> {
+        let work = sealpost_ledger::postage::work(price, transaction.charged_bytes(body_bytes));
         light.accept_postage(work)?;
         let paid = crate::postage::search(transaction, work, |tried| progress(tried, work)).await;
         Ok((paid.ok_or(WalletError::Stopped)?, work))
@@ -400,7 +411,7 @@ impl Wallet {
             place = Some(Box::new(proven));
         }
         let bytes =
-            transaction.to_bytes().len().saturating_add(body.as_ref().map_or(0, |b| b.as_bytes().len()));
+            transaction.as_bytes().len().saturating_add(body.as_ref().map_or(0, |b| b.as_bytes().len()));
         Ok(Sent { id, place, bytes, work: *work })
     }
 }

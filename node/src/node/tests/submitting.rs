@@ -9,7 +9,7 @@ use sealpost_ledger::hash::TransactionId;
 /// The first key bundle of an identity, as it is submitted.
 fn bundle(genesis: &Genesis, seed: u8) -> (NewTransaction, TransactionId) {
     let bundle = key_bundle(genesis, &key(seed), 1, BlockHeight::new(100));
-    (NewTransaction { transaction: Hex(bundle.signed().to_bytes()), body: None }, bundle.id())
+    (NewTransaction::new(bundle.signed(), None), bundle.id())
 }
 
 /// The id and status of what was taken, or the code of what was not.
