@@ -9,6 +9,7 @@
 mod application;
 mod codec;
 mod context;
+mod links;
 mod misbehavior;
 mod proposals;
 mod signer;
@@ -71,8 +72,9 @@ mod engine {
     };
     pub(super) use arc_malachitebft_app_channel::app::types::{MisbehaviorEvidence, PeerId};
     pub(super) use arc_malachitebft_app_channel::{
-        AppMsg, Channels, ConsensusContext, EngineHandle, NetworkContext, NetworkIdentity, NetworkMsg, Reply,
-        RequestContext, Signer, SyncContext, Verifier, WalContext, start_engine,
+        AppMsg, Channels, ConsensusContext, ConsensusRequestError, EngineHandle, NetworkContext,
+        NetworkIdentity, NetworkMsg, NetworkRequest, Reply, RequestContext, Signer, SyncContext, Verifier,
+        WalContext, start_engine,
     };
     pub(super) use arc_malachitebft_signing::{Error as SigningError, VerificationResult};
     pub(super) use arc_malachitebft_sync::{ValueRequest, ValueResponse};
@@ -204,9 +206,11 @@ pub async fn start(config: Config, store: Store, wiring: Wiring) -> Result<Conse
     )
     .await
     .map_err(|error| ConsensusError::Start(format!("{error:#}")))?;
+    let links = tokio::spawn(links::tend(channels.net_requests.clone(), config.peers));
     let mut application = Application::new(store, signer, verifier, max_block_bytes, channels, wiring);
     let task = tokio::spawn(async move {
         let result = application.run().await;
+        links.abort();
         stop_engine(engine, application, &config.wal).await;
         result
     });
