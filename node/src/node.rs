@@ -13,6 +13,7 @@ mod admission;
 mod measuring;
 mod pool;
 mod role;
+mod scrubbing;
 #[cfg(test)]
 mod tests;
 
@@ -150,6 +151,7 @@ impl Node {
 
         let admission = admission::run(submitted, told, verified, store.clone(), stop.clone());
         tasks.spawn(admission.map(Ok));
+        tasks.spawn(scrubbing::run(store.clone(), stop.clone()).map(Ok));
         let pool_task = pool::Pool {
             mempool: Mempool::new(config.mempool),
             admitted,

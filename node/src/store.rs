@@ -289,6 +289,14 @@ impl Store {
         }
         Ok(found)
     }
+    /// Checks what lies on disk of a block against its checksums, which a start does for the newest blocks only.
+    /// Returns the bytes that were read; nothing if there is no such block.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] names the place.
+    pub fn check_sums(&self, height: BlockHeight) -> Result<Option<u64>, StoreError> {
+        self.journal().check_sums(height)
+    }
     /// Height of a final block.
     pub fn height_of(&self, block: &BlockHash) -> Result<Option<BlockHeight>, StoreError> {
         Ok(self.index().height_of(block)?)

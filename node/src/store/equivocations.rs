@@ -34,8 +34,8 @@ impl Equivocations {
         let (mut list, mut places) = (Vec::new(), HashSet::new());
         let layout = Layout { segment_bytes: u64::MAX, first: 0 };
         let mut wrong = None;
-        let stream = Stream::open(dir, "equivocations", layout, torn, |found| {
-            match Equivocation::from_bytes(&found.payload) {
+        let stream = Stream::open(dir, "equivocations", layout, torn, |found, payload| {
+            match Equivocation::from_bytes(payload) {
                 Ok(equivocation) if found.kind == Kind::Equivocation => {
                     places.insert(equivocation.place());
                     list.push(equivocation);

@@ -57,8 +57,8 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    /// Opens the journal, walks every frame and cuts off what was never finished (or only looks, with
-    /// [`TornEnd::Keep`]).
+    /// Opens the journal, finds every frame and cuts off what was never finished (or only looks, with
+    /// [`TornEnd::Keep`], and then at every byte).
     pub(super) fn open(dir: &Path, segment_bytes: u64, torn: TornEnd) -> Result<Self, StoreError> {
         let note = Note::new(dir);
         let dropped = note.read()?;
@@ -69,7 +69,7 @@ impl Journal {
         // A torn end of the bodies is one only if no block needs it, which the blocks will show.
         let torn_bodies = if torn == TornEnd::Cut { TornEnd::Later } else { torn };
         let layout = Layout { segment_bytes, first: dropped.segments };
-        let bodies = Stream::open(dir, "bodies", layout, torn_bodies, |found| {
+        let bodies = Stream::open_places(dir, "bodies", layout, torn_bodies, |found| {
             let earlier = found.height <= dropped.height.get();
             if found.kind != Kind::Bodies
                 || earlier
@@ -83,7 +83,7 @@ impl Journal {
         let mut heights = bodies_at.iter().copied().peekable();
         let mut places = Vec::new();
         let layout = Layout { segment_bytes, first: 0 };
-        let blocks = Stream::open(dir, "headers", layout, torn, |found| {
+        let blocks = Stream::open_places(dir, "headers", layout, torn, |found| {
             let expected = (places.len() as u64).saturating_add(1);
             if found.kind != Kind::Block || found.height != expected {
                 return Err(out_of_order(dir, "headers", found.place, found.height));
@@ -300,6 +300,16 @@ impl Journal {
             return Err(damaged());
         }
         Ok((parts, usize::try_from(count).unwrap_or(usize::MAX)))
+    }
+    /// Checks the records of a block against their sums. Returns the bytes that were read; nothing if there is no
+    /// such block.
+    pub(super) fn check_sums(&self, height: BlockHeight) -> Result<Option<u64>, StoreError> {
+        let Some(place) = self.place(height) else { return Ok(None) };
+        let mut bytes = self.blocks.read_checked(place.block)?.len() as u64;
+        if let Some(bodies) = place.bodies.filter(|_| height > self.dropped()) {
+            bytes = bytes.saturating_add(self.bodies.read_checked(bodies)?.len() as u64);
+        }
+        Ok(Some(bytes))
     }
     /// A block with its bodies; nothing if those are not kept any more.
     pub(super) fn block(

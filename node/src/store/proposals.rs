@@ -22,10 +22,10 @@ impl Proposals {
         let mut blocks = HashMap::new();
         // One file: it is emptied again and again.
         let layout = Layout { segment_bytes: u64::MAX, first: 0 };
-        let stream = Stream::open(dir, "proposals", layout, TornEnd::Cut, |found| {
+        let stream = Stream::open(dir, "proposals", layout, TornEnd::Cut, |found, payload| {
             if found.kind == Kind::Proposal
                 && found.height > tip.get()
-                && let Ok(block) = Block::from_bytes(&found.payload)
+                && let Ok(block) = Block::from_bytes(payload)
             {
                 blocks.insert(block.hash(), block);
             }

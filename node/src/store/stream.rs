@@ -1,7 +1,10 @@
 //! A stream of frames over numbered segment files: appended at the end, read by place, walked on opening.
 //!
 //! What was cut off in the middle of writing is dropped on opening. Anything else that does not fit is
-//! damage: it is named and nothing is dropped. Frames that were made durable by one sync are marked as
+//! damage: it is named and nothing is dropped. Of segments that are followed by another, whose frames were durable
+//! before that one began, only the heads may be looked at ([`Stream::open_places`]): a start does not take longer the
+//! longer a ledger is, and payloads are checked when they are read, or one after another while
+//! the node runs. Frames that were made durable by one sync are marked as
 //! joined: a torn end may begin at any of them, though whole ones follow.
 //!
 //! With the feature `test-no-fsync` a stream keeps what it was given in memory and hands it to the
@@ -43,11 +46,20 @@ impl Place {
 }
 
 /// A frame met on the walk.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Found {
     pub(super) place: Place,
     pub(super) kind: Kind,
     pub(super) height: u64,
-    pub(super) payload: Vec<u8>,
+}
+
+/// What a walk reads of the frames of a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    /// Everything, checked against its sums.
+    Whole,
+    /// Their heads.
+    Heads,
 }
 
 /// Whether a walk may cut off a torn end.
@@ -96,13 +108,35 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    /// Opens the stream and shows every whole frame in it. `first` segments were dropped earlier.
+    /// Opens the stream and shows every whole frame in it with its payload.
     pub(super) fn open(
         dir: &Path,
         name: &'static str,
         layout: Layout,
         torn: TornEnd,
+        visit: impl FnMut(Found, &[u8]) -> Result<(), StoreError>,
+    ) -> Result<Self, StoreError> {
+        Self::open_reading(dir, name, layout, torn, Reading::Whole, visit)
+    }
+    /// Opens the stream and shows where every frame in it is. Of segments that are followed by another only the heads
+    /// are looked at, unless nothing may be cut off: whoever asks for that wants to know all.
+    pub(super) fn open_places(
+        dir: &Path,
+        name: &'static str,
+        layout: Layout,
+        torn: TornEnd,
         mut visit: impl FnMut(Found) -> Result<(), StoreError>,
+    ) -> Result<Self, StoreError> {
+        let closed = if torn.writes() { Reading::Heads } else { Reading::Whole };
+        Self::open_reading(dir, name, layout, torn, closed, |found, _| visit(found))
+    }
+    fn open_reading(
+        dir: &Path,
+        name: &'static str,
+        layout: Layout,
+        torn: TornEnd,
+        closed: Reading,
+        mut visit: impl FnMut(Found, &[u8]) -> Result<(), StoreError>,
     ) -> Result<Self, StoreError> {
         let (segments, pending) = Default::default();
         let Layout { segment_bytes, first } = layout;
@@ -132,7 +166,8 @@ impl Stream {
             stream.segments.push_back(file.map_err(|e| StoreError::io("open", &path, e))?);
         }
         for (segment, _) in (first..).zip(0..stream.segments.len()) {
-            match stream.walk(segment, torn, &mut visit) {
+            let reading = if segment == stream.last_number() { Reading::Whole } else { closed };
+            match stream.walk(segment, torn, reading, &mut visit) {
                 Err(StoreError::Damaged { .. }) if torn == TornEnd::Salvage => break,
                 walked => walked?,
             }
@@ -324,14 +359,21 @@ impl Stream {
         &mut self,
         segment: u32,
         torn: TornEnd,
-        visit: &mut impl FnMut(Found) -> Result<(), StoreError>,
+        reading: Reading,
+        visit: &mut impl FnMut(Found, &[u8]) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let path = self.path(segment);
         let io = |e| StoreError::io("read", &path, e);
         let file = File::open(&path).map_err(io)?;
         let end = file.metadata().map_err(io)?.len();
-        let mut reader = BufReader::with_capacity(1 << 20, file);
+        let buffer = match reading {
+            Reading::Whole => 1 << 20,
+            // Small frames are skipped within it, large ones over it.
+            Reading::Heads => 4 << 10,
+        };
+        let mut reader = BufReader::with_capacity(buffer, file);
         let mut offset = 0_u64;
+        let mut payload = Vec::new();
         self.written = end;
         while offset < end {
             let left = end.saturating_sub(offset);
@@ -350,7 +392,16 @@ impl Stream {
             if frame > left {
                 return self.end_torn(place, left, torn, "an incomplete record");
             }
-            let mut payload = vec![0; usize::try_from(head.length).unwrap_or(usize::MAX)];
+            let place =
+                Place { segment, offset: offset.saturating_add(HEAD_BYTES as u64), length: head.length };
+            let found = Found { place, kind: head.kind, height: head.height };
+            if reading == Reading::Heads {
+                reader.seek_relative(head.length.into()).map_err(io)?;
+                visit(found, &[])?;
+                offset = offset.saturating_add(frame);
+                continue;
+            }
+            payload.resize(usize::try_from(head.length).unwrap_or(usize::MAX), 0);
             reader.read_exact(&mut payload).map_err(io)?;
             if !head.matches(&payload) {
                 let mut rest = Vec::new();
@@ -365,9 +416,7 @@ impl Stream {
                     what: "a record's checksum".into(),
                 });
             }
-            let place =
-                Place { segment, offset: offset.saturating_add(HEAD_BYTES as u64), length: head.length };
-            visit(Found { place, kind: head.kind, height: head.height, payload })?;
+            visit(found, &payload)?;
             offset = offset.saturating_add(frame);
         }
         Ok(())

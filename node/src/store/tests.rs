@@ -323,7 +323,7 @@ fn a_check_finds_a_block_whose_frame_is_sound_and_whose_content_is_not() {
     let (payload, _) = record::encode_block(&block, &certificate);
     let layout = stream::Layout { segment_bytes: SEGMENT_BYTES, first: 0 };
     let mut headers =
-        stream::Stream::open(&journal, "headers", layout, stream::TornEnd::Cut, |_| Ok(())).unwrap();
+        stream::Stream::open(&journal, "headers", layout, stream::TornEnd::Cut, |_, _| Ok(())).unwrap();
     let second = Journal::open(&journal, SEGMENT_BYTES, stream::TornEnd::Keep)
         .unwrap()
         .place(BlockHeight::new(2))

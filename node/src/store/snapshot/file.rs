@@ -2,8 +2,8 @@
 //! while they are read.
 
 use super::{FileEntry, SnapshotError};
+use crate::store::StoreError;
 use crate::store::frame::{HEAD_BYTES, Head, Kind, MAX_PAYLOAD_BYTES};
-use crate::store::{StoreError, stream::Found, stream::Place};
 use sha2::{Digest, Sha256};
 use std::fs::{File, OpenOptions};
 use std::io::{BufReader, BufWriter, Read, Write};
@@ -48,6 +48,13 @@ impl Writer {
     }
 }
 
+/// A frame that was read.
+pub(super) struct Record {
+    pub(super) offset: u64,
+    pub(super) height: u64,
+    pub(super) payload: Vec<u8>,
+}
+
 /// Reads a file frame by frame.
 pub(super) struct Reader {
     path: PathBuf,
@@ -79,7 +86,7 @@ impl Reader {
         Ok(Self { path, entry: entry.clone(), input, hash: Sha256::new(), offset: 0 })
     }
     /// The next frame, which must be of that kind; nothing at the end.
-    pub(super) fn next(&mut self, kind: Kind) -> Result<Option<Found>, SnapshotError> {
+    pub(super) fn next(&mut self, kind: Kind) -> Result<Option<Record>, SnapshotError> {
         let left = self.entry.bytes.saturating_sub(self.offset);
         if left == 0 {
             return Ok(None);
@@ -98,14 +105,13 @@ impl Reader {
         if head.kind != kind {
             return Err(self.damaged(begin, Some(head.height), format!("a record of kind {:?}", head.kind)));
         }
-        let place = Place { segment: 0, offset: begin, length: head.length };
-        Ok(Some(Found { place, kind, height: head.height, payload }))
+        Ok(Some(Record { offset: begin, height: head.height, payload }))
     }
     /// Checks that nothing follows, and the hash of all that was read.
     pub(super) fn finish(mut self, kind: Kind) -> Result<(), SnapshotError> {
         if let Some(found) = self.next(kind)? {
             let what = "a record that belongs to no block".into();
-            return Err(self.damaged(found.place.offset, Some(found.height), what));
+            return Err(self.damaged(found.offset, Some(found.height), what));
         }
         let found = const_hex::encode(self.hash.clone().finalize());
         if found != self.entry.sha256 {

@@ -73,8 +73,8 @@ fn fill(
     let journal = staging.join("journal");
     fs::create_dir_all(&journal).map_err(|e| SnapshotError::io("create", &journal, e))?;
     let layout = Layout { segment_bytes, first: 0 };
-    let mut headers = Stream::open(&journal, "headers", layout, TornEnd::Cut, |_| Ok(()))?;
-    let mut bodies = Stream::open(&journal, "bodies", layout, TornEnd::Cut, |_| Ok(()))?;
+    let mut headers = Stream::open(&journal, "headers", layout, TornEnd::Cut, |_, _| Ok(()))?;
+    let mut bodies = Stream::open(&journal, "bodies", layout, TornEnd::Cut, |_, _| Ok(()))?;
     let report = walk(dir, genesis, checkpoint, progress, |kind, height, payload| {
         let stream = if kind == Kind::Block { &mut headers } else { &mut bodies };
         stream.append(kind, height.get(), payload)?;

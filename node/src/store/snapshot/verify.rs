@@ -61,7 +61,7 @@ pub(super) fn walk(
         let begin = headers.offset();
         let found = headers.next(Kind::Block)?;
         let found = found.ok_or_else(|| headers.damaged(begin, None, "the blocks end too early".into()))?;
-        let wrong = |what| headers.damaged(found.place.offset, Some(found.height), what);
+        let wrong = |what| headers.damaged(found.offset, Some(found.height), what);
         let record = decode_block(&found.payload).map_err(|e| wrong(e.to_string()))?;
         chain.follow(&record).map_err(wrong)?;
         check_point(checkpoint, chain.height, chain.block)?;
@@ -81,7 +81,7 @@ pub(super) fn walk(
     }
     let mut entries = Vec::new();
     while let Some(found) = state.next(Kind::Entry)? {
-        let place = found.place.offset;
+        let place = found.offset;
         let (key, value) = found
             .payload
             .split_first_chunk::<32>()
