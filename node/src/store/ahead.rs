@@ -2,14 +2,12 @@
 //! store's answers, with those blocks on top. Bounded by the run, which the caller bounds.
 
 use super::Store;
-use sealpost_ledger::chain::{CommittedBlock, VerifiedBlock};
+use sealpost_ledger::chain::VerifiedBlock;
 use sealpost_ledger::hash::TransactionId;
-use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::message::Message;
 use sealpost_ledger::state::{LedgerView, MemoryState, NodeSource, StateKey, StateRecord, ViewError};
-use std::sync::Arc;
 
-/// A store's view with verified blocks on top of its tip.
+/// A store's view with verified blocks on top of the tip that it had. They may be appended meanwhile.
 #[derive(Clone)]
 pub struct Ahead {
     store: Store,
@@ -27,17 +25,6 @@ impl Ahead {
             self.above.apply(update, block.changes());
         }
         self.above.add_transactions(block.block());
-    }
-    /// Writes the run to the store, in one go, and begins anew on top of it. Blocks out of retention below
-    /// `proven` may be without their bodies; see [`Store::append_many_below`].
-    pub fn append(
-        &mut self,
-        run: &[Arc<CommittedBlock>],
-        proven: BlockHeight,
-    ) -> Result<(), super::StoreError> {
-        self.store.append_many_below(run, proven)?;
-        self.above = MemoryState::default();
-        Ok(())
     }
 }
 

@@ -5,12 +5,12 @@ use crate::store::{Ahead, Store, StoreError};
 use crate::wire::{EncodedBlock, Fault};
 use rayon::prelude::*;
 use sealpost_ledger::block::Block;
-use sealpost_ledger::certificate::{CommitCertificate, VerifiedCertificate};
+use sealpost_ledger::certificate::{CertificateError, CommitCertificate, VerifiedCertificate};
 use sealpost_ledger::chain::{AuthenticBlock, BareBlock, CommittedBlock, ReplayError, Tip, VerifyError};
 use sealpost_ledger::hash::ValidatorsHash;
 use sealpost_ledger::height::BlockHeight;
 use std::sync::Arc;
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 /// How far a run held.
@@ -25,6 +25,8 @@ pub struct Applied {
 /// Why a block was not taken.
 #[derive(Debug)]
 pub struct Refused {
+    /// Which of the blocks that were given.
+    pub position: usize,
     /// In words.
     pub reason: String,
     /// What whoever brought it did wrong.
@@ -35,44 +37,73 @@ pub struct Refused {
 /// network's retention below it may come without the bodies of their messages, and no others, so that nobody
 /// can make a node miss bodies it should have.
 ///
-/// What needs no state (reading, bodies, signatures of transactions and certificates) is done for many blocks at
-/// once on all cores, and takes most of the time; the rest is done block after block, while the next ones are read.
+/// Three stages work at once, each on blocks that the one before has done with: what needs no state (reading, bodies,
+/// signatures of transactions and certificates) is done for many blocks together on all cores, and takes most of the
+/// time; then blocks are run one after another; then they are written, as many together as wait.
 pub fn apply(store: &Store, blocks: &[EncodedBlock], proven: BlockHeight) -> Result<Applied, StoreError> {
-    let mut tip = store.tip();
+    let tip = store.tip();
     let about =
         About { bodiless: store.bodiless_up_to(proven), deciding: tip.validators().hash(), tip: tip.clone() };
     // Somebody else may have appended some of them meanwhile; that is nobody's fault.
-    let news = blocks.iter().filter(|encoded| encoded.certificate.height > about.tip.height());
+    let news = blocks.iter().enumerate().filter(|(_, encoded)| encoded.certificate.height > tip.height());
     let news: Vec<_> = news.collect();
-    let mut ahead = Ahead::new(store.clone());
-    let mut committed = Vec::with_capacity(blocks.len());
-    let (to, prepared) = sync_channel(1);
-    let refused = thread::scope(|scope| {
+    let (to_run, prepared) = sync_channel(1);
+    let (to_write, followed) = sync_channel(TOGETHER);
+    thread::scope(|scope| {
         let (news, about) = (&news, &about);
         scope.spawn(move || {
             // Whoever refuses a block wants no more of them.
-            let _ = news.chunks(TOGETHER).try_for_each(|blocks| to.send(prepare(blocks, about)));
+            let _ = news.chunks(TOGETHER).try_for_each(|blocks| to_run.send(prepare(blocks, about)));
         });
-        for block in prepared.into_iter().flatten() {
-            match block.map_err(Stop::Refused).and_then(|block| block.follow(&tip, &ahead)) {
-                Ok(block) => {
-                    ahead.add(block.verified());
-                    tip = block.tip().clone();
-                    committed.push(Arc::new(block));
-                }
-                Err(Stop::Refused(reason)) => return Ok(Some(reason)),
-                Err(Stop::Store(error)) => return Err(error),
-            }
-        }
-        Ok(None)
-    })?;
-    if !committed.is_empty() {
-        ahead.append(&committed, proven)?;
-    }
-    Ok(Applied { committed, refused })
+        let writer = scope.spawn(move || write(store, &followed, proven));
+        let refused = follow(store, tip, prepared.into_iter().flatten(), to_write);
+        let panicked = |_| StoreError::Fatal { reason: "the thread that writes blocks has panicked".into() };
+        let committed = writer.join().map_err(panicked)??;
+        Ok(Applied { committed, refused: refused? })
+    })
 }
 
-/// Blocks whose signatures are checked together.
+/// Runs blocks one after another and hands them on. Says why one is not taken, if so.
+fn follow(
+    store: &Store,
+    mut tip: Tip,
+    blocks: impl Iterator<Item = Result<Prepared, Refused>>,
+    to: SyncSender<Arc<CommittedBlock>>,
+) -> Result<Option<Refused>, StoreError> {
+    let mut ahead = Ahead::new(store.clone());
+    for block in blocks {
+        match block.map_err(Stop::Refused).and_then(|block| block.follow(&tip, &ahead)) {
+            Ok(block) => {
+                ahead.add(block.verified());
+                tip = block.tip().clone();
+                if to.send(Arc::new(block)).is_err() {
+                    // Writing has failed, and says why.
+                    return Ok(None);
+                }
+            }
+            Err(Stop::Refused(reason)) => return Ok(Some(reason)),
+            Err(Stop::Store(error)) => return Err(error),
+        }
+    }
+    Ok(None)
+}
+
+/// Writes blocks as they come. What waits is written together, with one sync.
+fn write(
+    store: &Store,
+    blocks: &Receiver<Arc<CommittedBlock>>,
+    proven: BlockHeight,
+) -> Result<Vec<Arc<CommittedBlock>>, StoreError> {
+    let mut written = Vec::new();
+    while let Ok(first) = blocks.recv() {
+        let run: Vec<_> = std::iter::once(first).chain(blocks.try_iter().take(TOGETHER)).collect();
+        store.append_many_below(&run, proven)?;
+        written.extend(run);
+    }
+    Ok(written)
+}
+
+/// Blocks whose signatures are checked together, and that are written together at most.
 const TOGETHER: usize = 16;
 
 /// What a run is held against before its first block is run.
@@ -84,6 +115,7 @@ struct About {
 
 /// A block of which everything was checked that needs no state.
 struct Prepared {
+    position: usize,
     block: Content,
     certificate: Certificate,
 }
@@ -100,24 +132,24 @@ enum Certificate {
 }
 
 /// Checks what needs no state.
-fn prepare(blocks: &[&EncodedBlock], about: &About) -> Vec<Result<Prepared, Refused>> {
-    let read: Vec<_> = blocks.par_iter().map(|encoded| read(encoded, about)).collect();
+fn prepare(blocks: &[(usize, &EncodedBlock)], about: &About) -> Vec<Result<Prepared, Refused>> {
+    let read: Vec<_> = blocks.par_iter().map(|(position, encoded)| read(*position, encoded, about)).collect();
     let genesis = about.tip.genesis_file();
     let mut whole = Vec::new();
     // Whole blocks go together, the others stay where they are.
-    let mut apart = |(block, certificate): (Block, Certificate)| {
+    let mut apart = |Read { position, block, certificate }| {
         let bare = if lacks_bodies(&block) {
             Some(block)
         } else {
             whole.push(block);
             None
         };
-        (bare, certificate)
+        (position, bare, certificate)
     };
     let read: Vec<_> = read.into_iter().map(|read| read.map(&mut apart)).collect();
     let mut authentic = AuthenticBlock::verify_many(whole, genesis).into_iter();
-    let prepared = |read: Result<(Option<Block>, Certificate), Refused>| {
-        let (bare, certificate) = match read {
+    let prepared = |read: Result<(usize, Option<Block>, Certificate), Refused>| {
+        let (position, bare, certificate) = match read {
             Ok(parts) => parts,
             Err(refused) => return Some(Err(refused)),
         };
@@ -126,44 +158,58 @@ fn prepare(blocks: &[&EncodedBlock], about: &About) -> Vec<Result<Prepared, Refu
             // As many come out as went in.
             None => authentic.next()?.map(Content::Whole),
         };
-        Some(block.map(|block| Prepared { block, certificate }).map_err(false_block))
+        let block = block.map_err(|error| false_block(position, error));
+        Some(block.map(|block| Prepared { position, block, certificate }))
     };
     read.into_iter().filter_map(prepared).collect()
 }
 
-fn read(encoded: &EncodedBlock, about: &About) -> Result<(Block, Certificate), Refused> {
+/// A block that was read, and its certificate, verified if it can be.
+struct Read {
+    position: usize,
+    block: Block,
+    certificate: Certificate,
+}
+
+fn read(position: usize, encoded: &EncodedBlock, about: &About) -> Result<Read, Refused> {
     let genesis = about.tip.genesis_file();
-    let block = encoded.read().map_err(false_block)?;
+    let block = encoded.read().map_err(|error| false_block(position, error))?;
     if lacks_bodies(&block) && block.height() > about.bodiless {
         let reason = format!("block {} comes without the bodies of its messages", block.height());
         // Whoever has dropped them since it was asked is no liar.
-        return Err(Refused { reason, fault: Fault::NoAnswer });
+        return Err(Refused { position, reason, fault: Fault::NoAnswer });
     }
     let certificate = encoded.certificate.clone();
     // The header may lie about its validators; then it doesn't follow.
     let certificate = if block.header().validators_hash == about.deciding {
         let verified = certificate.verify_for(&genesis.chain_id(), about.tip.validators());
-        Certificate::Verified(verified.map_err(false_block)?)
+        Certificate::Verified(verified.map_err(|error| false_block(position, error))?)
     } else {
         Certificate::Open(certificate)
     };
-    Ok((block, certificate))
+    Ok(Read { position, block, certificate })
 }
 
 impl Prepared {
     fn follow(self, tip: &Tip, view: &Ahead) -> Result<CommittedBlock, Stop> {
-        let certificate = match self.certificate {
+        let Self { position, block, certificate } = self;
+        let no_block = |error: CertificateError| Stop::Refused(false_block(position, error));
+        let certificate = match certificate {
             Certificate::Verified(verified) => verified,
             Certificate::Open(open) => {
-                open.verify_for(&tip.genesis_file().chain_id(), tip.validators()).map_err(false_block)?
+                open.verify_for(&tip.genesis_file().chain_id(), tip.validators()).map_err(no_block)?
             }
         };
-        match self.block {
+        match block {
             // A clock decides nothing about the past.
             Content::Whole(block) => {
-                block.follow(tip, view, None)?.commit_verified(certificate).map_err(|e| false_block(e).into())
+                let verified = block.follow(tip, view, None).map_err(|error| unverified(position, error))?;
+                verified.commit_verified(certificate).map_err(no_block)
             }
-            Content::Bare(block) => Ok(block.replay(tip, view, certificate)?),
+            Content::Bare(block) => block.replay(tip, view, certificate).map_err(|error| match error {
+                ReplayError::Verify(error) => unverified(position, error),
+                ReplayError::Certificate(error) => no_block(error),
+            }),
         }
     }
 }
@@ -174,32 +220,15 @@ enum Stop {
     Store(StoreError),
 }
 
-impl From<Refused> for Stop {
-    fn from(refused: Refused) -> Self {
-        Stop::Refused(refused)
+fn unverified(position: usize, error: VerifyError) -> Stop {
+    match error {
+        VerifyError::Invalid(error) => Stop::Refused(false_block(position, error)),
+        VerifyError::View(error) => Stop::Store(error.into()),
     }
 }
 
-impl From<VerifyError> for Stop {
-    fn from(error: VerifyError) -> Self {
-        match error {
-            VerifyError::Invalid(error) => false_block(error).into(),
-            VerifyError::View(error) => Stop::Store(error.into()),
-        }
-    }
-}
-
-impl From<ReplayError> for Stop {
-    fn from(error: ReplayError) -> Self {
-        match error {
-            ReplayError::Verify(error) => error.into(),
-            ReplayError::Certificate(error) => false_block(error).into(),
-        }
-    }
-}
-
-fn false_block(error: impl std::fmt::Display) -> Refused {
-    Refused { reason: error.to_string(), fault: Fault::FalseBlock }
+fn false_block(position: usize, error: impl std::fmt::Display) -> Refused {
+    Refused { position, reason: error.to_string(), fault: Fault::FalseBlock }
 }
 
 /// Whether a block was sent without the bodies of its messages.

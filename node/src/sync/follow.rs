@@ -38,7 +38,7 @@ pub(super) struct Follower {
     fulfilled: u64,
     answers: FuturesUnordered<BoxFuture<'static, Answered>>,
     statuses: FuturesUnordered<BoxFuture<'static, Status>>,
-    applying: Option<(Peer, JoinHandle<Result<Applied, StoreError>>)>,
+    applying: Option<Applying>,
     /// What is certainly final.
     finality: Finality,
     /// Questions for proofs that are open, and when the next ones may be asked.
@@ -47,6 +47,13 @@ pub(super) struct Follower {
     /// Whose turn it is to be asked how far it is.
     turn: usize,
     report: Report,
+}
+
+/// Blocks that are being verified and appended.
+struct Applying {
+    /// Who brought them: each peer, and the number of the blocks up to its last one.
+    peers: Vec<(usize, Peer)>,
+    work: JoinHandle<Result<Applied, StoreError>>,
 }
 
 /// What was said last of how it goes.
@@ -103,8 +110,7 @@ impl Follower {
     /// An append under way is waited for: the store is closed after this.
     async fn finish(mut self) -> Result<(), SyncError> {
         if self.applying.is_some() {
-            let (_, applied) = applied(&mut self.applying).await?;
-            applied?;
+            applied(&mut self.applying).await?.1?;
         }
         Ok(())
     }
@@ -128,12 +134,8 @@ impl Follower {
             Mode::Watch => self.planner.stop(),
             Mode::Follow => {
                 self.planner.allow_bodiless(self.store.bodiless_up_to(self.finality.proven()));
-                if self.applying.is_none()
-                    && let Some(Run { peer, blocks }) = self.planner.next_run()
-                {
-                    let (store, proven) = (self.store.clone(), self.finality.proven());
-                    let work = tokio::task::spawn_blocking(move || apply(&store, &blocks, proven));
-                    self.applying = Some((peer, work));
+                if self.applying.is_none() {
+                    self.apply_next();
                 }
                 for question in self.planner.questions(Instant::now()) {
                     self.ask(question);
@@ -142,6 +144,18 @@ impl Follower {
             }
         }
         self.tell_progress();
+    }
+    fn apply_next(&mut self) {
+        let (mut peers, mut all) = (Vec::new(), Vec::new());
+        for Run { peer, blocks } in self.planner.next_runs() {
+            all.extend(blocks);
+            peers.push((all.len(), peer));
+        }
+        if !all.is_empty() {
+            let (store, proven) = (self.store.clone(), self.finality.proven());
+            let work = tokio::task::spawn_blocking(move || apply(&store, &all, proven));
+            self.applying = Some(Applying { peers, work });
+        }
     }
     fn tell_progress(&mut self) {
         // A wish to watch is fulfilled only when nothing is appended any more.
@@ -237,18 +251,20 @@ impl Follower {
     }
     async fn on_applied(
         &mut self,
-        (peer, applied): (Peer, Result<Applied, StoreError>),
+        (peers, applied): (Vec<(usize, Peer)>, Result<Applied, StoreError>),
     ) -> Result<(), SyncError> {
         let Applied { committed, refused } = applied?;
-        if let Some(Refused { reason, fault }) = &refused {
+        let bad = refused.and_then(|Refused { position, reason, fault }| {
+            let (_, peer) = peers.into_iter().find(|(end, _)| position < *end)?;
             tracing::warn!(%peer, %reason, "a peer brought a block that is not taken");
-            self.blame(&peer, *fault);
-        }
+            self.blame(&peer, fault);
+            Some(peer)
+        });
         if let Some(last) = committed.last() {
             self.tip = last.tip().clone();
             self.finality.moved(&self.tip);
         }
-        self.planner.verified(self.tip.height(), refused.is_some().then_some(&peer));
+        self.planner.verified(self.tip.height(), bad.as_ref());
         for block in committed {
             if self.wiring.committed.send(block).await.is_err() {
                 tracing::debug!("nobody listens for final blocks");
@@ -315,14 +331,14 @@ impl Follower {
     }
 }
 
-/// Waits for the run that is being applied; for ever if there is none.
+/// Waits for what is being applied; for ever if there is nothing.
 async fn applied(
-    applying: &mut Option<(Peer, JoinHandle<Result<Applied, StoreError>>)>,
-) -> Result<(Peer, Result<Applied, StoreError>), SyncError> {
-    let Some((_, work)) = applying.as_mut() else { return std::future::pending().await };
+    applying: &mut Option<Applying>,
+) -> Result<(Vec<(usize, Peer)>, Result<Applied, StoreError>), SyncError> {
+    let Some(Applying { work, .. }) = applying.as_mut() else { return std::future::pending().await };
     let result = work.await.map_err(|error| SyncError::Task(error.to_string()));
-    let Some((peer, _)) = applying.take() else { return std::future::pending().await };
-    Ok((peer, result?))
+    let peers = applying.take().map(|applying| applying.peers).unwrap_or_default();
+    Ok((peers, result?))
 }
 
 async fn wake(at: Option<Instant>) {

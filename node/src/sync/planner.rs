@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 /// Ranges that are planned at once, and answers that are under way or waiting to be verified.
 const MAX_RANGES: usize = 8;
+/// Answers that are verified at once.
+const MAX_RUNS: usize = 4;
 /// Blocks in a range.
 const RANGE_BLOCKS: u64 = 64;
 /// Questions that one peer has to answer at once.
@@ -77,7 +79,7 @@ pub(super) struct Question {
     pub(super) count: u32,
 }
 
-/// Blocks to verify next, and who brought them.
+/// Blocks that a peer brought, to be verified next.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Run {
     pub(super) peer: Peer,
@@ -305,19 +307,22 @@ impl Planner {
         }
     }
 
-    /// The next blocks to verify, if they are here.
-    pub(super) fn next_run(&mut self) -> Option<Run> {
-        let (from, range) = self.ranges.first_key_value()?;
-        if *from != self.verifying.saturating_add(1) || !matches!(range, Range::Ready { .. }) {
-            return None;
+    /// The next blocks to verify, if they are here: answers that follow one another, a few at once, so that checking
+    /// the later ones goes on while the first are written.
+    pub(super) fn next_runs(&mut self) -> Vec<Run> {
+        let mut runs = Vec::new();
+        while runs.len() < MAX_RUNS
+            && let Some(next) = self.ranges.first_entry()
+            && *next.key() == self.verifying.saturating_add(1)
+            && matches!(next.get(), Range::Ready { .. })
+            && let Range::Ready { peer, blocks } = next.remove()
+        {
+            self.verifying = self.verifying.saturating_add(blocks.len() as u64);
+            runs.push(Run { peer, blocks });
         }
-        let (from, range) = self.ranges.pop_first()?;
-        let Range::Ready { peer, blocks } = range else { return None };
-        let last = from.saturating_add((blocks.len() as u64).saturating_sub(1));
-        self.verifying = last;
-        Some(Run { peer, blocks })
+        runs
     }
-    /// A run was verified as far as `tip`, and appended. If a block of it did not hold, everything that came
+    /// Runs were verified as far as `tip`, and appended. If a block did not hold, everything that came
     /// from its peer is fetched anew, from others if there are any.
     pub(super) fn verified(&mut self, tip: BlockHeight, bad: Option<&Peer>) {
         let whole = bad.is_none() && tip >= self.verifying;
@@ -334,7 +339,7 @@ impl Planner {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
@@ -375,12 +380,12 @@ mod tests {
         assert_eq!(questions.iter().map(|q| q.from.get()).collect::<Vec<_>>(), [1, 65, 129, 193]);
         assert_eq!(questions.iter().filter(|q| q.peer == peer(1)).count(), 2);
         for question in questions.iter().rev() {
-            assert!(planner.next_run().is_none());
+            assert!(planner.next_runs().is_empty());
             let answer = blocks(question.from.get(), question.count.into());
             assert_eq!(planner.answered(question, Answer::Blocks(answer), now), None);
         }
         let mut next = 1;
-        while let Some(run) = planner.next_run() {
+        for run in planner.next_runs() {
             assert_eq!(run.blocks.first().unwrap().certificate.height.get(), next);
             next += run.blocks.len() as u64;
         }
@@ -392,7 +397,7 @@ mod tests {
         let (mut planner, now) = (planner(&[(1, 10)]), Instant::now());
         let question = planner.questions(now).pop().unwrap();
         assert_eq!(planner.answered(&question, Answer::Blocks(blocks(1, 4)), now), None);
-        assert_eq!(planner.next_run().unwrap().blocks.len(), 4);
+        assert_eq!(planner.next_runs()[0].blocks.len(), 4);
         let rest = planner.questions(now).pop().unwrap();
         assert_eq!((rest.from, rest.count), (height(5), 6));
     }
@@ -406,7 +411,7 @@ mod tests {
             assert_eq!(planner.answered(&question, Answer::Blocks(blocks(first, 1)), now), None);
         }
         assert!(planner.questions(now).is_empty(), "eight answers wait already");
-        assert_eq!(planner.next_run().unwrap().blocks.len(), 1);
+        assert_eq!(planner.next_runs()[0].blocks.len(), 1);
         planner.verified(height(1), None);
         assert_eq!(planner.questions(now).iter().map(|q| q.from.get()).collect::<Vec<_>>(), [2]);
     }
@@ -422,7 +427,7 @@ mod tests {
             planner.answered(question, Answer::Blocks(blocks(from, count)), now);
         }
         planner.answered(first, Answer::Blocks(blocks(1, 1)), now);
-        planner.next_run().unwrap();
+        planner.next_runs();
         let rest = planner.questions(now).pop().unwrap();
         planner.gone(&rest.peer);
         assert_eq!(planner.questions(now).first().map(|q| q.from), Some(height(2)));
@@ -477,8 +482,8 @@ mod tests {
         let question = planner.questions(now).pop().unwrap();
         planner.answered(&question, Answer::Blocks(blocks(1, 64)), now);
         planner.claim(peer(2), height(64), height(1));
-        let run = planner.next_run().unwrap();
-        planner.verified(height(10), Some(&run.peer));
+        let runs = planner.next_runs();
+        planner.verified(height(10), Some(&runs[0].peer));
         let again = planner.questions(now).pop().unwrap();
         assert_eq!((again.peer, again.from), (peer(2), height(11)));
     }
@@ -529,13 +534,25 @@ mod tests {
                     6 => if let Some(question) = open.pop() {
                         planner.answered(&question, Answer::NotNow, now);
                     },
-                    _ => if let Some(run) = planner.next_run() {
-                        let first = run.blocks.first().unwrap().certificate.height.get();
-                        prop_assert_eq!(first, tip + 1);
-                        let good = number.min(run.blocks.len() as u64);
-                        tip += good;
-                        let bad = (good < run.blocks.len() as u64).then_some(&run.peer);
-                        planner.verified(height(tip), bad);
+                    _ => {
+                        let mut good = number;
+                        let mut bad = None;
+                        let runs = planner.next_runs();
+                        prop_assert!(runs.len() <= MAX_RUNS);
+                        let mut next = tip + 1;
+                        for run in &runs {
+                            prop_assert_eq!(run.blocks.first().unwrap().certificate.height.get(), next);
+                            let count = run.blocks.len() as u64;
+                            next += count;
+                            if bad.is_none() {
+                                bad = (good < count).then_some(&run.peer);
+                                tip += good.min(count);
+                                good -= good.min(count);
+                            }
+                        }
+                        if !runs.is_empty() {
+                            planner.verified(height(tip), bad);
+                        }
                     },
                 }
                 let held = planner.ranges.values().filter(|r| !matches!(r, Range::Wanted { .. })).count();
