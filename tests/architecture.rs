@@ -47,7 +47,7 @@ const HOMES: &[(&str, &[&str])] = &[
     // Disk and network.
     ("parity_db", &["node/src/store"]),
     ("crc32c", &["node/src/store"]),
-    ("rustix", &["node/src/disk", "wallet/src/hardening"]),
+    ("rustix", &["node/src/disk", "node/src/process", "wallet/src/hardening"]),
     ("metrics_process", &["node/src/metrics", "explorer/src/metrics"]),
     ("sd_notify", &["node/src/supervision"]),
     ("arc_malachitebft_app_channel", &["node/src/consensus"]),

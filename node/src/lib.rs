@@ -12,6 +12,7 @@ pub mod mempool;
 pub mod metrics;
 pub mod node;
 pub mod pauses;
+mod process;
 pub mod rpc;
 pub mod store;
 pub mod supervision;

@@ -7,6 +7,7 @@ use crate::gossip;
 use crate::home::Home;
 use crate::mempool::MempoolLimits;
 use crate::node::{Config, Node};
+use crate::process;
 use crate::supervision::Supervised;
 use clap::Args;
 use confique::Layer as _;
@@ -65,6 +66,7 @@ impl RunArgs {
 }
 
 pub(super) fn run(args: &RunArgs, terminal: &Terminal) -> Result<(), Failure> {
+    process::protect();
     let settings: NodeSettings = load_config("node", terminal.globals(), args.layer())?;
     let home = home(terminal)?;
     if let Some(genesis) = &args.genesis {

@@ -5,13 +5,13 @@ use super::StoreError;
 use super::index::Index;
 use super::journal::Journal;
 use super::view::View;
+use crate::process::survive;
 use sealpost_ledger::block::Block;
 use sealpost_ledger::chain::{CommittedBlock, Tip, replay_block, verify_block};
 use sealpost_ledger::genesis::Genesis;
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::state::LedgerView;
 use std::fs;
-use std::panic::catch_unwind;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -97,14 +97,14 @@ fn try_open(path: &Path, journal: &Journal, genesis: &Arc<Genesis>) -> Result<(I
     };
     // parity-db trusts its files: a damaged one can make it panic, which is no reason to stop a node whose
     // journal is whole.
-    let opened = catch_unwind(|| Index::open(path).map(|index| (index.tip(), index)));
+    let opened = survive(|| Index::open(path).map(|index| (index.tip(), index)));
     let (record, index) = match opened {
-        Ok(Ok(opened)) => opened,
-        Ok(Err(parity_db::Error::Io(error))) if is_of_the_system(&error) => {
+        Some(Ok(opened)) => opened,
+        Some(Err(parity_db::Error::Io(error))) if is_of_the_system(&error) => {
             return Err(Unusable::Stop(StoreError::io("open", path, error)));
         }
-        Ok(Err(error)) => return Err(unreadable(&error).into()),
-        Err(_) => return Err(unreadable(&"parity-db panicked").into()),
+        Some(Err(error)) => return Err(unreadable(&error).into()),
+        None => return Err(unreadable(&"parity-db panicked").into()),
     };
     let record = record.map_err(|e| unreadable(&e))?.ok_or(RebuildReason::Missing)?;
     let tip = Tip::restore(genesis.clone(), record).map_err(|e| unreadable(&e))?;
