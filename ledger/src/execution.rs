@@ -163,14 +163,9 @@ impl<'a, V: LedgerView> Execution<'a, V> {
         let whole = next_price(self.tip.price(), self.used, block_bytes, floor);
         // Those who pay share a part of the block. If that part alone were not looked at, a flood that
         // fills a small part could never raise the price.
-        let shared = next_price(self.tip.price(), self.strangers, self.strangers_limit(), floor);
+        let shared =
+            next_price(self.tip.price(), self.strangers, self.tip.genesis_file().strangers_bytes(), floor);
         Executed { changes: self.changes, next_price: whole.max(shared), scheduled: self.scheduled }
-    }
-
-    /// Bytes of a block that senders who are not members may fill together.
-    fn strangers_limit(&self) -> u64 {
-        let genesis = self.tip.genesis_file();
-        u64::from(genesis.limits().block_bytes) / 100 * u64::from(genesis.postage().strangers_percent)
     }
 
     /// Adds a transaction, or leaves everything as it was.
@@ -234,7 +229,7 @@ impl<'a, V: LedgerView> Execution<'a, V> {
         let genesis = self.tip.genesis_file();
         let (limit, rules) = (genesis.limits().block_bytes, genesis.postage());
         let bytes = transaction.bytes();
-        let strangers_limit = self.strangers_limit();
+        let strangers_limit = self.tip.genesis_file().strangers_bytes();
         let sender = transaction.signed().sender();
         let member = self.member(&sender)?.is_some_and(|record| record.is_member());
         let largest = if member { u64::from(limit) } else { strangers_limit };

@@ -228,6 +228,10 @@ impl Genesis {
     pub const fn limits(&self) -> &Limits {
         &self.file.limits
     }
+    /// Bytes of a block that senders who are not members may fill together.
+    pub fn strangers_bytes(&self) -> u64 {
+        u64::from(self.file.limits.block_bytes) / 100 * u64::from(self.file.postage.strangers_percent)
+    }
     /// Price of sending.
     pub const fn postage(&self) -> &PostageRules {
         &self.file.postage

@@ -21,6 +21,7 @@ mod votes;
 
 pub use votes::{begin_wal, put_wal_back, set_wal_aside, voted_height};
 
+use crate::mempool::Room;
 use crate::store::Store;
 use application::Application;
 use codec::WireCodec;
@@ -102,8 +103,8 @@ pub struct Config {
 pub enum MempoolRequest {
     /// Transactions that may stand in the next block.
     Candidates {
-        /// Their bytes together are no more than this.
-        max_bytes: usize,
+        /// What it has room for.
+        room: Room,
         /// Where they are awaited.
         reply: oneshot::Sender<Vec<VerifiedTransaction>>,
     },

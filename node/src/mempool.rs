@@ -1,13 +1,14 @@
 //! The mempool: accepted transactions that no block contains yet. Pure and synchronous; whoever owns it
 //! decides when it is asked. It is bounded in bytes, in count, per sender and in age, so that nobody can
-//! fill a node's memory, and one sender can't crowd out the others.
+//! fill a node's memory, and one sender can't crowd out the others. A part of it is the members': however many
+//! strangers there are, members get in, and into the next block.
 
 use sealpost_ledger::address::Address;
 use sealpost_ledger::block::Block;
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::transaction::VerifiedTransaction;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use thiserror::Error;
 
 /// Upper bounds of a mempool.
@@ -29,6 +30,24 @@ impl Default for MempoolLimits {
     }
 }
 
+/// What a sender is to the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It may send within a quota for nothing.
+    Member,
+    /// It pays, and shares a part of block and mempool with all its like.
+    Stranger,
+}
+
+/// Bytes that a block has room for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// In all.
+    pub bytes: usize,
+    /// For strangers' transactions among them.
+    pub strangers: usize,
+}
+
 /// How an insertion went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Inserted {
@@ -42,10 +61,8 @@ pub enum Inserted {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[allow(missing_docs)]
 pub enum MempoolRefusal {
-    #[error(
-        "the mempool is full: {found} {unit} with this transaction, the limit is {limit}; try again later"
-    )]
-    Full { unit: &'static str, found: usize, limit: usize },
+    #[error("{part} is full: {found} {unit} with this transaction, the limit is {limit}; try again later")]
+    Full { part: &'static str, unit: &'static str, found: usize, limit: usize },
     #[error(
         "this sender has {limit} transactions waiting, which is the limit; try again after the next block"
     )]
@@ -62,9 +79,33 @@ impl MempoolRefusal {
     }
 }
 
+/// How many, and how large together.
+#[derive(Debug, Clone, Copy, Default)]
+struct Amount {
+    count: usize,
+    bytes: usize,
+}
+
+impl Amount {
+    const fn with(self, bytes: usize) -> Self {
+        Self { count: self.count.saturating_add(1), bytes: self.bytes.saturating_add(bytes) }
+    }
+    const fn without(self, bytes: usize) -> Self {
+        Self { count: self.count.saturating_sub(1), bytes: self.bytes.saturating_sub(bytes) }
+    }
+    /// Whether it stays within a limit.
+    fn check(self, part: &'static str, limit: Self) -> Result<(), MempoolRefusal> {
+        let [(unit, found, limit), bytes] =
+            [("transactions", self.count, limit.count), ("bytes", self.bytes, limit.bytes)];
+        let (unit, found, limit) = if found > limit { (unit, found, limit) } else { bytes };
+        if found > limit { Err(MempoolRefusal::Full { part, unit, found, limit }) } else { Ok(()) }
+    }
+}
+
 #[derive(Debug)]
 struct Waiting {
     transaction: VerifiedTransaction,
+    standing: Standing,
     arrival: u64,
     /// Height of the last block when it came, less the blocks of the past that were only caught up with.
     since: u64,
@@ -74,48 +115,52 @@ struct Waiting {
 #[derive(Debug)]
 pub struct Mempool {
     limits: MempoolLimits,
+    /// The part that is open to strangers; the rest is the members'.
+    strangers_percent: u8,
     waiting: HashMap<TransactionId, Waiting>,
     arrivals: BTreeMap<u64, TransactionId>,
     senders: HashMap<Address, usize>,
-    bytes: usize,
+    all: Amount,
+    strangers: Amount,
     next_arrival: u64,
     /// Blocks that were made long before this node had them.
     past: u64,
 }
 
 impl Mempool {
-    /// An empty mempool.
-    pub fn new(limits: MempoolLimits) -> Self {
+    /// An empty mempool, of whose bytes and count so many hundredths are open to strangers.
+    pub fn new(limits: MempoolLimits, strangers_percent: u8) -> Self {
         Self {
             limits,
+            strangers_percent,
             waiting: HashMap::new(),
             arrivals: BTreeMap::new(),
             senders: HashMap::new(),
-            bytes: 0,
+            all: Amount::default(),
+            strangers: Amount::default(),
             next_arrival: 0,
             past: 0,
         }
     }
-    /// Takes in a transaction; `now` is the height of the last block. One that waits already is fine.
+    /// Takes in a transaction of a sender of that standing; `now` is the height of the last block. One that waits
+    /// already is fine.
     pub fn insert(
         &mut self,
         transaction: VerifiedTransaction,
+        standing: Standing,
         now: BlockHeight,
     ) -> Result<Inserted, MempoolRefusal> {
         let id = transaction.id();
         if self.waiting.contains_key(&id) {
             return Ok(Inserted::Known);
         }
-        let (count, bytes) = (self.len().saturating_add(1), self.bytes.saturating_add(transaction.bytes()));
-        if count > self.limits.count {
-            return Err(MempoolRefusal::Full {
-                unit: "transactions",
-                found: count,
-                limit: self.limits.count,
-            });
-        }
-        if bytes > self.limits.bytes {
-            return Err(MempoolRefusal::Full { unit: "bytes", found: bytes, limit: self.limits.bytes });
+        let limit = Amount { count: self.limits.count, bytes: self.limits.bytes };
+        let all = self.all.with(transaction.bytes());
+        all.check("the mempool", limit)?;
+        let mut strangers = self.strangers;
+        if standing == Standing::Stranger {
+            strangers = strangers.with(transaction.bytes());
+            strangers.check("the part of the mempool that is open to everybody", self.strangers_limit())?;
         }
         let sender = transaction.signed().sender();
         let of_sender = self.senders.get(&sender).copied().unwrap_or(0);
@@ -125,35 +170,50 @@ impl Mempool {
         let arrival = self.next_arrival;
         self.next_arrival = arrival.saturating_add(1);
         self.senders.insert(sender, of_sender.saturating_add(1));
-        self.bytes = bytes;
+        (self.all, self.strangers) = (all, strangers);
         self.arrivals.insert(arrival, id);
-        self.waiting.insert(id, Waiting { transaction, arrival, since: now.get().saturating_sub(self.past) });
+        let since = now.get().saturating_sub(self.past);
+        self.waiting.insert(id, Waiting { transaction, standing, arrival, since });
         Ok(Inserted::New)
     }
-    /// Candidates for a block of at most `max_bytes`. Senders take turns, the longest waiting first; the
-    /// order among one sender's transactions is kept, because a key bundle needs the one before it. The
-    /// candidates stay here until a block contains or a rule refuses them.
-    pub fn take(&self, max_bytes: usize) -> Vec<VerifiedTransaction> {
+    /// What strangers may fill of it.
+    fn strangers_limit(&self) -> Amount {
+        let part = |all: usize| {
+            let percent = usize::from(self.strangers_percent.min(100));
+            // Divided first where the product would be too large.
+            all.checked_mul(percent).map_or(all / 100 * percent, |product| product / 100)
+        };
+        Amount { count: part(self.limits.count), bytes: part(self.limits.bytes) }
+    }
+    /// Candidates for a block. Senders take turns, the longest waiting first; the order among one sender's
+    /// transactions is kept, because a key bundle needs the one before it. Strangers are offered no more than their
+    /// part, and members as much as the block takes, so that neither keeps the others out: together that may be more
+    /// than fits. The candidates stay here until a block contains or a rule refuses them.
+    pub fn take(&self, room: Room) -> Vec<VerifiedTransaction> {
         let mut turns: HashMap<Address, u64> = HashMap::new();
-        let mut order: Vec<(u64, u64, &VerifiedTransaction)> = Vec::with_capacity(self.len());
+        let mut order: Vec<(u64, u64, &Waiting)> = Vec::with_capacity(self.len());
         for (arrival, id) in &self.arrivals {
             let Some(waiting) = self.waiting.get(id) else { continue };
             let turn = turns.entry(waiting.transaction.signed().sender()).or_default();
-            order.push((*turn, *arrival, &waiting.transaction));
+            order.push((*turn, *arrival, waiting));
             *turn = turn.saturating_add(1);
         }
         order.sort_unstable_by_key(|(turn, arrival, _)| (*turn, *arrival));
-        let mut left = max_bytes;
-        let mut closed = std::collections::HashSet::new();
+        let (mut members_left, mut strangers_left) = (room.bytes, room.strangers.min(room.bytes));
+        let mut closed = HashSet::new();
         let mut taken = Vec::new();
-        for (_, _, transaction) in order {
+        for (_, _, Waiting { transaction, standing, .. }) in order {
             let sender = transaction.signed().sender();
             if closed.contains(&sender) {
                 continue;
             }
+            let left = match standing {
+                Standing::Member => &mut members_left,
+                Standing::Stranger => &mut strangers_left,
+            };
             match left.checked_sub(transaction.bytes()) {
                 Some(rest) => {
-                    left = rest;
+                    *left = rest;
                     taken.push(transaction.clone());
                 }
                 None => {
@@ -207,7 +267,7 @@ impl Mempool {
     }
     /// Bytes of everything that waits.
     pub const fn bytes(&self) -> usize {
-        self.bytes
+        self.all.bytes
     }
     /// Number of transactions that wait.
     pub fn len(&self) -> usize {
@@ -221,7 +281,11 @@ impl Mempool {
     fn remove(&mut self, id: &TransactionId) {
         let Some(waiting) = self.waiting.remove(id) else { return };
         self.arrivals.remove(&waiting.arrival);
-        self.bytes = self.bytes.saturating_sub(waiting.transaction.bytes());
+        let bytes = waiting.transaction.bytes();
+        self.all = self.all.without(bytes);
+        if waiting.standing == Standing::Stranger {
+            self.strangers = self.strangers.without(bytes);
+        }
         let sender = waiting.transaction.signed().sender();
         if let Some(count) = self.senders.get_mut(&sender) {
             *count = count.saturating_sub(1);
@@ -244,6 +308,7 @@ mod tests {
     fn limits() -> MempoolLimits {
         MempoolLimits { bytes: 1 << 20, count: 6, per_sender: 3, max_age: 10 }
     }
+    const ANY: Room = Room { bytes: usize::MAX, strangers: usize::MAX };
 
     fn transaction(sender: u8, number: u64) -> VerifiedTransaction {
         key_bundle(&genesis(&[key(200)]), &key(sender), number, BlockHeight::new(50))
@@ -251,40 +316,66 @@ mod tests {
 
     #[test]
     fn a_repeated_transaction_is_kept_once() {
-        let mut pool = Mempool::new(limits());
-        assert_eq!(pool.insert(transaction(1, 1), NOW), Ok(Inserted::New));
-        assert_eq!(pool.insert(transaction(1, 1), NOW), Ok(Inserted::Known));
+        let mut pool = Mempool::new(limits(), 100);
+        assert_eq!(pool.insert(transaction(1, 1), Standing::Stranger, NOW), Ok(Inserted::New));
+        assert_eq!(pool.insert(transaction(1, 1), Standing::Stranger, NOW), Ok(Inserted::Known));
         assert_eq!(pool.len(), 1);
     }
 
     #[test]
     fn one_sender_cannot_crowd_out_the_others() {
-        let mut pool = Mempool::new(limits());
+        let mut pool = Mempool::new(limits(), 100);
         for number in 1..=3 {
-            pool.insert(transaction(1, number), NOW).unwrap();
+            pool.insert(transaction(1, number), Standing::Stranger, NOW).unwrap();
         }
-        let refused = pool.insert(transaction(1, 4), NOW).unwrap_err();
+        let refused = pool.insert(transaction(1, 4), Standing::Stranger, NOW).unwrap_err();
         assert_eq!(refused.code(), "mempool.sender_full");
-        assert_eq!(pool.insert(transaction(2, 1), NOW), Ok(Inserted::New));
+        assert_eq!(pool.insert(transaction(2, 1), Standing::Stranger, NOW), Ok(Inserted::New));
     }
 
     #[test]
     fn senders_take_turns_and_each_keeps_its_order() {
-        let mut pool = Mempool::new(limits());
+        let mut pool = Mempool::new(limits(), 100);
         let (a1, a2, b1) = (transaction(1, 1), transaction(1, 2), transaction(2, 1));
         for transaction in [&a1, &a2, &b1] {
-            pool.insert(transaction.clone(), NOW).unwrap();
+            pool.insert(transaction.clone(), Standing::Stranger, NOW).unwrap();
         }
-        let order: Vec<_> = pool.take(usize::MAX).iter().map(VerifiedTransaction::id).collect();
+        let order: Vec<_> = pool.take(ANY).iter().map(VerifiedTransaction::id).collect();
         assert_eq!(order, [a1.id(), b1.id(), a2.id()]);
-        assert_eq!(pool.take(a1.bytes()).len(), 1);
+        assert_eq!(pool.take(Room { bytes: a1.bytes(), ..ANY }).len(), 1);
+    }
+
+    #[test]
+    fn however_many_strangers_there_are_a_member_gets_in_and_into_the_block() {
+        let mut pool = Mempool::new(limits(), 50);
+        for sender in 1..=3 {
+            pool.insert(transaction(sender, 1), Standing::Stranger, NOW).unwrap();
+        }
+        let refused = pool.insert(transaction(4, 1), Standing::Stranger, NOW).unwrap_err();
+        assert_eq!(refused.code(), "mempool.full");
+        let member = transaction(9, 1);
+        assert_eq!(pool.insert(member.clone(), Standing::Member, NOW), Ok(Inserted::New));
+        // The strangers came first, and would fill the block.
+        let size = member.bytes();
+        let taken = pool.take(Room { bytes: 2 * size, strangers: size });
+        assert_eq!(
+            taken.iter().map(VerifiedTransaction::id).collect::<Vec<_>>(),
+            [transaction(1, 1).id(), member.id()]
+        );
+        // And members do not keep strangers out of their part.
+        pool.insert(transaction(9, 2), Standing::Member, NOW).unwrap();
+        pool.insert(transaction(9, 3), Standing::Member, NOW).unwrap();
+        let taken = pool.take(Room { bytes: 3 * size, strangers: size });
+        assert!(taken.iter().any(|taken| taken.id() == transaction(1, 1).id()));
+        pool.remove_refused([&transaction(1, 1).id()]);
+        assert_eq!(pool.insert(transaction(4, 1), Standing::Stranger, NOW), Ok(Inserted::New));
     }
 
     #[test]
     fn what_no_block_can_contain_any_more_is_let_go() {
-        let mut pool = Mempool::new(MempoolLimits { max_age: 1_000, ..limits() });
+        let mut pool = Mempool::new(MempoolLimits { max_age: 1_000, ..limits() }, 100);
         let waiting = transaction(1, 1);
-        pool.insert(waiting.clone(), NOW).unwrap();
+        pool.insert(waiting.clone(), Standing::Stranger, NOW).unwrap();
         assert!(pool.expire(BlockHeight::new(50)).is_empty());
         assert_eq!(pool.expire(BlockHeight::new(51)), [waiting.id()]);
         assert_eq!((pool.len(), pool.bytes()), (0, 0));
@@ -292,23 +383,23 @@ mod tests {
 
     #[test]
     fn what_waits_too_long_is_let_go() {
-        let mut pool = Mempool::new(limits());
-        pool.insert(transaction(1, 1), NOW).unwrap();
+        let mut pool = Mempool::new(limits(), 100);
+        pool.insert(transaction(1, 1), Standing::Stranger, NOW).unwrap();
         assert!(pool.expire(BlockHeight::new(15)).is_empty());
         assert_eq!(pool.expire(BlockHeight::new(16)).len(), 1);
     }
 
     #[test]
     fn a_node_that_catches_up_lets_nothing_go_for_its_age() {
-        let mut pool = Mempool::new(limits());
-        pool.insert(transaction(1, 1), BlockHeight::GENESIS).unwrap();
+        let mut pool = Mempool::new(limits(), 100);
+        pool.insert(transaction(1, 1), Standing::Stranger, BlockHeight::GENESIS).unwrap();
         for height in 1..=40 {
             pool.pass_over();
             assert!(pool.expire(BlockHeight::new(height + 1)).is_empty());
         }
         // From here on blocks are new.
         assert!(pool.expire(BlockHeight::new(50)).is_empty());
-        pool.insert(transaction(2, 1), BlockHeight::new(45)).unwrap();
+        pool.insert(transaction(2, 1), Standing::Stranger, BlockHeight::new(45)).unwrap();
         assert_eq!(pool.expire(BlockHeight::new(51)).len(), 2);
     }
 
@@ -318,7 +409,7 @@ mod tests {
         fn it_never_exceeds_its_limits_and_loses_nothing(
             steps in proptest::collection::vec((1_u8..4, 1_u64..5, any::<bool>()), 1..40)
         ) {
-            let mut pool = Mempool::new(limits());
+            let mut pool = Mempool::new(limits(), 100);
             let mut model = HashMap::new();
             for (sender, number, add) in steps {
                 let transaction = transaction(sender, number);
@@ -326,7 +417,7 @@ mod tests {
                 if !add {
                     pool.remove_refused([&id]);
                     model.remove(&id);
-                } else if pool.insert(transaction, NOW).is_ok() {
+                } else if pool.insert(transaction, Standing::Stranger, NOW).is_ok() {
                     model.insert(id, (sender, size));
                 }
                 prop_assert!(pool.len() <= limits().count && pool.bytes() <= limits().bytes);
@@ -334,7 +425,7 @@ mod tests {
                     prop_assert!(model.values().filter(|(s, _)| *s == sender).count() <= limits().per_sender);
                 }
                 prop_assert_eq!(pool.bytes(), model.values().map(|(_, size)| size).sum::<usize>());
-                let taken = pool.take(usize::MAX);
+                let taken = pool.take(ANY);
                 prop_assert_eq!(taken.len(), model.len());
                 prop_assert!(taken.iter().all(|t| model.contains_key(&t.id())));
             }

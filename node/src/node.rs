@@ -153,7 +153,7 @@ impl Node {
         tasks.spawn(admission.map(Ok));
         tasks.spawn(scrubbing::run(store.clone(), stop.clone()).map(Ok));
         let pool_task = pool::Pool {
-            mempool: Mempool::new(config.mempool),
+            mempool: Mempool::new(config.mempool, store.tip().genesis_file().postage().strangers_percent),
             admitted,
             queried,
             wanted,

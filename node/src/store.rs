@@ -410,6 +410,11 @@ impl Store {
             _ => Ok(None),
         }
     }
+    /// Whether an address is a member's after the last block.
+    pub fn is_member(&self, address: &Address) -> Result<bool, StoreError> {
+        let record = self.index().record(&StateKey::Member(*address))?;
+        Ok(matches!(record, Some(StateRecord::Member(record)) if record.is_member()))
+    }
     /// An entry of the state after a height, with the proof under that block's state root. `None` for a
     /// height that is not final.
     pub fn prove(

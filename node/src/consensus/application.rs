@@ -12,6 +12,7 @@ use super::misbehavior::equivocations;
 use super::proposals::{Assembled, Assembly, Deciding, PartError, StreamKey, pieces};
 use super::signer::{VoteSigner, VoteVerifier};
 use super::{ConsensusError, MempoolRequest, Wiring};
+use crate::mempool::Room;
 use crate::store::Store;
 use bytes::Bytes;
 use sealpost_ledger::block::Block;
@@ -229,8 +230,11 @@ impl Application {
     }
 
     async fn candidates(&self) -> Vec<VerifiedTransaction> {
-        let max_bytes = usize::try_from(self.tip.genesis_file().limits().block_bytes).unwrap_or(usize::MAX);
-        let found = self.ask_mempool(|reply| MempoolRequest::Candidates { max_bytes, reply }).await;
+        let genesis = self.tip.genesis_file();
+        let bytes = usize::try_from(genesis.limits().block_bytes).unwrap_or(usize::MAX);
+        let room =
+            Room { bytes, strangers: usize::try_from(genesis.strangers_bytes()).unwrap_or(usize::MAX) };
+        let found = self.ask_mempool(|reply| MempoolRequest::Candidates { room, reply }).await;
         found.unwrap_or_else(|| {
             warn!("the mempool did not answer; proposing an empty block");
             Vec::new()

@@ -3,7 +3,7 @@
 
 use super::testing::{genesis, key, key_bundle, validator_set, validators_change};
 use super::*;
-use crate::mempool::{Mempool, MempoolLimits};
+use crate::mempool::{Mempool, MempoolLimits, Standing};
 use sealpost_ledger::genesis::Genesis;
 use std::path::Path;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -56,12 +56,12 @@ impl Node {
         };
         begin(&config.wal, store);
         let wiring = Wiring { mempool, refused, committed, pending, stop: stop.clone() };
-        let mut pool = Mempool::new(MempoolLimits::default());
+        let mut pool = Mempool::new(MempoolLimits::default(), 100);
         tokio::spawn(async move {
             loop {
                 tokio::select! {
                     Some(wish) = wishes.recv() => drop(match wish {
-                        MempoolRequest::Candidates { max_bytes, reply } => reply.send(pool.take(max_bytes)),
+                        MempoolRequest::Candidates { room, reply } => reply.send(pool.take(room)),
                         MempoolRequest::Waiting { ids, reply } => {
                             reply.send(ids.iter().filter_map(|id| pool.get(id)).cloned().collect())
                         }
@@ -72,7 +72,7 @@ impl Node {
                         publish.try_send(block).unwrap();
                     }
                     Some(transaction) = submitted.recv() => {
-                        pool.insert(transaction, BlockHeight::GENESIS).unwrap();
+                        pool.insert(transaction, Standing::Stranger, BlockHeight::GENESIS).unwrap();
                     }
                     else => return,
                 }

@@ -3,7 +3,7 @@
 use super::admission::{Admitted, Reply};
 use super::measuring::{Measuring, count_receipt, count_refusal};
 use crate::consensus::MempoolRequest;
-use crate::mempool::{Inserted, Mempool};
+use crate::mempool::{Inserted, Mempool, Standing};
 use crate::rpc::{PoolAnswer, PoolQuery, PoolSizes, SubmissionRefusal, Taken};
 use crate::store::Store;
 use crate::wire::{Announcement, MAX_IDS, PoolWish, Tell, TransactionMessage};
@@ -95,7 +95,7 @@ impl Pool {
                 Some(refusals) = self.refusals.recv() => self.let_go(refusals, &mut memory),
                 // An engine that has gone on does not wait for the answer any more.
                 Some(request) = self.wanted.recv() => drop(match request {
-                    MempoolRequest::Candidates { max_bytes, reply } => reply.send(self.mempool.take(max_bytes)),
+                    MempoolRequest::Candidates { room, reply } => reply.send(self.mempool.take(room)),
                     MempoolRequest::Waiting { ids, reply } => reply.send(self.waiting(&ids)),
                 }),
                 Some(query) = self.queried.recv() => {
@@ -110,14 +110,25 @@ impl Pool {
         }
     }
 
+    /// What the sender of a transaction is after the last block. Nobody is kept out for want of an answer.
+    fn standing(&self, transaction: &VerifiedTransaction) -> Standing {
+        match self.store.is_member(&transaction.signed().sender()) {
+            Ok(true) => Standing::Member,
+            Ok(false) => Standing::Stranger,
+            Err(error) => {
+                tracing::error!(%error, "the store does not say who is a member");
+                Standing::Stranger
+            }
+        }
+    }
     fn waiting(&self, ids: &[TransactionId]) -> Vec<VerifiedTransaction> {
         ids.iter().filter_map(|id| self.mempool.get(id)).cloned().collect()
     }
     fn put_in(&mut self, admitted: Vec<Admitted>, memory: &mut Memory) {
         let now = *self.height.borrow();
         for Admitted { transaction, reply, first_seen_ms } in admitted {
-            let id = transaction.id();
-            match self.mempool.insert(transaction, now) {
+            let (id, standing) = (transaction.id(), self.standing(&transaction));
+            match self.mempool.insert(transaction, standing, now) {
                 Ok(inserted) => {
                     if inserted == Inserted::New {
                         memory.saw(id, first_seen_ms);
