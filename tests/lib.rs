@@ -129,9 +129,15 @@ impl Server {
     }
     /// Starts the node of a home, on free ports.
     pub fn node(home: &Path) -> Self {
+        Self::launch_node(home, &["--p2p", "off"], &home.join("node.log")).ready()
+    }
+    /// Starts the node of a home, on free ports, with more arguments, without waiting. Its log goes to `log`.
+    pub fn launch_node(home: &Path, args: &[&str], log: &Path) -> Starting {
         let mesh = "/ip4/127.0.0.1/tcp/0";
-        let args = ["run", "--rpc", "127.0.0.1:0", "--metrics", "off", "--p2p", "off", "--consensus", mesh];
-        Self::start("sealpost-node", home, &args, &home.join("node.log"))
+        let mut command = command("sealpost-node", home);
+        command.args(["run", "--rpc", "127.0.0.1:0", "--metrics", "off", "--consensus", mesh]);
+        command.args(args).arg("--json");
+        Self::launch(command, log)
     }
     /// A field of what it said.
     pub fn said(&self, field: &str) -> String {
@@ -185,14 +191,20 @@ impl Server {
 impl Starting {
     /// Waits until it is ready.
     pub fn ready(self) -> Server {
+        self.ready_or().unwrap_or_else(|why| panic!("{why}"))
+    }
+    /// Waits until it is ready, or says how it ended and what its log says.
+    pub fn ready_or(self) -> Result<Server, String> {
         let Self { mut process, what, log, first_line } = self;
         let line = first_line.recv_timeout(READY_WITHIN).unwrap_or_default();
-        let ready = serde_json::from_str(&line).unwrap_or_else(|error| {
-            let ended = process.0.try_wait();
-            let said = std::fs::read_to_string(&log).unwrap_or_default();
-            panic!("{what} was not ready: {error}: {line:?}, {ended:?}\n{said}")
-        });
-        Server { process, ready }
+        match serde_json::from_str(&line) {
+            Ok(ready) => Ok(Server { process, ready }),
+            Err(error) => {
+                let ended = process.0.try_wait();
+                let said = std::fs::read_to_string(&log).unwrap_or_default();
+                Err(format!("{what} was not ready: {error}: {line:?}, {ended:?}\n{said}"))
+            }
+        }
     }
 }
 

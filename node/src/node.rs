@@ -256,7 +256,11 @@ impl Node {
                 Ok(Err(error)) | Err(error) => error,
             }),
         };
-        tracing::info!("stopping");
+        match &failed {
+            None => tracing::info!("stopping"),
+            // Said at once: on a full disk the index's library, which maps its files, may end the process on the way.
+            Some(error) => tracing::error!(%error, "a part of the node has failed; it stops"),
+        }
         self.stop.cancel();
         self.server.stop().await;
         let mut result = failed.map_or(Ok(()), Err);

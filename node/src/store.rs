@@ -161,8 +161,10 @@ impl Store {
         let directory = Directory::open(dir, genesis.chain_id())?;
         directory.upgrade(genesis.chain_id())?;
         let retention = Some(genesis.retention_blocks()).filter(|blocks| *blocks > 0 && !options.archive);
-        let journal = Journal::open(&directory.journal(), options.segment_bytes, stream::TornEnd::Cut)?;
+        let mut journal = Journal::open(&directory.journal(), options.segment_bytes, stream::TornEnd::Later)?;
         let (index, tip, recovery) = recovery::open_index(&directory.index(), &journal, &genesis)?;
+        // Not before: the index may know that what looks unfinished was whole once.
+        journal.cut_unfinished()?;
         let proposals = Proposals::open(&directory.journal(), tip.height())?;
         let equivocations = Equivocations::open(&directory.journal(), stream::TornEnd::Cut)?;
         let inner = Inner {

@@ -67,6 +67,7 @@ const fn is_damage(error: &CheckError) -> bool {
 /// Damage, and what a repair would do; nothing is cut without being asked for.
 fn refuse(home: &Home, genesis: &Arc<Genesis>, error: CheckError) -> Failure {
     let repair = store::plan_repair(&home.data(), genesis);
+    let lost_blocks = matches!(error, CheckError::Store(_));
     let failure = Failure::from(error);
     match repair.map(|repair| repair.plan) {
         Ok(plan) if !plan.cuts.is_empty() => failure.help(format!(
@@ -75,6 +76,11 @@ fn refuse(home: &Home, genesis: &Arc<Genesis>, error: CheckError) -> Failure {
             grouped(plan.keep.get()),
             bytes(plan.bytes()),
             plan.cuts.len()
+        )),
+        Ok(plan) if lost_blocks => failure.help(format!(
+            "the blocks up to {} hold. `check --repair` deletes the index, which knows later ones; the node fetches \
+             those from its peers again",
+            grouped(plan.keep.get()),
         )),
         _ => failure,
     }
@@ -90,23 +96,20 @@ fn repair(
     // Before anything is cut: a crash in between leaves a validator that doesn't vote, never one that votes
     // again at a height that was decided.
     let repair = store::plan_repair(&home.data(), genesis)?;
-    let votes = if repair.plan.cuts.is_empty() { None } else { home.set_votes_aside()? };
+    let lost_blocks = matches!(error, CheckError::Store(_));
+    let votes = if lost_blocks { home.set_votes_aside()? } else { None };
     let (plan, copies) = repair.carry_out()?;
     let files: Vec<_> = plan.cuts.iter().map(|cut| cut.path.display().to_string()).collect();
-    // A function of the journal; after a cut it is one of another journal.
-    let index = home.data().join("index");
-    if index.exists() {
-        std::fs::remove_dir_all(&index)
-            .map_err(|e| Failure::unavailable("store.io", format_args!("{}: {e}", index.display())))?;
-    }
-    if plan.cuts.is_empty() {
+    if !lost_blocks {
         terminal.say("the journal is whole; the index was deleted, and the next start makes it anew");
     } else {
         for cut in &plan.cuts {
             let (path, from) = (cut.path.display(), cut.from);
             terminal.say(format_args!("cut        {path} at byte {from}, {}", bytes(cut.bytes)));
         }
-        terminal.say(format_args!("kept       a copy in {}", copies.display()));
+        if !plan.cuts.is_empty() {
+            terminal.say(format_args!("kept       a copy in {}", copies.display()));
+        }
         terminal.say(format_args!(
             "the blocks up to {} hold; the node fetches the later ones from its peers",
             grouped(plan.keep.get())

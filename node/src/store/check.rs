@@ -101,8 +101,7 @@ pub fn check(
         progress(tip.height(), end);
     }
     if let Some(index) = index.filter(|index| index.tip > end) {
-        let what = format!("it knows block {}, the journal ends at {end}", index.tip);
-        return Err(index.damaged(what));
+        return Err(journal.ends_early(index.tip).into());
     }
     Ok(report)
 }

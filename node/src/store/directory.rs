@@ -122,6 +122,14 @@ fn check_format(dir: &Path, chain: ChainId) -> Result<(), StoreError> {
     let mut words = text.split_whitespace();
     let format = words.next().unwrap_or_default();
     let found = words.next().unwrap_or_default();
+    // Earlier programs wrote no checksum.
+    if words.next().is_none_or(|sum| sum != checksum(format, found)) && text != format!("{format} {found}\n")
+        || found.len() != chain.to_string().len()
+    {
+        let what = "the format and the network of the data and their checksum are expected; delete the file, and the \
+                    node writes it anew";
+        return Err(StoreError::Damaged { segment: path, offset: 0, height: None, what: what.into() });
+    }
     if !format.parse().is_ok_and(|format| (OLDEST_FORMAT..=FORMAT).contains(&format)) {
         return Err(StoreError::Format { path, found: format.into(), expected: FORMAT });
     }
@@ -131,8 +139,14 @@ fn check_format(dir: &Path, chain: ChainId) -> Result<(), StoreError> {
     Ok(())
 }
 
+fn checksum(format: &str, chain: &str) -> String {
+    format!("{:08x}", crc32c::crc32c(format!("{format} {chain}").as_bytes()))
+}
+
 fn write_format(path: &Path, chain: ChainId) -> Result<(), StoreError> {
-    let written = replace_file(path, format!("{FORMAT} {chain}\n").as_bytes());
+    let (format, chain) = (FORMAT.to_string(), chain.to_string());
+    let sum = checksum(&format, &chain);
+    let written = replace_file(path, format!("{format} {chain} {sum}\n").as_bytes());
     written.map_err(|e| StoreError::io("write", path, e))
 }
 
@@ -140,6 +154,29 @@ fn write_format(path: &Path, chain: ChainId) -> Result<(), StoreError> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_changed_note_of_the_format_is_damage_and_one_without_checksum_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, chain) = (dir.path().join("FORMAT"), ChainId::from_bytes([0xab; 32]));
+        write_format(&path, chain).unwrap();
+        let whole = fs::read(&path).unwrap();
+        check_format(dir.path(), chain).unwrap();
+        for at in 0..whole.len() - 1 {
+            let mut changed = whole.clone();
+            changed[at] ^= 1;
+            for bytes in [&changed[..], &whole[..at]] {
+                fs::write(&path, bytes).unwrap();
+                let error = check_format(dir.path(), chain).unwrap_err();
+                assert!(matches!(error, StoreError::Damaged { .. }), "byte {at}: {error}");
+            }
+        }
+        let other = ChainId::from_bytes([0xac; 32]);
+        fs::write(&path, format!("{FORMAT} {other}\n")).unwrap();
+        assert!(matches!(check_format(dir.path(), chain), Err(StoreError::OtherChain { .. })));
+        fs::write(&path, format!("{OLDEST_FORMAT} {chain}\n")).unwrap();
+        check_format(dir.path(), chain).unwrap();
+    }
 
     /// As a child process has one, from its birth until it runs its program.
     #[test]

@@ -54,22 +54,30 @@ pub(super) struct Journal {
     segments: Vec<Segment>,
     dropped: Dropped,
     note: Note,
+    /// The first bodies whose block was never finished.
+    unneeded: Option<Place>,
 }
 
 impl Journal {
-    /// Opens the journal, finds every frame and cuts off what was never finished (or only looks, with
-    /// [`TornEnd::Keep`], and then at every byte).
+    /// Opens the journal and finds every frame. With [`TornEnd::Later`] what was never finished stays until
+    /// [`cut_unfinished`](Self::cut_unfinished); with [`TornEnd::Keep`] it stays, and every byte is looked at.
     pub(super) fn open(dir: &Path, segment_bytes: u64, torn: TornEnd) -> Result<Self, StoreError> {
+        let mut journal =
+            Self::look(dir, segment_bytes, if torn == TornEnd::Cut { TornEnd::Later } else { torn })?;
+        if torn == TornEnd::Cut {
+            journal.cut_unfinished()?;
+        }
+        Ok(journal)
+    }
+    fn look(dir: &Path, segment_bytes: u64, torn: TornEnd) -> Result<Self, StoreError> {
         let note = Note::new(dir);
         let dropped = note.read()?;
-        if torn == TornEnd::Cut {
+        if torn == TornEnd::Later {
             Stream::remove_dropped(dir, "bodies", dropped.segments)?;
         }
         let mut bodies_at = Vec::<(u64, Place)>::new();
-        // A torn end of the bodies is one only if no block needs it, which the blocks will show.
-        let torn_bodies = if torn == TornEnd::Cut { TornEnd::Later } else { torn };
         let layout = Layout { segment_bytes, first: dropped.segments };
-        let bodies = Stream::open_places(dir, "bodies", layout, torn_bodies, |found| {
+        let bodies = Stream::open_places(dir, "bodies", layout, torn, |found| {
             let earlier = found.height <= dropped.height.get();
             if found.kind != Kind::Bodies
                 || earlier
@@ -93,27 +101,39 @@ impl Journal {
             Ok(())
         })?;
         let segments = Vec::new();
-        let mut journal = Self { blocks, bodies, places, segments, dropped, note };
+        let mut journal = Self { blocks, bodies, places, segments, dropped, note, unneeded: None };
         let tip = journal.height().get();
+        // A torn end of the bodies is one only if no block needs it.
         if journal.bodies.cut_bytes() > 0 && torn != TornEnd::Salvage {
             let last = bodies_at.last().map_or(dropped.height.get(), |(height, _)| *height);
             journal.check_no_bodies_needed(last.saturating_add(1)..=tip)?;
         }
-        if torn == TornEnd::Cut {
-            journal.bodies.cut_torn()?;
-        }
-        // Bodies whose block was never finished.
-        if let Some((_, place)) = bodies_at.iter().find(|(height, _)| *height > tip)
-            && torn == TornEnd::Cut
-        {
-            journal.bodies.cut(*place)?;
-        }
+        journal.unneeded = bodies_at.iter().find(|(height, _)| *height > tip).map(|(_, place)| *place);
         journal.segments =
             journal.bodies.numbers()?.into_iter().map(|number| Segment { number, last: None }).collect();
         for (height, place) in bodies_at.into_iter().filter(|(height, _)| *height <= tip) {
             journal.note_bodies(BlockHeight::new(height), place);
         }
         Ok(journal)
+    }
+    /// Cuts off what was never finished: records, and bodies whose block was not written any more.
+    pub(super) fn cut_unfinished(&mut self) -> Result<(), StoreError> {
+        self.blocks.cut_torn()?;
+        self.bodies.cut_torn()?;
+        self.unneeded.take().map_or(Ok(()), |place| self.bodies.cut(place))
+    }
+    /// The error for a journal that ends too early: a block that it has not was on disk once.
+    pub(super) fn ends_early(&self, known: BlockHeight) -> StoreError {
+        let (segment, offset) = self.blocks_end(self.height());
+        let end = self.height();
+        StoreError::Damaged {
+            segment: self.blocks.path(segment),
+            offset,
+            height: Some(end.saturating_add(1).get()),
+            what: format!(
+                "the journal ends at block {end}, and block {known} was on disk once: the index knows it"
+            ),
+        }
     }
     fn note_bodies(&mut self, height: BlockHeight, place: Place) {
         match self.segments.iter_mut().rev().find(|segment| segment.number == place.segment) {

@@ -186,10 +186,11 @@ fn a_directory_of_format_1_is_read_and_becomes_one_of_format_2() {
     chain.grow(&open(dir.path(), &chain, 1 << 20), 4);
     let format = dir.path().join("FORMAT");
     let text = fs::read_to_string(&format).unwrap();
-    fs::write(&format, text.replacen('2', "1", 1)).unwrap();
+    let of = |number: u32| format!("{number} {}\n", chain.genesis.chain_id());
+    fs::write(&format, of(1)).unwrap();
     assert_eq!(open(dir.path(), &chain, 1 << 20).tip().height().get(), 4);
     assert_eq!(fs::read_to_string(&format).unwrap(), text);
-    fs::write(&format, text.replacen('2', "3", 1)).unwrap();
+    fs::write(&format, of(3)).unwrap();
     let error = Store::open(dir.path(), chain.genesis.clone(), StoreOptions::default()).err().unwrap();
     assert!(matches!(error, StoreError::Format { expected: 2, .. }));
 }

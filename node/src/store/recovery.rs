@@ -36,7 +36,7 @@ pub enum RebuildReason {
     Missing,
     /// It could not be opened or read.
     Unreadable,
-    /// It knows blocks that the journal has not, or other ones.
+    /// It knows other blocks than the journal.
     Disagrees,
 }
 
@@ -77,7 +77,7 @@ pub(super) fn open_index(
 enum Unusable {
     /// It is to be made anew.
     MakeAnew(RebuildReason),
-    /// The system is at fault, not the index: it would fail a new one too.
+    /// The system is at fault, or the journal, and not the index.
     Stop(StoreError),
 }
 
@@ -108,6 +108,11 @@ fn try_open(path: &Path, journal: &Journal, genesis: &Arc<Genesis>) -> Result<(I
     };
     let record = record.map_err(|e| unreadable(&e))?.ok_or(RebuildReason::Missing)?;
     let tip = Tip::restore(genesis.clone(), record).map_err(|e| unreadable(&e))?;
+    // A block comes into the index after it is safe in the journal. If the journal has lost it since, that is no end
+    // that was never finished, and nobody else may have it: nothing is to be cut before a person has seen it.
+    if tip.height() > journal.height() {
+        return Err(Unusable::Stop(journal.ends_early(tip.height())));
+    }
     let known = match tip.height() {
         BlockHeight::GENESIS => Some(genesis.chain_id().into()),
         height => journal.record(height).ok().flatten().map(|record| record.header.hash()),

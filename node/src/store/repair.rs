@@ -1,5 +1,5 @@
 //! Cutting a damaged journal at its first damage, so that the node can fetch the rest from its peers again.
-//! What is cut is kept in a folder beside it. The index is not looked at: the next start makes it anew.
+//! What is cut is kept in a folder beside it. The index is deleted: the next start makes it anew.
 
 use super::check::CheckError;
 use super::directory::Directory;
@@ -59,12 +59,15 @@ pub fn plan_repair(dir: &Path, genesis: &Arc<Genesis>) -> Result<Repair, CheckEr
 }
 
 impl Repair {
-    /// Cuts the journal at its first damage. Returns what was cut and the folder with a copy of it.
+    /// Cuts the journal at its first damage, and deletes the index: it is a function of the journal, and after a cut
+    /// one of another journal. Returns what was cut and the folder with a copy of it.
     pub fn carry_out(self) -> Result<(RepairPlan, PathBuf), StoreError> {
         let Self { plan, directory } = self;
         let dir = directory.path();
         let copies = free_folder(dir, plan.keep)?;
+        let index = directory.index();
         if plan.cuts.is_empty() {
+            remove_folder(&index)?;
             return Ok((plan, copies));
         }
         fs::create_dir(&copies).map_err(|e| StoreError::io("create", &copies, e))?;
@@ -79,6 +82,8 @@ impl Repair {
             shorten(cut)?;
         }
         sync(&directory.journal())?;
+        // Last: as long as it is there, it knows that blocks are missing.
+        remove_folder(&index)?;
         Ok((plan, copies))
     }
 }
@@ -140,6 +145,15 @@ fn shorten(cut: &FileCut) -> Result<(), StoreError> {
     }
     let file = OpenOptions::new().write(true).open(&cut.path).map_err(io)?;
     file.set_len(cut.from).and_then(|()| file.sync_all()).map_err(io)
+}
+
+fn remove_folder(folder: &Path) -> Result<(), StoreError> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(StoreError::io("remove", folder, error))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn sync(folder: &Path) -> Result<(), StoreError> {

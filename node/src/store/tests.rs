@@ -103,10 +103,29 @@ fn a_torn_end_is_cut_off_wherever_it_was_torn() {
         assert_eq!(journal.height().get(), 4, "cut at {length}");
         assert_eq!(fs::read(&path).unwrap(), whole);
     }
-    let (store, recovery) = open(dir.path(), &chain);
+    fs::remove_dir_all(dir.path().join("index")).unwrap();
+    let (store, _) = open(dir.path(), &chain);
     assert_eq!(store.tip().height().get(), 4);
-    assert_eq!(recovery.rebuilt, Some(RebuildReason::Disagrees), "the index knew block 5");
     chain.grow(&store, 2);
+}
+
+/// What is cut off in the middle of a record looks unfinished. If the index knows the block, it was finished once.
+#[test]
+fn a_journal_that_lost_a_final_block_at_its_end_is_damaged_and_nothing_is_cut_off() {
+    let (dir, chain) = grown(5);
+    let path = journal_file(dir.path(), "headers");
+    let whole = fs::read(&path).unwrap();
+    for length in [0, whole.len() / 2, whole.len() - 1] {
+        fs::write(&path, &whole[..length]).unwrap();
+        let error = Store::open(dir.path(), chain.genesis.clone(), StoreOptions::default()).err().unwrap();
+        assert!(matches!(&error, StoreError::Damaged { segment, .. } if *segment == path), "{error}");
+        assert!(error.to_string().contains("block 5 was on disk once"), "{error}");
+        assert_eq!(fs::read(&path).unwrap().len(), length);
+        let checked = checked(dir.path(), &chain);
+        assert!(matches!(&checked, Err(CheckError::Store(found)) if found.to_string() == error.to_string()));
+    }
+    fs::write(&path, whole).unwrap();
+    assert_eq!(open(dir.path(), &chain).0.tip().height().get(), 5);
 }
 
 #[test]
@@ -118,6 +137,8 @@ fn bodies_without_their_block_are_cut_off() {
     chain.grow(&store, 1);
     drop(store);
     fs::write(journal_file(dir.path(), "headers"), headers).unwrap();
+    // As if the process had ended before the block was safe.
+    fs::remove_dir_all(dir.path().join("index")).unwrap();
     let (store, _) = open(dir.path(), &chain);
     assert_eq!(fs::read(journal_file(dir.path(), "bodies")).unwrap(), bodies);
     chain.grow(&store, 3);
@@ -344,7 +365,7 @@ fn a_check_finds_an_index_ahead_of_the_journal() {
     chain.grow(&store, 1);
     drop(store);
     fs::write(journal_file(dir.path(), "headers"), headers).unwrap();
-    assert!(matches!(checked(dir.path(), &chain), Err(CheckError::Index { .. })));
+    assert!(matches!(checked(dir.path(), &chain), Err(CheckError::Store(StoreError::Damaged { .. }))));
 }
 
 #[test]

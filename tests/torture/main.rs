@@ -1,0 +1,65 @@
+//! What a node's disk and process may suffer without anything being lost: kills, power cuts, damage, a full disk. Real
+//! nodes, real messages; whatever was reported final must be there afterwards. Everything random comes from a seed.
+//!
+//! ```sh
+//! cargo run -p sealpost-tests --bin sealpost-torture -- kills --count 1000 --seed 1
+//! ```
+//!
+//! Prints one line that begins with `HELD` or `BROKEN`, and exits with 0 or 1. With `SEALPOST_NODE_BIN` another node is
+//! tortured; one that was built with `sealpost-node/test-no-fsync` must be found out (`tests/torture.rs`).
+
+mod damage;
+mod full;
+mod kills;
+mod mounted;
+mod power;
+mod station;
+
+use clap::{Args, Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(about = "Tortures a node and looks whether anything is lost", max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// kill -9 at random moments of its work
+    Kills(Times),
+    /// The disk as it is at a random moment, mounted anew. Needs root
+    Power(Times),
+    /// A byte changed, a file cut, a sector of zeros, at random places of a data directory
+    Damage(Times),
+    /// A disk that is full. Needs root
+    Full(Times),
+}
+
+/// How often, and from which seed.
+#[derive(Debug, Clone, Copy, Args)]
+struct Times {
+    /// How often
+    #[arg(long, default_value_t = 20)]
+    count: u64,
+    /// What all chance comes from
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+#[tokio::main]
+async fn main() {
+    let (name, times, outcome) = match Cli::parse().what {
+        What::Kills(times) => ("kills", times, kills::run(times).await),
+        What::Power(times) => ("power", times, power::run(times).await),
+        What::Damage(times) => ("damage", times, damage::run(times).await),
+        What::Full(times) => ("full", times, full::run(times).await),
+    };
+    match outcome {
+        Ok(said) => println!("HELD {name} (seed {}): {said}", times.seed),
+        Err(broken) => {
+            println!("BROKEN {name} (seed {}): {broken}", times.seed);
+            std::process::exit(1);
+        }
+    }
+}

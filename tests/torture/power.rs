@@ -1,0 +1,70 @@
+//! Power cuts: a node works on a file system in a file. At a random moment its process is stopped, and the file is
+//! copied: what the system had not yet written to it is not in the copy, as after a cut. The copy is mounted, and a
+//! node started there must have everything that was reported final before.
+
+use crate::Times;
+use crate::mounted::Mounted;
+use crate::station::Station;
+use sealpost_tests::harness::random::Random;
+use std::process::Command;
+use std::time::Duration;
+
+/// Size of the file system.
+const MIB: u64 = 1_024;
+/// Longest time between two cuts.
+const LONGEST_MS: usize = 600;
+/// A node that has made a ledger of so many cuts begins anew, before its disk is full.
+const CUTS_OF_ONE: u64 = 50;
+
+pub(crate) async fn run(times: Times) -> Result<String, String> {
+    let mut random = Random::new(times.seed);
+    let (mut done, mut messages) = (0, 0);
+    while done < times.count {
+        let cuts = CUTS_OF_ONE.min(times.count - done);
+        messages += one_ledger(cuts, &mut random).await.map_err(|why| format!("after {done} cuts: {why}"))?;
+        done += cuts;
+        println!("{done} power cuts, {messages} messages final");
+    }
+    Ok(format!("{done} power cuts, {messages} messages reported final before one, none lost"))
+}
+
+async fn one_ledger(cuts: u64, random: &mut Random) -> Result<usize, String> {
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let image = folder.path().join("disk");
+    let disk = Mounted::image(&image, MIB, &folder.path().join("mounted"))?;
+    let station = Station::new(&disk.folder);
+    let node = station.start()?;
+    let traffic = station.traffic(&node);
+    for cut in 1..=cuts {
+        let before = station.promised().len();
+        tokio::time::sleep(Duration::from_millis(random.below(LONGEST_MS) as u64)).await;
+        node.signal("STOP");
+        let copy = folder.path().join("copy");
+        let (from, to) = (image.display().to_string(), copy.display().to_string());
+        // What was promised is known by now; answers that come later are not asked for.
+        let after = station.copied_to(&folder.path().join("after"));
+        let copied = Command::new("cp").args(["--sparse=always", &from, &to]).status();
+        node.signal("CONT");
+        if !copied.is_ok_and(|status| status.success()) {
+            return Err("the disk could not be copied".into());
+        }
+        let found = Mounted::open(&copy, after.home())?;
+        let again = after.start().map_err(|why| format!("cut {cut}: {why}"))?;
+        after.keeps_newest(&again).await.map_err(|why| format!("cut {cut}: {why}"))?;
+        if cut == cuts {
+            after.keeps_all(&again).await.map_err(|why| format!("cut {cut}: {why}"))?;
+        }
+        again.stop();
+        after.check().map_err(|why| format!("cut {cut}: {why}"))?;
+        drop(found);
+        if cut == cuts && after.promised().is_empty() {
+            return Err(format!(
+                "no message became final ({before} before the last cut): nothing was tested"
+            ));
+        }
+    }
+    traffic.stop().await;
+    let promised = station.promised().len();
+    node.stop();
+    Ok(promised)
+}
