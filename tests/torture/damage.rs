@@ -15,14 +15,14 @@ use std::time::{Duration, Instant};
 const MESSAGES: usize = 400;
 /// Longest time until a node has caught up.
 const PATIENCE: Duration = Duration::from_secs(60);
-const SECTOR: u64 = 512;
+const SECTOR: usize = 512;
 
 /// What happens to a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Blow {
-    Bit(u64),
-    Cut(u64),
-    Sector(u64),
+    Bit(usize),
+    Cut(usize),
+    Sector(usize),
 }
 
 pub(crate) async fn run(times: Times) -> Result<String, String> {
@@ -126,37 +126,41 @@ fn copy(from: &Path, to: &Path) {
     assert!(copied.expect("cp runs").success());
 }
 
-/// Changes one file below a folder, chosen by chance; says which, and how.
+/// Changes one file below a folder, chosen by chance, of the journal as often as of all others; says which, and how.
+/// Sectors that hold nothing, of which the index's files are full, are left alone.
 fn strike(folder: &Path, random: &mut Random) -> (PathBuf, Blow) {
     let mut files = Vec::new();
     list(folder, &mut files);
     files.sort();
+    let (journal, others): (Vec<_>, Vec<_>) = files
+        .into_iter()
+        .partition(|(path, _)| path.parent().is_some_and(|folder| folder.ends_with("journal")));
+    let files = if random.below(2) == 0 { &journal } else { &others };
     loop {
         let (file, length) = &files[random.below(files.len())];
-        let at = random.next() % length;
+        let place = usize::try_from(random.next() % length).expect("a small file");
         let mut bytes = fs::read(file).expect("read");
-        let before = bytes.clone();
-        let place = usize::try_from(at).expect("a small file");
+        let start = place - place % SECTOR;
+        let end = (start + SECTOR).min(bytes.len());
+        if bytes[start..end].iter().all(|byte| *byte == 0) {
+            continue;
+        }
         let blow = match random.below(3) {
             0 => {
                 bytes[place] ^= 1 << random.below(8);
-                Blow::Bit(at)
+                Blow::Bit(place)
             }
             1 => {
                 bytes.truncate(place);
-                Blow::Cut(at)
+                Blow::Cut(place)
             }
             _ => {
-                let start = place - place % SECTOR as usize;
-                let end = (start + SECTOR as usize).min(bytes.len());
                 bytes[start..end].fill(0);
-                Blow::Sector(start as u64)
+                Blow::Sector(start)
             }
         };
-        if bytes != before {
-            fs::write(file, bytes).expect("written");
-            return (file.clone(), blow);
-        }
+        fs::write(file, bytes).expect("written");
+        return (file.clone(), blow);
     }
 }
 

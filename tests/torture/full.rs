@@ -14,6 +14,8 @@ const SMALLEST: u64 = 24;
 const RANGE: usize = 24;
 /// With that there is room again.
 const ENOUGH: u64 = 512;
+/// Bytes of a message, so that it does not take long.
+const LONG: usize = 16_000;
 /// Exit code of a node that something around it keeps from its work.
 const UNAVAILABLE: i32 = 3;
 const SIGBUS: i32 = 7;
@@ -37,7 +39,7 @@ async fn one(mib: u64) -> Result<usize, String> {
     let disk = Mounted::memory(mib, &folder.path().join("mounted"))?;
     let station = Station::new(&disk.folder);
     let mut node = station.start()?;
-    let traffic = station.traffic(&node);
+    let traffic = station.long_traffic(&node, LONG);
     let status = tokio::time::timeout(PATIENCE, async {
         loop {
             if let Some(status) = node.ended() {

@@ -1,4 +1,4 @@
-//! kill -9, at random moments while messages come in, and again while the node starts.
+//! kill -9: at random moments while messages come in, right after one was reported final, and while the node starts.
 
 use crate::Times;
 use crate::station::Station;
@@ -31,8 +31,14 @@ pub(crate) async fn run(times: Times) -> Result<String, String> {
         }
         let node = station.start().map_err(after)?;
         station.keeps_newest(&node).await.map_err(after)?;
+        let before = station.promised().len();
         let traffic = station.traffic(&node);
-        tokio::time::sleep(Duration::from_millis(random.below(LONGEST_LIFE_MS) as u64)).await;
+        if random.below(2) == 0 {
+            // At once, so that the last promise is as fresh as can be.
+            station.promises(before, 1).await.map_err(after)?;
+        } else {
+            tokio::time::sleep(Duration::from_millis(random.below(LONGEST_LIFE_MS) as u64)).await;
+        }
         node.kill();
         traffic.ended().await;
         if number % CHECK_EVERY == 0 {

@@ -10,6 +10,7 @@ use sealpost_tests::{Server, Starting, json, run};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 /// Messages under way at once.
@@ -27,6 +28,8 @@ pub(crate) struct Station {
     messages: Arc<Messages>,
     /// Reported final, in that order.
     promised: Arc<Mutex<Vec<TransactionId>>>,
+    /// Told of each.
+    fresh: Arc<Notify>,
 }
 
 /// Messages on their way to a node, until it dies or they are stopped.
@@ -51,7 +54,7 @@ impl Station {
         let genesis = std::fs::read(home.join("node/genesis.json")).expect("a genesis");
         let genesis = Genesis::parse(&genesis).expect("a sound genesis");
         let messages = Arc::new(Messages::new(genesis));
-        Self { home: home.to_owned(), messages, promised: Arc::default() }
+        Self { home: home.to_owned(), messages, promised: Arc::default(), fresh: Arc::default() }
     }
     pub(crate) fn home(&self) -> &Path {
         &self.home
@@ -63,7 +66,7 @@ impl Station {
     /// The same promises, to be asked of a copy of the home.
     pub(crate) fn copied_to(&self, home: &Path) -> Self {
         let promised = Arc::new(Mutex::new(self.promised()));
-        Self { home: home.to_owned(), messages: self.messages.clone(), promised }
+        Self { home: home.to_owned(), messages: self.messages.clone(), promised, fresh: Arc::default() }
     }
     /// What was reported final so far.
     pub(crate) fn promised(&self) -> Vec<TransactionId> {
@@ -79,16 +82,22 @@ impl Station {
     }
     /// Sends messages one after another, some at once, until the node answers no more.
     pub(crate) fn traffic(&self, node: &Server) -> Traffic {
+        self.long_traffic(node, 0)
+    }
+    /// The same with so many more bytes in each.
+    pub(crate) fn long_traffic(&self, node: &Server, bytes: usize) -> Traffic {
         let mut sending = JoinSet::new();
         for _ in 0..AT_ONCE {
             let (client, messages, promised) = (client(node), self.messages.clone(), self.promised.clone());
+            let fresh = self.fresh.clone();
             sending.spawn(async move {
                 loop {
-                    let message = messages.make(EXPIRY);
+                    let message = messages.make_long(EXPIRY, bytes);
                     let (transaction, body) = (message.transaction, Some(message.body));
                     match client.tx_submit(transaction, body, Some(WaitFor::Final)).await {
                         Ok(submitted) if matches!(submitted.status, TransactionStatus::Final(_)) => {
                             promised.lock().unwrap_or_else(PoisonError::into_inner).push(message.id);
+                            fresh.notify_one();
                         }
                         _ => return,
                     }
@@ -101,7 +110,7 @@ impl Station {
     pub(crate) async fn promises(&self, before: usize, more: usize) -> Result<(), String> {
         let wait = async {
             while self.promised().len() < before + more {
-                tokio::time::sleep(Duration::from_millis(5)).await;
+                self.fresh.notified().await;
             }
         };
         let waited = tokio::time::timeout(ANSWER_WITHIN, wait).await;

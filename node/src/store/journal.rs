@@ -176,7 +176,8 @@ impl Journal {
         for height in heights.map(BlockHeight::new) {
             let record = self.record(height)?;
             if record.is_some_and(|record| record.transactions.iter().any(|t| t.message().is_some())) {
-                return Err(self.damaged(height, "the block's bodies, at the end of their stream".into()));
+                let what = "the bodies of the block, at the end of their stream";
+                return Err(self.bodies.damaged_end(height.get(), what.into()));
             }
         }
         Ok(())

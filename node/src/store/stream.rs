@@ -306,6 +306,12 @@ impl Stream {
         StoreError::Damaged { segment: self.path(place.segment), offset: place.offset, height: None, what }
     }
 
+    /// The error for an end that opening took for a torn one and that is none.
+    pub(super) fn damaged_end(&self, height: u64, what: String) -> StoreError {
+        let offset = self.torn_at.unwrap_or(self.written);
+        StoreError::Damaged { segment: self.last_path(), offset, height: Some(height), what }
+    }
+
     /// Number of the segment that is being written, or will be.
     fn last_number(&self) -> u32 {
         let later = u32::try_from(self.segments.len()).unwrap_or(u32::MAX).saturating_sub(1);
