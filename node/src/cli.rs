@@ -181,7 +181,7 @@ const fn store_code(error: &StoreError) -> &'static str {
         StoreError::Locked { .. } => "store.locked",
         StoreError::Format { .. } => "store.format",
         StoreError::OtherChain { .. } => "store.other_chain",
-        StoreError::Damaged { .. } => "store.damaged",
+        StoreError::Damaged { .. } | StoreError::Index { .. } => "store.damaged",
         _ => "store.failed",
     }
 }
@@ -189,7 +189,7 @@ const fn store_code(error: &StoreError) -> &'static str {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         match &error {
-            StoreError::Damaged { .. } => Failure::no("store.damaged", error),
+            StoreError::Damaged { .. } | StoreError::Index { .. } => Failure::no("store.damaged", error),
             _ => Failure::unavailable(store_code(&error), error),
         }
     }

@@ -147,7 +147,7 @@ struct Inner {
     /// Blocks whose bodies are kept; all if there is no number.
     retention: Option<u64>,
     index: Index,
-    _directory: Directory,
+    directory: Directory,
     open: watch::Sender<()>,
 }
 
@@ -175,7 +175,7 @@ impl Store {
             failure: Mutex::new(None),
             retention,
             index,
-            _directory: directory,
+            directory,
             open: watch::Sender::new(()),
         };
         Ok((Self(Arc::new(inner)), recovery))
@@ -291,13 +291,29 @@ impl Store {
         }
         Ok(found)
     }
-    /// Checks what lies on disk of a block against its checksums, which a start does for the newest blocks only.
-    /// Returns the bytes that were read; nothing if there is no such block.
+    /// Checks what lies on disk of a block against its checksums, which a start does for the newest blocks only, and
+    /// whether the index finds its transactions. Returns the bytes that were read; nothing if there is no such block.
     ///
     /// # Errors
-    /// [`StoreError::Damaged`] names the place.
-    pub fn check_sums(&self, height: BlockHeight) -> Result<Option<u64>, StoreError> {
-        self.journal().check_sums(height)
+    /// [`StoreError::Damaged`] names the place, [`StoreError::Index`] what is not found.
+    pub fn check_block(&self, height: BlockHeight) -> Result<Option<u64>, StoreError> {
+        let Some((record, bytes)) = self.journal().check_sums(height)? else { return Ok(None) };
+        for (index, transaction) in (0_u32..).zip(&record.transactions) {
+            let id = transaction.id();
+            let found = self.index().transaction(&id);
+            if !found
+                .is_ok_and(|found| found.is_some_and(|found| (found.height, found.index) == (height, index)))
+            {
+                let what = format!("transaction {id} of block {height} is not found");
+                return Err(StoreError::Index { path: self.0.directory.index(), what });
+            }
+        }
+        Ok(Some(bytes))
+    }
+    /// Damages the index, for a test of those who must notice.
+    #[cfg(test)]
+    pub(crate) fn forget_transaction(&self, id: &TransactionId) {
+        self.index().forget_transaction(id).unwrap_or_else(|error| unreachable!("{error}"));
     }
     /// Height of a final block.
     pub fn height_of(&self, block: &BlockHash) -> Result<Option<BlockHeight>, StoreError> {

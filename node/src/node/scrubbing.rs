@@ -1,5 +1,6 @@
-//! Reads the whole ledger once after each start, slowly, and checks it against its checksums: what a disk has
-//! spoiled is found while others still have it, and not years later when somebody needs a proof.
+//! Reads the whole ledger once after each start, slowly, and checks it against its checksums, and whether the index finds
+//! what is in it: what a disk has spoiled is found while others still have it, and not years later when somebody needs
+//! a proof.
 
 use crate::store::{Store, StoreError};
 use sealpost_ledger::height::BlockHeight;
@@ -51,7 +52,7 @@ struct Looked {
 fn look(store: &Store, from: BlockHeight, end: BlockHeight) -> Looked {
     let (mut height, mut bytes, mut damage) = (from, 0_u64, Vec::new());
     while height <= end && bytes < PORTION_BYTES {
-        match store.check_sums(height) {
+        match store.check_block(height) {
             Ok(read) => bytes = bytes.saturating_add(read.unwrap_or(0)),
             Err(error) => damage.push(error),
         }
@@ -61,7 +62,7 @@ fn look(store: &Store, from: BlockHeight, end: BlockHeight) -> Looked {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::panic)]
+#[allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 mod tests {
     use super::*;
     use crate::store::StoreOptions;
@@ -88,5 +89,11 @@ mod tests {
         assert_eq!(looked.next, end.saturating_add(1));
         let [StoreError::Damaged { segment, .. }] = &looked.damage[..] else { panic!("{:?}", looked.damage) };
         assert_eq!(*segment, path);
+        // What the index does not find any more, too.
+        let id = store.transactions(BlockHeight::new(5)).unwrap().unwrap()[0].id();
+        store.forget_transaction(&id);
+        let looked = look(&store, BlockHeight::new(5), end);
+        let [error] = &looked.damage[..] else { panic!("{:?}", looked.damage) };
+        assert!(error.to_string().contains(&id.to_string()), "{error}");
     }
 }

@@ -66,6 +66,14 @@ pub enum StoreError {
         /// What is wrong.
         what: String,
     },
+    /// The index does not fit the journal, which is whole.
+    #[error("the index is damaged: {what}; delete {} and start the node, it makes the index anew", path.display())]
+    Index {
+        /// The folder of the index.
+        path: PathBuf,
+        /// What does not fit.
+        what: String,
+    },
     /// A block that does not follow the tip.
     #[error("block {found} does not follow the tip at height {tip}")]
     NotNext {

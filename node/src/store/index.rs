@@ -188,6 +188,11 @@ impl Index {
         let key = effective.get().to_be_bytes().to_vec();
         self.put(vec![(VALIDATORS, key, None)])
     }
+    /// The same.
+    #[cfg(test)]
+    pub(super) fn forget_transaction(&self, id: &TransactionId) -> Result<(), ViewError> {
+        self.put(vec![(TRANSACTIONS, id.to_bytes().to_vec(), None)])
+    }
     /// The sets that decide from a height on or later ones, the earliest first.
     pub(super) fn validators_from(
         &self,

@@ -322,15 +322,17 @@ impl Journal {
         }
         Ok((parts, usize::try_from(count).unwrap_or(usize::MAX)))
     }
-    /// Checks the records of a block against their sums. Returns the bytes that were read; nothing if there is no
-    /// such block.
-    pub(super) fn check_sums(&self, height: BlockHeight) -> Result<Option<u64>, StoreError> {
+    /// Reads all that lies on disk of a block and checks it against its sums. Returns the block's record, and the
+    /// bytes that were read; nothing if there is no such block.
+    pub(super) fn check_sums(&self, height: BlockHeight) -> Result<Option<(BlockRecord, u64)>, StoreError> {
         let Some(place) = self.place(height) else { return Ok(None) };
-        let mut bytes = self.blocks.read_checked(place.block)?.len() as u64;
+        let payload = self.blocks.read_checked(place.block)?;
+        let mut bytes = payload.len() as u64;
+        let record = decode_block(&payload).map_err(|e| self.blocks.damaged(place.block, e.to_string()))?;
         if let Some(bodies) = place.bodies.filter(|_| height > self.dropped()) {
             bytes = bytes.saturating_add(self.bodies.read_checked(bodies)?.len() as u64);
         }
-        Ok(Some(bytes))
+        Ok(Some((record, bytes)))
     }
     /// A block with its bodies; nothing if those are not kept any more.
     pub(super) fn block(
