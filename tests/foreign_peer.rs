@@ -8,9 +8,9 @@ use jsonrpsee::ws_client::WsClientBuilder;
 use sealpost_api::{SealpostRpcClient, TransactionStatus, WaitFor};
 use sealpost_ledger::hash::{ChainId, TransactionId};
 use sealpost_ledger::height::BlockHeight;
-use sealpost_node::wire::{Announcement, TransactionMessage};
+use sealpost_node::wire::{Announcement, TransactionBatch};
 use sealpost_tests::harness::hostile::{Topic, garbage};
-use sealpost_tests::harness::load::{Messages, probe};
+use sealpost_tests::harness::load::{Message, Messages, probe};
 use sealpost_tests::harness::network::{Network, NetworkOptions, Place};
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -174,11 +174,12 @@ async fn a_peer_made_of_other_peoples_parts_hears_tells_and_is_banned_like_any_o
     let (transaction, body) = (message.transaction.clone(), message.body.clone());
     let submitted = network.client(VALIDATOR).tx_submit(transaction, Some(body), Some(WaitFor::Final)).await;
     let TransactionStatus::Final(place) = submitted.unwrap().status else { panic!("not final") };
-    let limit = TransactionMessage::max_bytes(network.genesis().limits().body_bytes);
+    let limit = TransactionBatch::max_bytes(network.genesis().limits().body_bytes);
     let heard = peer.hears(&transactions, |bytes| bytes == message.gossiped());
-    let heard = TransactionMessage::from_bytes(&heard, limit).unwrap();
-    assert_eq!(heard.transaction.id(), message.id);
-    assert_eq!(heard.body.unwrap().as_bytes(), message.body.as_bytes());
+    let heard = TransactionBatch::from_bytes(&heard, limit).unwrap().into_transactions();
+    assert_eq!(heard.len(), 1);
+    assert_eq!(heard[0].transaction.id(), message.id);
+    assert_eq!(heard[0].body.as_ref().unwrap().as_bytes(), message.body.as_bytes());
     let at = |bytes: &[u8]| Announcement::from_bytes(bytes).map(|told| told.header.height);
     peer.hears(&blocks, |bytes| at(bytes).unwrap() == place.height);
 
@@ -187,6 +188,16 @@ async fn a_peer_made_of_other_peoples_parts_hears_tells_and_is_banned_like_any_o
     let published = peer.publish(&transactions, &message.gossiped());
     assert!(published["recipients"].as_u64().is_some_and(|count| count > 0), "{published}");
     becomes_final(&network, VALIDATOR, message.id).await;
+
+    // And so it is with many in a message, one of which has no business there any more.
+    let mut many: Vec<Message> = (0..20).map(|_| messages.make(BlockHeight::new(1000))).collect();
+    many.insert(7, messages.make(BlockHeight::new(1)));
+    for data in Message::gossiped_together(&many) {
+        peer.publish(&transactions, &data);
+    }
+    for message in many.iter().enumerate().filter(|(place, _)| *place != 7).map(|(_, message)| message) {
+        becomes_final(&network, VALIDATOR, message.id).await;
+    }
     assert_eq!(network.metric(FULL_NODE, "sealpost_peer_faults_total"), 0.0, "it was blamed for nothing");
 
     // Garbage costs it its place, and the node does not take it back.

@@ -3,14 +3,14 @@
 //! thrown out and, if he insists, not let in again. Each attack shows by the node's own metrics that it hit.
 
 use libp2p::{Multiaddr, identity};
-use sealpost_api::{SealpostRpcClient, WaitFor};
+use sealpost_api::{SealpostRpcClient, TransactionStatus, WaitFor};
 use sealpost_ledger::hash::ChainId;
 use sealpost_ledger::height::BlockHeight;
-use sealpost_node::wire::{Request, TransactionMessage};
+use sealpost_node::wire::{MAX_TOLD, Request, TransactionBatch};
 use sealpost_tests::harness::hostile::{
     Misuse, Peer, Stream, Topic, crowd, garbage, length_prefix, mute_connections,
 };
-use sealpost_tests::harness::load::{Messages, probe};
+use sealpost_tests::harness::load::{Message, Messages, probe};
 use sealpost_tests::harness::namespace::{Wire, ready};
 use sealpost_tests::harness::network::{Network, NetworkOptions, Place};
 use sealpost_tests::harness::pulse::Pulse;
@@ -37,6 +37,9 @@ const BANS: &str = "sealpost_peer_bans_total";
 const REFUSALS: &str = "sealpost_peer_refusals_total";
 const DROPPED_TRANSACTIONS: &str =
     "sealpost_gossip_messages_total{topic=\"transactions\",result=\"dropped\"}";
+const FORWARDED_TRANSACTIONS: &str =
+    "sealpost_gossip_messages_total{topic=\"transactions\",result=\"forwarded\"}";
+const KNOWN: &str = "sealpost_gossip_transactions_total{result=\"known\"}";
 const DROPPED_BLOCKS: &str = "sealpost_gossip_messages_total{topic=\"blocks\",result=\"dropped\"}";
 
 /// A validator and a full node, and who attacks one of them.
@@ -71,6 +74,14 @@ impl Siege {
         let client = self.network.client(VALIDATOR);
         client.tx_submit(transaction, Some(body), Some(WaitFor::Final)).await.unwrap();
         message.gossiped()
+    }
+    /// Waits until a message is final at a member.
+    async fn is_final(&self, member: usize, message: &Message) {
+        let (since, client) = (Instant::now(), self.network.client(member));
+        while !matches!(client.tx_status(message.id).await.unwrap(), TransactionStatus::Final(_)) {
+            assert!(since.elapsed() < SOON, "{} is not final at {}", message.id, self.network.name(member));
+            tokio::task::yield_now().await;
+        }
     }
     /// Does something to a member, and sees whether it stays well meanwhile and afterwards.
     async fn during<T>(&self, member: usize, what: &str, attack: impl Future<Output = T>) -> T {
@@ -170,7 +181,7 @@ async fn what_no_honest_peer_sends_costs_its_sender_the_place_and_the_node_nothi
     siege.during(VALIDATOR, "streams that never end", attack).await;
     assert!(siege.metric(VALIDATOR, MALFORMED) >= malformed + 12.0);
 
-    let too_long = TransactionMessage::max_bytes(siege.network.genesis().limits().body_bytes) + 500;
+    let too_long = TransactionBatch::max_bytes(siege.network.genesis().limits().body_bytes) + 500;
     let attack = siege.until_refused("messages beyond the topic's limit", async |peer| {
         peer.flood(Topic::Transactions, (0..10).map(|_| garbage(too_long))).await;
     });
@@ -181,6 +192,27 @@ async fn what_no_honest_peer_sends_costs_its_sender_the_place_and_the_node_nothi
         peer.flood(Topic::Transactions, flood).await;
     });
     siege.during(VALIDATOR, "forged messages and garbage", attack).await;
+
+    let attack = siege.until_refused("messages that promise too many", async |peer| {
+        let promises = |count: usize| [&(count as u64).to_le_bytes()[..], &garbage(300)].concat();
+        let flood = (0..50).map(|number| promises(if number % 2 == 0 { MAX_TOLD + 1 } else { MAX_TOLD }));
+        peer.flood(Topic::Transactions, flood).await;
+    });
+    siege.during(VALIDATOR, "messages that promise too many", attack).await;
+    let good: Vec<Message> = (0..40).map(|_| siege.messages.make(BlockHeight::new(1000))).collect();
+    let attack = siege.until_refused("forged messages among good ones", async |peer| {
+        // Each is told once, together with one that costs the peer something.
+        let mixed = good.chunks(8).flat_map(|good| {
+            let forged = siege.messages.make(BlockHeight::new(1000)).forged();
+            Message::gossiped_together(&[good, &[forged]].concat())
+        });
+        peer.flood(Topic::Transactions, mixed).await;
+    });
+    siege.during(VALIDATOR, "forged messages among good ones", attack).await;
+    // What came before the ban.
+    for message in &good[..8] {
+        siege.is_final(FULL_NODE, message).await;
+    }
 
     // Frames beyond every limit end their stream before anything is blamed on anybody; and nothing comes of it.
     let mut peer = siege.joins(VALIDATOR).await;
@@ -208,7 +240,7 @@ async fn what_no_honest_peer_sends_costs_its_sender_the_place_and_the_node_nothi
     let bore = siege.during(VALIDATOR, "answers that nobody reads", unread).await.unwrap();
     let _ = writeln!(std::io::stderr(), "a peer that never reads was borne with for {bore:.1?}");
     assert!(siege.metric(VALIDATOR, NO_ANSWER) >= 10.0);
-    assert_eq!(siege.metric(VALIDATOR, BANS), 6.0);
+    assert_eq!(siege.metric(VALIDATOR, BANS), 8.0);
 }
 
 /// What honest peers may send too, though not so much of it: the node drops it and blames nobody.
@@ -225,6 +257,22 @@ async fn harmless(siege: &Siege, told: &[u8]) {
         siege.metric(VALIDATOR, DROPPED_TRANSACTIONS) >= dropped + 100.0
     })
     .await;
+    assert_eq!(siege.metric(VALIDATOR, MALFORMED), faults);
+
+    // The same few, packed ever anew: a message of its own each time, with nothing new in it. It ends here.
+    let known: Vec<Message> = (0..20).map(|_| siege.messages.make(BlockHeight::new(1000))).collect();
+    peer.flood(Topic::Transactions, Message::gossiped_together(&known)).await;
+    for message in &known {
+        siege.is_final(VALIDATOR, message).await;
+    }
+    let [passed_on, repeated] = [FORWARDED_TRANSACTIONS, KNOWN].map(|name| siege.metric(VALIDATOR, name));
+    let pairs = (0..10).flat_map(|one| (10..20).map(move |other| (one, other)));
+    let pairs = pairs
+        .flat_map(|(one, other)| Message::gossiped_together(&[known[one].clone(), known[other].clone()]));
+    let packed = peer.flood(Topic::Transactions, pairs).await;
+    assert_eq!((packed.sent, packed.thrown_out), (100, None));
+    peer.remain_until("the repetitions", SOON, || siege.metric(VALIDATOR, KNOWN) >= repeated + 200.0).await;
+    assert_eq!(siege.metric(VALIDATOR, FORWARDED_TRANSACTIONS), passed_on);
     assert_eq!(siege.metric(VALIDATOR, MALFORMED), faults);
 
     let headers = siege.network.client(VALIDATOR).chain_headers(BlockHeight::new(1), 16).await.unwrap();

@@ -385,6 +385,7 @@ pub fn verify_all_knowing(
     let checked: Vec<_> = transactions
         .into_par_iter()
         .enumerate()
+        .with_min_len(SMALLEST_SHARE)
         .map(|(index, (transaction, body))| {
             // An id does not name the signature, nor does it prove that a body is the right one.
             let same = |known: &&VerifiedTransaction| {
@@ -432,6 +433,8 @@ fn verify_signatures(checked: Vec<(usize, &VerifiedTransaction)>) -> Result<(), 
     bad.map_or(Ok(()), |number| Err((number, TransactionError::Signature)))
 }
 
+/// Transactions whose other checks are worth another core: fewer are checked in less time than that needs to wake up.
+const SMALLEST_SHARE: usize = 64;
 /// Signatures checked together: the more, the less each costs, but no core is to be idle.
 const SMALLEST_BATCH: usize = 64;
 const LARGEST_BATCH: usize = 1_024;

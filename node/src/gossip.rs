@@ -23,7 +23,7 @@ mod task;
 mod tests;
 
 use crate::store::Store;
-use crate::wire::{Ask, Fault, News, Peer, PeerInfo, PoolWish, Tell, ToldTransaction};
+use crate::wire::{Ask, Fault, News, Peer, PeerInfo, PoolWish, Tell, ToldTransactions};
 use libp2p::identity::Keypair;
 use libp2p::multiaddr::Protocol;
 use libp2p::{Multiaddr, PeerId};
@@ -70,11 +70,13 @@ pub struct Limits {
     pub per_ip: u32,
     /// Memory of the process, in bytes, beyond which no new connection is taken.
     pub memory_bytes: usize,
+    /// Transactions and blocks that a peer may tell in a second, and twice as many at once.
+    pub told_per_second: u32,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { outgoing: 8, incoming: 64, per_ip: 16, memory_bytes: 2 << 30 }
+        Self { outgoing: 8, incoming: 64, per_ip: 16, memory_bytes: 2 << 30, told_per_second: 10_000 }
     }
 }
 
@@ -82,7 +84,7 @@ impl Default for Limits {
 #[derive(Debug)]
 pub struct Wiring {
     /// Takes transactions that peers told.
-    pub told: mpsc::Sender<ToldTransaction>,
+    pub told: mpsc::Sender<ToldTransactions>,
     /// Takes news of other nodes' chains.
     pub news: mpsc::Sender<News>,
     /// Asks the mempool for others.

@@ -40,6 +40,9 @@ use tokio_util::sync::CancellationToken;
 
 /// Submissions that wait for verification.
 const SUBMISSIONS: usize = 4096;
+/// Batches of transactions that wait to be told to others: some 64 MiB, and as a rule references to what waits
+/// in the mempool anyway.
+const TELLINGS: usize = 1024;
 /// Messages that wait on the other channels.
 const QUEUE: usize = 64;
 /// How long the store's last users are waited for when the node stops.
@@ -137,7 +140,7 @@ impl Node {
         let (refused, refusals) = mpsc::channel(QUEUE);
         let (committed, decided) = mpsc::channel(QUEUE);
         let (synced_to, synced) = mpsc::channel(QUEUE);
-        let (tell, tellings) = mpsc::channel(SUBMISSIONS);
+        let (tell, tellings) = mpsc::channel(TELLINGS);
         let (ask, questions) = mpsc::channel(QUEUE);
         let (fault, faults) = mpsc::channel(QUEUE);
         let (tidings, news) = mpsc::channel(SUBMISSIONS);

@@ -12,7 +12,7 @@ use sealpost_ledger::codec::{Decode, DecodeError, Encode, MAX_BYTES, decode, enc
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::message::Body;
-use sealpost_ledger::transaction::{MAX_TRANSACTION_BYTES, SignedTransaction};
+use sealpost_ledger::transaction::{MAX_TRANSACTION_BYTES, SignedTransaction, VerifiedTransaction};
 use sealpost_ledger::validator::Validator;
 use std::fmt;
 use std::sync::Arc;
@@ -34,6 +34,13 @@ pub const MAX_PEER_ADDRESSES: usize = 4;
 pub const MAX_BLOCKS: u32 = 256;
 /// Bytes of blocks in one answer, unless a single block is longer.
 pub const MAX_BLOCKS_BYTES: usize = 4 << 20;
+/// Transactions told in one message at most.
+pub const MAX_TOLD: usize = 256;
+/// Bytes of transactions that this node packs into one message, unless a single one is longer. Each hop takes a
+/// message whole before it passes it on: with more the first of many would wait for the last on a slow line, and
+/// a peer that reads slowly would keep more of this node's memory. What a message costs by itself is little
+/// among a hundred transactions already.
+pub const PACKED_BYTES: usize = 64 * 1024;
 
 /// Another node, by its network identity.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -80,7 +87,7 @@ pub enum Verdict {
     Refuse,
 }
 
-/// A transaction told to everybody.
+/// A transaction as nodes hand it to one another.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[bincode(crate = "sealpost_ledger::codec")]
 pub struct TransactionMessage {
@@ -92,18 +99,88 @@ pub struct TransactionMessage {
 
 impl TransactionMessage {
     /// No encoded transaction with a body of at most `body_limit` bytes is longer than this, in bytes.
-    pub fn max_bytes(body_limit: u32) -> usize {
+    fn max_bytes(body_limit: u32) -> usize {
         MAX_TRANSACTION_BYTES
             .saturating_add(usize::try_from(body_limit).unwrap_or(MAX_BYTES))
             .saturating_add(64)
     }
+    /// Bytes of it when it is encoded.
+    pub fn bytes(&self) -> usize {
+        // Whether there is a body, and its length.
+        let body = self.body.as_ref().map_or(1, |body| body.as_bytes().len().saturating_add(9));
+        self.transaction.as_bytes().len().saturating_add(body)
+    }
+}
+
+impl From<&VerifiedTransaction> for TransactionMessage {
+    fn from(transaction: &VerifiedTransaction) -> Self {
+        Self { transaction: transaction.signed().clone(), body: transaction.body().cloned() }
+    }
+}
+
+/// Transactions told to everybody in one message: [`MAX_TOLD`] at most, and never none.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode)]
+#[bincode(crate = "sealpost_ledger::codec")]
+pub struct TransactionBatch(Vec<TransactionMessage>);
+
+impl TransactionBatch {
+    /// No encoded batch is longer than this, in bytes: it holds any one transaction.
+    pub fn max_bytes(body_limit: u32) -> usize {
+        TransactionMessage::max_bytes(body_limit).saturating_add(8)
+    }
+    /// A batch of one transaction.
+    pub fn of_one(transaction: TransactionMessage) -> Self {
+        Self(vec![transaction])
+    }
+    /// How many transactions the bytes of a batch say they hold: known before anything else of them is read.
+    /// Nothing if no batch holds so many.
+    pub fn announced(bytes: &[u8]) -> Option<u32> {
+        let count = usize::try_from(u64::from_le_bytes(*bytes.first_chunk()?)).ok()?;
+        u32::try_from(count).ok().filter(|_| (1..=MAX_TOLD).contains(&count))
+    }
     /// Reads one.
     pub fn from_bytes(bytes: &[u8], limit: usize) -> Result<Self, DecodeError> {
-        decode("transaction message", bytes, limit)
+        let what = "transaction batch";
+        if Self::announced(bytes).is_none() {
+            return Err(DecodeError::Malformed { what, reason: format!("1 to {MAX_TOLD} are one") });
+        }
+        decode(what, bytes, limit)
     }
     /// Its bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
         encode(self)
+    }
+    /// How many it holds.
+    pub fn count(&self) -> u32 {
+        u32::try_from(self.0.len()).unwrap_or(u32::MAX)
+    }
+    /// The transactions.
+    pub fn into_transactions(self) -> Vec<TransactionMessage> {
+        self.0
+    }
+}
+
+/// Packs transactions into as few batches as they fit in, in their order.
+#[derive(Debug, Default)]
+pub struct Packer {
+    batch: TransactionBatch,
+    bytes: usize,
+}
+
+impl Packer {
+    /// Adds a transaction. Gives the batch before it if that has no room for it.
+    pub fn add(&mut self, transaction: TransactionMessage) -> Option<TransactionBatch> {
+        let bytes = self.bytes.saturating_add(transaction.bytes());
+        let is_full = self.batch.0.len() >= MAX_TOLD || bytes > PACKED_BYTES;
+        let full = if is_full { self.finish() } else { None };
+        self.bytes = self.bytes.saturating_add(transaction.bytes());
+        self.batch.0.push(transaction);
+        full
+    }
+    /// Gives what is left, if anything is.
+    pub fn finish(&mut self) -> Option<TransactionBatch> {
+        let Self { batch, .. } = std::mem::take(self);
+        (!batch.0.is_empty()).then_some(batch)
     }
 }
 
@@ -258,13 +335,60 @@ impl Response {
     }
 }
 
-/// A transaction that a peer told, and where its verdict is awaited.
+/// How transactions came from a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// The peer told everybody: what is new goes on to others.
+    Told,
+    /// This node asked for what it missed: the others are told by somebody else, or ask too.
+    Fetched,
+}
+
+/// Transactions that came from a peer together, and where it is awaited what became of them.
 #[derive(Debug)]
-pub struct ToldTransaction {
-    /// The transaction and its body.
-    pub message: TransactionMessage,
-    /// Where the verdict is awaited; dropped, it counts as [`Verdict::Drop`].
-    pub verdict: oneshot::Sender<Verdict>,
+pub struct ToldTransactions {
+    /// The transactions and their bodies.
+    pub transactions: Vec<TransactionMessage>,
+    /// How they came.
+    pub way: Way,
+    /// Where it is awaited what became of them; dropped, nothing did.
+    pub judged: oneshot::Sender<Judgement>,
+}
+
+/// What became of transactions that came together, in numbers. Each counts in one of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Judgement {
+    /// Taken in, and not passed on by this node before.
+    pub new: u32,
+    /// Bytes of those.
+    pub new_bytes: usize,
+    /// Wait here already, or are final.
+    pub known: u32,
+    /// Bytes of those.
+    pub known_bytes: usize,
+    /// Not taken in for a reason that may differ from node to node, such as what is final there.
+    pub untaken: u32,
+    /// Break a rule that is the same everywhere.
+    pub faulty: u32,
+}
+
+impl Judgement {
+    /// What is to become of the message. One with anything in it that others might not take is not passed on, nor
+    /// one that mostly repeats what is known: whoever wants to fill the network's lines pays for at least half of
+    /// it. What is new in those is told on apart.
+    pub const fn verdict(&self) -> Verdict {
+        if self.faulty > 0 {
+            Verdict::Refuse
+        } else if self.new == 0 || self.untaken > 0 || self.new_bytes < self.known_bytes {
+            Verdict::Drop
+        } else {
+            Verdict::Forward
+        }
+    }
+    /// Whether there was nothing in it but what is known.
+    pub const fn is_repetition(&self) -> bool {
+        self.known > 0 && self.new == 0 && self.untaken == 0 && self.faulty == 0
+    }
 }
 
 /// What is heard of other nodes' chains.
@@ -309,8 +433,11 @@ pub struct Ask {
 /// What is told to everybody.
 #[derive(Debug, Clone)]
 pub enum Tell {
-    /// A transaction, encoded as [`TransactionMessage`].
-    Transaction(Bytes),
+    /// Transactions that clients gave this node. They may go out together with others of this kind.
+    Transactions(TransactionBatch),
+    /// What is new in a message that is not passed on. It goes out by itself: others who do the same say it in the
+    /// same words, which then count as one message.
+    Rescued(TransactionBatch),
     /// A final block, encoded as [`Announcement`].
     Block(Bytes),
 }
@@ -346,7 +473,7 @@ pub enum PoolWish {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
     use super::*;
     use crate::consensus::testing::{genesis, key, key_bundle};
@@ -356,6 +483,11 @@ mod tests {
         let genesis = genesis(&[key(1)]);
         let transaction = key_bundle(&genesis, &key(2), 1, BlockHeight::new(50)).signed().clone();
         TransactionMessage { transaction, body: None }
+    }
+
+    /// One with a body, whether it wants one or not.
+    fn with_body(bytes: usize) -> TransactionMessage {
+        TransactionMessage { body: Some(Body::new(vec![7; bytes])), ..message() }
     }
 
     #[test]
@@ -369,9 +501,10 @@ mod tests {
         ] {
             assert_eq!(Request::from_bytes(&request.to_bytes()), Ok(request));
         }
-        let told = message();
-        assert_eq!(TransactionMessage::from_bytes(&told.to_bytes(), 10_000), Ok(told.clone()));
-        let answer = Response::Transactions(vec![told]);
+        let batch = TransactionBatch(vec![message(), with_body(9)]);
+        assert_eq!(TransactionBatch::announced(&batch.to_bytes()), Some(2));
+        assert_eq!(TransactionBatch::from_bytes(&batch.to_bytes(), 10_000), Ok(batch));
+        let answer = Response::Transactions(vec![message()]);
         assert_eq!(Response::from_bytes(&answer.to_bytes()), Ok(answer));
     }
 
@@ -404,10 +537,62 @@ mod tests {
     }
 
     #[test]
-    fn a_transaction_beyond_the_limit_is_refused_unread() {
-        let bytes = message().to_bytes();
-        let refused = TransactionMessage::from_bytes(&bytes, bytes.len() - 1);
+    fn a_batch_beyond_a_limit_is_refused_unread() {
+        let bytes = TransactionBatch::of_one(message()).to_bytes();
+        let refused = TransactionBatch::from_bytes(&bytes, bytes.len() - 1);
         assert!(matches!(refused, Err(DecodeError::TooLong { .. })));
+        let most = TransactionBatch(vec![message(); MAX_TOLD]);
+        assert_eq!(TransactionBatch::from_bytes(&most.to_bytes(), 1 << 20), Ok(most));
+        for batch in [Vec::new(), vec![message(); MAX_TOLD + 1]] {
+            let bytes = TransactionBatch(batch).to_bytes();
+            assert_eq!(TransactionBatch::announced(&bytes), None);
+            let refused = TransactionBatch::from_bytes(&bytes, 1 << 20);
+            assert!(matches!(refused, Err(DecodeError::Malformed { .. })));
+        }
+        // A number that nothing follows costs nothing.
+        let promised = [&200_u64.to_le_bytes()[..], &[7; 40]].concat();
+        assert!(matches!(
+            TransactionBatch::from_bytes(&promised, 1 << 20),
+            Err(DecodeError::Malformed { .. })
+        ));
+        for length in 0..8 {
+            assert_eq!(TransactionBatch::announced(&bytes[..length]), None);
+        }
+    }
+
+    #[test]
+    fn the_largest_transaction_fits_into_a_batch_and_is_packed_alone() {
+        let body_limit = 1 << 16;
+        let large = with_body(body_limit as usize);
+        assert!(TransactionBatch::of_one(large.clone()).to_bytes().len() > PACKED_BYTES);
+        let mut packer = Packer::default();
+        assert_eq!(packer.add(message()), None);
+        assert_eq!(packer.add(large.clone()), Some(TransactionBatch::of_one(message())));
+        assert_eq!(packer.add(message()), Some(TransactionBatch::of_one(large.clone())));
+        assert_eq!(packer.finish(), Some(TransactionBatch::of_one(message())));
+        assert_eq!(packer.finish(), None);
+        // Whatever its header has, there is room for it.
+        let rest =
+            TransactionBatch::of_one(large.clone()).to_bytes().len() - large.transaction.as_bytes().len();
+        assert!(TransactionBatch::max_bytes(body_limit) >= rest + MAX_TRANSACTION_BYTES);
+    }
+
+    #[test]
+    fn a_message_goes_on_only_if_all_of_it_holds_and_half_of_it_is_new() {
+        let mostly_new =
+            Judgement { new: 1, new_bytes: 500, known: 5, known_bytes: 500, ..Judgement::default() };
+        assert_eq!(mostly_new.verdict(), Verdict::Forward);
+        for (judgement, verdict) in [
+            (Judgement { known_bytes: 501, ..mostly_new }, Verdict::Drop),
+            (Judgement { new: 0, new_bytes: 0, ..mostly_new }, Verdict::Drop),
+            (Judgement { untaken: 1, ..mostly_new }, Verdict::Drop),
+            (Judgement { faulty: 1, ..mostly_new }, Verdict::Refuse),
+            (Judgement { untaken: 1, faulty: 1, ..mostly_new }, Verdict::Refuse),
+            // Nobody has judged it.
+            (Judgement::default(), Verdict::Drop),
+        ] {
+            assert_eq!(judgement.verdict(), verdict, "{judgement:?}");
+        }
     }
 
     proptest! {
@@ -422,9 +607,47 @@ mod tests {
             if let Ok(announcement) = Announcement::from_bytes(&bytes) {
                 prop_assert_eq!(announcement.to_bytes(), bytes.clone());
             }
-            if let Ok(told) = TransactionMessage::from_bytes(&bytes, 1_000) {
+            if let Ok(told) = TransactionBatch::from_bytes(&bytes, 1_000) {
                 prop_assert_eq!(told.to_bytes(), bytes);
             }
+        }
+
+        #[test]
+        fn what_is_left_of_a_damaged_batch_is_refused_or_another_batch(
+            lengths in prop::collection::vec(prop::option::of(0_usize..200), 1..6),
+            damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+            cut in prop::option::of(any::<prop::sample::Index>()),
+        ) {
+            let batch = lengths.iter().map(|length| length.map_or_else(message, with_body)).collect();
+            let mut bytes = TransactionBatch(batch).to_bytes();
+            for (at, byte) in damage {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+            }
+            if let Some(cut) = cut {
+                bytes.truncate(cut.index(bytes.len()));
+            }
+            if let Ok(read) = TransactionBatch::from_bytes(&bytes, bytes.len()) {
+                prop_assert_eq!(TransactionBatch::announced(&bytes), Some(read.count()));
+                prop_assert_eq!(read.to_bytes(), bytes);
+            }
+        }
+
+        #[test]
+        fn packing_keeps_the_order_and_loses_nothing(
+            lengths in prop::collection::vec(prop::option::of(0_usize..30_000), 0..40)
+        ) {
+            let all: Vec<_> = lengths.iter().map(|length| length.map_or_else(message, with_body)).collect();
+            let mut packer = Packer::default();
+            let mut packed: Vec<_> = all.iter().cloned().filter_map(|one| packer.add(one)).collect();
+            packed.extend(packer.finish());
+            for batch in &packed {
+                let (bytes, count) = (batch.to_bytes().len(), batch.0.len());
+                prop_assert!(count > 0 && count <= MAX_TOLD && (count == 1 || bytes <= PACKED_BYTES + 8));
+                prop_assert_eq!(batch.0.iter().map(TransactionMessage::bytes).sum::<usize>() + 8, bytes);
+            }
+            let unpacked = packed.into_iter().flat_map(TransactionBatch::into_transactions);
+            prop_assert_eq!(unpacked.collect::<Vec<_>>(), all);
         }
     }
 }

@@ -37,10 +37,10 @@ impl Topic {
     /// Its name on the wire.
     pub fn name(self, chain: ChainId) -> String {
         let what = match self {
-            Self::Transactions => "transactions",
-            Self::Blocks => "blocks",
+            Self::Transactions => "transactions/2",
+            Self::Blocks => "blocks/1",
         };
-        format!("/sealpost/{chain}/{what}/1")
+        format!("/sealpost/{chain}/{what}")
     }
 }
 

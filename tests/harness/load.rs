@@ -11,7 +11,7 @@ use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::message::Body;
 use sealpost_ledger::signature::SigningKey;
 use sealpost_ledger::transaction::{Payload, SignedTransaction, TRANSACTION_VERSION, Transaction};
-use sealpost_node::wire::TransactionMessage;
+use sealpost_node::wire::{Packer, TransactionBatch, TransactionMessage};
 use sealpost_wallet::envelope::{BundleSecret, Letter, Recipient, SealRequest, seal};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -38,11 +38,20 @@ pub struct Message {
 }
 
 impl Message {
-    /// As nodes tell it to one another by gossip.
+    /// As nodes tell it to one another by gossip, alone.
     pub fn gossiped(&self) -> Vec<u8> {
+        TransactionBatch::of_one(self.told()).to_bytes()
+    }
+    /// As nodes tell several to one another by gossip, in as few gossip messages as they fit in.
+    pub fn gossiped_together(messages: &[Self]) -> Vec<Vec<u8>> {
+        let mut packer = Packer::default();
+        let mut packed: Vec<_> = messages.iter().filter_map(|message| packer.add(message.told())).collect();
+        packed.extend(packer.finish());
+        packed.iter().map(TransactionBatch::to_bytes).collect()
+    }
+    fn told(&self) -> TransactionMessage {
         let transaction = SignedTransaction::from_bytes(self.transaction.as_bytes()).expect("our own");
-        let body = Some(Body::new(self.body.0.clone()));
-        TransactionMessage { transaction, body }.to_bytes()
+        TransactionMessage { transaction, body: Some(Body::new(self.body.0.clone())) }
     }
     /// The same message with a signature that does not hold.
     pub fn forged(&self) -> Self {

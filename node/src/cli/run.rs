@@ -204,6 +204,7 @@ pub(super) fn gossip(settings: &P2pSettings, identity: Keypair) -> Result<Option
             incoming: settings.incoming,
             per_ip: settings.per_ip,
             memory_bytes: settings.memory_mib.saturating_mul(1 << 20),
+            ..gossip::Limits::default()
         },
         allow: all("p2p.allow", &settings.allow)?,
         block: all("p2p.block", &settings.block)?,

@@ -4,7 +4,7 @@ use super::closing::Closing;
 use super::exchange::Codec;
 use super::ip_limits::IpLimits;
 use super::{Config, GossipError};
-use crate::wire::{Announcement, TransactionMessage};
+use crate::wire::{Announcement, TransactionBatch};
 use libp2p::core::upgrade::Version;
 use libp2p::gossipsub::{
     self, IdentTopic, IdentityTransform, MessageAuthenticity, MessageId, PeerScoreParams,
@@ -43,21 +43,26 @@ pub(super) struct Names {
 
 impl Names {
     pub(super) fn new(chain: &ChainId) -> Self {
-        let name = |part: &str| format!("/sealpost/{chain}/{part}/1");
+        let name = |part: &str, version: u8| format!("/sealpost/{chain}/{part}/{version}");
         // The names begin with a slash, the one thing that is asked of them.
         let stream = |part: &str| {
-            StreamProtocol::try_from_owned(name(part)).unwrap_or(StreamProtocol::new("/sealpost/none/1"))
+            StreamProtocol::try_from_owned(name(part, 1)).unwrap_or(StreamProtocol::new("/sealpost/none/1"))
         };
         Self {
             protocol: format!("/sealpost/{chain}/1"),
             sync: stream("sync"),
-            transactions: IdentTopic::new(name("transactions")),
-            blocks: IdentTopic::new(name("blocks")),
+            transactions: IdentTopic::new(name("transactions", 2)),
+            blocks: IdentTopic::new(name("blocks", 1)),
         }
     }
     fn topics(&self) -> HashSet<TopicHash> {
         HashSet::from([self.transactions.hash(), self.blocks.hash()])
     }
+}
+
+/// The same words are the same message, whoever says them.
+pub(super) fn message_id(topic: &TopicHash, data: &[u8]) -> MessageId {
+    MessageId::from(sha256(&[topic.as_str().as_bytes(), data]).to_vec())
 }
 
 pub(super) type Gossipsub = gossipsub::Behaviour<IdentityTransform, WhitelistSubscriptionFilter>;
@@ -172,7 +177,7 @@ fn exchange(names: &Names) -> Exchange {
 }
 
 fn gossipsub_behaviour(names: &Names, body_limit: u32) -> Result<Gossipsub, String> {
-    let transaction_bytes = TransactionMessage::max_bytes(body_limit);
+    let batch_bytes = TransactionBatch::max_bytes(body_limit);
     let config = gossipsub::ConfigBuilder::default()
         // No author, no sequence number, no signature of the network identity: a transaction is signed by its
         // sender, and which node brought it is nobody's business.
@@ -181,18 +186,17 @@ fn gossipsub_behaviour(names: &Names, body_limit: u32) -> Result<Gossipsub, Stri
         // Messages without author that a node has told itself and hears from another would count as forged.
         // But validators tell of the same block in the same words: hearing one's own is a repetition.
         .allow_self_origin(true)
-        .message_id_fn(|message| {
-            MessageId::from(sha256(&[message.topic.as_str().as_bytes(), &message.data]).to_vec())
-        })
-        .max_transmit_size(transaction_bytes.saturating_add(1024))
-        .max_transmit_size_for_topic(transaction_bytes, names.transactions.hash())
+        .message_id_fn(|message| message_id(&message.topic, &message.data))
+        .max_transmit_size(batch_bytes.saturating_add(1024))
+        .max_transmit_size_for_topic(batch_bytes, names.transactions.hash())
         .max_transmit_size_for_topic(Announcement::MAX_BYTES, names.blocks.hash())
         .heartbeat_interval(Duration::from_secs(1))
         .heartbeat_initial_delay(Duration::from_millis(100))
         .duplicate_cache_time(Duration::from_secs(120))
         .max_messages_per_rpc(Some(256))
         .max_ihave_messages(32)
-        .connection_handler_queue_len(1024)
+        // Half of it for this node's own words, half for those of others; each may be a batch of transactions.
+        .connection_handler_queue_len(512)
         .build()
         .map_err(|error| error.to_string())?;
     let filter = WhitelistSubscriptionFilter(names.topics());

@@ -12,7 +12,7 @@ use super::serve::Buckets;
 use super::standing::{BAN_AT, Consequence, Standing};
 use super::{Config, GossipError, PeerInfo, Wiring};
 use crate::store::Store;
-use crate::wire::{Fault, News, Peer, Request, Response, Verdict};
+use crate::wire::{Fault, Judgement, News, Peer, Request, Response, Verdict};
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
@@ -26,6 +26,7 @@ use libp2p::{Multiaddr, PeerId, Swarm, identify, ping};
 use sealpost_ledger::hash::TransactionId;
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
+use telling::{Burden, Wanted};
 use tokio::sync::{oneshot, watch};
 
 /// Pause between two looks at addresses, bans and scores.
@@ -55,6 +56,8 @@ pub(super) struct Task {
     connected: HashMap<PeerId, Connected>,
     questions: HashMap<OutboundRequestId, Purpose>,
     serving: HashMap<InboundRequestId, PeerId>,
+    /// Messages of transactions that wait for their verdict, and whether this node wanted to say the same.
+    weighing: HashMap<MessageId, Wanted>,
     relays: HashSet<ListenerId>,
     pulled: Instant,
     work: FuturesUnordered<BoxFuture<'static, Done>>,
@@ -67,15 +70,10 @@ struct Connected {
     incoming: bool,
     agent: Option<String>,
     height: Option<u64>,
-    unjudged: u32,
+    /// Transactions that it told and that wait for their verdict.
+    unjudged: Burden,
+    /// The same of blocks.
     unjudged_blocks: u32,
-}
-
-impl Connected {
-    /// How many things of a topic wait for their verdict.
-    fn unjudged_of(&mut self, topic: &str) -> &mut u32 {
-        if topic == BLOCKS { &mut self.unjudged_blocks } else { &mut self.unjudged }
-    }
 }
 
 /// Why a question was asked.
@@ -94,10 +92,31 @@ enum Purpose {
 
 /// Something that was waited for.
 enum Done {
-    Judged { topic: &'static str, message: Option<MessageId>, peer: PeerId, verdict: Verdict },
-    Answered { id: InboundRequestId, channel: ResponseChannel<Response>, response: Response },
-    Missing { peer: PeerId, ids: Vec<TransactionId> },
-    Resolved { call: Call },
+    /// A block.
+    Judged {
+        message: MessageId,
+        peer: PeerId,
+        verdict: Verdict,
+    },
+    /// Transactions; without a message if they were asked for.
+    Weighed {
+        message: Option<MessageId>,
+        peer: PeerId,
+        burden: Burden,
+        judgement: Judgement,
+    },
+    Answered {
+        id: InboundRequestId,
+        channel: ResponseChannel<Response>,
+        response: Response,
+    },
+    Missing {
+        peer: PeerId,
+        ids: Vec<TransactionId>,
+    },
+    Resolved {
+        call: Call,
+    },
 }
 
 impl Task {
@@ -110,6 +129,7 @@ impl Task {
         count: watch::Sender<usize>,
     ) -> Self {
         let addresses = Addresses::new(&config.bootstrap, Instant::now());
+        let told_per_second = f64::from(config.limits.told_per_second);
         Self {
             swarm,
             names,
@@ -120,11 +140,12 @@ impl Task {
             addresses,
             standing: Standing::default(),
             asking: Buckets::new(256.0, 128.0),
-            telling: Buckets::new(20_000.0, 10_000.0),
+            telling: Buckets::new(2.0 * told_per_second, told_per_second),
             telling_bytes: Buckets::new(f64::from(64_u32 << 20), f64::from(16_u32 << 20)),
             connected: HashMap::new(),
             questions: HashMap::new(),
             serving: HashMap::new(),
+            weighing: HashMap::new(),
             relays: HashSet::new(),
             pulled: Instant::now(),
             work: FuturesUnordered::new(),
@@ -254,12 +275,17 @@ impl Task {
 
     fn on_done(&mut self, done: Done) {
         match done {
-            Done::Judged { topic, message, peer, verdict } => {
+            Done::Judged { message, peer, verdict } => {
                 if let Some(connected) = self.connected.get_mut(&peer) {
-                    let count = connected.unjudged_of(topic);
-                    *count = count.saturating_sub(1);
+                    connected.unjudged_blocks = connected.unjudged_blocks.saturating_sub(1);
                 }
-                self.judged(topic, message, peer, verdict);
+                self.judged(BLOCKS, Some(message), peer, verdict, u32::from(verdict == Verdict::Refuse));
+            }
+            Done::Weighed { message, peer, burden, judgement } => {
+                if let Some(connected) = self.connected.get_mut(&peer) {
+                    connected.unjudged.lift(burden);
+                }
+                self.weighed(message, peer, judgement);
             }
             Done::Answered { id, channel, response } => {
                 // It counts until it is written. Fails if the peer has left.
@@ -280,6 +306,15 @@ impl Task {
         self.wiring.news.try_send(news).is_ok()
     }
 
+    /// As many faults as there are, or as it takes for a ban.
+    fn blame_for_each(&mut self, peer: PeerId, fault: Fault, count: u32) {
+        for _ in 0..count {
+            if self.standing.is_banned(&peer, Instant::now()) {
+                return;
+            }
+            self.blame(peer, fault);
+        }
+    }
     fn blame(&mut self, peer: PeerId, fault: Fault) {
         metrics::counter!("sealpost_peer_faults_total", "fault" => fault_name(fault)).increment(1);
         let Consequence::Ban { until } = self.standing.note(peer, fault, Instant::now()) else { return };

@@ -4,8 +4,9 @@
 use super::*;
 use crate::consensus::testing::{genesis, key, key_bundle};
 use crate::store::StoreOptions;
-use crate::wire::{Request, Response, TransactionMessage, Verdict};
+use crate::wire::{Judgement, Packer, Request, Response, TransactionBatch, TransactionMessage, Way};
 use sealpost_ledger::height::BlockHeight;
+use sealpost_ledger::message::Body;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// A swarm, and the ends of its channels.
 struct Swarm {
     listen: Multiaddr,
-    told: mpsc::Receiver<ToldTransaction>,
+    told: mpsc::Receiver<ToldTransactions>,
     news: mpsc::Receiver<News>,
     pool: mpsc::Receiver<PoolWish>,
     tell: mpsc::Sender<Tell>,
@@ -98,10 +99,16 @@ impl Swarm {
     }
     async fn tell(&self, sequence: u64) -> TransactionMessage {
         let message = message(sequence);
-        self.tell.send(Tell::Transaction(message.to_bytes().into())).await.unwrap();
+        self.tell.send(Tell::Transactions(TransactionBatch::of_one(message.clone()))).await.unwrap();
         message
     }
-    async fn hears(&mut self) -> ToldTransaction {
+    /// In a message of its own, whatever else there is to tell.
+    async fn rescue(&self, sequence: u64) -> TransactionMessage {
+        let message = message(sequence);
+        self.tell.send(Tell::Rescued(TransactionBatch::of_one(message.clone()))).await.unwrap();
+        message
+    }
+    async fn hears(&mut self) -> ToldTransactions {
         within(self.told.recv()).await.unwrap()
     }
     async fn stop(self) {
@@ -118,6 +125,19 @@ fn message(sequence: u64) -> TransactionMessage {
     let genesis = genesis(&[key(1)]);
     let transaction = key_bundle(&genesis, &key(9), sequence, BlockHeight::new(500)).signed().clone();
     TransactionMessage { transaction, body: None }
+}
+
+/// What becomes of a message whose transactions are all new.
+const NEW: Judgement = Judgement { new: 1, new_bytes: 1, known: 0, known_bytes: 0, untaken: 0, faulty: 0 };
+const KNOWN: Judgement = Judgement { new: 0, new_bytes: 0, known: 1, known_bytes: 1, ..NEW };
+const FAULTY: Judgement = Judgement { new: 0, new_bytes: 0, faulty: 1, ..NEW };
+
+impl ToldTransactions {
+    /// The only one.
+    fn message(&self) -> &TransactionMessage {
+        let [one] = &self.transactions[..] else { panic!("{} were told", self.transactions.len()) };
+        one
+    }
 }
 
 const ANY: &str = "/ip4/127.0.0.1/tcp/0";
@@ -141,14 +161,14 @@ async fn a_transaction_goes_on_only_after_it_was_verified() {
     let (left, mut middle, mut right) = line().await;
     let sent = left.tell(1).await;
     let held = middle.hears().await;
-    assert_eq!(held.message, sent);
+    assert_eq!(*held.message(), sent);
     // Not judged yet, so not forwarded; the next one, judged first, comes through first.
     let second = left.tell(2).await;
     let next = middle.hears().await;
-    next.verdict.send(Verdict::Forward).unwrap();
-    assert_eq!(right.hears().await.message, second);
-    held.verdict.send(Verdict::Forward).unwrap();
-    assert_eq!(right.hears().await.message, sent);
+    next.judged.send(NEW).unwrap();
+    assert_eq!(*right.hears().await.message(), second);
+    held.judged.send(NEW).unwrap();
+    assert_eq!(*right.hears().await.message(), sent);
     for swarm in [left, middle, right] {
         swarm.stop().await;
     }
@@ -159,13 +179,13 @@ async fn what_is_refused_goes_nowhere_and_its_sender_is_banned_if_it_insists() {
     let (mut left, mut middle, mut right) = line().await;
     for sequence in 1..=3 {
         left.tell(sequence).await;
-        middle.hears().await.verdict.send(Verdict::Refuse).unwrap();
+        middle.hears().await.judged.send(FAULTY).unwrap();
     }
     left.until_peers(0).await;
     middle.until_peers(1).await;
     // The other neighbour is served as before, and heard nothing of it.
     let sent = middle.tell(9).await;
-    assert_eq!(right.hears().await.message, sent);
+    assert_eq!(*right.hears().await.message(), sent);
     for swarm in [left, middle, right] {
         swarm.stop().await;
     }
@@ -203,9 +223,149 @@ async fn what_was_missed_while_away_is_asked_for_on_connecting() {
             PoolWish::Ids(reply) => reply.send(Vec::new()).unwrap(),
         }
     }
-    assert_eq!(late.hears().await.message, missed);
+    let fetched = late.hears().await;
+    assert_eq!((fetched.message(), fetched.way), (&missed, Way::Fetched));
     holder.stop().await;
     late.stop().await;
+}
+
+/// Bodies that no honest node would tell: judging is left to the tests.
+fn long(sequence: u64) -> TransactionMessage {
+    TransactionMessage { body: Some(Body::new(vec![7; 30_000])), ..message(sequence) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_told_at_once_arrives_together_and_in_its_order() {
+    let (left, mut middle, mut right) = line().await;
+    let [many, large] = [(1..=40).map(message).collect::<Vec<_>>(), (50..=56).map(long).collect()];
+    for transactions in [many, large] {
+        let mut packer = Packer::default();
+        let full = transactions.iter().filter_map(|told| packer.add(told.clone())).collect::<Vec<_>>();
+        let batches: Vec<_> = full.into_iter().chain(packer.finish()).collect();
+        let wanted = batches.len();
+        for batch in batches {
+            left.tell.send(Tell::Transactions(batch)).await.unwrap();
+        }
+        let (mut told, mut passed_on) = (Vec::new(), Vec::new());
+        for _ in 0..wanted {
+            let batch = middle.hears().await;
+            assert_eq!(batch.way, Way::Told);
+            told.extend(batch.transactions);
+            batch.judged.send(NEW).unwrap();
+            passed_on.extend(right.hears().await.transactions);
+        }
+        assert!(told == transactions && passed_on == transactions);
+    }
+    for swarm in [left, middle, right] {
+        swarm.stop().await;
+    }
+}
+
+/// All of this was told before the swarm could hand any of it over.
+#[tokio::test(flavor = "current_thread")]
+async fn what_comes_while_gossip_is_busy_is_packed_and_what_was_rescued_goes_alone() {
+    let (left, mut middle, right) = line().await;
+    // Nothing else runs here until this task waits.
+    for sequence in 1..=5 {
+        left.tell.try_send(Tell::Transactions(TransactionBatch::of_one(message(sequence)))).unwrap();
+    }
+    left.tell.try_send(Tell::Rescued(TransactionBatch::of_one(message(6)))).unwrap();
+    left.tell.try_send(Tell::Transactions(TransactionBatch::of_one(message(7)))).unwrap();
+    let mut heard = [middle.hears().await.transactions, middle.hears().await.transactions];
+    heard.sort_by_key(Vec::len);
+    assert_eq!(heard[0], [message(6)]);
+    assert_eq!(heard[1], [1, 2, 3, 4, 5, 7].map(message));
+    for swarm in [left, middle, right] {
+        swarm.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn repetitions_in_other_words_end_at_the_first_that_knows_all_of_it() {
+    let (left, mut middle, mut right) = line().await;
+    left.tell(1).await;
+    middle.hears().await.judged.send(KNOWN).unwrap();
+    left.tell(2).await;
+    middle.hears().await.judged.send(Judgement { untaken: 1, ..NEW }).unwrap();
+    let last = left.tell(3).await;
+    middle.hears().await.judged.send(NEW).unwrap();
+    assert_eq!(*right.hears().await.message(), last);
+    assert!(middle.roster().await.iter().all(|peer| peer.faults == 0));
+    for swarm in [left, middle, right] {
+        swarm.stop().await;
+    }
+}
+
+/// A client gave it to two nodes, or both rescued it from the same message.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_node_wanted_to_say_itself_goes_on_though_it_knows_all_of_it() {
+    let (left, mut middle, mut right) = line().await;
+    let sent = left.tell(1).await;
+    let heard = middle.hears().await;
+    middle.tell(1).await;
+    heard.judged.send(KNOWN).unwrap();
+    assert_eq!(*right.hears().await.message(), sent);
+    for swarm in [left, middle, right] {
+        swarm.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_transactions_in_few_messages_is_a_flood() {
+    // Twenty at once are given, twenty more are forgiven.
+    let mut guarded = Swarm::start_with(1, ANY, &[], |c| c.limits.told_per_second = 10).await;
+    let mut floods = Swarm::start(2, ANY, &[&guarded.listen]).await;
+    floods.until_status().await;
+    guarded.until_status().await;
+    let tell = |first: u64, count: u64| {
+        let mut packer = Packer::default();
+        for sequence in first..first + count {
+            assert_eq!(packer.add(message(sequence)), None);
+        }
+        floods.tell.try_send(Tell::Rescued(packer.finish().unwrap())).unwrap();
+    };
+    tell(1, 20);
+    assert_eq!(guarded.hears().await.transactions.len(), 20);
+    // One message of a hundred empties it beyond that, and the next of a hundred is a hundred faults.
+    tell(101, 100);
+    tell(201, 100);
+    floods.until_peers(0).await;
+    guarded.until_peers(0).await;
+    assert!(guarded.told.try_recv().is_err(), "more than is given was taken");
+    for swarm in [guarded, floods] {
+        swarm.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_of_many_counts_as_many() {
+    let (mut left, mut middle, right) = line().await;
+    let many = |from: u64| {
+        let mut packer = Packer::default();
+        for sequence in from..from + 100 {
+            assert_eq!(packer.add(message(sequence)), None);
+        }
+        packer.finish().unwrap()
+    };
+    // Ten messages of a hundred wait for their verdict, and the eleventh is not taken; one more transaction is.
+    for number in 0..=10 {
+        left.tell.send(Tell::Rescued(many(1 + number * 100))).await.unwrap();
+    }
+    let last = left.tell(2_000).await;
+    let mut held = Vec::new();
+    for _ in 0..10 {
+        held.push(middle.hears().await);
+    }
+    assert_eq!(*middle.hears().await.message(), last);
+    // One message with as many false ones as it takes is enough.
+    let worst = held.pop().unwrap();
+    drop(held);
+    worst.judged.send(Judgement { faulty: 4, ..FAULTY }).unwrap();
+    left.until_peers(0).await;
+    middle.until_peers(1).await;
+    for swarm in [left, middle, right] {
+        swarm.stop().await;
+    }
 }
 
 /// As validators do with each block.
@@ -213,21 +373,21 @@ async fn what_was_missed_while_away_is_asked_for_on_connecting() {
 async fn the_same_words_from_several_at_once_are_nobodys_fault() {
     let (left, mut middle, mut right) = line().await;
     for sequence in 1..=20 {
-        let sent = left.tell(sequence).await;
-        assert_eq!(middle.tell(sequence).await, sent);
-        assert_eq!(right.tell(sequence).await, sent);
+        let sent = left.rescue(sequence).await;
+        assert_eq!(middle.rescue(sequence).await, sent);
+        assert_eq!(right.rescue(sequence).await, sent);
     }
     // What is told last is heard last: everything before it was judged.
-    let last = left.tell(100).await;
+    let last = left.rescue(100).await;
     loop {
         let told = middle.hears().await;
-        let is_last = told.message == last;
-        told.verdict.send(Verdict::Forward).unwrap();
+        let is_last = *told.message() == last;
+        told.judged.send(NEW).unwrap();
         if is_last {
             break;
         }
     }
-    while right.hears().await.message != last {}
+    while *right.hears().await.message() != last {}
     for swarm in [&left, &middle, &right] {
         assert!(swarm.roster().await.iter().all(|peer| peer.faults == 0), "{:?}", swarm.roster().await);
     }
@@ -246,9 +406,9 @@ async fn a_restarted_node_with_the_same_identity_is_heard_at_once() {
         restarted.until_status().await;
         stays.until_status().await;
         let sent = restarted.tell(life).await;
-        assert_eq!(stays.hears().await.message, sent);
+        assert_eq!(*stays.hears().await.message(), sent);
         let sent = stays.tell(100 + life).await;
-        assert_eq!(restarted.hears().await.message, sent);
+        assert_eq!(*restarted.hears().await.message(), sent);
         // As a kill does it: nobody is told.
         restarted.task.abort();
         stays.until_peers(0).await;
@@ -325,7 +485,7 @@ async fn quic_is_spoken_when_it_is_switched_on() {
     other.until_status().await;
     one.until_status().await;
     let sent = other.tell(1).await;
-    assert_eq!(one.hears().await.message, sent);
+    assert_eq!(*one.hears().await.message(), sent);
     one.stop().await;
     other.stop().await;
 }

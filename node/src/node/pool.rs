@@ -1,19 +1,21 @@
 //! The pool task: owns the mempool and everybody who waits for a transaction to become final.
 
-use super::admission::{Admitted, Reply};
+use super::admission::{Admitted, Client, Submitted, Told};
 use super::measuring::{Measuring, count_receipt, count_refusal};
 use crate::consensus::MempoolRequest;
 use crate::mempool::{Inserted, Mempool, Standing};
 use crate::rpc::{PoolAnswer, PoolQuery, PoolSizes, SubmissionRefusal, Taken};
 use crate::store::Store;
-use crate::wire::{Announcement, MAX_IDS, PoolWish, Tell, TransactionMessage};
+use crate::wire::{
+    Announcement, MAX_IDS, Packer, PoolWish, Tell, TransactionBatch, TransactionMessage, Verdict, Way,
+};
 use sealpost_api::{Place, WaitFor};
 use sealpost_ledger::chain::CommittedBlock;
 use sealpost_ledger::execution::Refusal;
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::transaction::VerifiedTransaction;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::{mpsc, watch};
@@ -27,7 +29,7 @@ const REMEMBERED: usize = 65_536;
 /// The mempool, and its connections to the rest of the node.
 pub(super) struct Pool {
     pub(super) mempool: Mempool,
-    pub(super) admitted: mpsc::Receiver<Vec<Admitted>>,
+    pub(super) admitted: mpsc::Receiver<Admitted>,
     pub(super) queried: mpsc::Receiver<PoolQuery>,
     pub(super) wanted: mpsc::Receiver<MempoolRequest>,
     pub(super) refusals: mpsc::Receiver<Vec<(TransactionId, Refusal)>>,
@@ -49,7 +51,10 @@ pub(super) struct Pool {
 /// What the task remembers besides the mempool.
 #[derive(Default)]
 struct Memory {
-    waiters: HashMap<TransactionId, Vec<Reply>>,
+    waiters: HashMap<TransactionId, Vec<Client>>,
+    /// What waits here and was not passed on: it was fetched, or gossip was too busy. Whoever tells of it next
+    /// tells something new.
+    unspread: HashSet<TransactionId>,
     seen: HashMap<TransactionId, u64>,
     seen_order: VecDeque<TransactionId>,
 }
@@ -68,8 +73,9 @@ impl Memory {
         }
     }
     fn finish(&mut self, id: &TransactionId, result: &Result<Taken, SubmissionRefusal>) {
-        for reply in self.waiters.remove(id).unwrap_or_default() {
-            reply.answer(result.clone());
+        self.unspread.remove(id);
+        for client in self.waiters.remove(id).unwrap_or_default() {
+            client.answer(result.clone());
         }
     }
 }
@@ -124,42 +130,101 @@ impl Pool {
     fn waiting(&self, ids: &[TransactionId]) -> Vec<VerifiedTransaction> {
         ids.iter().filter_map(|id| self.mempool.get(id)).cloned().collect()
     }
-    fn put_in(&mut self, admitted: Vec<Admitted>, memory: &mut Memory) {
-        let now = *self.height.borrow();
-        for Admitted { transaction, reply, first_seen_ms } in admitted {
-            let (id, standing) = (transaction.id(), self.standing(&transaction));
-            match self.mempool.insert(transaction, standing, now) {
+    /// Takes in what was verified. What is new is told to others at once, all of it together.
+    fn put_in(&mut self, admitted: Admitted, memory: &mut Memory) {
+        let Admitted { submitted, told, first_seen_ms } = admitted;
+        let mut new = Vec::new();
+        for Submitted { transaction, client } in submitted {
+            let id = transaction.id();
+            match self.insert(transaction, first_seen_ms, memory) {
                 Ok(inserted) => {
                     if inserted == Inserted::New {
-                        memory.saw(id, first_seen_ms);
-                        // What a peer told goes on through gossip's own verdict.
-                        if matches!(reply, Reply::Client { .. }) {
-                            self.pass_on(&id);
-                        }
+                        new.push(id);
                     }
-                    match reply {
-                        Reply::Client { wait: WaitFor::Final, .. } => {
-                            memory.waiters.entry(id).or_default().push(reply);
-                        }
-                        reply => reply.answer(Ok(Taken::Accepted)),
+                    match client.wait {
+                        WaitFor::Final => memory.waiters.entry(id).or_default().push(client),
+                        WaitFor::Accepted => client.answer(Ok(Taken::Accepted)),
                     }
                 }
-                Err(full) => {
-                    let refusal = SubmissionRefusal::Busy { code: full.code(), message: full.to_string() };
-                    count_refusal(&refusal);
-                    reply.answer(Err(refusal));
-                }
+                Err(refusal) => client.answer(Err(refusal)),
             }
+        }
+        self.pass_on(&new, Tell::Transactions, memory);
+        for told in told {
+            self.put_in_told(told, first_seen_ms, memory);
         }
         self.tell_sizes();
     }
-    /// Tells everybody of a transaction that waits here. If gossip is too busy, peers that connect later ask
-    /// for it.
-    fn pass_on(&self, id: &TransactionId) {
-        let (Some(transaction), Some(tell)) = (self.mempool.get(id), &self.tell) else { return };
-        let bytes = told(transaction).to_bytes().into();
-        if tell.try_send(Tell::Transaction(bytes)).is_err() {
-            tracing::debug!(tx = %id, "gossip is too busy to tell of a transaction");
+    /// What a peer told goes on as it is, through gossip's own verdict, or what is new in it by this node's own
+    /// word: nobody is to keep good transactions from spreading by putting a bad one among them.
+    fn put_in_told(&mut self, mut told: Told, first_seen_ms: u64, memory: &mut Memory) {
+        let mut new = Vec::new();
+        for transaction in std::mem::take(&mut told.transactions) {
+            let (id, bytes) = (transaction.id(), transaction.bytes());
+            let inserted = self.insert(transaction, first_seen_ms, memory);
+            let judgement = &mut told.judgement;
+            match inserted {
+                Err(_) => judgement.untaken = judgement.untaken.saturating_add(1),
+                Ok(Inserted::Known) if !memory.unspread.remove(&id) => {
+                    judgement.known = judgement.known.saturating_add(1);
+                    judgement.known_bytes = judgement.known_bytes.saturating_add(bytes);
+                }
+                Ok(_) => {
+                    judgement.new = judgement.new.saturating_add(1);
+                    judgement.new_bytes = judgement.new_bytes.saturating_add(bytes);
+                    new.push(id);
+                }
+            }
+        }
+        match (told.way, told.judgement.verdict()) {
+            (Way::Fetched, _) => memory.unspread.extend(new),
+            (Way::Told, Verdict::Forward) => {}
+            (Way::Told, Verdict::Drop | Verdict::Refuse) => self.pass_on(&new, Tell::Rescued, memory),
+        }
+        // After what it has said itself, so that gossip knows its own words when it hears them from others.
+        told.answer();
+    }
+    fn insert(
+        &mut self,
+        transaction: VerifiedTransaction,
+        first_seen_ms: u64,
+        memory: &mut Memory,
+    ) -> Result<Inserted, SubmissionRefusal> {
+        let (id, now) = (transaction.id(), *self.height.borrow());
+        let standing = self.standing(&transaction);
+        match self.mempool.insert(transaction, standing, now) {
+            Ok(inserted) => {
+                if inserted == Inserted::New {
+                    memory.saw(id, first_seen_ms);
+                }
+                Ok(inserted)
+            }
+            Err(full) => {
+                let refusal = SubmissionRefusal::Busy { code: full.code(), message: full.to_string() };
+                count_refusal(&refusal);
+                Err(refusal)
+            }
+        }
+    }
+    /// Tells everybody of transactions that wait here.
+    fn pass_on(&self, ids: &[TransactionId], how: fn(TransactionBatch) -> Tell, memory: &mut Memory) {
+        let Some(tell) = &self.tell else { return };
+        let mut send = |batch: TransactionBatch| {
+            if let Err(error) = tell.try_send(how(batch)) {
+                let (Tell::Transactions(batch) | Tell::Rescued(batch)) = error.into_inner() else { return };
+                // Peers ask for it later, or hear of it from somebody else.
+                memory.unspread.extend(batch.into_transactions().iter().map(|told| told.transaction.id()));
+                tracing::debug!("gossip is too busy to tell of transactions");
+            }
+        };
+        let mut packer = Packer::default();
+        for transaction in ids.iter().filter_map(|id| self.mempool.get(id)) {
+            if let Some(full) = packer.add(transaction.into()) {
+                send(full);
+            }
+        }
+        if let Some(rest) = packer.finish() {
+            send(rest);
         }
     }
     fn announce(&self, block: &CommittedBlock) {
@@ -182,7 +247,7 @@ impl Pool {
                 let mut left = max_bytes;
                 let found = ids.iter().filter_map(|id| self.mempool.get(id)).map_while(|transaction| {
                     left = left.checked_sub(transaction.bytes())?;
-                    Some(told(transaction))
+                    Some(TransactionMessage::from(transaction))
                 });
                 drop(reply.send(found.collect()));
             }
@@ -237,11 +302,6 @@ impl Pool {
         self.sizes.send_replace(sizes);
         self.waiting.send_replace(sizes.transactions);
     }
-}
-
-/// A waiting transaction as it is told to others.
-fn told(transaction: &VerifiedTransaction) -> TransactionMessage {
-    TransactionMessage { transaction: transaction.signed().clone(), body: transaction.body().cloned() }
 }
 
 /// Milliseconds since 1970 by this machine's clock. Shown to people; decides nothing.

@@ -5,6 +5,7 @@ mod joining;
 mod packed;
 mod submitting;
 mod tags;
+mod told;
 mod validators;
 
 use super::{Config, Node};

@@ -70,39 +70,60 @@ impl Methods {
             None => TransactionStatus::Unknown,
         })
     }
-    /// Takes in a transaction and waits as long as it is to be waited for.
-    async fn take_in(&self, new: NewTransaction, wait: WaitFor) -> Result<Submitted, ApiError> {
-        let NewTransaction { transaction, body } = new;
-        let transaction = SignedTransaction::from_bytes(transaction.as_bytes())
-            .map_err(|error| malformed("transaction", &error))?;
-        let id = transaction.id();
-        let body = body.map(|Hex(bytes)| Body::new(bytes));
-        let status = match self.submit(transaction, body, wait).await? {
-            Taken::Accepted => TransactionStatus::Accepted,
-            Taken::Final(place) => TransactionStatus::Final(place),
-            Taken::Before => self.status(id).await?,
-        };
-        Ok(Submitted { id, status })
+    /// Hands transactions in, all of a call together: what is checked together is also told to other nodes together.
+    /// Then waits as long as it is to be waited for.
+    async fn take_in(
+        &self,
+        transactions: Vec<NewTransaction>,
+        wait: WaitFor,
+    ) -> Vec<Result<Submitted, ApiError>> {
+        // Everything is read before the first is handed in: that wakes those who check what there is.
+        let read: Vec<_> = transactions.into_iter().map(read).collect();
+        let handed_in =
+            read.into_iter().map(|read| read.and_then(|(new, body)| self.submit(new, body, wait)));
+        let until = tokio::time::Instant::now() + PATIENCE;
+        let answers = handed_in.collect::<Vec<_>>().into_iter().map(|handed_in| async move {
+            let (id, answer) = handed_in?;
+            let taken = match tokio::time::timeout_at(until, answer).await {
+                Ok(Ok(taken)) => taken?,
+                Ok(Err(_)) => return Err(stopping()),
+                // It was verified long ago: only the block is missing.
+                Err(_) => Taken::Accepted,
+            };
+            let status = match taken {
+                Taken::Accepted => TransactionStatus::Accepted,
+                Taken::Final(place) => TransactionStatus::Final(place),
+                Taken::Before => self.status(id).await?,
+            };
+            Ok(Submitted { id, status })
+        });
+        join_all(answers).await
     }
-    async fn submit(
+    fn submit(
         &self,
         transaction: SignedTransaction,
         body: Option<Body>,
         wait: WaitFor,
-    ) -> Result<Taken, ApiError> {
+    ) -> Result<(TransactionId, Answer), ApiError> {
         let (reply, answer) = oneshot::channel();
+        let id = transaction.id();
         let submission = Submission { transaction, body, wait, reply };
         self.wiring.submissions.try_send(submission).map_err(|_| {
             let message = "more transactions are being submitted than this node can check".to_owned();
             ApiError::from(SubmissionRefusal::Busy { code: "node.busy", message })
         })?;
-        match tokio::time::timeout(PATIENCE, answer).await {
-            Ok(Ok(taken)) => Ok(taken?),
-            Ok(Err(_)) => Err(stopping()),
-            // It was verified long ago: only the block is missing.
-            Err(_) => Ok(Taken::Accepted),
-        }
+        Ok((id, answer))
     }
+}
+
+/// Where it is awaited what becomes of a submitted transaction.
+type Answer = oneshot::Receiver<Result<Taken, SubmissionRefusal>>;
+
+fn read(new: NewTransaction) -> Result<(SignedTransaction, Option<Body>), ApiError> {
+    let NewTransaction { transaction, body } = new;
+    let transaction = SignedTransaction::from_bytes(transaction.as_bytes())
+        .map_err(|error| malformed("transaction", &error))?;
+    Ok((transaction, body.map(|Hex(bytes)| Body::new(bytes))))
 }
 
 fn internal(error: &dyn std::fmt::Display) -> ApiError {
@@ -215,7 +236,9 @@ impl SealpostRpcServer for Methods {
         body: Option<Hex>,
         wait: Option<WaitFor>,
     ) -> RpcResult<Submitted> {
-        Ok(self.take_in(NewTransaction { transaction, body }, wait.unwrap_or_default()).await?)
+        let only = vec![NewTransaction { transaction, body }];
+        let answer = self.take_in(only, wait.unwrap_or_default()).await.pop();
+        Ok(answer.unwrap_or_else(|| Err(stopping()))?)
     }
     async fn tx_submit_many(
         &self,
@@ -227,14 +250,13 @@ impl SealpostRpcServer for Methods {
             let message = format!("transactions: {given} given, {MAX_SUBMISSIONS} are allowed in one call");
             return Err(ApiError::new(Category::Input, "input.limit", message).into());
         }
-        let wait = wait.unwrap_or_default();
-        let answers = transactions.into_iter().map(|new| async move {
-            match self.take_in(new, wait).await {
+        let answers = self.take_in(transactions, wait.unwrap_or_default()).await.into_iter();
+        Ok(answers
+            .map(|answer| match answer {
                 Ok(submitted) => SubmissionAnswer::Taken(submitted),
                 Err(error) => SubmissionAnswer::Refused { error },
-            }
-        });
-        Ok(join_all(answers).await)
+            })
+            .collect())
     }
     async fn tx_get(&self, id: TransactionId) -> RpcResult<FinalTransaction> {
         let pool = self.pool(id).await?;

@@ -1,6 +1,6 @@
 //! Peers that come and go: who is connected, where they are reached, and of whom they tell.
 
-use super::{Connected, Purpose, SIMULTANEOUS, Task};
+use super::{Burden, Connected, Purpose, SIMULTANEOUS, Task};
 use crate::gossip::addresses::is_usable;
 use crate::wire::{MAX_PEER_ADDRESSES, MAX_PEERS, News, Peer, PeerAddresses, Request};
 use libp2p::core::ConnectedPoint;
@@ -37,7 +37,7 @@ impl Task {
             incoming,
             agent: None,
             height: None,
-            unjudged: 0,
+            unjudged: Burden::default(),
             unjudged_blocks: 0,
         };
         self.connected.insert(peer, connected);

@@ -3,7 +3,7 @@
 use super::{Done, Purpose, Task};
 use crate::gossip::exchange::Question;
 use crate::gossip::serve::{self, Given, MAX_BEING_SERVED, MAX_PER_PEER};
-use crate::wire::{Ask, Fault, MAX_IDS, MAX_PEERS, News, Peer, PoolWish, Request, Response};
+use crate::wire::{Ask, Fault, MAX_IDS, MAX_PEERS, MAX_TOLD, News, Peer, PoolWish, Request, Response};
 use libp2p::PeerId;
 use libp2p::request_response::{self, InboundFailure, InboundRequestId, OutboundFailure, ResponseChannel};
 use std::io::ErrorKind;
@@ -112,9 +112,11 @@ impl Task {
                     Done::Missing { peer, ids: ids.unwrap_or_default() }
                 }));
             }
-            (Purpose::Missed, Response::Transactions(messages)) => {
-                for message in messages {
-                    self.judge_transaction(peer, None, message);
+            (Purpose::Missed, Response::Transactions(mut transactions)) => {
+                while !transactions.is_empty() {
+                    let rest = transactions.split_off(MAX_TOLD.min(transactions.len()));
+                    self.weigh(peer, None, transactions);
+                    transactions = rest;
                 }
             }
             (Purpose::Peers, Response::Peers(peers)) if peers.len() <= MAX_PEERS => self.hear_of(peer, peers),
