@@ -6,6 +6,7 @@ use crate::Times;
 use crate::mounted::Mounted;
 use crate::station::Station;
 use sealpost_tests::harness::random::Random;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -13,6 +14,8 @@ use std::time::Duration;
 const MIB: u64 = 1_024;
 /// Longest time between two cuts.
 const LONGEST_MS: usize = 600;
+/// So often a copy is tried.
+const COPIES: u32 = 50;
 /// A node that has made a ledger of so many cuts begins anew, before its disk is full.
 const CUTS_OF_ONE: u64 = 50;
 
@@ -40,14 +43,11 @@ async fn one_ledger(cuts: u64, random: &mut Random) -> Result<usize, String> {
         tokio::time::sleep(Duration::from_millis(random.below(LONGEST_MS) as u64)).await;
         node.signal("STOP");
         let copy = folder.path().join("copy");
-        let (from, to) = (image.display().to_string(), copy.display().to_string());
         // What was promised is known by now; answers that come later are not asked for.
         let after = station.copied_to(&folder.path().join("after"));
-        let copied = Command::new("cp").args(["--sparse=always", &from, &to]).status();
+        let copied = copy_at_once(&image, &copy);
         node.signal("CONT");
-        if !copied.is_ok_and(|status| status.success()) {
-            return Err("the disk could not be copied".into());
-        }
+        copied?;
         let found = Mounted::open(&copy, after.home())?;
         let again = after.start().map_err(|why| format!("cut {cut}: {why}"))?;
         after.keeps_newest(&again).await.map_err(|why| format!("cut {cut}: {why}"))?;
@@ -67,4 +67,22 @@ async fn one_ledger(cuts: u64, random: &mut Random) -> Result<usize, String> {
     let promised = station.promised().len();
     node.stop();
     Ok(promised)
+}
+
+/// Copies the file of a file system as it was at one moment: the system itself may write to it now and then, and a copy
+/// that it wrote into is no moment's, and made again.
+fn copy_at_once(image: &Path, copy: &Path) -> Result<(), String> {
+    let written =
+        || std::fs::metadata(image).and_then(|about| about.modified()).map_err(|error| error.to_string());
+    for _ in 0..COPIES {
+        let before = written()?;
+        let status = Command::new("cp").arg("--sparse=always").args([image, copy]).status();
+        if !status.is_ok_and(|status| status.success()) {
+            return Err("the disk could not be copied".into());
+        }
+        if written()? == before {
+            return Ok(());
+        }
+    }
+    Err("the disk did not come to rest".into())
 }

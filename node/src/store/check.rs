@@ -10,6 +10,7 @@ use super::lists::Cursor;
 use super::recovery::run_again;
 use super::stream::TornEnd;
 use super::{SEGMENT_BYTES, StoreError};
+use crate::process::survive;
 use sealpost_ledger::block::Block;
 use sealpost_ledger::chain::{CommittedBlock, Tip, TipRecord};
 use sealpost_ledger::genesis::Genesis;
@@ -120,7 +121,8 @@ impl Indexed {
             return Ok(None);
         }
         let damaged = |what: String| CheckError::Index { what, path: path.into() };
-        let index = Index::open(path).map_err(|e| damaged(e.to_string()))?;
+        let opened = survive(|| Index::open(path)).ok_or_else(|| damaged("its library panicked".into()))?;
+        let index = opened.map_err(|e| damaged(e.to_string()))?;
         let Some(record) = index.tip().map_err(|e| damaged(e.to_string()))? else { return Ok(None) };
         let tip = Tip::restore(genesis.clone(), record.clone()).map_err(|e| damaged(e.to_string()))?.height();
         Ok(Some(Self { index, tip, record, path: path.into() }))

@@ -7,6 +7,7 @@
 use super::StoreError;
 use super::journal::Written;
 use super::lists::{Cursor, List};
+use crate::process::survive;
 use parity_db::{ColumnOptions, Db, Options};
 use sealpost_ledger::address::Address;
 use sealpost_ledger::block::Block;
@@ -21,6 +22,7 @@ use sealpost_ledger::state::{StateKey, StateRecord, StateUpdate, ViewError};
 use sealpost_ledger::transaction::SignedTransaction;
 use sealpost_ledger::validator::{Validator, ValidatorSet};
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::path::Path;
 
 /// A kind of entries: the column that it lies in, and what its keys begin with there. Kinds of which a block has a few
@@ -161,7 +163,7 @@ impl Index {
             None => (kind.column, key, value),
             Some(_) => (kind.column, kind.key(&key), value),
         });
-        self.db.commit(changes).map_err(ViewError::new)
+        guarded(|| self.db.commit(changes))
     }
     pub(super) fn height_of(&self, block: &BlockHash) -> Result<Option<BlockHeight>, ViewError> {
         Ok(self.number(BLOCKS, block.as_bytes())?.map(BlockHeight::new))
@@ -178,9 +180,12 @@ impl Index {
         &self,
         height: BlockHeight,
     ) -> Result<Option<(BlockHeight, ValidatorSet)>, ViewError> {
-        let mut iterator = self.db.iter(VALIDATORS.column).map_err(ViewError::new)?;
-        iterator.seek(&height.get().to_be_bytes()).map_err(ViewError::new)?;
-        iterator.prev().map_err(ViewError::new)?.map(read_validators).transpose()
+        let found = guarded(|| {
+            let mut iterator = self.db.iter(VALIDATORS.column)?;
+            iterator.seek(&height.get().to_be_bytes())?;
+            iterator.prev()
+        });
+        found?.map(read_validators).transpose()
     }
     /// Damages the index, for a test of those who must notice.
     #[cfg(test)]
@@ -199,23 +204,29 @@ impl Index {
         first: BlockHeight,
         limit: usize,
     ) -> Result<Vec<(BlockHeight, ValidatorSet)>, ViewError> {
-        let mut iterator = self.db.iter(VALIDATORS.column).map_err(ViewError::new)?;
-        iterator.seek(&first.get().to_be_bytes()).map_err(ViewError::new)?;
-        let mut sets = Vec::new();
-        while sets.len() < limit {
-            let Some(entry) = iterator.next().map_err(ViewError::new)? else { break };
-            sets.push(read_validators(entry)?);
-        }
-        Ok(sets)
+        let found = guarded(|| {
+            let mut iterator = self.db.iter(VALIDATORS.column)?;
+            iterator.seek(&first.get().to_be_bytes())?;
+            let mut found = Vec::new();
+            while found.len() < limit
+                && let Some(entry) = iterator.next()?
+            {
+                found.push(entry);
+            }
+            Ok(found)
+        });
+        found?.into_iter().map(read_validators).collect()
     }
     pub(super) fn node(&self, key: &[u8]) -> Result<Option<Vec<u8>>, ViewError> {
         self.get(NODES, key)
     }
     pub(super) fn value(&self, version: u64, key: &[u8; 32]) -> Result<Option<Vec<u8>>, ViewError> {
-        let mut iterator = self.db.iter(VALUES.column).map_err(ViewError::new)?;
-        iterator.seek(&value_key(key, version)).map_err(ViewError::new)?;
-        let next = iterator.next().map_err(ViewError::new)?;
-        Ok(next.and_then(|(found, value)| found.starts_with(key).then_some(value)))
+        let next = guarded(|| {
+            let mut iterator = self.db.iter(VALUES.column)?;
+            iterator.seek(&value_key(key, version))?;
+            iterator.next()
+        });
+        Ok(next?.and_then(|(found, value)| found.starts_with(key).then_some(value)))
     }
     pub(super) fn record(&self, key: &StateKey) -> Result<Option<StateRecord>, ViewError> {
         let bytes = self.get(RECORDS, &key.hash())?;
@@ -236,11 +247,11 @@ impl Index {
         &self,
         mut visit: impl FnMut(&[u8; 32], &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
-        let failed = |error: parity_db::Error| E::from(ViewError::new(error).into());
-        let mut iterator = self.db.iter(VALUES.column).map_err(failed)?;
-        iterator.seek_to_first().map_err(failed)?;
+        let failed = |error: ViewError| E::from(error.into());
+        let mut iterator = guarded(|| self.db.iter(VALUES.column)).map_err(failed)?;
+        guarded(|| iterator.seek_to_first()).map_err(failed)?;
         let mut previous = None;
-        while let Some((key, value)) = iterator.next().map_err(failed)? {
+        while let Some((key, value)) = guarded(|| iterator.next()).map_err(failed)? {
             let (hash, _) =
                 key.split_first_chunk::<32>().ok_or_else(|| E::from(wrong_length("value key").into()))?;
             // Newer versions sort first.
@@ -263,12 +274,22 @@ impl Index {
 
     pub(super) fn get(&self, kind: Kind, key: &[u8]) -> Result<Option<Vec<u8>>, ViewError> {
         let key = if kind.prefix.is_some() { &kind.key(key) } else { key };
-        self.db.get(kind.column, key).map_err(ViewError::new)
+        guarded(|| self.db.get(kind.column, key))
     }
     fn number(&self, kind: Kind, key: &[u8]) -> Result<Option<u64>, ViewError> {
         let bytes = self.get(kind, key)?;
         let number = |bytes: Vec<u8>| bytes.try_into().map(u64::from_be_bytes);
         bytes.map(|bytes| number(bytes).map_err(|_| wrong_length("number"))).transpose()
+    }
+}
+
+/// Asks the library. It trusts its files, and a damaged one can make it panic: that is an error like others here.
+fn guarded<T>(ask: impl FnOnce() -> parity_db::Result<T>) -> Result<T, ViewError> {
+    match survive(AssertUnwindSafe(ask)) {
+        Some(answer) => answer.map_err(ViewError::new),
+        None => {
+            Err(ViewError::new("the index is damaged (its library panicked); delete it and start the node"))
+        }
     }
 }
 
