@@ -17,6 +17,8 @@ use tower::ServiceExt;
 const HEAD_TIME: Duration = Duration::from_secs(5);
 /// How long a reader may take nothing of what waits for it.
 const TAKING: Duration = Duration::from_secs(30);
+/// How long what is under way may go on when the explorer stops.
+const PARTING: Duration = Duration::from_secs(2);
 /// What a client is told that has as many connections as it may, whatever it asks for.
 const REFUSAL: &str = "{\"type\":\"/api#explorer.connections\",\"title\":\"Too Many Requests\",\"status\":429,\
 \"detail\":\"too many connections of yours are open\",\"code\":\"explorer.connections\"}";
@@ -49,7 +51,7 @@ async fn serve_patiently(
         trusted_proxies: limits.trusted_proxies.clone(),
         // One request after another: HTTP/1 has it so.
         calls_per_connection: usize::MAX,
-        patience: Patience { first: HEAD_TIME, head: HEAD_TIME, taking },
+        patience: Patience { first: HEAD_TIME, head: HEAD_TIME, taking, parting: PARTING },
         full_for_client: refusal.clone(),
         // Who comes too late for a place waits: it is not said.
         full_for_all: refusal,

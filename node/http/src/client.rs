@@ -59,6 +59,11 @@ pub fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
     trusted.iter().any(|net| net.contains(&address.to_canonical()))
 }
 
+/// A network such as `10.0.0.0/8`, or an address alone.
+pub fn network(text: &str) -> Option<IpNet> {
+    text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {

@@ -2,24 +2,34 @@
 //! its places until it ends, also when HTTP hands it on to a WebSocket, and no protocol above it reads on while the
 //! client takes nothing.
 
-use crate::Place;
+use crate::{Client, Place, Places};
 use futures::task::AtomicWaker;
 use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::runtime::Handle;
 use tokio::time::Sleep;
 use tokio_io_timeout::TimeoutStream;
+
+/// Tasks of this process beyond which WebSockets are not read. All calls and subscriptions that all connections may have
+/// are fewer.
+const MOST_TASKS: usize = 32_768;
+/// Messages so small, and whatever else a WebSocket's client says now and then, have no time.
+const SMALL: usize = 64 << 10;
+/// How soon it is looked again whether there is room.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// What is under way on a connection, shared between it and whoever answers: while too much is, nothing more is read.
 #[derive(Debug)]
 pub struct Flow {
     most_calls: usize,
+    socket: OnceLock<Room>,
     state: Mutex<State>,
     reader: AtomicWaker,
 }
@@ -27,6 +37,9 @@ pub struct Flow {
 #[derive(Debug, Default)]
 struct State {
     calls: usize,
+    /// Room for what has come over a WebSocket since the last call began, and when it began to come.
+    coming: Option<Place>,
+    since: Option<Instant>,
     /// The client has not taken what is being written.
     is_blocked: bool,
     /// It has not taken it for too long.
@@ -36,20 +49,43 @@ struct State {
     owed: VecDeque<(u64, Place)>,
 }
 
-/// Held as long as a call is under way.
+/// Room for messages that come over a WebSocket.
+#[derive(Debug, Clone)]
+pub struct Room {
+    /// Where their bytes are counted.
+    pub places: Places,
+    /// Whose they are.
+    pub client: Client,
+    /// How long a message may be on its way.
+    pub time: Duration,
+}
+
+/// Held as long as a call is under way, with the room of its message.
 #[derive(Debug)]
-pub struct Call(Arc<Flow>);
+pub struct Call {
+    flow: Arc<Flow>,
+    _room: Option<Place>,
+}
 
 impl Flow {
     /// Of a new connection, which reads no more while so many calls are under way.
     pub(crate) fn new(most_calls: usize) -> Arc<Self> {
-        Arc::new(Self { most_calls, state: Mutex::default(), reader: AtomicWaker::new() })
+        let (socket, state) = (OnceLock::new(), Mutex::default());
+        Arc::new(Self { most_calls, socket, state, reader: AtomicWaker::new() })
+    }
+    /// Takes down that the connection becomes a WebSocket. What comes takes up room, until the call that begins next has
+    /// ended; without any it is not read on, nor while this process has more tasks than it should ever have: a protocol that makes one
+    /// of each message, whether it is a call or not, has no other bound.
+    pub fn become_socket(&self, room: Room) {
+        // One connection becomes one only once.
+        let _ = self.socket.set(room);
     }
     /// Counts a call that begins.
     pub fn begin(self: &Arc<Self>) -> Call {
         let mut state = self.state();
         state.calls = state.calls.saturating_add(1);
-        Call(self.clone())
+        state.since = None;
+        Call { flow: self.clone(), _room: state.coming.take() }
     }
     /// Keeps places, one for each byte of an answer, until so much more than now has been written. What else is written
     /// meanwhile counts too: the last of an answer's bytes may be on their way a moment longer than its places are held.
@@ -61,6 +97,27 @@ impl Flow {
         let before = state.owed.back().map_or(state.written, |(until, _)| *until);
         let bytes = u64::try_from(answer.count()).unwrap_or(u64::MAX);
         state.owed.push_back((before.saturating_add(bytes), answer));
+    }
+    /// Whether there is room for so much more that has come.
+    fn settle(&self, room: &Room, bytes: usize) -> bool {
+        if bytes == 0 {
+            return true;
+        }
+        let mut state = self.state();
+        state.since.get_or_insert_with(Instant::now);
+        match &mut state.coming {
+            Some(coming) => coming.grow(bytes).is_ok(),
+            None => {
+                state.coming = room.places.take(room.client, bytes).ok();
+                state.coming.is_some()
+            }
+        }
+    }
+    /// Whether something long has been on its way for too long.
+    fn is_overdue(&self, time: Duration) -> bool {
+        let state = self.state();
+        let is_long = state.coming.as_ref().is_some_and(|coming| coming.count() > SMALL);
+        is_long && state.since.is_some_and(|since| since.elapsed() > time)
     }
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -104,10 +161,10 @@ impl Flow {
 
 impl Drop for Call {
     fn drop(&mut self) {
-        let mut state = self.0.state();
+        let mut state = self.flow.state();
         state.calls = state.calls.saturating_sub(1);
         drop(state);
-        self.0.reader.wake();
+        self.flow.reader.wake();
     }
 }
 
@@ -115,8 +172,12 @@ impl Drop for Call {
 pub(crate) struct Connection {
     stream: Pin<Box<TimeoutStream<TcpStream>>>,
     flow: Arc<Flow>,
-    /// Until the first byte comes: how long it is waited for.
-    silence: Option<Pin<Box<Sleep>>>,
+    /// Until the first byte comes: done when it is not waited for any more.
+    silence: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    /// While there is no room: when to look again.
+    pause: Option<Pin<Box<Sleep>>>,
+    /// Bytes of a WebSocket that are here and have no room yet.
+    owing: usize,
     /// Places and counts, given back with the connection.
     _held: Box<dyn Send>,
 }
@@ -127,14 +188,40 @@ impl Connection {
     pub(crate) fn new(
         stream: TcpStream,
         flow: Arc<Flow>,
-        first: Duration,
+        first: impl Future<Output = ()> + Send + 'static,
         taking: Duration,
         held: Box<dyn Send>,
     ) -> Self {
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(taking));
-        let silence = Some(Box::pin(tokio::time::sleep(first)));
-        Self { stream: Box::pin(stream), flow, silence, _held: held }
+        Self {
+            stream: Box::pin(stream),
+            flow,
+            silence: Some(Box::pin(first)),
+            pause: None,
+            owing: 0,
+            _held: held,
+        }
+    }
+    /// Waits, on a WebSocket, while there is no room for what comes.
+    fn poll_room(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(room) = self.flow.socket.get() else { return Poll::Ready(Ok(())) };
+        loop {
+            if let Some(pause) = &mut self.pause {
+                std::task::ready!(pause.as_mut().poll(context));
+                self.pause = None;
+            }
+            if self.flow.is_overdue(room.time) {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            if self.flow.settle(room, self.owing) {
+                self.owing = 0;
+                if Handle::current().metrics().num_alive_tasks() < MOST_TASKS {
+                    return Poll::Ready(Ok(()));
+                }
+            }
+            self.pause = Some(Box::pin(tokio::time::sleep(PAUSE)));
+        }
     }
     /// What is broken stays so: no second time to wait for somebody who takes nothing.
     fn check(&self) -> io::Result<()> {
@@ -159,7 +246,12 @@ impl AsyncRead for Connection {
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         std::task::ready!(this.flow.poll_more(context))?;
+        std::task::ready!(this.poll_room(context))?;
+        let before = buffer.filled().len();
         let read = this.stream.as_mut().poll_read(context, buffer);
+        if this.flow.socket.get().is_some() {
+            this.owing = this.owing.saturating_add(buffer.filled().len().saturating_sub(before));
+        }
         if let Some(silence) = &mut this.silence {
             if read.is_ready() {
                 this.silence = None;
@@ -207,7 +299,6 @@ impl AsyncWrite for Connection {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::{Client, Places};
 
     #[tokio::test]
     async fn a_connection_is_read_on_when_calls_have_ended() {

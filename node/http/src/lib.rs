@@ -8,17 +8,19 @@
 //!                                                      Flow: what it is told of the connection, and tells it
 //! ```
 //!
-//! [`Places`] count anything that clients hold (connections, streams, bytes), [`Rates`] what they ask for in a second.
+//! [`Names`] tell whether a request is for this server at all; [`Places`] count anything that clients hold (connections, streams, bytes), [`Rates`] what they ask for in a second.
 
 mod client;
 mod connection;
 mod listen;
+mod names;
 mod places;
 mod rates;
 
-pub use client::{Client, is_trusted};
-pub use connection::{Call, Flow};
+pub use client::{Client, is_trusted, network};
+pub use connection::{Call, Flow, Room};
 pub use hyper::body::Incoming;
 pub use listen::{Count, Doors, Patience, Peer, Refusal, serve};
+pub use names::{Foreign, Names};
 pub use places::{Full, Place, Places};
 pub use rates::Rates;

@@ -63,6 +63,8 @@ pub struct Patience {
     pub head: Duration,
     /// For a reader that takes nothing of what waits for it.
     pub taking: Duration,
+    /// For the end of what is under way when the server stops.
+    pub parting: Duration,
 }
 
 /// The answer to whoever is not let in, whatever was asked.
@@ -101,7 +103,7 @@ pub struct Peer {
 }
 
 /// Lets clients in until it is told to stop, gives each connection a service, and waits in the end until what is being
-/// answered has been.
+/// answered has been, or its time is over.
 pub async fn serve<S, B>(
     listener: TcpListener,
     doors: &Doors,
@@ -152,12 +154,17 @@ pub async fn serve<S, B>(
         // An answer is not held back for what may follow it. Fails for who has gone already.
         let _ = stream.set_nodelay(true);
         let held = Box::new((place, own, count.opened()));
-        let Patience { first, head, taking } = doors.patience;
+        let Patience { first, head, taking, parting } = doors.patience;
         let peer = Peer { address, flow: Flow::new(doors.calls_per_connection) };
         let mut builder = http1::Builder::new();
         builder.timer(TokioTimer::new()).header_read_timeout(head);
         builder.max_headers(MAX_HEADERS).max_buf_size(MAX_HEAD_BYTES);
         let service = TowerToHyperService::new(service(&peer));
+        let ending = stop.clone();
+        let first = async move {
+            // A connection that has said nothing yet is not idle to hyper, and would hold up the end.
+            let _ = tokio::time::timeout(first, ending.cancelled()).await;
+        };
         let stream = TokioIo::new(Connection::new(stream, peer.flow, first, taking, held));
         let connection = builder.serve_connection(stream, service).with_upgrades();
         let (stop, open) = (stop.clone(), open.clone());
@@ -167,7 +174,10 @@ pub async fn serve<S, B>(
                 ended = &mut connection => ended,
                 () = stop.cancelled() => {
                     connection.as_mut().graceful_shutdown();
-                    connection.await
+                    match tokio::time::timeout(parting, connection).await {
+                        Ok(ended) => ended,
+                        Err(_) => Ok(()),
+                    }
                 }
             };
             if let Err(error) = ended {

@@ -26,7 +26,7 @@ impl Count for Uncounted {
 const LONG: Duration = Duration::from_secs(60);
 
 fn doors() -> Doors {
-    let patience = Patience { first: LONG, head: LONG, taking: LONG };
+    let patience = Patience { first: LONG, head: LONG, taking: LONG, parting: LONG };
     Doors {
         connections: 10,
         per_client: 2,
@@ -122,6 +122,20 @@ async fn who_dawdles_over_a_head_or_between_two_requests_is_not_waited_for() {
     assert_eq!(status, "200");
     ended(&mut idle).await;
     server.stop().await;
+}
+
+#[tokio::test]
+async fn who_says_nothing_or_never_ends_does_not_hold_up_the_end() {
+    let mut doors = doors();
+    doors.patience.parting = Duration::from_millis(50);
+    let server = served(doors, 1).await;
+    let silent = server.connect("127.0.0.2").await;
+    let mut dawdling = server.connect("127.0.0.2").await;
+    dawdling.write_all(b"GET / HTTP/1.1\r\nhost:").await.unwrap();
+    // Both have been let in: who comes after them has been.
+    drop(server.ask("127.0.0.3").await);
+    tokio::time::timeout(LONG, server.stop()).await.unwrap();
+    drop((silent, dawdling));
 }
 
 /// More than any system keeps for a reader.
