@@ -334,7 +334,7 @@ async fn takes_nothing(rpc: &str, from: &str, number: usize, batch: &str) -> Tcp
     socket.set_recv_buffer_size(4096).unwrap();
     socket.bind(format!("{from}:0").parse().unwrap()).unwrap();
     let mut stream = socket.connect(rpc.parse().unwrap()).await.unwrap();
-    let question = if number % 2 == 0 {
+    let question = if number.is_multiple_of(2) {
         let length = batch.len();
         let head = format!(
             "POST / HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"

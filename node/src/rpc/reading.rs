@@ -95,6 +95,7 @@ mod tests {
     use futures::future::join_all;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::mpsc;
+    use std::time::Duration;
 
     fn reading(dir: &tempfile::TempDir, readers: usize, replays: usize) -> Reading {
         let genesis = Arc::new(genesis(&[key(1)]));
@@ -132,8 +133,11 @@ mod tests {
             while under_way.load(Ordering::SeqCst) < 2 {
                 tokio::task::yield_now().await;
             }
-            assert_eq!(tokio::task::spawn_blocking(|| 7).await.unwrap(), 7);
+            let other =
+                tokio::time::timeout(Duration::from_secs(60), tokio::task::spawn_blocking(|| 7)).await;
+            // Before anything is held against it: the threads wait for this.
             drop(release);
+            assert_eq!(other.unwrap().unwrap(), 7);
             join_all(reads).await;
             assert_eq!(most.load(Ordering::SeqCst), 2);
         });
