@@ -60,7 +60,7 @@ pub struct RpcSettings {
     /// be named. Under others it is not asked by whoever knows it, but by a page that deceives a browser.
     #[config(env = "SEALPOST_RPC_HOSTS", parse_env = list_by_comma, default = [])]
     pub hosts: Vec<String>,
-    /// Origins of web pages that may ask this node, such as https://ledger.example.org.
+    /// Origins of web pages that may ask this node, such as `https://ledger.example.org`.
     #[config(env = "SEALPOST_RPC_ORIGINS", parse_env = list_by_comma, default = [])]
     pub origins: Vec<String>,
 }
