@@ -12,13 +12,25 @@ use std::path::{Path, PathBuf};
 const CRATES: &[(&str, &str, &[&str])] = &[
     ("ledger/", "sealpost_ledger", &[]),
     ("node/api/", "sealpost_api", &["sealpost_ledger"]),
+    ("node/http/", "sealpost_http", &[]),
     ("node/terminal/", "sealpost_terminal", &["sealpost_ledger"]),
     ("wallet/", "sealpost_wallet", &["sealpost_ledger", "sealpost_api", "sealpost_terminal"]),
-    ("explorer/", "sealpost_explorer", &["sealpost_ledger", "sealpost_api", "sealpost_terminal"]),
+    (
+        "explorer/",
+        "sealpost_explorer",
+        &["sealpost_ledger", "sealpost_api", "sealpost_http", "sealpost_terminal"],
+    ),
     (
         "node/",
         "sealpost_node",
-        &["sealpost_ledger", "sealpost_api", "sealpost_terminal", "sealpost_wallet", "sealpost_explorer"],
+        &[
+            "sealpost_ledger",
+            "sealpost_api",
+            "sealpost_http",
+            "sealpost_terminal",
+            "sealpost_wallet",
+            "sealpost_explorer",
+        ],
     ),
 ];
 
@@ -86,9 +98,10 @@ const HOMES: &[(&str, &[&str])] = &[
     ("utoipa_axum", &["explorer/src/api"]),
     // Tables that auditors take away, and lists of messages that a spreadsheet made.
     ("csv", &["explorer/src/api", "wallet/src/cli/send_many"]),
-    ("governor", &["explorer/src/limits"]),
-    ("hyper", &["explorer/src/listen"]),
-    ("hyper_util", &["explorer/src/listen"]),
+    ("governor", &["node/http/"]),
+    ("hyper", &["node/http/"]),
+    ("hyper_util", &["node/http/"]),
+    ("tokio_io_timeout", &["node/http/"]),
 ];
 
 /// Parts of the node that never name one another: `node.rs` connects them.

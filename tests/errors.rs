@@ -58,7 +58,10 @@ const NO_CODES: &[&str] = &[
     "validator.key",
     "network.key",
     "rpc.subscriptions",
-    "rpc.connections",
+    "rpc.connections_per_client",
+    "rpc.trusted_proxies",
+    "rpc.hosts",
+    "rpc.origins",
     "evidence.json",
     "head.json",
     "keystore.json",
@@ -137,7 +140,9 @@ fn every_code_given_to_an_error_has_a_kind_and_stands_on_the_page() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let page = fs::read_to_string(root.join("docs/errors.md")).unwrap();
     let mut texts = Vec::new();
-    for room in ["node/src", "node/api/src", "node/terminal/src", "wallet/src", "explorer/src"] {
+    for room in
+        ["node/src", "node/api/src", "node/http/src", "node/terminal/src", "wallet/src", "explorer/src"]
+    {
         sources(&root.join(room), &mut texts);
     }
     // Tests make up their own; a command that has said everything has no code.
@@ -154,8 +159,15 @@ fn every_code_given_to_an_error_has_a_kind_and_stands_on_the_page() {
 fn the_page_of_errors_names_every_code_and_no_other() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let mut texts = Vec::new();
-    for room in ["ledger/src", "node/src", "node/api/src", "node/terminal/src", "wallet/src", "explorer/src"]
-    {
+    for room in [
+        "ledger/src",
+        "node/src",
+        "node/api/src",
+        "node/http/src",
+        "node/terminal/src",
+        "wallet/src",
+        "explorer/src",
+    ] {
         sources(&root.join(room), &mut texts);
     }
     let mut used: BTreeSet<String> = texts.iter().flat_map(|text| codes(text, '"')).collect();

@@ -160,14 +160,30 @@ fn the_nodes_settings_are_checked_as_run_would_and_man_pages_make_their_folder()
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("node.toml");
     let settings = file.to_str().unwrap();
-    for text in
-        ["rpc = \"abc\"", "metrics = \"abc\"", "[consensus]\nlisten = \"abc\"", "[p2p]\nlisten = [\"abc\"]"]
-    {
+    for text in [
+        "[rpc]\nlisten = \"abc\"",
+        "[rpc]\nconnections = 0",
+        "[rpc]\nconnections_per_client = 0",
+        "[rpc]\nrate = -1",
+        "[rpc]\ntrusted_proxies = [\"localhost\"]",
+        "[rpc]\nhosts = [\"http://node.example.org\"]",
+        "[rpc]\norigins = [\"ledger.example.org\"]",
+        "[rpc]\norigins = [\"https://ledger.example.org/\"]",
+        "rpc = \"127.0.0.1:1\"",
+        "metrics = \"abc\"",
+        "[consensus]\nlisten = \"abc\"",
+        "[p2p]\nlisten = [\"abc\"]",
+    ] {
         std::fs::write(&file, text).unwrap();
         let checked = run("sealpost-node", dir.path(), &["--config", settings, "config", "check"]);
         assert_eq!(checked.status.code(), Some(2), "{text}: {checked:?}");
     }
-    std::fs::write(&file, "rpc = \"127.0.0.1:1\"").unwrap();
+    std::fs::write(
+        &file,
+        "[rpc]\nlisten = \"127.0.0.1:1\"\ntrusted_proxies = [\"127.0.0.1\", \"10.0.0.0/8\"]\n\
+         hosts = [\"node.example.org\"]\norigins = [\"https://ledger.example.org\"]",
+    )
+    .unwrap();
     json("sealpost-node", dir.path(), &["--config", settings, "config", "check"]);
     let pages = dir.path().join("new/pages");
     let made = run("sealpost", dir.path(), &["man", "--dir", pages.to_str().unwrap()]);

@@ -191,7 +191,9 @@ fn the_compose_file_runs_the_homes_that_testnet_makes() {
     // By name everywhere, since nobody knows the addresses before the containers run.
     let settings = fs::read_to_string(out.join("validator-2/node.toml")).unwrap();
     assert!(settings.contains("\"/dns4/validator-1/tcp/17326/p2p/"), "{settings}");
-    assert!(settings.contains("rpc = \"0.0.0.0:17325\"\nmetrics = \"0.0.0.0:17328\""), "{settings}");
+    assert!(settings.contains("metrics = \"0.0.0.0:17328\"\n"), "{settings}");
+    let rpc = "[rpc]\nlisten = \"0.0.0.0:17325\"\nhosts = [\"validator-2\"]\n";
+    assert!(settings.contains(rpc), "{settings}");
     let output = run("sealpost-node", &out.join("validator-2"), &["config", "check"]);
     assert!(output.status.success(), "{output:?}");
 }

@@ -1,24 +1,18 @@
 //! What a client may cost: requests per second, the time of a request, its size, streams and connections. Clients are
 //! told apart by their address; behind a proxy by the one that a trusted proxy names.
 
-mod places;
-
-pub(crate) use places::{Full, Place, Places};
-
 use crate::api::problem::Problem;
 use axum::extract::{ConnectInfo, Query, Request, State};
 use axum::http::header::CONTENT_LENGTH;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use governor::clock::{Clock, DefaultClock};
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use ipnet::IpNet;
 use sealpost_api::{DEFAULT_PAGE, MAX_PAGE};
+use sealpost_http::{Client, Full, Place, Places, Rates};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// Limits of an explorer.
@@ -57,80 +51,24 @@ impl Default for Limits {
     }
 }
 
-/// A client, as limits know it: its address; of IPv6 the half that a network gets, because a host can take any
-/// other half.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Client(IpAddr);
-
-impl Client {
-    pub(crate) fn new(address: IpAddr) -> Self {
-        Self(match address.to_canonical() {
-            IpAddr::V6(address) => {
-                let [a, b, c, d, ..] = address.segments();
-                IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-            }
-            address => address,
-        })
-    }
-    /// Who sent a request. Each proxy adds whom it heard it from at the end, so the last address that no trusted
-    /// proxy has is the client's; what stands before it is anybody's claim.
-    fn of(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Self {
-        let mut client = peer;
-        if !is_trusted(client, trusted) {
-            return Self::new(client);
-        }
-        let lines = headers.get_all("x-forwarded-for").iter();
-        let chain: Vec<_> =
-            lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(',')).collect();
-        for hop in chain.into_iter().rev() {
-            let Ok(address) = hop.trim().parse() else { break };
-            client = address;
-            if !is_trusted(client, trusted) {
-                break;
-            }
-        }
-        Self::new(client)
-    }
-}
-
-/// Whether an address is a trusted proxy's.
-pub(crate) fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
-    trusted.iter().any(|net| net.contains(&address.to_canonical()))
-}
-
-/// Requests after which clients that were not seen for long are forgotten.
-const FORGET_AFTER: u32 = 1024;
-
 /// Watches over requests. Cloning it copies a reference.
 #[derive(Clone)]
 pub(crate) struct Guard(Arc<Inner>);
 
 struct Inner {
     limits: Limits,
-    buckets: Option<DefaultKeyedRateLimiter<Client>>,
-    counted: AtomicU32,
+    rates: Rates,
 }
 
 impl Guard {
     pub(crate) fn new(limits: Limits) -> Self {
-        let quota = limits.rate.map(|rate| Quota::per_second(rate).allow_burst(rate.saturating_mul(BURST)));
-        let buckets = quota.map(RateLimiter::keyed);
-        Self(Arc::new(Inner { limits, buckets, counted: AtomicU32::new(0) }))
+        let rates = Rates::new(limits.rate);
+        Self(Arc::new(Inner { limits, rates }))
     }
     /// Takes a request from a client's bucket, as often as it weighs.
     fn count(&self, client: Client, weight: NonZeroU32) -> Result<(), Problem> {
-        let Some(buckets) = &self.0.buckets else { return Ok(()) };
-        if self.0.counted.fetch_add(1, Ordering::Relaxed) % FORGET_AFTER == FORGET_AFTER - 1 {
-            buckets.retain_recent();
-            buckets.shrink_to_fit();
-        }
-        // No weight is above what a bucket holds.
-        buckets.check_key_n(&client, weight).unwrap_or(Ok(())).map_err(|until| {
-            let wait = until.wait_time_from(DefaultClock::default().now());
-            // Rounded up: who comes back then is answered.
-            let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1);
-            let rate = self.0.limits.rate.map_or(0, NonZeroU32::get);
-            let detail = format!("more than {rate} requests per second came from you");
+        self.0.rates.take(client, weight).map_err(|seconds| {
+            let detail = format!("more than {} requests per second came from you", self.0.rates.per_second());
             Problem::new(StatusCode::TOO_MANY_REQUESTS, "explorer.rate", detail).retry_after(seconds)
         })
     }
@@ -146,12 +84,6 @@ fn weight(uri: &Uri) -> NonZeroU32 {
     let pages = limit.unwrap_or(0).min(MAX_PAGE).div_ceil(DEFAULT_PAGE);
     NonZeroU32::new(pages).unwrap_or(NonZeroU32::MIN)
 }
-
-/// Seconds' worth of requests that may come at once: a page and what belongs to it.
-const BURST: NonZeroU32 = match NonZeroU32::new(5) {
-    Some(burst) => burst,
-    None => NonZeroU32::MIN,
-};
 
 /// Lets a request through, or says why not. What is let through knows its [`Client`].
 pub(crate) async fn guard(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
@@ -219,40 +151,6 @@ impl Streams {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use axum::http::HeaderValue;
-
-    fn client(peer: &str, forwarded: &[&'static str], trusted: &[&str]) -> String {
-        let lines = forwarded.iter().map(|line| HeaderValue::from_static(line));
-        let mut headers = HeaderMap::new();
-        for line in lines {
-            headers.append("x-forwarded-for", line);
-        }
-        let trusted: Vec<_> = trusted.iter().map(|net| net.parse().unwrap()).collect();
-        Client::of(peer.parse().unwrap(), &headers, &trusted).0.to_string()
-    }
-
-    #[test]
-    fn only_a_trusted_proxy_says_who_asks() {
-        assert_eq!(client("192.0.2.1", &["198.51.100.7"], &[]), "192.0.2.1");
-        assert_eq!(client("192.0.2.1", &["198.51.100.7"], &["10.0.0.0/8"]), "192.0.2.1");
-        assert_eq!(client("10.0.0.1", &["198.51.100.7"], &["10.0.0.0/8"]), "198.51.100.7");
-        assert_eq!(client("::ffff:10.0.0.1", &["198.51.100.7"], &["10.0.0.0/8"]), "198.51.100.7");
-    }
-
-    #[test]
-    fn what_a_client_claims_of_itself_is_not_believed() {
-        let trusted = &["10.0.0.0/8"];
-        assert_eq!(client("10.0.0.1", &["1.1.1.1, 198.51.100.7"], trusted), "198.51.100.7");
-        assert_eq!(client("10.0.0.1", &["1.1.1.1", "198.51.100.7, 10.2.2.2"], trusted), "198.51.100.7");
-        assert_eq!(client("10.0.0.1", &["10.9.9.9, nonsense"], trusted), "10.0.0.1");
-        assert_eq!(client("10.0.0.1", &[], trusted), "10.0.0.1");
-    }
-
-    #[test]
-    fn a_network_of_ipv6_is_one_client() {
-        assert_eq!(client("2001:db8:1:2:3:4:5:6", &[], &[]), client("2001:db8:1:2:ffff::1", &[], &[]));
-        assert_ne!(client("2001:db8:1:2::1", &[], &[]), client("2001:db8:1:3::1", &[], &[]));
-    }
 
     #[test]
     fn a_bucket_empties_and_others_are_not_touched() {

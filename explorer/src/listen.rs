@@ -1,24 +1,15 @@
-//! Accepts connections: so many at once and no more, so many of each client, each with a time limit for the head of a
-//! request, so that nobody holds one by sending it a byte at a time, and for the reader of an answer, so that nobody
-//! holds one by taking nothing. (axum's own loop has none of these.)
+//! Lets clients in: the doors of the explorer, and what it says at them. Whoever is let in meets the router, which is
+//! told the address.
 
-use crate::limits::{Client, Full, Limits, Place, Places, is_trusted};
-use crate::metrics::Meter;
+use crate::limits::Limits;
+use crate::metrics::{Connected, Meter};
 use axum::Router;
 use axum::extract::ConnectInfo;
 use axum::http::Request;
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use sealpost_http::{Count, Doors, Incoming, Patience, Peer, Refusal};
+use std::net::SocketAddr;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio_io_timeout::TimeoutStream;
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -26,21 +17,11 @@ use tower::ServiceExt;
 const HEAD_TIME: Duration = Duration::from_secs(5);
 /// How long a reader may take nothing of what waits for it.
 const TAKING: Duration = Duration::from_secs(30);
-/// Most header lines of a request.
-const MAX_HEADERS: usize = 64;
-/// Largest head of a request, in bytes.
-const MAX_HEAD_BYTES: usize = 32 << 10;
+/// How long what is under way may go on when the explorer stops.
+const PARTING: Duration = Duration::from_secs(2);
 /// What a client is told that has as many connections as it may, whatever it asks for.
-const REFUSAL: &[u8] = b"HTTP/1.1 429 Too Many Requests\r\ncontent-type: application/problem+json\r\n\
-content-length: 157\r\ncache-control: no-store\r\nretry-after: 5\r\nconnection: close\r\n\r\n\
-{\"type\":\"/api#explorer.connections\",\"title\":\"Too Many Requests\",\"status\":429,\
+const REFUSAL: &str = "{\"type\":\"/api#explorer.connections\",\"title\":\"Too Many Requests\",\"status\":429,\
 \"detail\":\"too many connections of yours are open\",\"code\":\"explorer.connections\"}";
-/// Refused connections that are waited for at once, until the client has taken the refusal; others are just closed.
-const REFUSALS: usize = 64;
-/// Longest time for a client to take its refusal.
-const REFUSAL_TIME: Duration = Duration::from_secs(1);
-/// Pause after the system refused a connection, usually because too many files are open.
-const PAUSE: Duration = Duration::from_millis(200);
 
 /// Serves until it is told to stop, then finishes what is being answered.
 pub(crate) async fn serve(
@@ -62,81 +43,37 @@ async fn serve_patiently(
     stop: CancellationToken,
     taking: Duration,
 ) {
-    let places = Arc::new(Semaphore::new(limits.connections));
-    // Those of all are counted by the places.
-    let clients = Places::new(usize::MAX, limits.connections_per_client);
-    let refusals = Arc::new(Semaphore::new(REFUSALS));
-    let graceful = GracefulShutdown::new();
-    loop {
-        // Who comes when all places are taken waits in the system's queue.
-        let accepted = tokio::select! {
-            () = stop.cancelled() => break,
-            accepted = async {
-                let place = places.clone().acquire_owned().await.ok()?;
-                Some((listener.accept().await, place))
-            } => accepted,
-        };
-        let Some((accepted, place)) = accepted else { break };
-        let (stream, peer) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                tracing::debug!(%error, "a connection was not accepted");
-                tokio::time::sleep(PAUSE).await;
-                continue;
-            }
-        };
-        let Ok(own) = enter(&clients, peer.ip(), limits) else {
-            meter.refused();
-            refuse(stream, &refusals);
-            continue;
-        };
-        let service = app.clone().map_request(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(ConnectInfo::<SocketAddr>(peer));
+    let refusal = Refusal::new("429 Too Many Requests", "application/problem+json", REFUSAL);
+    let doors = Doors {
+        connections: limits.connections,
+        per_client: limits.connections_per_client,
+        reserve: None,
+        trusted_proxies: limits.trusted_proxies.clone(),
+        // One request after another: HTTP/1 has it so.
+        calls_per_connection: usize::MAX,
+        patience: Patience { first: HEAD_TIME, head: HEAD_TIME, taking, parting: PARTING },
+        full_for_client: refusal.clone(),
+        // Who comes too late for a place waits: it is not said.
+        full_for_all: refusal,
+    };
+    let service = |peer: &Peer| {
+        let address = peer.address;
+        app.clone().map_request(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(ConnectInfo::<SocketAddr>(address));
             request
-        });
-        let mut builder = http1::Builder::new();
-        builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME);
-        builder.max_headers(MAX_HEADERS).max_buf_size(MAX_HEAD_BYTES);
-        let mut stream = TimeoutStream::new(stream);
-        stream.set_write_timeout(Some(taking));
-        let stream = TokioIo::new(Box::pin(stream));
-        let connection = builder.serve_connection(stream, TowerToHyperService::new(service));
-        let (connection, counted) = (graceful.watch(connection), meter.connected());
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection broke off");
-            }
-            drop((place, own, counted));
-        });
-    }
-    drop(listener);
-    graceful.shutdown().await;
+        })
+    };
+    sealpost_http::serve(listener, &doors, meter, stop, service).await;
 }
 
-/// A place for a client's connection. What a trusted proxy brings is many clients': it bounds them itself.
-fn enter(clients: &Places, peer: IpAddr, limits: &Limits) -> Result<Option<Place>, Full> {
-    if is_trusted(peer, &limits.trusted_proxies) {
-        return Ok(None);
+impl Count for Meter {
+    type Open = Connected;
+    fn opened(&self) -> Connected {
+        self.connected()
     }
-    clients.enter(Client::new(peer)).map(Some)
-}
-
-/// Says why the connection is closed, and closes it. What the client sends meanwhile is thrown away: closed over unread
-/// bytes, a connection ends with a reset, and the client may not see what was said.
-fn refuse(mut stream: TcpStream, refusals: &Arc<Semaphore>) {
-    let Ok(waiting) = refusals.clone().try_acquire_owned() else { return };
-    tokio::spawn(async move {
-        let said = async {
-            stream.write_all(REFUSAL).await?;
-            stream.shutdown().await?;
-            let mut ignored = [0; 1024];
-            while stream.read(&mut ignored).await? > 0 {}
-            std::io::Result::Ok(())
-        };
-        // Whoever broke off needs no reason.
-        let _ = tokio::time::timeout(REFUSAL_TIME, said).await;
-        drop(waiting);
-    });
+    fn refused(&self) {
+        self.refuse();
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! What is new, as it happens: each final block that the follower hears of is written as the rows that the pages
 //! themselves show, once for all browsers, and handed to everybody who listens.
 
-use crate::limits::Place;
 use crate::page::PageError;
 use crate::reader::{ReadError, Reader, Summary};
 use crate::routes::rows::{BlockRow, EntryRow, Head};
@@ -9,6 +8,7 @@ use askama::Template;
 use axum::response::sse::Event;
 use futures::Stream;
 use sealpost_api::NodeStatus;
+use sealpost_http::Place;
 use sealpost_ledger::height::BlockHeight;
 use std::collections::VecDeque;
 use std::convert::Infallible;

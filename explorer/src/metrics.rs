@@ -54,7 +54,7 @@ impl Meter {
         Connected(self.connections.clone())
     }
     /// Counts a connection that was refused because its client has too many.
-    pub(crate) fn refused(&self) {
+    pub(crate) fn refuse(&self) {
         self.refused.fetch_add(1, Ordering::Relaxed);
     }
     /// All numbers as text.

@@ -11,9 +11,6 @@ pub struct NodeSettings {
     /// The node's name in its peers' logs.
     #[config(env = "SEALPOST_NAME", default = "sealpost")]
     pub name: String,
-    /// Where the RPC listens. Others than this machine reach it only through a proxy of yours.
-    #[config(env = "SEALPOST_RPC", default = "127.0.0.1:17325")]
-    pub rpc: String,
     /// Where metrics and health listen; "off" for nowhere.
     #[config(env = "SEALPOST_METRICS", default = "127.0.0.1:17328")]
     pub metrics: String,
@@ -23,6 +20,9 @@ pub struct NodeSettings {
     /// Whether the bodies of all messages are kept, even those beyond the network's retention.
     #[config(env = "SEALPOST_ARCHIVE", default = false)]
     pub archive: bool,
+    /// What clients ask: wallets, explorers, programs.
+    #[config(nested)]
+    pub rpc: RpcSettings,
     /// The validators' mesh: used by nodes with a validator key only.
     #[config(nested)]
     pub consensus: ConsensusSettings,
@@ -32,6 +32,37 @@ pub struct NodeSettings {
     /// Bounds of what waits for a block.
     #[config(nested)]
     pub mempool: MempoolSettings,
+}
+
+/// What clients ask: wallets, explorers, programs.
+#[derive(Debug, Clone, Config)]
+#[config(layer_attr(derive(Clone, Debug, serde::Serialize)))]
+#[config(layer_attr(serde(deny_unknown_fields)))]
+pub struct RpcSettings {
+    /// Where the RPC listens. For the world there is to be a proxy before it, with TLS.
+    #[config(env = "SEALPOST_RPC", default = "127.0.0.1:17325")]
+    pub listen: String,
+    /// Connections at once; an eighth of them is for programs on this machine alone.
+    #[config(env = "SEALPOST_RPC_CONNECTIONS", default = 256)]
+    pub connections: usize,
+    /// Connections of one client (an address; an IPv6 /64) at once; those of programs on this machine and of
+    /// trusted proxies are not counted.
+    #[config(env = "SEALPOST_RPC_CONNECTIONS_PER_CLIENT", default = 32)]
+    pub connections_per_client: usize,
+    /// Calls per second of one client, five seconds' worth of them at once; 0 for no limit. A call that submits
+    /// many transactions counts as many. Programs on this machine are not limited.
+    #[config(env = "SEALPOST_RPC_RATE", default = 200)]
+    pub rate: u32,
+    /// Proxies, as addresses or networks such as 10.0.0.0/8, whose X-Forwarded-For says who the client is.
+    #[config(env = "SEALPOST_RPC_TRUSTED_PROXIES", parse_env = list_by_comma, default = [])]
+    pub trusted_proxies: Vec<String>,
+    /// Names under which this node may be asked, such as node.example.org; its addresses and localhost need not
+    /// be named. Under others it is not asked by whoever knows it, but by a page that deceives a browser.
+    #[config(env = "SEALPOST_RPC_HOSTS", parse_env = list_by_comma, default = [])]
+    pub hosts: Vec<String>,
+    /// Origins of web pages that may ask this node, such as `https://ledger.example.org`.
+    #[config(env = "SEALPOST_RPC_ORIGINS", parse_env = list_by_comma, default = [])]
+    pub origins: Vec<String>,
 }
 
 /// The validators' mesh.

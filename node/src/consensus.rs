@@ -21,7 +21,6 @@ mod votes;
 
 pub use votes::{begin_wal, put_wal_back, set_wal_aside, voted_height};
 
-use crate::mempool::Room;
 use crate::store::Store;
 use application::Application;
 use codec::WireCodec;
@@ -103,8 +102,10 @@ pub struct Config {
 pub enum MempoolRequest {
     /// Transactions that may stand in the next block.
     Candidates {
-        /// What it has room for.
-        room: Room,
+        /// Their bytes together are no more than this.
+        max_bytes: usize,
+        /// And those of senders who are not members no more than this.
+        max_strangers_bytes: usize,
         /// Where they are awaited.
         reply: oneshot::Sender<Vec<VerifiedTransaction>>,
     },

@@ -39,15 +39,6 @@ pub enum Standing {
     Stranger,
 }
 
-/// Bytes that a block has room for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Room {
-    /// In all.
-    pub bytes: usize,
-    /// For strangers' transactions among them.
-    pub strangers: usize,
-}
-
 /// How an insertion went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Inserted {
@@ -185,11 +176,11 @@ impl Mempool {
         };
         Amount { count: part(self.limits.count), bytes: part(self.limits.bytes) }
     }
-    /// Candidates for a block. Senders take turns, the longest waiting first; the order among one sender's
+    /// Candidates for a block of at most `max_bytes`, of which strangers may fill `max_strangers`. Senders take turns, the longest waiting first; the order among one sender's
     /// transactions is kept, because a key bundle needs the one before it. Strangers are offered no more than their
     /// part, and members as much as the block takes, so that neither keeps the others out: together that may be more
     /// than fits. The candidates stay here until a block contains or a rule refuses them.
-    pub fn take(&self, room: Room) -> Vec<VerifiedTransaction> {
+    pub fn take(&self, max_bytes: usize, max_strangers: usize) -> Vec<VerifiedTransaction> {
         let mut turns: HashMap<Address, u64> = HashMap::new();
         let mut order: Vec<(u64, u64, &Waiting)> = Vec::with_capacity(self.len());
         for (arrival, id) in &self.arrivals {
@@ -199,7 +190,7 @@ impl Mempool {
             *turn = turn.saturating_add(1);
         }
         order.sort_unstable_by_key(|(turn, arrival, _)| (*turn, *arrival));
-        let (mut members_left, mut strangers_left) = (room.bytes, room.strangers.min(room.bytes));
+        let (mut members_left, mut strangers_left) = (max_bytes, max_strangers.min(max_bytes));
         let mut closed = HashSet::new();
         let mut taken = Vec::new();
         for (_, _, Waiting { transaction, standing, .. }) in order {
@@ -308,7 +299,7 @@ mod tests {
     fn limits() -> MempoolLimits {
         MempoolLimits { bytes: 1 << 20, count: 6, per_sender: 3, max_age: 10 }
     }
-    const ANY: Room = Room { bytes: usize::MAX, strangers: usize::MAX };
+    const ANY: usize = usize::MAX;
 
     fn transaction(sender: u8, number: u64) -> VerifiedTransaction {
         key_bundle(&genesis(&[key(200)]), &key(sender), number, BlockHeight::new(50))
@@ -340,9 +331,9 @@ mod tests {
         for transaction in [&a1, &a2, &b1] {
             pool.insert(transaction.clone(), Standing::Stranger, NOW).unwrap();
         }
-        let order: Vec<_> = pool.take(ANY).iter().map(VerifiedTransaction::id).collect();
+        let order: Vec<_> = pool.take(ANY, ANY).iter().map(VerifiedTransaction::id).collect();
         assert_eq!(order, [a1.id(), b1.id(), a2.id()]);
-        assert_eq!(pool.take(Room { bytes: a1.bytes(), ..ANY }).len(), 1);
+        assert_eq!(pool.take(a1.bytes(), ANY).len(), 1);
     }
 
     #[test]
@@ -357,7 +348,7 @@ mod tests {
         assert_eq!(pool.insert(member.clone(), Standing::Member, NOW), Ok(Inserted::New));
         // The strangers came first, and would fill the block.
         let size = member.bytes();
-        let taken = pool.take(Room { bytes: 2 * size, strangers: size });
+        let taken = pool.take(2 * size, size);
         assert_eq!(
             taken.iter().map(VerifiedTransaction::id).collect::<Vec<_>>(),
             [transaction(1, 1).id(), member.id()]
@@ -365,7 +356,7 @@ mod tests {
         // And members do not keep strangers out of their part.
         pool.insert(transaction(9, 2), Standing::Member, NOW).unwrap();
         pool.insert(transaction(9, 3), Standing::Member, NOW).unwrap();
-        let taken = pool.take(Room { bytes: 3 * size, strangers: size });
+        let taken = pool.take(3 * size, size);
         assert!(taken.iter().any(|taken| taken.id() == transaction(1, 1).id()));
         pool.remove_refused([&transaction(1, 1).id()]);
         assert_eq!(pool.insert(transaction(4, 1), Standing::Stranger, NOW), Ok(Inserted::New));
@@ -425,7 +416,7 @@ mod tests {
                     prop_assert!(model.values().filter(|(s, _)| *s == sender).count() <= limits().per_sender);
                 }
                 prop_assert_eq!(pool.bytes(), model.values().map(|(_, size)| size).sum::<usize>());
-                let taken = pool.take(ANY);
+                let taken = pool.take(ANY, ANY);
                 prop_assert_eq!(taken.len(), model.len());
                 prop_assert!(taken.iter().all(|t| model.contains_key(&t.id())));
             }

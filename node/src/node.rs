@@ -67,6 +67,8 @@ pub struct Config {
     pub gossip: Option<gossip::Config>,
     /// Where the RPC listens; port 0 takes a free one.
     pub rpc: SocketAddr,
+    /// What the RPC's clients may cost.
+    pub rpc_limits: rpc::Limits,
     /// Where metrics and health listen, if they do; port 0 takes a free one.
     pub metrics: Option<SocketAddr>,
     /// Free bytes on the disk of the store below which the node calls itself not ready.
@@ -230,7 +232,7 @@ impl Node {
             roster: talks.then_some(roster),
             stop: stop.clone(),
         };
-        let server = rpc::start(config.rpc, store.clone(), wiring).await?;
+        let server = rpc::start(config.rpc, &config.rpc_limits, store.clone(), wiring).await?;
         let closed = store.closed();
         let role = role::Role {
             store,

@@ -1,25 +1,39 @@
 //! The RPC server: answers what `sealpost-api` describes, from the store, and hands submissions to whoever
 //! verifies them. It knows neither mempool nor consensus: the [`Wiring`] connects it.
 
+mod calling;
 mod chain;
 mod compression;
 mod directory;
 mod equivocation;
 mod evidence;
+mod front;
+mod limits;
 mod metering;
 mod methods;
 mod proof;
 mod range;
+mod reading;
+mod receiving;
+mod refusals;
 mod subscriptions;
 mod tags;
 mod transaction;
 
+pub use limits::Limits;
+
 use crate::health::HealthSource;
 use crate::store::{Store, StoreError};
 use crate::wire::PeerInfo;
+use calling::Measured;
+use front::{Counter, Front};
 use jsonrpsee::core::middleware::RpcServiceBuilder;
-use jsonrpsee::server::{BatchRequestConfig, PingConfig, Server, ServerConfig, ServerHandle};
+use jsonrpsee::server::{BatchRequestConfig, PingConfig, Server, ServerConfig, ServerHandle, stop_channel};
+use limits::Meters;
+use reading::Reading;
+use receiving::ReceivingLayer;
 use sealpost_api::{ApiError, Category, Place, SealpostRpcServer, WaitFor};
+use sealpost_http::{Doors, Peer, Refusal as Closed};
 use sealpost_ledger::execution::Refusal;
 use sealpost_ledger::genesis::Genesis;
 use sealpost_ledger::hash::TransactionId;
@@ -30,11 +44,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio_util::sync::CancellationToken;
+use tokio::task::JoinHandle;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// Connections served at once.
-const MAX_CONNECTIONS: u32 = 100;
+/// Calls under way on one connection; it is not read on until there are fewer.
+const MAX_CALLS: usize = 32;
+/// Answers that wait on a WebSocket before the calls wait whose answers come next.
+const ANSWERS_WAITING: u32 = 16;
 /// Subscriptions of one connection.
 const MAX_SUBSCRIPTIONS: u32 = 20;
 /// Calls in one batch.
@@ -155,19 +174,47 @@ pub struct RpcHandle {
     /// Where it listens.
     pub address: SocketAddr,
     server: ServerHandle,
+    listening: JoinHandle<()>,
+    // Ends it also if nobody waits for that.
+    stop: DropGuard,
+    threads: Threads,
+}
+
+/// The RPC's own threads. What it does for clients, such as writing out megabytes, takes time on them alone: a task of
+/// consensus does not wait behind it, and the system shares the cores between the two.
+#[derive(Debug)]
+struct Threads(Option<Runtime>);
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        // Without waiting for readers: whoever drops this may be a task, which may not block.
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 impl RpcHandle {
     /// Ends all connections and waits until that is done.
     pub async fn stop(self) {
+        drop(self.stop);
         // Fails only if it has stopped already.
         let _ = self.server.stop();
+        // A panic there is in the log.
+        let _ = self.listening.await;
+        // WebSockets are beyond what listens.
         self.server.stopped().await;
+        drop(self.threads);
     }
 }
 
 /// Starts to serve.
-pub async fn start(listen: SocketAddr, store: Store, wiring: Wiring) -> Result<RpcHandle, RpcError> {
+pub async fn start(
+    listen: SocketAddr,
+    limits: &Limits,
+    store: Store,
+    wiring: Wiring,
+) -> Result<RpcHandle, RpcError> {
     let failed = |source| RpcError { listen, source };
     let genesis = store.tip().genesis_file().clone();
     // A transaction and its body travel as hexadecimal text, with some words around.
@@ -180,22 +227,69 @@ pub async fn start(listen: SocketAddr, store: Store, wiring: Wiring) -> Result<R
     let config = ServerConfig::builder()
         .max_request_body_size(largest)
         .max_response_body_size(MAX_RESPONSE_BYTES)
-        .max_connections(MAX_CONNECTIONS)
+        // Connections are counted at the door.
+        .max_connections(u32::MAX)
+        .set_message_buffer_capacity(ANSWERS_WAITING)
         .max_subscriptions_per_connection(MAX_SUBSCRIPTIONS)
         .set_batch_request_config(BatchRequestConfig::Limit(MAX_BATCH))
         .enable_ws_ping(PingConfig::new())
-        .set_tcp_no_delay(true)
         .build();
-    let metering = RpcServiceBuilder::new().layer_fn(metering::Metered::new);
-    let server = Server::builder()
+    let as_usize = |bytes| usize::try_from(bytes).unwrap_or(usize::MAX);
+    let meters = Arc::new(Meters::new(limits, as_usize(largest), as_usize(MAX_RESPONSE_BYTES)));
+    let measuring = meters.clone();
+    let calls = RpcServiceBuilder::new().layer_fn(metering::Metered::new).layer_fn(move |inner| Measured {
+        inner,
+        meters: measuring.clone(),
+        longest: MAX_RESPONSE_BYTES,
+    });
+    let receiving = ReceivingLayer { meters: meters.clone(), limit: largest };
+    let builder = Server::builder()
         .set_config(config)
-        .set_http_middleware(compression::layers(largest))
-        .set_rpc_middleware(metering);
-    let server = server.build(listen).await.map_err(failed)?;
-    let address = server.local_addr().map_err(failed)?;
-    let reader = Reader { store, genesis };
-    let methods = methods::Methods { reader, wiring, started: Instant::now() };
-    Ok(RpcHandle { address, server: server.start(methods.into_rpc()) })
+        .set_http_middleware(compression::layers(receiving))
+        .set_rpc_middleware(calls)
+        .to_service_builder();
+    let listener = std::net::TcpListener::bind(listen).map_err(failed)?;
+    listener.set_nonblocking(true).map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    let threads = tokio::runtime::Builder::new_multi_thread().thread_name("rpc").enable_all().build();
+    let threads = threads.map_err(failed)?;
+    let listener = {
+        let _within = threads.enter();
+        TcpListener::from_std(listener).map_err(failed)?
+    };
+    let reading = Reading::new(Reader { store, genesis }, limits.replays);
+    let methods = methods::Methods { reading, wiring, started: Instant::now() }.into_rpc();
+    let (stopping, server) = stop_channel();
+    let (doors, stop) = (doors(limits), CancellationToken::new());
+    let ended = stop.clone();
+    let listening = threads.spawn(async move {
+        let service = |peer: &Peer| {
+            let inner = builder.clone().build(methods.clone(), stopping.clone());
+            Front { inner, peer: peer.clone(), meters: meters.clone() }
+        };
+        sealpost_http::serve(listener, &doors, Counter, ended, service).await;
+    });
+    let (stop, threads) = (stop.drop_guard(), Threads(Some(threads)));
+    Ok(RpcHandle { address, server, listening, stop, threads })
+}
+
+/// Who is let in, and what the others are told.
+fn doors(limits: &Limits) -> Doors {
+    let refusal = |status: &str, message: &str| {
+        let error = ApiError::new(Category::Busy, "rpc.connections", message)
+            .help("close some, or come again later; `rpc.connections` in node.toml has the numbers");
+        Closed::new(status, "application/json", &refusals::body(error))
+    };
+    Doors {
+        connections: limits.connections,
+        per_client: limits.connections_per_client,
+        reserve: Some(limits.reserve()),
+        trusted_proxies: limits.trusted_proxies.clone(),
+        calls_per_connection: MAX_CALLS,
+        patience: limits.patience,
+        full_for_client: refusal("429 Too Many Requests", "too many connections of yours are open"),
+        full_for_all: refusal("503 Service Unavailable", "too many connections are open"),
+    }
 }
 
 /// Answers from the store. Every method blocks; [`methods`] calls them where blocking is allowed.

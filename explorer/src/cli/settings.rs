@@ -6,7 +6,6 @@ use confique::Config;
 use confique::env::parse::list_by_comma;
 use ipnet::IpNet;
 use sealpost_terminal::Failure;
-use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -119,9 +118,7 @@ impl ExplorerSettings {
 
 /// A network, or an address alone.
 fn network(text: &str) -> Result<IpNet, Failure> {
-    let network = text.parse().ok();
-    let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
-    network.or_else(address).ok_or_else(|| {
+    sealpost_http::network(text).ok_or_else(|| {
         Failure::usage(format_args!("trusted_proxies: {text:?} is no address and no network"))
             .help("such as 127.0.0.1 or 10.0.0.0/8")
     })

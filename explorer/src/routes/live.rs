@@ -1,13 +1,13 @@
 //! `/live`: what is new, as server-sent events. `Last-Event-ID`, or `?after=`, is the last block seen.
 
 use super::Site;
-use crate::limits::Client;
 use crate::page::{PageError, Params};
 use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName};
 use axum::response::sse::{KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
+use sealpost_http::Client;
 use sealpost_ledger::height::BlockHeight;
 use serde::Deserialize;
 

@@ -35,7 +35,7 @@ impl NodeArgs {
             None => {
                 let none = <NodeSettings as confique::Config>::Layer::empty();
                 let settings: NodeSettings = load_config("node", terminal.globals(), none)?;
-                format!("http://{}", settings.rpc)
+                format!("http://{}", settings.rpc.listen)
             }
         };
         check_url("node", &url)?;

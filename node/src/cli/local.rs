@@ -110,6 +110,7 @@ impl LocalNetwork {
             // One validator talks to nobody.
             gossip: None,
             rpc: ports.rpc,
+            rpc_limits: Default::default(),
             metrics: ports.metrics,
             disk_floor_bytes: 0,
             mempool: MempoolLimits::default(),

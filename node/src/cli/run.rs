@@ -1,13 +1,14 @@
 //! `run`: the node of a home, until it is told to stop.
 
 use super::{home, read_genesis, runtime, signals};
-use crate::config::{NodeSettings, P2pSettings};
+use crate::config::{NodeSettings, P2pSettings, RpcSettings};
 use crate::consensus::{self, MUTED_TARGETS};
 use crate::gossip;
 use crate::home::Home;
 use crate::mempool::MempoolLimits;
 use crate::node::{Config, Node};
 use crate::process;
+use crate::rpc::Limits;
 use crate::supervision::Supervised;
 use clap::Args;
 use confique::Layer as _;
@@ -16,6 +17,7 @@ use libp2p::identity::Keypair;
 use libp2p::multiaddr::Protocol;
 use sealpost_terminal::{Failure, Terminal, load_config};
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use tokio::sync::Notify;
 
@@ -54,7 +56,7 @@ impl RunArgs {
     fn layer(&self) -> <NodeSettings as confique::Config>::Layer {
         let some = |list: &Vec<String>| Some(list.clone()).filter(|list| !list.is_empty());
         let mut layer = <NodeSettings as confique::Config>::Layer::empty();
-        layer.rpc = self.rpc.clone();
+        layer.rpc.listen = self.rpc.clone();
         layer.metrics = self.metrics.clone();
         layer.archive = self.archive.then_some(true);
         layer.consensus.listen = self.consensus.clone();
@@ -171,7 +173,8 @@ fn config(settings: &NodeSettings, home: &Home, rejoin: bool) -> Result<Config, 
         consensus,
         rejoin,
         gossip: gossip(&settings.p2p, identity)?,
-        rpc: parse("rpc", &settings.rpc)?,
+        rpc: parse(RPC_LISTEN, &settings.rpc.listen)?,
+        rpc_limits: rpc(&settings.rpc)?,
         metrics: match settings.metrics.as_str() {
             "off" => None,
             address => Some(parse("metrics", address)?),
@@ -184,6 +187,51 @@ fn config(settings: &NodeSettings, home: &Home, rejoin: bool) -> Result<Config, 
             max_age: settings.mempool.max_age,
         },
         genesis,
+    })
+}
+
+/// The setting that says where the RPC listens.
+pub(super) const RPC_LISTEN: &str = "rpc.listen";
+
+/// What clients of the RPC may cost.
+pub(super) fn rpc(settings: &RpcSettings) -> Result<Limits, Failure> {
+    for (name, number) in [
+        ("rpc.connections", settings.connections),
+        ("rpc.connections_per_client", settings.connections_per_client),
+    ] {
+        if number == 0 {
+            return Err(Failure::usage(format_args!("{name}: 0, at least 1 is needed")));
+        }
+    }
+    let proxy = |text: &String| {
+        sealpost_http::network(text).ok_or_else(|| {
+            Failure::usage(format_args!("rpc.trusted_proxies: {text:?} is no address and no network"))
+                .help("such as 127.0.0.1 or 10.0.0.0/8")
+        })
+    };
+    let is_name = |name: &&String| {
+        !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c))
+    };
+    if let Some(wrong) = settings.hosts.iter().find(|name| !is_name(name)) {
+        return Err(Failure::usage(format_args!("rpc.hosts: {wrong:?} is no name of a host"))
+            .help("such as node.example.org, without http:// and without a port"));
+    }
+    let is_origin = |origin: &&String| {
+        let authority = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+        authority.is_some_and(|rest| !rest.is_empty() && !rest.contains(['/', ' ', '*']))
+    };
+    if let Some(wrong) = settings.origins.iter().find(|origin| !is_origin(origin)) {
+        return Err(Failure::usage(format_args!("rpc.origins: {wrong:?} is no origin of a page"))
+            .help("such as https://ledger.example.org, with no path and no slash at its end"));
+    }
+    Ok(Limits {
+        connections: settings.connections,
+        connections_per_client: settings.connections_per_client,
+        rate: NonZeroU32::new(settings.rate),
+        trusted_proxies: settings.trusted_proxies.iter().map(proxy).collect::<Result<_, _>>()?,
+        hosts: settings.hosts.clone(),
+        origins: settings.origins.clone(),
+        ..Limits::default()
     })
 }
 
@@ -235,7 +283,7 @@ where
 fn warn_if_open(terminal: &Terminal, rpc: SocketAddr) {
     if !rpc.ip().is_loopback() {
         terminal.warn(format_args!(
-            "the RPC listens on {rpc}, where others can reach it; put a proxy with limits of its own before it"
+            "the RPC listens on {rpc}, where others can reach it; put a proxy with TLS before it"
         ));
     }
 }

@@ -1,6 +1,6 @@
 //! `config check`: what `run` would say of the settings, without a home and without starting anything.
 
-use super::run::{all, gossip, parse};
+use super::run::{RPC_LISTEN, all, gossip, parse, rpc};
 use crate::config::NodeSettings;
 use libp2p::Multiaddr;
 use libp2p::identity::Keypair;
@@ -9,7 +9,8 @@ use std::net::SocketAddr;
 
 /// Parses every setting as `run` does.
 pub(super) fn check(settings: &NodeSettings) -> Result<(), Failure> {
-    parse::<SocketAddr>("rpc", &settings.rpc)?;
+    parse::<SocketAddr>(RPC_LISTEN, &settings.rpc.listen)?;
+    rpc(&settings.rpc)?;
     if settings.metrics != "off" {
         parse::<SocketAddr>("metrics", &settings.metrics)?;
     }

@@ -262,8 +262,13 @@ fn settings(position: usize, plans: &[Plan], peers: &[PeerId]) -> String {
     let quoted = |address: Multiaddr| format!("\"{address}\"");
     let mut text = String::new();
     // Writing to a String does not fail.
-    let _ = writeln!(text, "name = \"{}\"\nrpc = \"{}\"", plan.name, plan.listens(0));
+    let _ = writeln!(text, "name = \"{}\"", plan.name);
     let _ = writeln!(text, "metrics = \"{}\"\n", plan.listens(3));
+    let _ = writeln!(text, "[rpc]\nlisten = \"{}\"", plan.listens(0));
+    if let Place::Name = plan.place {
+        let _ = writeln!(text, "hosts = [\"{}\"]", plan.name);
+    }
+    text.push('\n');
     if plan.secret.is_some() {
         let others = plans.iter().zip(peers).filter(|(other, _)| other.name != plan.name);
         let validators = others.filter(|(other, _)| other.secret.is_some());

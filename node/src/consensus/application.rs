@@ -12,7 +12,6 @@ use super::misbehavior::equivocations;
 use super::proposals::{Assembled, Assembly, Deciding, PartError, StreamKey, pieces};
 use super::signer::{VoteSigner, VoteVerifier};
 use super::{ConsensusError, MempoolRequest, Wiring};
-use crate::mempool::Room;
 use crate::store::Store;
 use bytes::Bytes;
 use sealpost_ledger::block::Block;
@@ -231,10 +230,12 @@ impl Application {
 
     async fn candidates(&self) -> Vec<VerifiedTransaction> {
         let genesis = self.tip.genesis_file();
-        let bytes = usize::try_from(genesis.limits().block_bytes).unwrap_or(usize::MAX);
-        let room =
-            Room { bytes, strangers: usize::try_from(genesis.strangers_bytes()).unwrap_or(usize::MAX) };
-        let found = self.ask_mempool(|reply| MempoolRequest::Candidates { room, reply }).await;
+        let bytes = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
+        let max_bytes = bytes(genesis.limits().block_bytes.into());
+        let max_strangers_bytes = bytes(genesis.strangers_bytes());
+        let found =
+            self.ask_mempool(|reply| MempoolRequest::Candidates { max_bytes, max_strangers_bytes, reply });
+        let found = found.await;
         found.unwrap_or_else(|| {
             warn!("the mempool did not answer; proposing an empty block");
             Vec::new()

@@ -61,7 +61,9 @@ impl Node {
             loop {
                 tokio::select! {
                     Some(wish) = wishes.recv() => drop(match wish {
-                        MempoolRequest::Candidates { room, reply } => reply.send(pool.take(room)),
+                        MempoolRequest::Candidates { max_bytes, max_strangers_bytes, reply } => {
+                            reply.send(pool.take(max_bytes, max_strangers_bytes))
+                        }
                         MempoolRequest::Waiting { ids, reply } => {
                             reply.send(ids.iter().filter_map(|id| pool.get(id)).cloned().collect())
                         }

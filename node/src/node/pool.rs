@@ -101,7 +101,9 @@ impl Pool {
                 Some(refusals) = self.refusals.recv() => self.let_go(refusals, &mut memory),
                 // An engine that has gone on does not wait for the answer any more.
                 Some(request) = self.wanted.recv() => drop(match request {
-                    MempoolRequest::Candidates { room, reply } => reply.send(self.mempool.take(room)),
+                    MempoolRequest::Candidates { max_bytes, max_strangers_bytes, reply } => {
+                        reply.send(self.mempool.take(max_bytes, max_strangers_bytes))
+                    }
                     MempoolRequest::Waiting { ids, reply } => reply.send(self.waiting(&ids)),
                 }),
                 Some(query) = self.queried.recv() => {

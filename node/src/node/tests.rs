@@ -1,6 +1,7 @@
 //! A whole node in one process, asked through its RPC.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+mod besieged;
 mod joining;
 mod packed;
 mod submitting;
@@ -12,6 +13,7 @@ use super::{Config, Node};
 use crate::consensus;
 use crate::consensus::testing::{genesis, key, key_bundle};
 use crate::mempool::MempoolLimits;
+use crate::rpc::Limits;
 use crate::store::{Store, StoreOptions};
 use jsonrpsee::ws_client::{WsClient, WsClientBuilder};
 use sealpost_api::verify::verify_equivocation;
@@ -45,6 +47,9 @@ struct Running {
 
 impl Running {
     async fn start(dir: &Path, genesis: &Arc<Genesis>) -> Self {
+        Self::with_limits(dir, genesis, Limits::default()).await
+    }
+    async fn with_limits(dir: &Path, genesis: &Arc<Genesis>, rpc_limits: Limits) -> Self {
         let any = "127.0.0.1:0".parse().unwrap();
         let wal = dir.join("consensus.wal");
         if !wal.exists() {
@@ -65,6 +70,7 @@ impl Running {
             rejoin: false,
             gossip: None,
             rpc: any,
+            rpc_limits,
             metrics: Some(any),
             disk_floor_bytes: 0,
             mempool: MempoolLimits::default(),

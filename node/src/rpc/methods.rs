@@ -1,5 +1,6 @@
 //! The methods: each asks the [`Reader`] where blocking is allowed, or the rest of the node.
 
+use super::reading::Reading;
 use super::subscriptions::{follow_blocks, follow_mailbox, follow_status};
 use super::{Failure, PoolAnswer, PoolQuery, Reader, Submission, SubmissionRefusal, Taken, Wiring};
 use crate::wire::PeerInfo;
@@ -25,7 +26,7 @@ use tokio::sync::oneshot;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(super) struct Methods {
-    pub(super) reader: Reader,
+    pub(super) reading: Reading,
     pub(super) wiring: Wiring,
     pub(super) started: Instant,
 }
@@ -41,9 +42,7 @@ impl Methods {
         &self,
         read: impl FnOnce(&Reader) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, ApiError> {
-        let reader = self.reader.clone();
-        let answer = tokio::task::spawn_blocking(move || read(&reader)).await;
-        answer.map_err(|error| internal(&error))?.map_err(ApiError::from)
+        self.reading.read(read).await
     }
     /// What is known of a transaction besides the ledger.
     async fn pool(&self, id: TransactionId) -> Result<PoolAnswer, ApiError> {
@@ -126,11 +125,6 @@ fn read(new: NewTransaction) -> Result<(SignedTransaction, Option<Body>), ApiErr
     Ok((transaction, body.map(|Hex(bytes)| Body::new(bytes))))
 }
 
-fn internal(error: &dyn std::fmt::Display) -> ApiError {
-    tracing::error!(%error, "a task of the RPC failed");
-    ApiError::new(Category::Internal, "internal.node", "this node failed to answer")
-}
-
 fn stopping() -> ApiError {
     ApiError::new(Category::Busy, "node.stopping", "this node is stopping").help("ask another node")
 }
@@ -188,7 +182,7 @@ impl SealpostRpcServer for Methods {
         Ok(NodeVersion { version: env!("CARGO_PKG_VERSION").into(), protocol: PROTOCOL_VERSION })
     }
     async fn chain_genesis(&self) -> RpcResult<String> {
-        Ok(self.reader.genesis.to_json())
+        Ok(self.reading.reader.genesis.to_json())
     }
     async fn chain_head(&self) -> RpcResult<Option<SealedHeader>> {
         self.read(|reader| reader.head()).await
@@ -274,7 +268,7 @@ impl SealpostRpcServer for Methods {
         self.read(move |reader| reader.receipts(&id)).await
     }
     async fn postage_price(&self, bytes: u64) -> RpcResult<PostageQuote> {
-        Ok(self.reader.postage(bytes))
+        Ok(self.reading.reader.postage(bytes))
     }
     async fn directory_bundle(
         &self,
@@ -338,7 +332,7 @@ impl SealpostRpcServer for Methods {
         from: Option<BlockHeight>,
     ) -> SubscriptionResult {
         let sink = pending.accept().await?;
-        follow_blocks(sink, self.reader.clone(), self.wiring.clone(), from).await
+        follow_blocks(sink, self.reading.clone(), self.wiring.clone(), from).await
     }
     async fn tx_subscribe_status(
         &self,
@@ -355,7 +349,7 @@ impl SealpostRpcServer for Methods {
         address: String,
         from: Option<BlockHeight>,
     ) -> SubscriptionResult {
-        let address = match self.reader.address(&address) {
+        let address = match self.reading.reader.address(&address) {
             Ok(address) => address,
             Err(error) => {
                 pending.reject(error).await;
@@ -363,6 +357,6 @@ impl SealpostRpcServer for Methods {
             }
         };
         let sink = pending.accept().await?;
-        follow_mailbox(sink, self.reader.clone(), self.wiring.clone(), address, from).await
+        follow_mailbox(sink, self.reading.clone(), self.wiring.clone(), address, from).await
     }
 }

@@ -20,7 +20,7 @@ async fn post(node: &Running, headers: &str, body: &[u8]) -> (u16, String, Vec<u
     let mut stream = TcpStream::connect(node.url.trim_start_matches("http://")).await.unwrap();
     let length = body.len();
     let head = format!(
-        "POST / HTTP/1.0\r\nhost: node\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n{headers}\r\n"
+        "POST / HTTP/1.0\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n{headers}\r\n"
     );
     stream.write_all(head.as_bytes()).await.unwrap();
     // It may have heard enough before the end.

@@ -6,9 +6,9 @@ use sealpost_ledger::hash::{ContentCommit, KeyCommit, ReceiptCommit};
 use sealpost_ledger::message::{Body, Message, Mode, Slot, SlotRecipient, Suite};
 use sealpost_ledger::transaction::{Payload, SignedTransaction, TRANSACTION_VERSION, Transaction};
 
-/// A sealed message with so many slots, and its body. What is in it is a filler.
-fn sealed(genesis: &Genesis, seed: u8, slots: u8) -> (SignedTransaction, Body) {
-    let body = Body::new(vec![seed; 48]);
+/// A sealed message with so many slots, and its body of so many bytes. What is in it is a filler.
+pub(super) fn sealed(genesis: &Genesis, seed: u8, slots: u8, length: u32) -> (SignedTransaction, Body) {
+    let body = Body::new(vec![seed; length as usize]);
     let slots = (0..slots).map(|number| Slot {
         recipient: SlotRecipient::Hidden { ephemeral: [number; 33], view_tag: seed },
         ecies_share: [0x11; 129],
@@ -23,7 +23,7 @@ fn sealed(genesis: &Genesis, seed: u8, slots: u8) -> (SignedTransaction, Body) {
         key_commit: KeyCommit::from_bytes([2; 32]),
         content_commit: ContentCommit::from_bytes([3; 32]),
         body_hash: body.hash(),
-        body_length: 48,
+        body_length: length,
     };
     let transaction = Transaction {
         version: TRANSACTION_VERSION,
@@ -45,7 +45,7 @@ async fn hidden_slots_are_listed_in_pages_that_hold_whole_messages() {
         // Between them stands what has no hidden slots.
         let bundle = key_bundle(&genesis, &key(seed), 1, BlockHeight::new(100));
         node.submit(&bundle, WaitFor::Final).await.unwrap();
-        let (transaction, body) = sealed(&genesis, seed, slots);
+        let (transaction, body) = sealed(&genesis, seed, slots, 48);
         expected.extend((0..u16::from(slots)).map(|slot| (transaction.id(), slot)));
         let (bytes, body) = (Hex(transaction.to_bytes()), Hex(body.as_bytes().to_vec()));
         node.client.tx_submit(bytes, Some(body), Some(WaitFor::Final)).await.unwrap();
