@@ -1,10 +1,13 @@
 //! What the swarm is made of, and every bound of it in one place.
 
 use super::closing::Closing;
+use super::control::Budgets;
 use super::exchange::Codec;
 use super::ip_limits::IpLimits;
 use super::{Config, GossipError};
 use crate::wire::{Announcement, TransactionMessage};
+use libp2p::core::muxing::StreamMuxerBox;
+use libp2p::core::transport::Boxed;
 use libp2p::core::upgrade::Version;
 use libp2p::gossipsub::{
     self, IdentTopic, IdentityTransform, MessageAuthenticity, MessageId, PeerScoreParams,
@@ -15,8 +18,8 @@ use libp2p::request_response::{self, ProtocolSupport};
 use libp2p::swarm::NetworkBehaviour;
 use libp2p::swarm::behaviour::toggle::Toggle;
 use libp2p::{
-    StreamProtocol, Swarm, SwarmBuilder, Transport as _, autonat, connection_limits, dcutr, identify,
-    memory_connection_limits, noise, ping, relay, tcp, yamux,
+    PeerId, StreamProtocol, Swarm, SwarmBuilder, Transport as _, autonat, connection_limits, dcutr, identify,
+    memory_connection_limits, noise, ping, quic, relay, tcp, yamux,
 };
 use sealpost_ledger::hash::{ChainId, sha256};
 use std::collections::{HashMap, HashSet};
@@ -88,23 +91,14 @@ pub(super) fn swarm(
     body_limit: u32,
 ) -> Result<Swarm<Behaviour>, GossipError> {
     let failed = |error: &dyn std::fmt::Display| GossipError::Start(error.to_string());
-    let builder = SwarmBuilder::with_existing_identity(config.identity.clone())
+    let (relayed, relay) = relay::client::new(config.identity.public().to_peer_id());
+    let built = SwarmBuilder::with_existing_identity(config.identity.clone())
         .with_tokio()
-        .with_quic()
-        .with_other_transport(|key| {
-            let tcp = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true));
-            let secured = tcp.upgrade(Version::V1Lazy).authenticate(noise::Config::new(key)?);
-            let multiplexed = secured.multiplex(yamux::Config::default());
-            Ok::<_, Box<dyn std::error::Error + Send + Sync>>(
-                multiplexed.map(|(peer, connection), _| (peer, Closing::new(connection))),
-            )
-        })
+        .with_other_transport(|key| transport(key, relayed))
         .map_err(|error| failed(&error))?
-        .with_relay_client(noise::Config::new, yamux::Config::default)
-        .map_err(|error| failed(&error))?;
-    let built = builder.with_behaviour(|key, relay| {
-        behaviour(key, relay, config, names, body_limit).map_err(std::convert::Into::into)
-    });
+        .with_behaviour(|key| {
+            behaviour(key, relay, config, names, body_limit).map_err(std::convert::Into::into)
+        });
     let swarm = built.map_err(|error| failed(&error))?;
     Ok(swarm
         .with_swarm_config(|swarm| {
@@ -113,6 +107,33 @@ pub(super) fn swarm(
                 .with_max_negotiating_inbound_streams(32)
         })
         .build())
+}
+
+/// All ways to other nodes. None leads past [`Closing`].
+fn transport(
+    key: &Keypair,
+    relayed: relay::client::Transport,
+) -> Result<Boxed<(PeerId, Closing)>, Box<dyn std::error::Error + Send + Sync>> {
+    let relayed = relayed
+        .upgrade(Version::V1Lazy)
+        .authenticate(noise::Config::new(key)?)
+        .multiplex(yamux::Config::default())
+        .map(|(peer, connection), _| (peer, StreamMuxerBox::new(connection)));
+    let quic = quic::tokio::Transport::new(quic::Config::new(key))
+        .map(|(peer, connection), _| (peer, StreamMuxerBox::new(connection)));
+    let tcp = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true))
+        .upgrade(Version::V1Lazy)
+        .authenticate(noise::Config::new(key)?)
+        .multiplex(yamux::Config::default())
+        .map(|(peer, connection), _| (peer, StreamMuxerBox::new(connection)));
+    // Relayed addresses first: they begin as those of the relay do.
+    let direct = quic.or_transport(tcp).map(|either, _| either.into_inner());
+    let budgets = Budgets::default();
+    let all = relayed.or_transport(direct).map(move |either, endpoint| {
+        let (peer, connection) = either.into_inner();
+        (peer, Closing::new(connection, budgets.of(endpoint.get_remote_address())))
+    });
+    Ok(all.boxed())
 }
 
 fn behaviour(
