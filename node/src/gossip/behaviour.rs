@@ -261,3 +261,89 @@ fn scores(names: &Names) -> (PeerScoreParams, PeerScoreThresholds) {
     };
     (scores, thresholds)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests {
+    use super::super::control::Excess;
+    use super::*;
+    use futures::{AsyncReadExt, AsyncWriteExt, StreamExt, future};
+    use libp2p::Multiaddr;
+    use libp2p::core::muxing::StreamMuxerExt;
+    use libp2p::core::transport::{DialOpts, ListenerId, PortUse, TransportEvent};
+    use libp2p::core::{Endpoint, muxing::SubstreamBox};
+    use std::task::Poll;
+
+    fn new_transport() -> Boxed<(PeerId, Closing)> {
+        let key = Keypair::generate_ed25519();
+        transport(&key, relay::client::new(key.public().to_peer_id()).0).unwrap()
+    }
+    /// A connection, as who listens has it, from somebody who floods it.
+    async fn flooded(address: &str) -> Closing {
+        let (mut ours, mut theirs) = (new_transport(), new_transport());
+        ours.listen_on(ListenerId::next(), address.parse().unwrap()).unwrap();
+        let address: Multiaddr = match ours.next().await {
+            Some(TransportEvent::NewAddress { listen_addr, .. }) => listen_addr,
+            other => panic!("{other:?}"),
+        };
+        let options = DialOpts { role: Endpoint::Dialer, port_use: PortUse::New };
+        let call = theirs.dial(address, options).unwrap();
+        // The caller's last words of setting up go out with the first use of the connection.
+        tokio::spawn(async move { flood(call.await.unwrap().1).await });
+        tokio::spawn(async move { while theirs.next().await.is_some() {} });
+        loop {
+            if let Some(TransportEvent::Incoming { upgrade, .. }) = ours.next().await {
+                // The listener must go on while the connection is set up.
+                tokio::spawn(async move { while ours.next().await.is_some() {} });
+                return upgrade.await.unwrap().1;
+            }
+        }
+    }
+    async fn flood(mut connection: Closing) {
+        let opened = future::poll_fn(|context| {
+            let _ = connection.poll_unpin(context);
+            connection.poll_outbound_unpin(context)
+        });
+        let mut stream: SubstreamBox = opened.await.unwrap();
+        let written = async {
+            // A PRUNE of three bytes, 200 of them in a message.
+            let prunes = [0x22, 3, 0x0a, 1, b'x'].repeat(200);
+            let message = [&[0xeb, 0x07, 0x1a, 0xe8, 0x07], prunes.as_slice()].concat();
+            stream.write_all(b"\x13/multistream/1.0.0\n\x0f/meshsub/1.1.0\n").await?;
+            stream.write_all(&message).await?;
+            stream.flush().await?;
+            future::pending::<std::io::Result<()>>().await
+        };
+        let driven = future::poll_fn(|context| match connection.poll_unpin(context) {
+            Poll::Ready(Ok(_)) | Poll::Pending => Poll::<()>::Pending,
+            Poll::Ready(Err(_)) => Poll::Ready(()),
+        });
+        future::select(std::pin::pin!(written), std::pin::pin!(driven)).await;
+    }
+
+    #[tokio::test]
+    async fn no_transport_leads_past_the_watch() {
+        for address in ["/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"] {
+            let read = async {
+                let mut ours = flooded(address).await;
+                let inbound = future::poll_fn(|context| {
+                    let _ = ours.poll_unpin(context);
+                    ours.poll_inbound_unpin(context)
+                });
+                let mut stream = inbound.await.unwrap();
+                let reads = tokio::spawn(async move {
+                    let mut bytes = Vec::new();
+                    stream.read_to_end(&mut bytes).await.unwrap_err()
+                });
+                let ended = future::poll_fn(|context| match ours.poll_unpin(context) {
+                    Poll::Ready(Err(error)) => Poll::Ready(error),
+                    _ => Poll::Pending,
+                });
+                (ended.await, reads.await.unwrap())
+            };
+            let (ended, failed) = tokio::time::timeout(Duration::from_secs(20), read).await.unwrap();
+            assert_eq!(Excess::in_error(&ended), Some(Excess::Peer), "{address}");
+            assert_eq!(failed.kind(), std::io::ErrorKind::InvalidData, "{address}");
+        }
+    }
+}
