@@ -9,7 +9,7 @@ use sealpost_ledger::hash::ChainId;
 use sealpost_ledger::height::BlockHeight;
 use sealpost_node::wire::{MAX_TOLD, Request, TransactionBatch};
 use sealpost_tests::harness::hostile::{
-    Misuse, Peer, Stream, Topic, crowd, garbage, length_prefix, mute_connections,
+    Misuse, Peer, Stream, Topic, crowd, garbage, length_prefix, mute_connections, prunes,
 };
 use sealpost_tests::harness::load::{Message, Messages, probe};
 use sealpost_tests::harness::namespace::{Wire, ready};
@@ -295,7 +295,32 @@ async fn harmless(siege: &Siege, told: &[u8]) {
     assert_eq!(siege.metric(FULL_NODE, FAULTS), 0.0);
 }
 
-/// Lets the peer go on until something holds.
+/// What gossipsub itself would remember for an hour, without bound (GHSA-vrx6-jcp8-vm7m).
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_prune_costs_its_sender_the_place_and_the_node_no_memory() {
+    let mut siege = Siege::start("prunes", Place::Loopback);
+    siege.network.start_member(FULL_NODE);
+    let (flood, before) = (prunes(100_000), siege.network.peak_memory_kib(VALIDATOR));
+    assert_eq!(siege.metric(VALIDATOR, FAULTS), 0.0);
+    let attack = siege.until_refused("PRUNE for 100,000 topics", async |peer| {
+        peer.open(Stream::Mesh, Misuse::SendAndStall(flood.clone()));
+        assert!(peer.remain(SOON).await.is_some(), "the node bears with a flood of PRUNE");
+    });
+    siege.during(VALIDATOR, "PRUNE for 100,000 topics", attack).await;
+    // It pays as for other things that no honest peer sends: banned after the fourth.
+    assert_eq!(siege.metric(VALIDATOR, MALFORMED), 4.0);
+    let grown = siege.network.peak_memory_kib(VALIDATOR).saturating_sub(before);
+    assert!(grown < 32 * 1024, "the node has grown by {grown} KiB");
+
+    // The neighbour was heard all the time; and a stranger of the same address still is.
+    let told = siege.messages.make(BlockHeight::new(1000)).gossiped();
+    let mut honest = siege.joins(VALIDATOR).await;
+    let flood = honest.flood(Topic::Transactions, [told]).await;
+    assert_eq!((flood.sent, flood.thrown_out), (1, None));
+    siege.during(VALIDATOR, "an honest peer afterwards", honest.remain(Duration::from_secs(1))).await;
+    assert_eq!(siege.metric(VALIDATOR, FAULTS), 4.0);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn one_address_takes_no_more_than_its_share_and_keeps_nobody_out() {
     if !ready("one_address_takes_no_more_than_its_share_and_keeps_nobody_out") {

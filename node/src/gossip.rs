@@ -14,6 +14,7 @@
 mod addresses;
 mod behaviour;
 mod closing;
+mod control;
 mod exchange;
 mod ip_limits;
 pub(crate) mod serve;

@@ -273,6 +273,25 @@ pub fn length_prefix(mut length: u64) -> Vec<u8> {
     }
 }
 
+/// Messages of gossipsub's that prune so many topics of long names, which nobody has joined, for an hour each.
+pub fn prunes(topics: u32) -> Vec<u8> {
+    let field =
+        |tag: u8, bytes: &[u8]| [&[tag], length_prefix(bytes.len() as u64).as_slice(), bytes].concat();
+    let prune = |topic: u32| {
+        let (topic, seconds) = (format!("{topic:0>300}"), length_prefix(3_600));
+        field(4 << 3 | 2, &[field(1 << 3 | 2, topic.as_bytes()), vec![3 << 3], seconds].concat())
+    };
+    let mut bytes = Vec::new();
+    let topics: Vec<u32> = (0..topics).collect();
+    // Below the most bytes of a message: a longer one would be refused for its length alone.
+    for some in topics.chunks(200) {
+        let control = field(3 << 3 | 2, &some.iter().flat_map(|topic| prune(*topic)).collect::<Vec<_>>());
+        bytes.extend(length_prefix(control.len() as u64));
+        bytes.extend(control);
+    }
+    bytes
+}
+
 fn swarm(key: identity::Keypair, chain: ChainId) -> Result<Swarm<Behaviour>, String> {
     let with_tcp = SwarmBuilder::with_existing_identity(key).with_tokio().with_tcp(
         tcp::Config::default().nodelay(true),

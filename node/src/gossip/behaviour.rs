@@ -1,10 +1,13 @@
 //! What the swarm is made of, and every bound of it in one place.
 
 use super::closing::Closing;
+use super::control::Budgets;
 use super::exchange::Codec;
 use super::ip_limits::IpLimits;
 use super::{Config, GossipError};
 use crate::wire::{Announcement, TransactionBatch};
+use libp2p::core::muxing::StreamMuxerBox;
+use libp2p::core::transport::Boxed;
 use libp2p::core::upgrade::Version;
 use libp2p::gossipsub::{
     self, IdentTopic, IdentityTransform, MessageAuthenticity, MessageId, PeerScoreParams,
@@ -15,8 +18,8 @@ use libp2p::request_response::{self, ProtocolSupport};
 use libp2p::swarm::NetworkBehaviour;
 use libp2p::swarm::behaviour::toggle::Toggle;
 use libp2p::{
-    StreamProtocol, Swarm, SwarmBuilder, Transport as _, autonat, connection_limits, dcutr, identify,
-    memory_connection_limits, noise, ping, relay, tcp, yamux,
+    PeerId, StreamProtocol, Swarm, SwarmBuilder, Transport as _, autonat, connection_limits, dcutr, identify,
+    memory_connection_limits, noise, ping, quic, relay, tcp, yamux,
 };
 use sealpost_ledger::hash::{ChainId, sha256};
 use std::collections::{HashMap, HashSet};
@@ -93,23 +96,14 @@ pub(super) fn swarm(
     body_limit: u32,
 ) -> Result<Swarm<Behaviour>, GossipError> {
     let failed = |error: &dyn std::fmt::Display| GossipError::Start(error.to_string());
-    let builder = SwarmBuilder::with_existing_identity(config.identity.clone())
+    let (relayed, relay) = relay::client::new(config.identity.public().to_peer_id());
+    let built = SwarmBuilder::with_existing_identity(config.identity.clone())
         .with_tokio()
-        .with_quic()
-        .with_other_transport(|key| {
-            let tcp = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true));
-            let secured = tcp.upgrade(Version::V1Lazy).authenticate(noise::Config::new(key)?);
-            let multiplexed = secured.multiplex(yamux::Config::default());
-            Ok::<_, Box<dyn std::error::Error + Send + Sync>>(
-                multiplexed.map(|(peer, connection), _| (peer, Closing::new(connection))),
-            )
-        })
+        .with_other_transport(|key| transport(key, relayed))
         .map_err(|error| failed(&error))?
-        .with_relay_client(noise::Config::new, yamux::Config::default)
-        .map_err(|error| failed(&error))?;
-    let built = builder.with_behaviour(|key, relay| {
-        behaviour(key, relay, config, names, body_limit).map_err(std::convert::Into::into)
-    });
+        .with_behaviour(|key| {
+            behaviour(key, relay, config, names, body_limit).map_err(std::convert::Into::into)
+        });
     let swarm = built.map_err(|error| failed(&error))?;
     Ok(swarm
         .with_swarm_config(|swarm| {
@@ -118,6 +112,33 @@ pub(super) fn swarm(
                 .with_max_negotiating_inbound_streams(32)
         })
         .build())
+}
+
+/// All ways to other nodes. None leads past [`Closing`].
+fn transport(
+    key: &Keypair,
+    relayed: relay::client::Transport,
+) -> Result<Boxed<(PeerId, Closing)>, Box<dyn std::error::Error + Send + Sync>> {
+    let relayed = relayed
+        .upgrade(Version::V1Lazy)
+        .authenticate(noise::Config::new(key)?)
+        .multiplex(yamux::Config::default())
+        .map(|(peer, connection), _| (peer, StreamMuxerBox::new(connection)));
+    let quic = quic::tokio::Transport::new(quic::Config::new(key))
+        .map(|(peer, connection), _| (peer, StreamMuxerBox::new(connection)));
+    let tcp = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true))
+        .upgrade(Version::V1Lazy)
+        .authenticate(noise::Config::new(key)?)
+        .multiplex(yamux::Config::default())
+        .map(|(peer, connection), _| (peer, StreamMuxerBox::new(connection)));
+    // Relayed addresses first: they begin as those of the relay do.
+    let direct = quic.or_transport(tcp).map(|either, _| either.into_inner());
+    let budgets = Budgets::default();
+    let all = relayed.or_transport(direct).map(move |either, endpoint| {
+        let (peer, connection) = either.into_inner();
+        (peer, Closing::new(connection, budgets.of(endpoint.get_remote_address())))
+    });
+    Ok(all.boxed())
 }
 
 fn behaviour(
@@ -243,4 +264,90 @@ fn scores(names: &Names) -> (PeerScoreParams, PeerScoreThresholds) {
         ..PeerScoreThresholds::default()
     };
     (scores, thresholds)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests {
+    use super::super::control::Excess;
+    use super::*;
+    use futures::{AsyncReadExt, AsyncWriteExt, StreamExt, future};
+    use libp2p::Multiaddr;
+    use libp2p::core::muxing::StreamMuxerExt;
+    use libp2p::core::transport::{DialOpts, ListenerId, PortUse, TransportEvent};
+    use libp2p::core::{Endpoint, muxing::SubstreamBox};
+    use std::task::Poll;
+
+    fn new_transport() -> Boxed<(PeerId, Closing)> {
+        let key = Keypair::generate_ed25519();
+        transport(&key, relay::client::new(key.public().to_peer_id()).0).unwrap()
+    }
+    /// A connection, as who listens has it, from somebody who floods it.
+    async fn flooded(address: &str) -> Closing {
+        let (mut ours, mut theirs) = (new_transport(), new_transport());
+        ours.listen_on(ListenerId::next(), address.parse().unwrap()).unwrap();
+        let address: Multiaddr = match ours.next().await {
+            Some(TransportEvent::NewAddress { listen_addr, .. }) => listen_addr,
+            other => panic!("{other:?}"),
+        };
+        let options = DialOpts { role: Endpoint::Dialer, port_use: PortUse::New };
+        let call = theirs.dial(address, options).unwrap();
+        // The caller's last words of setting up go out with the first use of the connection.
+        tokio::spawn(async move { flood(call.await.unwrap().1).await });
+        tokio::spawn(async move { while theirs.next().await.is_some() {} });
+        loop {
+            if let Some(TransportEvent::Incoming { upgrade, .. }) = ours.next().await {
+                // The listener must go on while the connection is set up.
+                tokio::spawn(async move { while ours.next().await.is_some() {} });
+                return upgrade.await.unwrap().1;
+            }
+        }
+    }
+    async fn flood(mut connection: Closing) {
+        let opened = future::poll_fn(|context| {
+            let _ = connection.poll_unpin(context);
+            connection.poll_outbound_unpin(context)
+        });
+        let mut stream: SubstreamBox = opened.await.unwrap();
+        let written = async {
+            // A PRUNE of three bytes, 200 of them in a message.
+            let prunes = [0x22, 3, 0x0a, 1, b'x'].repeat(200);
+            let message = [&[0xeb, 0x07, 0x1a, 0xe8, 0x07], prunes.as_slice()].concat();
+            stream.write_all(b"\x13/multistream/1.0.0\n\x0f/meshsub/1.1.0\n").await?;
+            stream.write_all(&message).await?;
+            stream.flush().await?;
+            future::pending::<std::io::Result<()>>().await
+        };
+        let driven = future::poll_fn(|context| match connection.poll_unpin(context) {
+            Poll::Ready(Ok(_)) | Poll::Pending => Poll::<()>::Pending,
+            Poll::Ready(Err(_)) => Poll::Ready(()),
+        });
+        future::select(std::pin::pin!(written), std::pin::pin!(driven)).await;
+    }
+
+    #[tokio::test]
+    async fn no_transport_leads_past_the_watch() {
+        for address in ["/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"] {
+            let read = async {
+                let mut ours = flooded(address).await;
+                let inbound = future::poll_fn(|context| {
+                    let _ = ours.poll_unpin(context);
+                    ours.poll_inbound_unpin(context)
+                });
+                let mut stream = inbound.await.unwrap();
+                let reads = tokio::spawn(async move {
+                    let mut bytes = Vec::new();
+                    stream.read_to_end(&mut bytes).await.unwrap_err()
+                });
+                let ended = future::poll_fn(|context| match ours.poll_unpin(context) {
+                    Poll::Ready(Err(error)) => Poll::Ready(error),
+                    _ => Poll::Pending,
+                });
+                (ended.await, reads.await.unwrap())
+            };
+            let (ended, failed) = tokio::time::timeout(Duration::from_secs(20), read).await.unwrap();
+            assert_eq!(Excess::in_error(&ended), Some(Excess::Peer), "{address}");
+            assert_eq!(failed.kind(), std::io::ErrorKind::InvalidData, "{address}");
+        }
+    }
 }

@@ -8,6 +8,7 @@ mod telling;
 
 use super::addresses::{Addresses, Call, peer_of};
 use super::behaviour::{Behaviour, BehaviourEvent, GRAYLIST, Names};
+use super::control::Excess;
 use super::serve::Buckets;
 use super::standing::{BAN_AT, Consequence, Standing};
 use super::{Config, GossipError, PeerInfo, Wiring};
@@ -21,7 +22,7 @@ use libp2p::gossipsub::{self, MessageId};
 use libp2p::multiaddr::Protocol;
 use libp2p::request_response::{InboundRequestId, OutboundRequestId, ResponseChannel};
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
-use libp2p::swarm::{DialError, SwarmEvent};
+use libp2p::swarm::{ConnectionError, DialError, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, Swarm, identify, ping};
 use sealpost_ledger::hash::TransactionId;
 use std::collections::{HashMap, HashSet};
@@ -217,9 +218,21 @@ impl Task {
             SwarmEvent::ConnectionEstablished { peer_id, endpoint, .. } => {
                 self.on_connected(peer_id, &endpoint)
             }
-            SwarmEvent::ConnectionClosed { peer_id, num_established: 0, cause, .. } => {
-                tracing::debug!(peer = %peer_id, cause = ?cause.map(|c| c.to_string()), "peer has left");
-                self.on_gone(peer_id);
+            SwarmEvent::ConnectionClosed { peer_id, num_established, cause, .. } => {
+                let excess = cause.as_ref().and_then(|cause| match cause {
+                    ConnectionError::IO(error) => Excess::in_error(error),
+                    ConnectionError::KeepAliveTimeout => None,
+                });
+                match excess {
+                    Some(Excess::Peer) => self.blame(peer_id, Fault::Malformed),
+                    // Perhaps it was another one of that address.
+                    Some(Excess::Address) => metrics::counter!("sealpost_peer_refusals_total").increment(1),
+                    None => {}
+                }
+                if num_established == 0 {
+                    tracing::debug!(peer = %peer_id, cause = ?cause.map(|c| c.to_string()), "peer has left");
+                    self.on_gone(peer_id);
+                }
             }
             SwarmEvent::OutgoingConnectionError { peer_id, error, .. } => {
                 tracing::debug!(peer = ?peer_id, %error, "a call failed");
