@@ -1,10 +1,10 @@
 //! A process that is killed while it appends: what it acknowledged must be there. Built with
 //! `test-no-fsync` the same test must see a loss, or it would prove nothing.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
-use super::Store;
 use super::testing::Chain;
+use super::{Store, StoreError};
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -49,16 +49,26 @@ fn kill_after(dir: &Path, blocks: u64) -> u64 {
 
 #[test]
 fn what_a_killed_process_acknowledged_is_there() {
-    let (dir, chain) = (TempDir::new().unwrap(), Chain::new("one"));
+    let (mut dir, chain) = (TempDir::new().unwrap(), Chain::new("one"));
     for round in 1..=5 {
         let acknowledged = kill_after(dir.path(), 3 + round);
-        let (store, _) = Store::open(dir.path(), chain.genesis.clone(), Default::default()).unwrap();
-        let kept = store.tip().height().get();
+        let opened = Store::open(dir.path(), chain.genesis.clone(), Default::default());
         if cfg!(feature = "test-no-fsync") {
-            assert!(kept < acknowledged, "kept {kept} of {acknowledged}: the loss was not seen");
+            match opened {
+                Ok((store, _)) => {
+                    let kept = store.tip().height().get();
+                    assert!(kept < acknowledged, "kept {kept} of {acknowledged}: the loss was not seen");
+                }
+                // The index has reached the disk, and knows what the journal has lost.
+                Err(StoreError::Damaged { .. }) => dir = TempDir::new().unwrap(),
+                Err(error) => panic!("{error}"),
+            }
         } else {
+            let kept = opened.unwrap().0.tip().height().get();
             assert!(kept >= acknowledged, "kept {kept} of {acknowledged}");
         }
     }
-    super::check(dir.path(), &chain.genesis, |_, _| {}).unwrap();
+    if cfg!(not(feature = "test-no-fsync")) {
+        super::check(dir.path(), &chain.genesis, |_, _| {}).unwrap();
+    }
 }
