@@ -114,11 +114,12 @@ fn lock(path: &Path) -> Result<Lock, StoreError> {
 
 fn check_format(dir: &Path, chain: ChainId) -> Result<(), StoreError> {
     let path = dir.join("FORMAT");
-    let text = match fs::read_to_string(&path) {
-        Ok(text) => text,
+    let bytes = match fs::read(&path) {
+        Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return write_format(&path, chain),
         Err(error) => return Err(StoreError::io("read", &path, error)),
     };
+    let text = String::from_utf8_lossy(&bytes);
     let mut words = text.split_whitespace();
     let format = words.next().unwrap_or_default();
     let found = words.next().unwrap_or_default();
@@ -165,7 +166,9 @@ mod tests {
         for at in 0..whole.len() - 1 {
             let mut changed = whole.clone();
             changed[at] ^= 1;
-            for bytes in [&changed[..], &whole[..at]] {
+            let mut no_text = whole.clone();
+            no_text[at] ^= 0x80;
+            for bytes in [&changed[..], &no_text[..], &whole[..at]] {
                 fs::write(&path, bytes).unwrap();
                 let error = check_format(dir.path(), chain).unwrap_err();
                 assert!(matches!(error, StoreError::Damaged { .. }), "byte {at}: {error}");

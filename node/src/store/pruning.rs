@@ -49,12 +49,12 @@ impl Note {
     }
     /// What was dropped so far.
     pub(super) fn read(&self) -> Result<Dropped, StoreError> {
-        let text = match fs::read_to_string(&self.path) {
-            Ok(text) => text,
+        let bytes = match fs::read(&self.path) {
+            Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Dropped::default()),
             Err(error) => return Err(StoreError::io("read", &self.path, error)),
         };
-        parse(&text).ok_or_else(|| StoreError::Damaged {
+        parse(&String::from_utf8_lossy(&bytes)).ok_or_else(|| StoreError::Damaged {
             segment: self.path.clone(),
             offset: 0,
             height: None,
