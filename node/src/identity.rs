@@ -2,6 +2,8 @@
 //! losing it costs the node its peers' acquaintance and no more.
 
 use libp2p::identity::{Keypair, ed25519};
+use libp2p::multiaddr::Protocol;
+use libp2p::{Multiaddr, PeerId};
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -21,6 +23,14 @@ pub enum IdentityError {
     Malformed { path: PathBuf },
     #[error("the system gave no randomness for a network identity: {0}")]
     Randomness(String),
+}
+
+/// The peer that an address names at its end.
+pub(crate) fn peer_of(address: &Multiaddr) -> Option<PeerId> {
+    match address.iter().last()? {
+        Protocol::P2p(peer) => Some(peer),
+        _ => None,
+    }
 }
 
 /// Reads the identity, or makes it at the first start.

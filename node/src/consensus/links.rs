@@ -6,7 +6,8 @@
 //! room, is such a one; its link is cut here and made anew.
 
 use super::engine::{ConsensusRequestError, NetworkRequest};
-use libp2p::multiaddr::Protocol;
+use crate::identity::peer_of;
+use crate::pauses::doubled;
 use libp2p::{Multiaddr, PeerId};
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -20,8 +21,8 @@ const SERVED_LOW: usize = 4;
 const LOOK: Duration = Duration::from_secs(1);
 /// How long a connected peer may be left out before its link is made anew. Doubled with each attempt in a row.
 const PATIENCE: Duration = Duration::from_secs(4);
-/// Attempts become rarer up to this many doublings.
-const MOST_DOUBLINGS: u32 = 5;
+/// And no longer than this.
+const LONGEST_PATIENCE: Duration = Duration::from_secs(128);
 /// How long the end of a link is awaited before its peer is called again.
 const FAREWELL: Duration = Duration::from_secs(5);
 
@@ -73,13 +74,6 @@ async fn look(
     Ok(())
 }
 
-fn peer_of(address: &Multiaddr) -> Option<PeerId> {
-    address.iter().find_map(|part| match part {
-        Protocol::P2p(peer) => Some(peer),
-        _ => None,
-    })
-}
-
 /// What is to be done with a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
@@ -118,9 +112,9 @@ impl Links {
         self.left_out.retain(|peer, _| connected.get(peer) != Some(&true));
         for (peer, _) in connected.iter().filter(|(_, served)| !**served) {
             let (since, attempts) = self.left_out.entry(*peer).or_insert((now, 0));
-            let patience = PATIENCE * (1 << (*attempts).min(MOST_DOUBLINGS));
+            let patience = doubled(PATIENCE, *attempts, LONGEST_PATIENCE);
             if now.duration_since(*since) >= patience && !self.cut.contains_key(peer) {
-                (*since, *attempts) = (now, *attempts + 1);
+                (*since, *attempts) = (now, attempts.saturating_add(1));
                 self.cut.insert(*peer, now);
                 steps.push(Step::Cut(*peer));
             }

@@ -2,6 +2,7 @@
 //! found, while this node has fewer than it wants. Pure: the clock is an argument.
 
 use super::ip_limits::ip_of;
+use crate::identity::peer_of;
 use crate::pauses::doubled;
 use libp2p::multiaddr::Protocol;
 use libp2p::{Multiaddr, PeerId};
@@ -152,14 +153,6 @@ impl Addresses {
             calls.push(Call { peer: Some(*peer), addresses: known.addresses.clone() });
         }
         calls
-    }
-}
-
-/// The peer that an address names at its end.
-pub(super) fn peer_of(address: &Multiaddr) -> Option<PeerId> {
-    match address.iter().last()? {
-        Protocol::P2p(peer) => Some(peer),
-        _ => None,
     }
 }
 

@@ -6,12 +6,13 @@ mod peers;
 mod questions;
 mod telling;
 
-use super::addresses::{Addresses, Call, peer_of};
+use super::addresses::{Addresses, Call};
 use super::behaviour::{Behaviour, BehaviourEvent, GRAYLIST, Names};
 use super::control::Excess;
 use super::serve::Buckets;
 use super::standing::{BAN_AT, Consequence, Standing};
 use super::{Config, GossipError, PeerInfo, Wiring};
+use crate::identity::peer_of;
 use crate::store::Store;
 use crate::wire::{Fault, Judgement, News, Peer, Request, Response, Verdict};
 use futures::StreamExt;
