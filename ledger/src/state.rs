@@ -8,7 +8,7 @@ mod tree;
 
 pub use memory::MemoryState;
 pub use proof::{StateProof, StateProofError};
-pub use tree::{NodeSource, StateUpdate, prove, root_of, update};
+pub use tree::{NodeSource, StateUpdate, for_each_entry, prove, root_of, update};
 
 use crate::address::Address;
 use crate::codec::{Decode, DecodeError, Encode, decode, encode};

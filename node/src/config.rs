@@ -17,7 +17,8 @@ pub struct NodeSettings {
     /// Free space on the disk of the data, in MiB, below which the node calls itself not ready (`/readyz`).
     #[config(env = "SEALPOST_DISK_FLOOR_MIB", default = 512)]
     pub disk_floor_mib: u64,
-    /// Whether the bodies of all messages are kept, even those beyond the network's retention.
+    /// Whether the bodies of all messages are kept, even those beyond the network's retention, and the state after every
+    /// block is.
     #[config(env = "SEALPOST_ARCHIVE", default = false)]
     pub archive: bool,
     /// What clients ask: wallets, explorers, programs.

@@ -92,14 +92,20 @@ pub struct StoreOptions {
     pub archive: bool,
     /// A file of the journal that has grown beyond this is followed by a new one.
     pub segment_bytes: u64,
+    /// So many versions of the state are kept before the newest; all if this is an archive. Each block that changes
+    /// the state makes one.
+    pub state_versions: u64,
 }
 
 /// A file of the journal that has grown beyond this is followed by a new one, unless told otherwise.
 const SEGMENT_BYTES: u64 = 256 * 1024 * 1024;
 
+/// Versions of the state that are kept, unless told otherwise.
+const STATE_VERSIONS: u64 = 1_000;
+
 impl Default for StoreOptions {
     fn default() -> Self {
-        Self { archive: false, segment_bytes: SEGMENT_BYTES }
+        Self { archive: false, segment_bytes: SEGMENT_BYTES, state_versions: STATE_VERSIONS }
     }
 }
 
@@ -122,6 +128,17 @@ impl FoundBody {
             FoundBody::Pruned | FoundBody::Unknown => None,
         }
     }
+}
+
+/// An entry of the state as it was after a block, or why it can't be proven.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FoundState {
+    /// The entry, if there was one, and the proof of its presence or absence.
+    Proven(Option<StateRecord>, StateProof),
+    /// The block is final, and the state after it is older than this node keeps states.
+    Dropped,
+    /// No final block has that height.
+    Unknown,
 }
 
 /// How much the store holds.
@@ -162,7 +179,8 @@ impl Store {
         directory.upgrade(genesis.chain_id())?;
         let retention = Some(genesis.retention_blocks()).filter(|blocks| *blocks > 0 && !options.archive);
         let mut journal = Journal::open(&directory.journal(), options.segment_bytes, stream::TornEnd::Later)?;
-        let (index, tip, recovery) = recovery::open_index(&directory.index(), &journal, &genesis)?;
+        let versions = Some(options.state_versions).filter(|_| !options.archive);
+        let (index, tip, recovery) = recovery::open_index(&directory.index(), versions, &journal, &genesis)?;
         // Not before: the index may know that what looks unfinished was whole once.
         journal.cut_unfinished()?;
         let proposals = Proposals::open(&directory.journal(), tip.height())?;
@@ -335,11 +353,13 @@ impl Store {
     /// The body of a final message.
     pub fn body(&self, id: &TransactionId) -> Result<FoundBody, StoreError> {
         let Some(place) = self.index().transaction(id)? else { return Ok(FoundBody::Unknown) };
-        let Some(part) = place.body else { return Ok(FoundBody::Unknown) };
+        let Some(start) = place.body else { return Ok(FoundBody::Unknown) };
         let Some(located) = self.transaction(id)? else { return Ok(FoundBody::Unknown) };
+        let Some(message) = located.transaction.message() else { return Ok(FoundBody::Unknown) };
         let journal = self.journal();
-        let Some(body) = journal.body(place.height, part)? else { return Ok(FoundBody::Pruned) };
-        if located.transaction.message().is_none_or(|message| message.body_hash != body.hash()) {
+        let body = journal.body(place.height, (start, message.body_length))?;
+        let Some(body) = body else { return Ok(FoundBody::Pruned) };
+        if message.body_hash != body.hash() {
             return Err(journal.damaged(place.height, format!("the body of message {id}")));
         }
         Ok(FoundBody::Kept(body))
@@ -433,15 +453,30 @@ impl Store {
         let record = self.index().record(&StateKey::Member(*address))?;
         Ok(matches!(record, Some(StateRecord::Member(record)) if record.is_member()))
     }
-    /// An entry of the state after a height, with the proof under that block's state root. `None` for a
-    /// height that is not final.
-    pub fn prove(
-        &self,
-        key: &StateKey,
-        at: BlockHeight,
-    ) -> Result<Option<(Option<StateRecord>, StateProof)>, StoreError> {
-        let Some(version) = self.state_version(at)? else { return Ok(None) };
-        Ok(Some(prove(self, version, key)?))
+    /// An entry of the state after a height, with the proof under that block's state root.
+    pub fn prove(&self, key: &StateKey, at: BlockHeight) -> Result<FoundState, StoreError> {
+        let Some(version) = self.state_version(at)? else { return Ok(FoundState::Unknown) };
+        let proven = prove(self, version, key);
+        // Afterwards, since a version may be dropped while it is read.
+        if version < self.index().oldest_version()? {
+            return Ok(FoundState::Dropped);
+        }
+        let (record, proof) = proven?;
+        Ok(FoundState::Proven(record, proof))
+    }
+    /// The lowest height whose state can be proven.
+    pub fn oldest_state_height(&self) -> Result<BlockHeight, StoreError> {
+        let oldest = self.index().oldest_version()?;
+        // Versions grow with the heights: the first height with that one, by halving.
+        let (mut from, mut to) = (BlockHeight::GENESIS.get(), self.tip().height().get());
+        while from < to {
+            let middle = from.midpoint(to);
+            match self.state_version(BlockHeight::new(middle))? {
+                Some(version) if version >= oldest => to = middle,
+                _ => from = middle.saturating_add(1),
+            }
+        }
+        Ok(BlockHeight::new(from))
     }
     /// The state tree's version after a height.
     pub fn state_version(&self, height: BlockHeight) -> Result<Option<u64>, StoreError> {

@@ -70,6 +70,7 @@ pub(super) const CODES: &[(&str, &str)] = &[
     ("node.timeout", "The node took too long."),
     ("node.unreachable", "The node behind this site does not answer."),
     ("node.untrusted", "What the node said does not hold."),
+    ("state.dropped", "This node does not keep the state of that height any more."),
     ("tx.body_pruned", "This node does not keep that body any more."),
     ("tx.not_a_message", "That transaction is no message."),
     ("tx.unknown", "No final transaction has that id on this node."),

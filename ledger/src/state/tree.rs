@@ -8,9 +8,10 @@ use super::proof::{StateProof, proof_from_jmt};
 use super::{StateKey, StateRecord, ViewError};
 use crate::hash::StateRoot;
 use jmt::storage::{LeafNode, Node, NodeKey, TreeReader};
-use jmt::{JellyfishMerkleTree, KeyHash, OwnedValue, SimpleHasher};
+use jmt::{JellyfishMerkleIterator, JellyfishMerkleTree, KeyHash, OwnedValue, SimpleHasher};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Where the tree's nodes and values are kept.
 pub trait NodeSource {
@@ -31,6 +32,8 @@ pub struct StateUpdate {
     pub nodes: Vec<(Vec<u8>, Vec<u8>)>,
     /// New values: hash of the entry's key, and bytes. They hold from `version` on.
     pub values: Vec<([u8; 32], Vec<u8>)>,
+    /// Keys of the nodes that the tree has no more from `version` on: only earlier versions need them.
+    pub stale: Vec<Vec<u8>>,
 }
 
 /// SHA-256 for jmt, on the one sha2 version that we call.
@@ -79,7 +82,9 @@ pub fn update<S: NodeSource + ?Sized>(
         Ok((key, borsh::to_vec(node).map_err(ViewError::new)?))
     });
     let nodes = nodes.collect::<Result<_, ViewError>>()?;
-    Ok(StateUpdate { version, root: StateRoot::from_bytes(root.0), nodes, values })
+    let stale = batch.stale_node_index_batch.iter().map(|stale| borsh::to_vec(&stale.node_key));
+    let stale = stale.collect::<Result<_, _>>().map_err(ViewError::new)?;
+    Ok(StateUpdate { version, root: StateRoot::from_bytes(root.0), nodes, values, stale })
 }
 
 /// The root of a tree that holds exactly these entries: hash of the key and bytes of the value, ascending
@@ -107,6 +112,21 @@ pub fn prove<S: NodeSource + ?Sized>(
     let (value, proof) = tree.get_with_proof(KeyHash(key.hash()), version).map_err(ViewError::new)?;
     let record = value.map(|bytes| StateRecord::from_bytes(&bytes)).transpose().map_err(ViewError::new)?;
     Ok((record, proof_from_jmt(&proof)?))
+}
+
+/// Shows every entry of the tree at a version, ascending: the hash of its key, and its value.
+pub fn for_each_entry<S: NodeSource + ?Sized, E: From<ViewError>>(
+    source: &S,
+    version: u64,
+    mut visit: impl FnMut(&[u8; 32], &[u8]) -> Result<(), E>,
+) -> Result<(), E> {
+    let first = KeyHash([0; 32]);
+    let entries = JellyfishMerkleIterator::new(Arc::new(Reader(source)), version, first);
+    for entry in entries.map_err(ViewError::new)? {
+        let (key, value) = entry.map_err(ViewError::new)?;
+        visit(&key.0, &value)?;
+    }
+    Ok(())
 }
 
 /// Checks with jmt's own verifier; the tests compare ours with it.

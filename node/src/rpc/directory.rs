@@ -3,7 +3,7 @@
 use super::chain::seal;
 use super::transaction::bundle_record_view;
 use super::{Failure, Reader};
-use crate::store::StoreError;
+use crate::store::{FoundState, StoreError};
 use sealpost_api::{
     ApiError, BlockId, BundleAnswer, BundleHistory, Category, DEFAULT_PAGE, DesignationAnswer,
     DesignationView, Hex, MemberAnswer, MemberView, SealedHeader,
@@ -38,8 +38,21 @@ impl Reader {
         key: &StateKey,
         at: BlockHeight,
     ) -> Result<(Option<StateRecord>, StateProof), Failure> {
-        let missing = || ApiError::new(Category::Internal, "internal.store", "a final state is missing here");
-        Ok(self.store.prove(key, at)?.ok_or_else(missing)?)
+        match self.store.prove(key, at)? {
+            FoundState::Proven(record, proof) => Ok((record, proof)),
+            FoundState::Dropped => Err(self.state_dropped(at)?.into()),
+            FoundState::Unknown => {
+                Err(ApiError::new(Category::Internal, "internal.store", "a final state is missing here")
+                    .into())
+            }
+        }
+    }
+    fn state_dropped(&self, at: BlockHeight) -> Result<ApiError, Failure> {
+        let oldest = self.store.oldest_state_height()?;
+        let text = format!("this node proves states from height {oldest} on, not that of {at} any more");
+        Ok(ApiError::new(Category::NotFound, "state.dropped", text).help(
+            "leave the height out for the newest, whose entries say at which height they came to be, or ask an archive",
+        ))
     }
     /// A state entry, as every answer about one gives it.
     fn entry(&self, key: &StateKey, at: Option<BlockHeight>) -> Result<Entry, Failure> {

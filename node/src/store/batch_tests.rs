@@ -155,7 +155,7 @@ proptest! {
         segment_bytes in 1_u64..1500, lost in 0_usize..9, at in any::<prop::sample::Index>(),
     ) {
         let (dir, chain) = (TempDir::new().unwrap(), Chain::new("one"));
-        let options = StoreOptions { archive: false, segment_bytes };
+        let options = StoreOptions { archive: false, segment_bytes, ..StoreOptions::default() };
         let open = || Store::open(dir.path(), chain.genesis.clone(), options).unwrap().0;
         let headers = || {
             let paths = (1..).map(|n| dir.path().join("journal").join(format!("headers-{n:06}.log")));

@@ -15,8 +15,9 @@ use sealpost_ledger::block::Block;
 use sealpost_ledger::chain::{CommittedBlock, Tip, TipRecord};
 use sealpost_ledger::genesis::Genesis;
 use sealpost_ledger::height::BlockHeight;
-use sealpost_ledger::state::{MemoryState, ViewError};
+use sealpost_ledger::state::{MemoryState, StateUpdate, ViewError};
 use serde::Serialize;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use thiserror::Error;
@@ -71,7 +72,7 @@ pub fn check(
 ) -> Result<CheckReport, CheckError> {
     let directory = Directory::open_existing(dir, genesis.chain_id())?;
     let journal = Journal::open(&directory.journal(), SEGMENT_BYTES, TornEnd::Keep)?;
-    let index = Indexed::open(&directory.index(), genesis)?;
+    let mut index = Indexed::open(&directory.index(), genesis)?;
     Equivocations::open(&directory.journal(), TornEnd::Keep)?;
     let end = journal.height();
     let mut report = CheckReport {
@@ -95,16 +96,17 @@ pub fn check(
             state.apply(update, committed.verified().changes());
         }
         state.add_transactions(block);
-        if let Some(index) = index.as_ref().filter(|index| index.tip >= block.height()) {
+        if let Some(index) = index.as_mut().filter(|index| index.tip >= block.height()) {
             index.check_block(&committed)?;
         }
         tip = committed.tip().clone();
         progress(tip.height(), end);
     }
-    if let Some(index) = index.filter(|index| index.tip > end) {
-        return Err(journal.ends_early(index.tip).into());
+    match index {
+        Some(index) if index.tip > end => Err(journal.ends_early(index.tip).into()),
+        Some(index) => index.check_missing().map(|()| report),
+        None => Ok(report),
     }
-    Ok(report)
 }
 
 /// The index of a directory, and how far it has come.
@@ -113,6 +115,11 @@ struct Indexed {
     tip: BlockHeight,
     record: TipRecord,
     path: PathBuf,
+    /// The oldest version of the state that it keeps.
+    oldest: u64,
+    /// Nodes and entries of earlier versions that it has not, with their heights, until one that it keeps or one before
+    /// has replaced them.
+    missing: HashMap<Vec<u8>, BlockHeight>,
 }
 
 impl Indexed {
@@ -121,18 +128,21 @@ impl Indexed {
             return Ok(None);
         }
         let damaged = |what: String| CheckError::Index { what, path: path.into() };
-        let opened = survive(|| Index::open(path)).ok_or_else(|| damaged("its library panicked".into()))?;
+        let opened =
+            survive(|| Index::open(path, None)).ok_or_else(|| damaged("its library panicked".into()))?;
         let index = opened.map_err(|e| damaged(e.to_string()))?;
         let Some(record) = index.tip().map_err(|e| damaged(e.to_string()))? else { return Ok(None) };
         let tip = Tip::restore(genesis.clone(), record.clone()).map_err(|e| damaged(e.to_string()))?.height();
-        Ok(Some(Self { index, tip, record, path: path.into() }))
+        let oldest = index.oldest_version().map_err(|e| damaged(e.to_string()))?;
+        Ok(Some(Self { index, tip, record, path: path.into(), oldest, missing: HashMap::new() }))
     }
     fn damaged(&self, what: String) -> CheckError {
         CheckError::Index { what, path: self.path.clone() }
     }
-    fn check_block(&self, committed: &CommittedBlock) -> Result<(), CheckError> {
+    fn check_block(&mut self, committed: &CommittedBlock) -> Result<(), CheckError> {
         let (block, height) = (committed.block(), committed.block().height());
-        let read = |e: ViewError| self.damaged(e.to_string());
+        let path = self.path.clone();
+        let read = |e: ViewError| CheckError::Index { what: e.to_string(), path: path.clone() };
         if self.index.height_of(&block.hash()).map_err(read)? != Some(height) {
             return Err(self.damaged(format!("block {height} is not found by its hash")));
         }
@@ -161,16 +171,7 @@ impl Indexed {
             }
         }
         if let Some(update) = committed.verified().update() {
-            for (key, node) in &update.nodes {
-                if self.index.node(key).map_err(read)?.as_ref() != Some(node) {
-                    return Err(self.damaged(format!("a node of the state tree of height {height}")));
-                }
-            }
-            for (key, value) in &update.values {
-                if self.index.value(update.version, key).map_err(read)?.as_ref() != Some(value) {
-                    return Err(self.damaged(format!("an entry of the state of height {height}")));
-                }
-            }
+            self.check_state(update, height)?;
         }
         for subtree in committed.verified().subtrees() {
             if self.index.subtree(subtree.level, subtree.index).map_err(read)? != Some(subtree.hash) {
@@ -179,13 +180,42 @@ impl Indexed {
         }
         Ok(())
     }
+    fn check_state(&mut self, update: &StateUpdate, height: BlockHeight) -> Result<(), CheckError> {
+        if update.version <= self.oldest {
+            let entries = update.values.iter().map(|(key, _)| key.as_slice());
+            for replaced in update.stale.iter().map(Vec::as_slice).chain(entries) {
+                self.missing.remove(replaced);
+            }
+        }
+        let (index, version) = (&self.index, update.version);
+        let nodes = update.nodes.iter().map(|(key, node)| (key.as_slice(), index.node(key), node));
+        let entries = update.values.iter().map(|(key, v)| (key.as_slice(), index.value(version, key), v));
+        let (mut missing, mut wrong) = (Vec::new(), None);
+        for (key, found, expected) in nodes.chain(entries) {
+            match found {
+                Ok(Some(found)) if found == *expected => {}
+                Ok(None) if version < self.oldest => missing.push((key.to_vec(), height)),
+                Ok(_) => wrong = Some(format!("the state of height {height}")),
+                Err(error) => wrong = Some(error.to_string()),
+            }
+        }
+        self.missing.extend(missing);
+        wrong.map_or(Ok(()), |what| Err(self.damaged(what)))
+    }
+    /// Whether all is there that belongs to the versions which it keeps.
+    fn check_missing(self) -> Result<(), CheckError> {
+        match self.missing.values().min() {
+            Some(height) => Err(self.damaged(format!("the state of height {height}"))),
+            None => Ok(()),
+        }
+    }
     fn check_transactions(&self, block: &Block, committed: &CommittedBlock) -> Result<(), CheckError> {
         let height = block.height();
         let written = Journal::written(block, committed.certificate());
         let mut bodies = written.bodies.iter().copied();
         for ((index, transaction), part) in (0_u32..).zip(block.transactions()).zip(&written.transactions) {
             let id = transaction.id();
-            let body = transaction.message().and_then(|_| bodies.next());
+            let body = transaction.message().and_then(|_| bodies.next()).map(|(start, _)| start);
             let expected = TransactionPlace { height, index, transaction: *part, body };
             let found = self.index.transaction(&id).map_err(|e| self.damaged(e.to_string()))?;
             if found != Some(expected) {

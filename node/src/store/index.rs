@@ -4,7 +4,8 @@
 //! the journal, never ahead, and is rolled forward from it. A queued commit is served from memory, so what
 //! was committed can be read at once.
 
-use super::StoreError;
+mod state;
+
 use super::journal::Written;
 use super::lists::{Cursor, List};
 use crate::process::survive;
@@ -12,13 +13,13 @@ use parity_db::{ColumnOptions, Db, Options};
 use sealpost_ledger::address::Address;
 use sealpost_ledger::block::Block;
 use sealpost_ledger::chain::{CommittedBlock, GenesisState, TipRecord};
-use sealpost_ledger::codec::{MAX_BYTES, decode, encode};
+use sealpost_ledger::codec::{DecodeError, MAX_BYTES, decode, encode};
 use sealpost_ledger::hash::{BlockHash, TransactionId};
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::merkle::{Node, SUBTREE_LEAVES, subtree_roots};
 use sealpost_ledger::message::Mode;
 use sealpost_ledger::signature::PublicKey;
-use sealpost_ledger::state::{StateKey, StateRecord, StateUpdate, ViewError};
+use sealpost_ledger::state::ViewError;
 use sealpost_ledger::transaction::SignedTransaction;
 use sealpost_ledger::validator::{Validator, ValidatorSet};
 use std::collections::BTreeMap;
@@ -53,15 +54,14 @@ const VERSIONS: Kind = Kind::sharing(0, b'v');
 /// after another.
 const TREES: Kind = Kind::sharing(0, b't');
 const TRANSACTIONS: Kind = Kind::alone(1);
-const NODES: Kind = Kind::alone(2);
-const RECORDS: Kind = Kind::alone(3);
 pub(super) const RECEIVED: Kind = Kind::sharing(4, b'r');
 const SENT: Kind = Kind::sharing(4, b's');
-// Ordered by their keys.
-const VALUES: Kind = Kind::alone(5);
 /// Sets of validators after the genesis' own, by the first height that each decides.
 const VALIDATORS: Kind = Kind::alone(6);
-const ORDERED: [Kind; 2] = [VALUES, VALIDATORS];
+/// Columns that are ordered by their keys.
+const ORDERED: [Kind; 2] = [state::ORDERED, VALIDATORS];
+/// Columns whose keys are hashes: the library need not hash them once more.
+const UNIFORM: [Kind; 2] = [state::UNIFORM, TRANSACTIONS];
 const COLUMNS: u8 = 7;
 
 const TIP: &[u8] = b"tip";
@@ -69,15 +69,37 @@ const TIP: &[u8] = b"tip";
 pub(super) type Change = (Kind, Vec<u8>, Option<Vec<u8>>);
 
 /// Where a final transaction is.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, sealpost_ledger::codec::Encode, sealpost_ledger::codec::Decode,
-)]
-#[bincode(crate = "sealpost_ledger::codec")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct TransactionPlace {
     pub(super) height: BlockHeight,
     pub(super) index: u32,
+    /// Start and length in the block's record.
     pub(super) transaction: (u32, u32),
-    pub(super) body: Option<(u32, u32)>,
+    /// Start in the record of the block's bodies, if it is a message.
+    pub(super) body: Option<u32>,
+}
+
+impl TransactionPlace {
+    /// Bytes of a place. One stands there for each transaction, so its height has six and not eight.
+    const BYTES: usize = 22;
+
+    fn to_bytes(self) -> Vec<u8> {
+        let [_, _, height @ ..] = self.height.get().to_be_bytes();
+        // A record begins with the number of its parts, so that no body starts at 0.
+        let parts = [self.index, self.transaction.0, self.transaction.1, self.body.unwrap_or(0)];
+        [height.as_slice(), parts.map(u32::to_be_bytes).as_flattened()].concat()
+    }
+    fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let malformed = || DecodeError::Malformed {
+            what: "transaction place",
+            reason: format!("{} bytes, not {}", bytes.len(), Self::BYTES),
+        };
+        let ([a, b, c, d, e, f], parts) = bytes.split_first_chunk().ok_or_else(malformed)?;
+        let height = BlockHeight::new(u64::from_be_bytes([0, 0, *a, *b, *c, *d, *e, *f]));
+        let ([index, start, length, body], []) = parts.as_chunks() else { return Err(malformed()) };
+        let [index, start, length, body] = [index, start, length, body].map(|part| u32::from_be_bytes(*part));
+        Ok(Self { height, index, transaction: (start, length), body: Some(body).filter(|start| *start > 0) })
+    }
 }
 
 /// A list of an address.
@@ -106,20 +128,22 @@ pub(super) const NOBODY: Address = Address::new(PublicKey::from_bytes([0; 32]));
 
 pub(super) struct Index {
     db: Db,
+    /// Versions of the state that are kept before the newest; all if there is no number.
+    versions: Option<u64>,
 }
 
 impl Index {
-    /// Opens the index, or makes an empty one.
-    pub(super) fn open(path: &Path) -> Result<Self, parity_db::Error> {
+    /// Opens the index, or makes an empty one. It keeps so many versions of the state before the newest; all if there
+    /// is no number.
+    pub(super) fn open(path: &Path, versions: Option<u64>) -> Result<Self, parity_db::Error> {
         let mut options = Options::with_columns(path, COLUMNS);
         options.stats = false;
-        let ordered = ColumnOptions { btree_index: true, ..ColumnOptions::default() };
-        for kind in ORDERED {
-            if let Some(place) = options.columns.get_mut(usize::from(kind.column)) {
-                *place = ordered.clone();
-            }
+        for (number, column) in (0..).zip(&mut options.columns) {
+            let among = |kinds: [Kind; 2]| kinds.iter().any(|kind| kind.column == number);
+            let (btree_index, uniform) = (among(ORDERED), among(UNIFORM));
+            *column = ColumnOptions { btree_index, uniform, ..ColumnOptions::default() };
         }
-        Db::open_or_create(&options).map(|db| Self { db })
+        Db::open_or_create(&options).map(|db| Self { db, versions })
     }
     /// The tip it has reached; `None` if it is empty.
     pub(super) fn tip(&self) -> Result<Option<TipRecord>, ViewError> {
@@ -130,7 +154,7 @@ impl Index {
     pub(super) fn begin(&self, tip: &TipRecord, state: &GenesisState) -> Result<(), ViewError> {
         let mut changes = vec![(META, TIP.to_vec(), Some(encode(tip)))];
         changes.push((VERSIONS, 0_u64.to_be_bytes().to_vec(), Some(0_u64.to_be_bytes().to_vec())));
-        put_state(&mut changes, Some(&state.update), &state.changes);
+        changes.extend(self.put_state(&state.update)?);
         self.put(changes)
     }
     /// Takes in a block: all of it in one commit.
@@ -147,7 +171,9 @@ impl Index {
         if block.transactions().len() > SUBTREE_LEAVES {
             changes.push((TREES, height.to_vec(), Some(subtree_roots(&block.leaves()).concat())));
         }
-        put_state(&mut changes, verified.update(), verified.changes());
+        if let Some(update) = verified.update() {
+            changes.extend(self.put_state(update)?);
+        }
         if let Some(set) = verified.new_validators() {
             let effective = block.height().saturating_add(1).get().to_be_bytes();
             changes.push((VALIDATORS, effective.to_vec(), Some(encode(&set.validators()))));
@@ -170,7 +196,7 @@ impl Index {
     }
     pub(super) fn transaction(&self, id: &TransactionId) -> Result<Option<TransactionPlace>, ViewError> {
         let bytes = self.get(TRANSACTIONS, id.as_bytes())?;
-        bytes.map(|bytes| decode("transaction place", &bytes, 64).map_err(ViewError::new)).transpose()
+        bytes.map(|bytes| TransactionPlace::from_bytes(&bytes).map_err(ViewError::new)).transpose()
     }
     pub(super) fn state_version(&self, height: BlockHeight) -> Result<Option<u64>, ViewError> {
         self.number(VERSIONS, &height.get().to_be_bytes())
@@ -217,21 +243,6 @@ impl Index {
         });
         found?.into_iter().map(read_validators).collect()
     }
-    pub(super) fn node(&self, key: &[u8]) -> Result<Option<Vec<u8>>, ViewError> {
-        self.get(NODES, key)
-    }
-    pub(super) fn value(&self, version: u64, key: &[u8; 32]) -> Result<Option<Vec<u8>>, ViewError> {
-        let next = guarded(|| {
-            let mut iterator = self.db.iter(VALUES.column)?;
-            iterator.seek(&value_key(key, version))?;
-            iterator.next()
-        });
-        Ok(next?.and_then(|(found, value)| found.starts_with(key).then_some(value)))
-    }
-    pub(super) fn record(&self, key: &StateKey) -> Result<Option<StateRecord>, ViewError> {
-        let bytes = self.get(RECORDS, &key.hash())?;
-        bytes.map(|bytes| StateRecord::from_bytes(&bytes).map_err(ViewError::new)).transpose()
-    }
     pub(super) fn subtree(&self, level: u8, index: u64) -> Result<Option<Node>, ViewError> {
         let bytes = self.get(HISTORY, &subtree_key(level, index))?;
         bytes.map(|bytes| Node::try_from(bytes).map_err(|_| wrong_length("subtree"))).transpose()
@@ -241,26 +252,6 @@ impl Index {
         let bytes = self.get(TREES, &height.get().to_be_bytes())?.unwrap_or_default();
         let (roots, rest) = bytes.as_chunks();
         if rest.is_empty() { Ok(roots.to_vec()) } else { Err(wrong_length("transaction tree")) }
-    }
-    /// Shows the newest value of every entry of the state, ascending by the hash of its key.
-    pub(super) fn for_each_entry<E: From<StoreError>>(
-        &self,
-        mut visit: impl FnMut(&[u8; 32], &[u8]) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let failed = |error: ViewError| E::from(error.into());
-        let mut iterator = guarded(|| self.db.iter(VALUES.column)).map_err(failed)?;
-        guarded(|| iterator.seek_to_first()).map_err(failed)?;
-        let mut previous = None;
-        while let Some((key, value)) = guarded(|| iterator.next()).map_err(failed)? {
-            let (hash, _) =
-                key.split_first_chunk::<32>().ok_or_else(|| E::from(wrong_length("value key").into()))?;
-            // Newer versions sort first.
-            if previous != Some(*hash) {
-                visit(hash, &value)?;
-                previous = Some(*hash);
-            }
-        }
-        Ok(())
     }
     /// Whether the lists of its sender and its recipients name a transaction at its place.
     pub(super) fn is_listed(&self, transaction: &SignedTransaction, at: Cursor) -> Result<bool, ViewError> {
@@ -298,9 +289,9 @@ fn put_transactions(changes: &mut Vec<Change>, block: &Block, written: &Written)
     let mut bodies = written.bodies.iter().copied();
     for ((index, transaction), part) in (0_u32..).zip(block.transactions()).zip(&written.transactions) {
         let id = transaction.id();
-        let body = transaction.message().and_then(|_| bodies.next());
+        let body = transaction.message().and_then(|_| bodies.next()).map(|(start, _)| start);
         let place = TransactionPlace { height, index, transaction: *part, body };
-        changes.push((TRANSACTIONS, id.to_bytes().to_vec(), Some(encode(&place))));
+        changes.push((TRANSACTIONS, id.to_bytes().to_vec(), Some(place.to_bytes())));
     }
 }
 
@@ -322,24 +313,6 @@ fn listings_of(block: &Block) -> BTreeMap<(Kind, Address), Vec<Cursor>> {
         }
     }
     lists
-}
-
-fn put_state(
-    changes: &mut Vec<Change>,
-    update: Option<&StateUpdate>,
-    records: &BTreeMap<StateKey, StateRecord>,
-) {
-    if let Some(update) = update {
-        changes.extend(update.nodes.iter().map(|(key, node)| (NODES, key.clone(), Some(node.clone()))));
-        let values = update.values.iter();
-        changes.extend(values.map(|(key, v)| (VALUES, value_key(key, update.version), Some(v.clone()))));
-    }
-    changes.extend(records.iter().map(|(key, r)| (RECORDS, key.hash().to_vec(), Some(r.to_bytes()))));
-}
-
-/// Newer versions sort first, so that seeking forward meets the newest one that is not too new.
-fn value_key(key: &[u8; 32], version: u64) -> Vec<u8> {
-    [key.as_slice(), &(!version).to_be_bytes()].concat()
 }
 
 fn read_validators((key, value): (Vec<u8>, Vec<u8>)) -> Result<(BlockHeight, ValidatorSet), ViewError> {

@@ -1,6 +1,9 @@
 //! Lists of transactions by address, in the order of the chain: what each received and sent. Where its transactions
-//! stand is kept in chunks of equal length, and the newest places, less than a chunk, in the list's head: adding to a
+//! stand is kept in chunks of equal length, and the newest places, a chunk at most, in the list's head: adding to a
 //! list rewrites its head alone, and any place in it is found by halving, however long it is.
+//!
+//! parity-db keeps values of a length together, and moves one whose length changes: from one file to another, and a hole
+//! is left. So a head has room for a whole chunk from the first chunk on, and before that for a power of two of places.
 
 use super::index::{Change, Index, Kind, wrong_length};
 use sealpost_ledger::address::Address;
@@ -8,9 +11,9 @@ use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::state::ViewError;
 
 /// Places of a chunk. More would make the head, which is written again and again, longer; fewer, more chunks.
-const CHUNK: usize = 32;
-/// Bytes of a place.
-const PLACE: usize = 12;
+const CHUNK: usize = 16;
+/// Bytes of a place: its height has six and not eight.
+const PLACE: usize = 10;
 
 /// Which way a list is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,15 +35,13 @@ pub struct Cursor {
 
 impl Cursor {
     fn to_bytes(self) -> [u8; PLACE] {
-        let mut bytes = [0; PLACE];
-        let parts = self.height.get().to_be_bytes().into_iter().chain(self.index.to_be_bytes());
-        bytes.iter_mut().zip(parts).for_each(|(to, from)| *to = from);
-        bytes
+        let [_, _, a, b, c, d, e, f] = self.height.get().to_be_bytes();
+        let [g, h, i, j] = self.index.to_be_bytes();
+        [a, b, c, d, e, f, g, h, i, j]
     }
-    fn from_bytes(bytes: &[u8; PLACE]) -> Option<Self> {
-        let (height, index) = bytes.split_first_chunk()?;
-        let height = BlockHeight::new(u64::from_be_bytes(*height));
-        Some(Self { height, index: u32::from_be_bytes(index.try_into().ok()?) })
+    const fn from_bytes([a, b, c, d, e, f, g, h, i, j]: [u8; PLACE]) -> Self {
+        let height = BlockHeight::new(u64::from_be_bytes([0, 0, a, b, c, d, e, f]));
+        Self { height, index: u32::from_be_bytes([g, h, i, j]) }
     }
 }
 
@@ -61,7 +62,12 @@ impl<'a> List<'a> {
             return Ok(Self { index, kind, address, chunks: 0, head: Vec::new() });
         };
         let (chunks, head) = bytes.split_first_chunk().ok_or_else(|| wrong_length("list"))?;
-        let (chunks, head) = (u32::from_be_bytes(*chunks), places(head)?);
+        let (chunks, mut head) = (u32::from_be_bytes(*chunks), places(head)?);
+        // Room that nothing has taken yet: no transaction is in the genesis.
+        let taken = head.partition_point(|place| place.height > BlockHeight::GENESIS);
+        if head.drain(taken..).any(|place| place.height > BlockHeight::GENESIS) {
+            return Err(wrong_length("list"));
+        }
         Ok(Self { index, kind, address, chunks, head })
     }
     /// What adding places, each beyond all that are there, changes in the index.
@@ -75,7 +81,9 @@ impl<'a> List<'a> {
             }
             self.head.push(*place);
         }
-        let head = [&self.chunks.to_be_bytes(), bytes(&self.head).as_slice()].concat();
+        let room = if self.chunks > 0 { CHUNK } else { self.head.len().next_power_of_two() };
+        let mut head = [&self.chunks.to_be_bytes(), bytes(&self.head).as_slice()].concat();
+        head.resize(head.len().max(room.saturating_mul(PLACE).saturating_add(4)), 0);
         changes.push((self.kind, self.address.as_bytes().to_vec(), Some(head)));
         changes
     }
@@ -155,9 +163,10 @@ fn bytes(places: &[Cursor]) -> Vec<u8> {
 }
 
 fn places(bytes: &[u8]) -> Result<Vec<Cursor>, ViewError> {
-    let (places, rest) = bytes.as_chunks();
-    let places: Option<Vec<_>> = places.iter().map(Cursor::from_bytes).collect();
-    places.filter(|_| rest.is_empty()).ok_or_else(|| wrong_length("places of a list"))
+    match bytes.as_chunks() {
+        (places, []) => Ok(places.iter().map(|place| Cursor::from_bytes(*place)).collect()),
+        _ => Err(wrong_length("places of a list")),
+    }
 }
 
 #[cfg(test)]
@@ -182,7 +191,7 @@ mod tests {
             beside in (0_u64..30, 0_u32..41),
         ) {
             let dir = tempfile::tempdir().unwrap();
-            let index = Index::open(dir.path()).unwrap();
+            let index = Index::open(dir.path(), None).unwrap();
             let [mine, other] = [1, 2].map(|n| Address::new(PublicKey::from_bytes([n; 32])));
             let open = |address| List::open(&index, KIND, address).unwrap();
             let mut model = Vec::new();
@@ -225,7 +234,7 @@ mod tests {
     #[test]
     fn a_damaged_list_is_an_error() {
         let dir = tempfile::tempdir().unwrap();
-        let index = Index::open(dir.path()).unwrap();
+        let index = Index::open(dir.path(), None).unwrap();
         let address = Address::new(PublicKey::from_bytes([1; 32]));
         let key = address.as_bytes().to_vec();
         for damaged in [vec![0; 3], vec![0; 4 + 11]] {

@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-use super::testing::{Chain, SENDER, address};
+use super::testing::{Chain, SENDER, address, proven};
 use super::tests::journal_file;
 use super::*;
 use proptest::prelude::*;
@@ -12,7 +12,13 @@ use std::fs;
 use tempfile::TempDir;
 
 fn open(dir: &Path, chain: &Chain, segment_bytes: u64) -> Store {
-    Store::open(dir, chain.genesis.clone(), StoreOptions { archive: false, segment_bytes }).unwrap().0
+    Store::open(
+        dir,
+        chain.genesis.clone(),
+        StoreOptions { archive: false, segment_bytes, ..StoreOptions::default() },
+    )
+    .unwrap()
+    .0
 }
 
 /// Everything but bodies that a reader can ask, as text; and of each message whether its body is kept.
@@ -32,7 +38,7 @@ fn answers(store: &Store) -> (String, BTreeMap<u64, bool>) {
             kept.insert(height.get(), body.is_some());
         }
         let key = StateKey::Directory(address(SENDER));
-        let (record, proof) = store.prove(&key, height).unwrap().unwrap();
+        let (record, proof) = proven(store.prove(&key, height).unwrap());
         let root = store.header(height).unwrap().unwrap().0.state_root;
         proof.verify_present(&root, &key, &record.unwrap()).unwrap();
     }
@@ -57,7 +63,7 @@ proptest! {
     ) {
         let chain = Chain::keeping("one", retention);
         let (dir, model_dir) = (TempDir::new().unwrap(), TempDir::new().unwrap());
-        let archive = StoreOptions { archive: true, segment_bytes: 100 };
+        let archive = StoreOptions { archive: true, segment_bytes: 100, ..StoreOptions::default() };
         let (model, _) = Store::open(model_dir.path(), chain.genesis.clone(), archive).unwrap();
         let mut store = open(dir.path(), &chain, segment_bytes);
         for (blocks, then) in steps {
@@ -114,7 +120,7 @@ fn old_bodies_go_file_by_file_and_are_told_from_unknown_ones() {
 #[test]
 fn an_archive_drops_nothing_until_it_is_one_no_more() {
     let (dir, chain) = (TempDir::new().unwrap(), Chain::keeping("one", 5));
-    let archive = StoreOptions { archive: true, segment_bytes: 1 };
+    let archive = StoreOptions { archive: true, segment_bytes: 1, ..StoreOptions::default() };
     let (store, _) = Store::open(dir.path(), chain.genesis.clone(), archive).unwrap();
     chain.grow(&store, 14);
     assert!(!store.prune().unwrap());
@@ -128,7 +134,7 @@ fn an_archive_drops_nothing_until_it_is_one_no_more() {
 #[test]
 fn a_dropping_that_was_interrupted_is_finished_on_opening() {
     let (dir, chain) = (TempDir::new().unwrap(), Chain::keeping("one", 5));
-    let archive = StoreOptions { archive: true, segment_bytes: 1 };
+    let archive = StoreOptions { archive: true, segment_bytes: 1, ..StoreOptions::default() };
     chain.grow(&Store::open(dir.path(), chain.genesis.clone(), archive).unwrap().0, 14);
     let names = body_files(dir.path());
     let files: Vec<_> =
@@ -154,7 +160,7 @@ fn bodies_that_are_missing_though_nothing_dropped_them_are_damage() {
     let (dir, chain) = pruned();
     let names = body_files(dir.path());
     let damaged = |what: &str| {
-        let options = StoreOptions { archive: false, segment_bytes: 1 };
+        let options = StoreOptions { archive: false, segment_bytes: 1, ..StoreOptions::default() };
         let opened = Store::open(dir.path(), chain.genesis.clone(), options);
         let error = opened.and_then(|(store, _)| store.block(BlockHeight::new(10))).err().unwrap();
         assert!(matches!(error, StoreError::Damaged { .. }), "{what}: {error}");
@@ -221,7 +227,7 @@ proptest! {
     ) {
         let chain = Chain::keeping("one", retention);
         let (dir, model_dir) = (TempDir::new().unwrap(), TempDir::new().unwrap());
-        let archive = StoreOptions { archive: true, segment_bytes: 100 };
+        let archive = StoreOptions { archive: true, segment_bytes: 100, ..StoreOptions::default() };
         let (model, _) = Store::open(model_dir.path(), chain.genesis.clone(), archive).unwrap();
         let mut store = open(dir.path(), &chain, segment_bytes);
         for (blocks, bare, then) in steps {

@@ -43,11 +43,12 @@ pub enum RebuildReason {
 /// Opens the index and brings it to the journal's tip.
 pub(super) fn open_index(
     path: &Path,
+    versions: Option<u64>,
     journal: &Journal,
     genesis: &Arc<Genesis>,
 ) -> Result<(Index, Tip, Recovery), StoreError> {
     let mut recovery = Recovery { cut_bytes: journal.cut_bytes(), ..Recovery::default() };
-    let (index, mut tip) = match try_open(path, journal, genesis) {
+    let (index, mut tip) = match try_open(path, versions, journal, genesis) {
         Ok(opened) => opened,
         Err(Unusable::Stop(error)) => return Err(error),
         Err(Unusable::MakeAnew(reason)) => {
@@ -59,7 +60,7 @@ pub(super) fn open_index(
                     "making the index anew from the journal"
                 );
             }
-            create(path, genesis)?
+            create(path, versions, genesis)?
         }
     };
     let end = journal.height();
@@ -87,7 +88,12 @@ impl From<RebuildReason> for Unusable {
     }
 }
 
-fn try_open(path: &Path, journal: &Journal, genesis: &Arc<Genesis>) -> Result<(Index, Tip), Unusable> {
+fn try_open(
+    path: &Path,
+    versions: Option<u64>,
+    journal: &Journal,
+    genesis: &Arc<Genesis>,
+) -> Result<(Index, Tip), Unusable> {
     if !path.exists() {
         return Err(RebuildReason::Missing.into());
     }
@@ -97,7 +103,7 @@ fn try_open(path: &Path, journal: &Journal, genesis: &Arc<Genesis>) -> Result<(I
     };
     // parity-db trusts its files: a damaged one can make it panic, which is no reason to stop a node whose
     // journal is whole.
-    let opened = survive(|| Index::open(path).map(|index| (index.tip(), index)));
+    let opened = survive(|| Index::open(path, versions).map(|index| (index.tip(), index)));
     let (record, index) = match opened {
         Some(Ok(opened)) => opened,
         Some(Err(parity_db::Error::Io(error))) if is_of_the_system(&error) => {
@@ -129,12 +135,16 @@ fn is_of_the_system(error: &std::io::Error) -> bool {
 }
 
 /// An index with the state of the genesis, in place of whatever is there.
-pub(super) fn create(path: &Path, genesis: &Arc<Genesis>) -> Result<(Index, Tip), StoreError> {
+pub(super) fn create(
+    path: &Path,
+    versions: Option<u64>,
+    genesis: &Arc<Genesis>,
+) -> Result<(Index, Tip), StoreError> {
     if path.exists() {
         let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
         removed.map_err(|e| StoreError::io("remove", path, e))?;
     }
-    let index = Index::open(path).map_err(StoreError::fatal)?;
+    let index = Index::open(path, versions).map_err(StoreError::fatal)?;
     let (tip, state) = Tip::genesis(genesis.clone())?;
     index.begin(&tip.to_record(), &state)?;
     Ok((index, tip))

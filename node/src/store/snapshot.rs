@@ -22,6 +22,7 @@ pub use verify::verify;
 use super::{CheckError, StoreError};
 use sealpost_ledger::hash::{BlockHash, ChainId};
 use sealpost_ledger::height::BlockHeight;
+use sealpost_ledger::state::ViewError;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -180,6 +181,12 @@ pub enum SnapshotError {
     /// The node's own data can't be looked at.
     #[error(transparent)]
     Check(#[from] CheckError),
+}
+
+impl From<ViewError> for SnapshotError {
+    fn from(error: ViewError) -> Self {
+        SnapshotError::Store(error.into())
+    }
 }
 
 impl SnapshotError {

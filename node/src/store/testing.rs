@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-use super::{Ahead, Store};
+use super::{Ahead, FoundState, Store};
 use sealpost_ledger::address::Address;
 use sealpost_ledger::certificate::{CommitCertificate, CommitSignature, VoteKind, vote_digest};
 use sealpost_ledger::chain::{CommittedBlock, Tip, propose};
@@ -15,7 +15,7 @@ use sealpost_ledger::membership::{ValidatorsChange, validators_approval};
 use sealpost_ledger::message::{Body, Message, Mode, Slot, SlotRecipient, Suite};
 use sealpost_ledger::receipt::receipt_commit;
 use sealpost_ledger::signature::{PublicKey, SigningKey};
-use sealpost_ledger::state::LedgerView;
+use sealpost_ledger::state::{LedgerView, StateProof, StateRecord};
 use sealpost_ledger::transaction::{Payload, Transaction, VerifiedTransaction};
 use sealpost_ledger::validator::Validator;
 use std::sync::Arc;
@@ -35,6 +35,14 @@ pub(crate) fn key(number: u8) -> SigningKey {
 
 pub(crate) fn address(number: u8) -> Address {
     Address::new(key(number).public_key())
+}
+
+/// What was found, if it was proven.
+pub(super) fn proven(found: FoundState) -> (Option<StateRecord>, StateProof) {
+    match found {
+        FoundState::Proven(record, proof) => (record, proof),
+        other => unreachable!("{other:?}"),
+    }
 }
 
 /// The validator's two precommits in a round of height 1: for nothing, and for a block.

@@ -2,8 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
-use super::testing::{Chain, RECIPIENT, SENDER, address};
+use super::testing::{Chain, RECIPIENT, SENDER, address, proven};
 use super::*;
+use sealpost_ledger::chain::verify_block;
 use std::fs;
 use std::path::PathBuf;
 use tempfile::TempDir;
@@ -51,7 +52,7 @@ pub(super) fn answers(store: &Store) -> String {
             assert_eq!(store.body(&transaction.id()).unwrap().kept().as_ref(), body);
         }
         let key = StateKey::Directory(address(SENDER));
-        let (record, proof) = store.prove(&key, height).unwrap().unwrap();
+        let (record, proof) = proven(store.prove(&key, height).unwrap());
         proof.verify_present(&block.header().state_root, &key, &record.clone().unwrap()).unwrap();
         let leaf = store.subtree(0, height.get() - 1).unwrap();
         text += &format!("{block:?} {:?} {record:?} {leaf:?}\n", store.header(height).unwrap());
@@ -373,4 +374,69 @@ fn a_check_of_an_empty_folder_makes_no_data_directory() {
     let (dir, chain) = (TempDir::new().unwrap(), Chain::new("one"));
     assert!(matches!(checked(dir.path(), &chain), Err(CheckError::NoData { .. })));
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn states_are_proven_as_far_back_as_they_are_kept_and_an_archive_keeps_all() {
+    let chain = Chain::new("one");
+    let (dir, archive_dir) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let options = StoreOptions { state_versions: 3, ..StoreOptions::default() };
+    let (store, _) = Store::open(dir.path(), chain.genesis.clone(), options).unwrap();
+    let options = StoreOptions { archive: true, ..options };
+    let (archive, _) = Store::open(archive_dir.path(), chain.genesis.clone(), options).unwrap();
+    chain.grow(&store, 12);
+    for height in (1..=12).map(BlockHeight::new) {
+        let (block, certificate) = store.certified_block(height).unwrap().unwrap();
+        let verified = verify_block(&archive.tip(), &archive, block, None).unwrap();
+        archive.append(&verified.commit(certificate).unwrap()).unwrap();
+    }
+    let key = StateKey::Directory(address(SENDER));
+    let (oldest, newest) = (store.oldest_state_height().unwrap(), store.tip().height());
+    let version = |height| store.state_version(height).unwrap().unwrap();
+    assert_eq!(version(oldest) + 3, version(newest));
+    assert!(oldest > BlockHeight::FIRST && version(oldest.previous().unwrap()) < version(oldest));
+    assert_eq!(archive.oldest_state_height().unwrap(), BlockHeight::GENESIS);
+    for height in (1..=12).map(BlockHeight::new) {
+        let expected = archive.prove(&key, height).unwrap();
+        let (record, proof) = proven(expected.clone());
+        let root = store.header(height).unwrap().unwrap().0.state_root;
+        proof.verify_present(&root, &key, &record.unwrap()).unwrap();
+        let found = store.prove(&key, height).unwrap();
+        assert_eq!(found, if height < oldest { FoundState::Dropped } else { expected });
+    }
+    assert_eq!(store.prove(&key, BlockHeight::new(13)).unwrap(), FoundState::Unknown);
+    drop(store);
+    let report = check(dir.path(), &chain.genesis, |_, _| ()).unwrap();
+    assert_eq!(report.indexed, Some(BlockHeight::new(12)));
+}
+
+#[test]
+fn a_missing_node_of_a_state_that_is_kept_is_noticed() {
+    let chain = Chain::new("one");
+    let update = {
+        let dir = TempDir::new().unwrap();
+        let (store, _) = open(dir.path(), &chain);
+        chain.grow(&store, 3);
+        chain.run(&store, 1)[0].verified().update().unwrap().clone()
+    };
+    assert!(update.nodes.len() > 1 && !update.stale.is_empty());
+    for (later, noticed) in [(0, true), (2, true), (5, false)] {
+        for (node, _) in &update.nodes {
+            let dir = TempDir::new().unwrap();
+            let options = StoreOptions { state_versions: 2, ..StoreOptions::default() };
+            let (store, _) = Store::open(dir.path(), chain.genesis.clone(), options).unwrap();
+            // From then on the version of block 4 is `later` versions old.
+            chain.grow(&store, 4);
+            let version = store.state_version(store.tip().height()).unwrap().unwrap();
+            while store.state_version(store.tip().height()).unwrap().unwrap() < version + later {
+                chain.grow(&store, 1);
+            }
+            let live = store.index().node(node).unwrap().is_some();
+            assert!(live || later > 2);
+            store.index().forget_node(node).unwrap();
+            drop(store);
+            let found = check(dir.path(), &chain.genesis, |_, _| ());
+            assert_eq!(matches!(found, Err(CheckError::Index { .. })), noticed || live, "{found:?}");
+        }
+    }
 }

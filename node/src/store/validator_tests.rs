@@ -78,7 +78,7 @@ fn a_scheduled_change_outlives_a_restart() {
 #[test]
 fn a_check_notices_an_index_that_lost_a_change_of_validators() {
     let (dir, chain) = grown();
-    let index = Index::open(&dir.path().join("index")).unwrap();
+    let index = Index::open(&dir.path().join("index"), None).unwrap();
     index.forget_validators(BlockHeight::new(4)).unwrap();
     drop(index);
     let refused = check(dir.path(), &chain.genesis, |_, _| {}).unwrap_err();

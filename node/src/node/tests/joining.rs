@@ -32,7 +32,7 @@ fn source(blocks: u64, archive: bool) -> (TempDir, Store, Chain) {
 }
 
 fn open(dir: &TempDir, chain: &Chain, archive: bool) -> Store {
-    let options = StoreOptions { archive, segment_bytes: 1 };
+    let options = StoreOptions { archive, segment_bytes: 1, ..StoreOptions::default() };
     Store::open(dir.path(), chain.genesis.clone(), options).unwrap().0
 }
 

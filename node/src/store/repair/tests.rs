@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 fn open(dir: &Path, chain: &Chain) -> Result<Store, StoreError> {
-    let options = StoreOptions { archive: false, segment_bytes: 300 };
+    let options = StoreOptions { archive: false, segment_bytes: 300, ..StoreOptions::default() };
     Store::open(dir, chain.genesis.clone(), options).map(|(store, _)| store)
 }
 

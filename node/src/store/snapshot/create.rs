@@ -8,8 +8,10 @@ use crate::store::frame::Kind;
 use crate::store::record::{encode_block, encode_bodies};
 use crate::store::recovery::{create as new_index, replay};
 use crate::store::shared::Shared;
+use crate::store::view::View;
 use sealpost_ledger::genesis::Genesis;
 use sealpost_ledger::height::BlockHeight;
+use sealpost_ledger::state::for_each_entry;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -60,7 +62,7 @@ fn write(
     let journal = &shared.journal;
     let (mut headers, mut bodies) = (Writer::create(out, HEADERS)?, Writer::create(out, BODIES)?);
     // The node's own index may be in use, and may be of another height: this one is for the state alone.
-    let (index, mut tip) = new_index(work, genesis)?;
+    let (index, mut tip) = new_index(work, Some(1), genesis)?;
     while tip.height() < end {
         let committed = replay(&index, journal, &tip)?;
         let (block, height) = (committed.block(), committed.block().height());
@@ -72,7 +74,10 @@ fn write(
         progress(height, end);
     }
     let mut state = Writer::create(out, STATE)?;
-    index.for_each_entry(|key, value| state.append(Kind::Entry, 0, &[key.as_slice(), value].concat()))?;
+    let view = View { index: &index, journal };
+    for_each_entry(&view, tip.state_version(), |key, value| {
+        state.append(Kind::Entry, 0, &[key.as_slice(), value].concat())
+    })?;
     Ok(Manifest {
         format: SNAPSHOT_FORMAT.into(),
         chain: genesis.chain_id(),

@@ -89,7 +89,11 @@ fn fill(
         Note::new(&journal).write(Dropped { segments: 0, height: dropped })?;
     }
     // Runs every block: what the walk left out, the rules for transactions, is checked here.
-    let (store, _) = Store::open(staging, genesis.clone(), StoreOptions { archive: true, segment_bytes })?;
+    let (store, _) = Store::open(
+        staging,
+        genesis.clone(),
+        StoreOptions { archive: true, segment_bytes, ..StoreOptions::default() },
+    )?;
     let tip = store.tip();
     match (tip.height(), tip.block()) == (report.manifest.height, report.manifest.block) {
         true => Ok(report),

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 const SEGMENT_BYTES: u64 = 100;
 
 fn open(dir: &Path, chain: &Chain) -> Store {
-    let options = StoreOptions { archive: false, segment_bytes: SEGMENT_BYTES };
+    let options = StoreOptions { archive: false, segment_bytes: SEGMENT_BYTES, ..StoreOptions::default() };
     Store::open(dir, chain.genesis.clone(), options).unwrap().0
 }
 

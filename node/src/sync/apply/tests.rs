@@ -14,7 +14,7 @@ const BLOCKS: u64 = 20;
 
 fn open(chain: &Chain, archive: bool) -> (TempDir, Store) {
     let dir = TempDir::new().unwrap();
-    let options = StoreOptions { archive, segment_bytes: 1 };
+    let options = StoreOptions { archive, segment_bytes: 1, ..StoreOptions::default() };
     let store = Store::open(dir.path(), chain.genesis.clone(), options).unwrap().0;
     (dir, store)
 }
