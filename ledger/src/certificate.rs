@@ -7,7 +7,7 @@
 use crate::codec::{Decode, DecodeError, Encode, decode, encode};
 use crate::hash::{BlockHash, ChainId, Tag, ValidatorsHash, tagged};
 use crate::height::BlockHeight;
-use crate::signature::Signature;
+use crate::signature::{Signature, Signed, verify_batch};
 use crate::validator::{QuorumError, ValidatorSet};
 use thiserror::Error;
 
@@ -175,6 +175,27 @@ impl CommitCertificate {
         self.verify(chain, self.height, &self.block, set)?;
         Ok(VerifiedCertificate { certificate: self, chain: *chain, set: set.hash() })
     }
+    /// As [`verify_for`](Self::verify_for) for each, with one check for all signatures together.
+    pub fn verify_many_for(
+        certificates: Vec<Self>,
+        chain: &ChainId,
+        set: &ValidatorSet,
+    ) -> Vec<Result<VerifiedCertificate, CertificateError>> {
+        let claims: Result<Vec<_>, _> = certificates.iter().map(|c| c.claims(chain, set)).collect();
+        if claims.is_ok_and(|claims| verify_batch(&claims.concat()).is_ok()) {
+            let (chain, set) = (*chain, set.hash());
+            let verified = |certificate| Ok(VerifiedCertificate { certificate, chain, set });
+            return certificates.into_iter().map(verified).collect();
+        }
+        // Something is wrong with one of them: each by itself shows which.
+        certificates.into_iter().map(|certificate| certificate.verify_for(chain, set)).collect()
+    }
+    /// Its signatures, if they are a quorum's.
+    fn claims(&self, chain: &ChainId, set: &ValidatorSet) -> Result<Vec<Signed>, QuorumError> {
+        let digest = vote_digest(chain, VoteKind::Precommit, self.height, self.round, Some(&self.block));
+        let signatures = self.signatures.iter().map(|commit| (commit.validator, commit.signature));
+        Ok(set.quorum_claims(digest, signatures)?.into_iter().map(|(_, signed)| signed).collect())
+    }
     /// Whether it is about that block.
     fn check_block(&self, height: BlockHeight, block: &BlockHash) -> Result<(), CertificateError> {
         if self.block == *block && self.height == height {
@@ -191,7 +212,7 @@ impl CommitCertificate {
 
 /// A certificate whose signatures hold under a set of validators. Whether that set decides the block it names
 /// is compared when it makes the block final: so signatures can be checked before anything else is known.
-/// Only [`CommitCertificate::verify_for`] makes one.
+/// Only [`CommitCertificate::verify_for`] and [`CommitCertificate::verify_many_for`] make one.
 #[derive(Debug, Clone)]
 pub struct VerifiedCertificate {
     certificate: CommitCertificate,

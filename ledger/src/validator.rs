@@ -171,9 +171,21 @@ impl ValidatorSet {
         digest: [u8; 32],
         signatures: impl ExactSizeIterator<Item = (u16, Signature)>,
     ) -> Result<(), QuorumError> {
+        let claims = self.quorum_claims(digest, signatures)?;
+        let batch: Vec<_> = claims.iter().map(|(_, signed)| *signed).collect();
+        verify_batch(&batch).map_err(|BadBatch { index }| QuorumError::Signature {
+            position: claims.get(index).map(|(position, _)| *position).unwrap_or_default(),
+        })
+    }
+    /// The signatures that [`verify_quorum`](Self::verify_quorum) checks, each with its position, if they are enough and
+    /// in order: to be checked together with others.
+    pub(crate) fn quorum_claims(
+        &self,
+        digest: [u8; 32],
+        signatures: impl ExactSizeIterator<Item = (u16, Signature)>,
+    ) -> Result<Vec<(u16, Signed)>, QuorumError> {
         let (mut power, mut previous) = (0_u64, None);
-        let mut positions = Vec::with_capacity(signatures.len().min(self.count()));
-        let mut batch = Vec::with_capacity(positions.capacity());
+        let mut claims = Vec::with_capacity(signatures.len().min(self.count()));
         for (position, signature) in signatures {
             let foreign = QuorumError::Foreign { position, count: self.count() };
             let validator = self.get(position).ok_or(foreign)?;
@@ -182,16 +194,13 @@ impl ValidatorSet {
             }
             previous = Some(position);
             power = power.saturating_add(validator.power);
-            positions.push(position);
-            batch.push(Signed { key: validator.key, digest, signature });
+            claims.push((position, Signed { key: validator.key, digest, signature }));
         }
         // The cheap check first: too few signatures are not worth checking.
-        if !self.is_quorum(power) {
-            return Err(QuorumError::TooFew { signed: power, total: self.total });
+        match self.is_quorum(power) {
+            true => Ok(claims),
+            false => Err(QuorumError::TooFew { signed: power, total: self.total }),
         }
-        verify_batch(&batch).map_err(|BadBatch { index }| QuorumError::Signature {
-            position: positions.get(index).copied().unwrap_or_default(),
-        })
     }
     /// The set's name in block headers.
     pub fn hash(&self) -> ValidatorsHash {

@@ -134,7 +134,7 @@ impl FoundBody {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FoundState {
     /// The entry, if there was one, and the proof of its presence or absence.
-    Proven(Option<StateRecord>, StateProof),
+    Proven(Box<(Option<StateRecord>, StateProof)>),
     /// The block is final, and the state after it is older than this node keeps states.
     Dropped,
     /// No final block has that height.
@@ -461,8 +461,7 @@ impl Store {
         if version < self.index().oldest_version()? {
             return Ok(FoundState::Dropped);
         }
-        let (record, proof) = proven?;
-        Ok(FoundState::Proven(record, proof))
+        Ok(FoundState::Proven(Box::new(proven?)))
     }
     /// The lowest height whose state can be proven.
     pub fn oldest_state_height(&self) -> Result<BlockHeight, StoreError> {

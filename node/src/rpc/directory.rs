@@ -39,7 +39,7 @@ impl Reader {
         at: BlockHeight,
     ) -> Result<(Option<StateRecord>, StateProof), Failure> {
         match self.store.prove(key, at)? {
-            FoundState::Proven(record, proof) => Ok((record, proof)),
+            FoundState::Proven(proven) => Ok(*proven),
             FoundState::Dropped => Err(self.state_dropped(at)?.into()),
             FoundState::Unknown => {
                 Err(ApiError::new(Category::Internal, "internal.store", "a final state is missing here")

@@ -40,7 +40,7 @@ pub(crate) fn address(number: u8) -> Address {
 /// What was found, if it was proven.
 pub(super) fn proven(found: FoundState) -> (Option<StateRecord>, StateProof) {
     match found {
-        FoundState::Proven(record, proof) => (record, proof),
+        FoundState::Proven(proven) => *proven,
         other => unreachable!("{other:?}"),
     }
 }

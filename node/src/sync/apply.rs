@@ -137,57 +137,64 @@ fn prepare(blocks: &[(usize, &EncodedBlock)], about: &About) -> Vec<Result<Prepa
     let genesis = about.tip.genesis_file();
     let mut whole = Vec::new();
     // Whole blocks go together, the others stay where they are.
-    let mut apart = |Read { position, block, certificate }| {
+    let mut apart = |Read { position, block, certificate, known }| {
         let bare = if lacks_bodies(&block) {
             Some(block)
         } else {
             whole.push(block);
             None
         };
-        (position, bare, certificate)
+        (position, bare, certificate, known)
     };
     let read: Vec<_> = read.into_iter().map(|read| read.map(&mut apart)).collect();
-    let mut authentic = AuthenticBlock::verify_many(whole, genesis).into_iter();
-    let prepared = |read: Result<(usize, Option<Block>, Certificate), Refused>| {
-        let (position, bare, certificate) = match read {
+    let known = read.iter().flatten().filter(|(.., known)| *known).map(|(_, _, c, _)| c.clone()).collect();
+    let (authentic, verified) = rayon::join(
+        || AuthenticBlock::verify_many(whole, genesis),
+        || CommitCertificate::verify_many_for(known, &genesis.chain_id(), about.tip.validators()),
+    );
+    let (mut authentic, mut verified) = (authentic.into_iter(), verified.into_iter());
+    let prepared = |read: Result<(usize, Option<Block>, CommitCertificate, bool), Refused>| {
+        let (position, bare, certificate, known) = match read {
             Ok(parts) => parts,
             Err(refused) => return Some(Err(refused)),
+        };
+        let certificate = match known {
+            true => verified.next()?.map(Certificate::Verified),
+            false => Ok(Certificate::Open(certificate)),
         };
         let block = match bare {
             Some(block) => BareBlock::verify(block, genesis).map(Content::Bare),
             // As many come out as went in.
             None => authentic.next()?.map(Content::Whole),
         };
-        let block = block.map_err(|error| false_block(position, error));
-        Some(block.map(|block| Prepared { position, block, certificate }))
+        let prepared =
+            certificate.map_err(|error| false_block(position, error)).and_then(|certificate| match block {
+                Ok(block) => Ok(Prepared { position, block, certificate }),
+                Err(error) => Err(false_block(position, error)),
+            });
+        Some(prepared)
     };
     read.into_iter().filter_map(prepared).collect()
 }
 
-/// A block that was read, and its certificate, verified if it can be.
+/// A block that was read, and its certificate.
 struct Read {
     position: usize,
     block: Block,
-    certificate: Certificate,
+    certificate: CommitCertificate,
+    /// Whether it names the validators in office as those that decide it. It may lie; then it doesn't follow.
+    known: bool,
 }
 
 fn read(position: usize, encoded: &EncodedBlock, about: &About) -> Result<Read, Refused> {
-    let genesis = about.tip.genesis_file();
     let block = encoded.read().map_err(|error| false_block(position, error))?;
     if lacks_bodies(&block) && block.height() > about.bodiless {
         let reason = format!("block {} comes without the bodies of its messages", block.height());
         // Whoever has dropped them since it was asked is no liar.
         return Err(Refused { position, reason, fault: Fault::NoAnswer });
     }
-    let certificate = encoded.certificate.clone();
-    // The header may lie about its validators; then it doesn't follow.
-    let certificate = if block.header().validators_hash == about.deciding {
-        let verified = certificate.verify_for(&genesis.chain_id(), about.tip.validators());
-        Certificate::Verified(verified.map_err(|error| false_block(position, error))?)
-    } else {
-        Certificate::Open(certificate)
-    };
-    Ok(Read { position, block, certificate })
+    let known = block.header().validators_hash == about.deciding;
+    Ok(Read { position, block, certificate: encoded.certificate.clone(), known })
 }
 
 impl Prepared {

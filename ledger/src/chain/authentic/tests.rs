@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use super::*;
-use crate::certificate::CertificateError;
+use crate::certificate::{CertificateError, CommitCertificate};
 use crate::chain::{replay_block, verify_block};
 use crate::genesis::GenesisFile;
 use crate::hash::StateRoot;
@@ -107,11 +107,21 @@ fn a_certificate_makes_only_the_block_final_that_it_was_verified_for() {
     assert!(matches!(refused, CertificateError::Elsewhere { .. }));
     // Too few, or a signature that is none: there is nothing to hand over.
     let few = certify(first.block().header(), &VALIDATORS[..2], set);
-    assert!(matches!(few.verify_for(&id, set), Err(CertificateError::TooFew { .. })));
+    assert!(matches!(few.clone().verify_for(&id, set), Err(CertificateError::TooFew { .. })));
     let mut broken = first.certificate().clone();
     broken.signatures[0].signature = broken.signatures[1].signature;
-    assert!(matches!(broken.verify_for(&id, set), Err(CertificateError::Signature { .. })));
+    assert!(matches!(broken.clone().verify_for(&id, set), Err(CertificateError::Signature { .. })));
     let elsewhere = crate::hash::ChainId::from_bytes([7; 32]);
+    // Many at once are judged as each by itself.
+    let good = [first.certificate().clone(), second.certificate().clone()];
+    let all = CommitCertificate::verify_many_for(good.to_vec(), &id, set);
+    assert!(all.len() == 2 && all.iter().all(Result::is_ok));
+    let [a, b] = good;
+    let judged = CommitCertificate::verify_many_for(vec![a, few.clone(), b, broken.clone()], &id, set);
+    assert!(matches!(
+        &judged[..],
+        [Ok(_), Err(CertificateError::TooFew { .. }), Ok(_), Err(CertificateError::Signature { .. })]
+    ));
     let foreign = first.certificate().clone().verify_for(&elsewhere, set);
     assert!(matches!(foreign, Err(CertificateError::Signature { .. })));
 }
