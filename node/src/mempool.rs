@@ -8,7 +8,7 @@ use sealpost_ledger::block::Block;
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::transaction::VerifiedTransaction;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use thiserror::Error;
 
 /// Upper bounds of a mempool.
@@ -110,6 +110,8 @@ pub struct Mempool {
     strangers_percent: u8,
     waiting: HashMap<TransactionId, Waiting>,
     arrivals: BTreeMap<u64, TransactionId>,
+    /// The members' among them.
+    of_members: BTreeSet<u64>,
     senders: HashMap<Address, usize>,
     all: Amount,
     strangers: Amount,
@@ -126,6 +128,7 @@ impl Mempool {
             strangers_percent,
             waiting: HashMap::new(),
             arrivals: BTreeMap::new(),
+            of_members: BTreeSet::new(),
             senders: HashMap::new(),
             all: Amount::default(),
             strangers: Amount::default(),
@@ -163,6 +166,9 @@ impl Mempool {
         self.senders.insert(sender, of_sender.saturating_add(1));
         (self.all, self.strangers) = (all, strangers);
         self.arrivals.insert(arrival, id);
+        if standing == Standing::Member {
+            self.of_members.insert(arrival);
+        }
         let since = now.get().saturating_sub(self.past);
         self.waiting.insert(id, Waiting { transaction, standing, arrival, since });
         Ok(Inserted::New)
@@ -218,9 +224,16 @@ impl Mempool {
     pub fn contains(&self, id: &TransactionId) -> bool {
         self.waiting.contains_key(id)
     }
-    /// What waits, the longest waiting first.
+    /// What waits, the longest waiting first, and the members' before that of others: whoever asks takes the first of
+    /// them, and a flood is not to hide a member's.
     pub fn ids(&self) -> impl Iterator<Item = TransactionId> {
-        self.arrivals.values().copied()
+        let members = self.of_members.iter().filter_map(|arrival| self.arrivals.get(arrival));
+        let others = self.arrivals.iter().filter(|(arrival, _)| !self.of_members.contains(arrival));
+        members.chain(others.map(|(_, id)| id)).copied()
+    }
+    /// Whether it is a member's transaction that waits here.
+    pub fn is_of_member(&self, id: &TransactionId) -> bool {
+        self.waiting.get(id).is_some_and(|waiting| waiting.standing == Standing::Member)
     }
     /// A waiting transaction.
     pub fn get(&self, id: &TransactionId) -> Option<&VerifiedTransaction> {
@@ -272,6 +285,7 @@ impl Mempool {
     fn remove(&mut self, id: &TransactionId) {
         let Some(waiting) = self.waiting.remove(id) else { return };
         self.arrivals.remove(&waiting.arrival);
+        self.of_members.remove(&waiting.arrival);
         let bytes = waiting.transaction.bytes();
         self.all = self.all.without(bytes);
         if waiting.standing == Standing::Stranger {
@@ -311,6 +325,22 @@ mod tests {
         assert_eq!(pool.insert(transaction(1, 1), Standing::Stranger, NOW), Ok(Inserted::New));
         assert_eq!(pool.insert(transaction(1, 1), Standing::Stranger, NOW), Ok(Inserted::Known));
         assert_eq!(pool.len(), 1);
+    }
+
+    #[test]
+    fn who_asks_what_waits_hears_of_members_first() {
+        let mut pool = Mempool::new(limits(), 100);
+        let (stranger, [first, second]) = (transaction(1, 1), [transaction(2, 1), transaction(3, 1)]);
+        pool.insert(stranger.clone(), Standing::Stranger, NOW).unwrap();
+        for member in [&first, &second] {
+            pool.insert(member.clone(), Standing::Member, NOW).unwrap();
+        }
+        let expected = [&first, &second, &stranger].map(VerifiedTransaction::id);
+        assert_eq!(pool.ids().collect::<Vec<_>>(), expected);
+        assert!(pool.is_of_member(&first.id()) && !pool.is_of_member(&stranger.id()));
+        pool.remove_refused([&first.id()]);
+        assert_eq!(pool.ids().collect::<Vec<_>>(), expected[1..]);
+        assert!(!pool.is_of_member(&first.id()));
     }
 
     #[test]

@@ -194,7 +194,21 @@ pub(crate) fn prepare(
 ) -> Vec<Call> {
     let numbers: Vec<u64> = numbers.collect();
     let chunks = numbers.par_chunks(per_call);
-    chunks.map(|chunk| call(&chunk.iter().map(|number| make(*number)).collect::<Vec<_>>())).collect()
+    let call = |chunk: &[u64]| call(&chunk.iter().map(|number| make(*number)).collect::<Vec<_>>(), "final");
+    chunks.map(call).collect()
+}
+
+/// The same for calls that are answered when the messages are in the mempool.
+pub(crate) fn prepare_accepted(
+    numbers: std::ops::Range<u64>,
+    per_call: usize,
+    make: impl Fn(u64) -> WithBody + Sync,
+) -> Vec<Bytes> {
+    let numbers: Vec<u64> = numbers.collect();
+    let chunks = numbers.par_chunks(per_call);
+    let call =
+        |chunk: &[u64]| call(&chunk.iter().map(|number| make(*number)).collect::<Vec<_>>(), "accepted");
+    chunks.map(|chunk| call(chunk).request).collect()
 }
 
 /// How calls are sent.
@@ -220,11 +234,11 @@ pub(crate) fn host(rpc: &str) -> String {
     rpc.trim_start_matches("http://").trim_end_matches('/').to_owned()
 }
 
-/// A call as it is sent.
-fn call(messages: &[WithBody]) -> Call {
+/// A call as it is sent, and what it is to be answered after.
+fn call(messages: &[WithBody], wait: &str) -> Call {
     let new = messages.iter().map(|(transaction, body)| NewTransaction::new(transaction, body.as_ref()));
     let transactions: Vec<NewTransaction> = new.collect();
-    let params = serde_json::json!({"transactions": transactions, "wait": "final"});
+    let params = serde_json::json!({"transactions": transactions, "wait": wait});
     let request = serde_json::json!({"jsonrpc": "2.0", "id": 1, "method": "tx_submitMany", "params": params});
     Call { request: request.to_string().into(), messages: messages.len() }
 }

@@ -13,6 +13,7 @@ mod finality;
 mod growth;
 mod ingest;
 mod open_loop;
+mod overload;
 mod peers;
 mod people;
 mod report;
@@ -45,6 +46,8 @@ enum What {
     Growth(growth::Options),
     /// Messages per second from a client until they are final
     Ingest(ingest::Options),
+    /// What a node does when several times as much is sent as it can take
+    Overload(overload::Options),
     /// The same messages into a Nostr relay and into NATS JetStream
     Peers(peers::Options),
     /// Blocks per second of a node that catches up
@@ -64,6 +67,7 @@ async fn main() {
         What::Finality(options) => finality::run(&options).await,
         What::Growth(options) => growth::run(&options).await,
         What::Ingest(options) => ingest::run(&options).await,
+        What::Overload(options) => overload::run(&options).await,
         What::Peers(options) => peers::run(&options).await,
         What::Sync(options) => sync::run(&options),
         What::Signatures => signatures::run(),

@@ -6,6 +6,7 @@ use super::{LedgerView, StateKey, StateRecord, ViewError};
 use crate::block::Block;
 use crate::hash::TransactionId;
 use crate::message::Message;
+use crate::transaction::SignedTransaction;
 use std::collections::{BTreeMap, HashMap};
 
 /// State, tree and final transactions, all in memory.
@@ -14,7 +15,7 @@ pub struct MemoryState {
     nodes: HashMap<Vec<u8>, Vec<u8>>,
     values: BTreeMap<([u8; 32], u64), Vec<u8>>,
     records: BTreeMap<StateKey, StateRecord>,
-    transactions: HashMap<TransactionId, Option<Message>>,
+    transactions: HashMap<TransactionId, SignedTransaction>,
 }
 
 impl MemoryState {
@@ -28,8 +29,7 @@ impl MemoryState {
     }
     /// Takes in a block's transactions as final.
     pub fn add_transactions(&mut self, block: &Block) {
-        let transactions = block.transactions().iter();
-        self.transactions.extend(transactions.map(|t| (t.id(), t.message().cloned())));
+        self.transactions.extend(block.transactions().iter().map(|t| (t.id(), t.clone())));
     }
 }
 
@@ -48,7 +48,7 @@ impl LedgerView for MemoryState {
         Ok(self.records.get(key).cloned())
     }
     fn message(&self, id: &TransactionId) -> Result<Option<Message>, ViewError> {
-        Ok(self.transactions.get(id).cloned().flatten())
+        Ok(self.transactions.get(id).and_then(|transaction| transaction.message().cloned()))
     }
     fn is_final(&self, id: &TransactionId) -> Result<bool, ViewError> {
         Ok(self.transactions.contains_key(id))

@@ -36,6 +36,8 @@ const TICK: Duration = Duration::from_secs(1);
 /// Pause between two questions to a peer what waits for a block there: so that a transaction whose telling
 /// was lost on a full queue or a broken connection still gets everywhere.
 const PULL: Duration = Duration::from_secs(10);
+/// How soon if this node had no room for what a peer told: a member's transaction may be among it.
+const PULL_AFTER_LOSS: Duration = Duration::from_secs(1);
 /// Names of the topics in metrics.
 const TRANSACTIONS: &str = "transactions";
 const BLOCKS: &str = "blocks";
@@ -62,6 +64,8 @@ pub(super) struct Task {
     weighing: HashMap<MessageId, Wanted>,
     relays: HashSet<ListenerId>,
     pulled: Instant,
+    /// Whether there was no room for something since.
+    lost: bool,
     work: FuturesUnordered<BoxFuture<'static, Done>>,
 }
 
@@ -150,6 +154,7 @@ impl Task {
             weighing: HashMap::new(),
             relays: HashSet::new(),
             pulled: Instant::now(),
+            lost: false,
             work: FuturesUnordered::new(),
         }
     }
@@ -352,8 +357,9 @@ impl Task {
         for buckets in [&mut self.asking, &mut self.telling, &mut self.telling_bytes] {
             buckets.tidy(now);
         }
-        if now.saturating_duration_since(self.pulled) >= PULL {
-            self.pulled = now;
+        let pause = if self.lost { PULL_AFTER_LOSS } else { PULL };
+        if now.saturating_duration_since(self.pulled) >= pause {
+            (self.pulled, self.lost) = (now, false);
             let turn = usize::try_from(getrandom::u32().unwrap_or(0)).unwrap_or(0);
             let peer = turn.checked_rem(self.connected.len()).and_then(|n| self.connected.keys().nth(n));
             if let Some(peer) = peer.copied() {

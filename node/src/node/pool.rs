@@ -55,6 +55,8 @@ struct Memory {
     /// What waits here and was not passed on: it was fetched, or gossip was too busy. Whoever tells of it next
     /// tells something new.
     unspread: HashSet<TransactionId>,
+    /// Members' transactions that gossip was too busy to tell of: told with the next ones.
+    untold: Vec<TransactionId>,
     seen: HashMap<TransactionId, u64>,
     seen_order: VecDeque<TransactionId>,
 }
@@ -135,7 +137,8 @@ impl Pool {
     /// Takes in what was verified. What is new is told to others at once, all of it together.
     fn put_in(&mut self, admitted: Admitted, memory: &mut Memory) {
         let Admitted { submitted, told, first_seen_ms } = admitted;
-        let mut new = Vec::new();
+        let mut new = std::mem::take(&mut memory.untold);
+        new.retain(|id| self.mempool.contains(id));
         for Submitted { transaction, client } in submitted {
             let id = transaction.id();
             match self.insert(transaction, first_seen_ms, memory) {
@@ -215,7 +218,10 @@ impl Pool {
             if let Err(error) = tell.try_send(how(batch)) {
                 let (Tell::Transactions(batch) | Tell::Rescued(batch)) = error.into_inner() else { return };
                 // Peers ask for it later, or hear of it from somebody else.
-                memory.unspread.extend(batch.into_transactions().iter().map(|told| told.transaction.id()));
+                let ids: Vec<_> =
+                    batch.into_transactions().iter().map(|told| told.transaction.id()).collect();
+                memory.untold.extend(ids.iter().filter(|id| self.mempool.is_of_member(id)));
+                memory.unspread.extend(ids);
                 tracing::debug!("gossip is too busy to tell of transactions");
             }
         };
