@@ -60,7 +60,7 @@ pub struct Verdict {
     pub checks: u32,
     /// The longest that a network took to be well again.
     pub slowest_recovery: Duration,
-    /// The most memory of each member, in KiB.
+    /// The most memory of each member that keeps the rules, in KiB.
     pub peak_kib: Vec<(String, u64)>,
 }
 
@@ -160,7 +160,7 @@ impl Invariants {
             messages: acknowledged.len(),
             checks: self.checks,
             slowest_recovery: self.slowest_recovery,
-            peak_kib: network.all().map(peak).collect(),
+            peak_kib: network.all().filter(|member| !self.liars.contains(member)).map(peak).collect(),
         })
     }
 
