@@ -65,6 +65,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("arc_malachitebft_app_channel", &["node/src/consensus"]),
     ("arc_malachitebft_signing", &["node/src/consensus"]),
     ("arc_malachitebft_sync", &["node/src/consensus"]),
+    ("ractor", &["node/src/consensus/byzantine"]),
     // Networking proper in gossip; elsewhere its two value types, the key pair and the address.
     (
         "libp2p",

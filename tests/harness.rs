@@ -5,6 +5,7 @@
 //! | `namespace` | a lab: network namespaces joined by a bridge or by the delaying switch |
 //! | `delay` | the switch that keeps each frame for a while, for kernels without netem |
 //! | `faults` | loss, partition, slow and late links, each with a counter that proves that it fired |
+//! | `byzantine` | validators that break the rules: what they do, and what the others must make of it |
 //! | `stand_in` | a small program to try a lab with |
 //! | `network` | validators and full nodes as processes: start, stop, kill, pause, wipe |
 //! | `load` | signed and sealed messages at a chosen rate, and which of them were reported final |
@@ -15,6 +16,7 @@
 //! | `hostile` | a libp2p peer that sends what it should not |
 //! | `liar` | a node that lies to wallets, as a rule says |
 
+pub mod byzantine;
 pub mod delay;
 pub mod faults;
 pub mod hostile;

@@ -17,32 +17,43 @@ pub fn program(name: &str) -> PathBuf {
     if let (Some(other), "sealpost-node") = (std::env::var_os("SEALPOST_NODE_BIN"), name) {
         return other.into();
     }
-    let folder = FOLDER.get_or_init(|| {
-        let running = std::env::current_exe().expect("a running program has a path");
-        // Tests and examples lie in a folder of their own below the profile's.
-        let mut folder = running.parent().expect("a folder").to_path_buf();
-        if folder.ends_with("deps") || folder.ends_with("examples") {
-            folder.pop();
-        }
-        let mut build = Command::new("cargo");
-        // Nothing of what cargo tells this test about itself: build scripts that look at it would run again,
-        // and everything that rests on them.
-        build.env_clear();
-        for name in ["PATH", "HOME", "CARGO_HOME", "RUSTUP_HOME", "CARGO_INCREMENTAL", "RUSTFLAGS", "TMPDIR"]
-        {
-            build.envs(std::env::var_os(name).map(|value| (name, value)));
-        }
-        // The whole workspace, so that dependencies have the features they have in the tests.
-        build.args(["build", "--quiet", "--workspace", "--bins", "--target-dir"]);
-        build.arg(folder.parent().expect("a profile's parent"));
-        if folder.ends_with("release") {
-            build.arg("--release");
-        }
-        let built = build.current_dir(env!("CARGO_MANIFEST_DIR")).status().expect("cargo runs");
-        assert!(built.success(), "the programs do not build");
-        folder
-    });
+    // The whole workspace, so that dependencies have the features they have in the tests.
+    let folder = FOLDER.get_or_init(|| built(&["--bins"]));
     folder.join(name)
+}
+
+/// The node whose validator breaks the rules as `SEALPOST_TEST_MISDEEDS` says. It is another program: nothing that is
+/// built for use knows how.
+pub fn misbehaving_node() -> PathBuf {
+    const NAME: &str = "sealpost-node-byzantine";
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    let folder = FOLDER.get_or_init(|| built(&["--bin", NAME, "--features", "sealpost-node/test-byzantine"]));
+    folder.join(NAME)
+}
+
+/// Builds these programs of the workspace in the profile of the running test, and says where they are.
+fn built(what: &[&str]) -> PathBuf {
+    let running = std::env::current_exe().expect("a running program has a path");
+    // Tests and examples lie in a folder of their own below the profile's.
+    let mut folder = running.parent().expect("a folder").to_path_buf();
+    if folder.ends_with("deps") || folder.ends_with("examples") {
+        folder.pop();
+    }
+    let mut build = Command::new("cargo");
+    // Nothing of what cargo tells this test about itself: build scripts that look at it would run again, and everything
+    // that rests on them.
+    build.env_clear();
+    for name in ["PATH", "HOME", "CARGO_HOME", "RUSTUP_HOME", "CARGO_INCREMENTAL", "RUSTFLAGS", "TMPDIR"] {
+        build.envs(std::env::var_os(name).map(|value| (name, value)));
+    }
+    build.args(["build", "--quiet", "--workspace"]).args(what).arg("--target-dir");
+    build.arg(folder.parent().expect("a profile's parent"));
+    if folder.ends_with("release") {
+        build.arg("--release");
+    }
+    let built = build.current_dir(env!("CARGO_MANIFEST_DIR")).status().expect("cargo runs");
+    assert!(built.success(), "the programs do not build");
+    folder
 }
 
 /// Runs a program to its end.

@@ -4,6 +4,7 @@ mod architecture;
 mod browser;
 mod browser_verifier;
 mod bulk;
+mod byzantine;
 mod demo;
 mod dev;
 mod errors;

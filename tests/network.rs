@@ -20,7 +20,7 @@ const FLOWING: Duration = Duration::from_secs(30);
 /// A pause long enough for several rounds without the paused one.
 const PAUSE: Duration = Duration::from_secs(10);
 
-const LOAD: LoadOptions = LoadOptions { per_second: 20, in_flight: 64 };
+const LOAD: LoadOptions = LoadOptions { per_second: 20, in_flight: 64, bytes: 0 };
 
 fn four_and_two(name: &str) -> NetworkOptions {
     let place = Place::Lab(Wire::Bridge);

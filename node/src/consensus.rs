@@ -7,6 +7,8 @@
 //! [`ConsensusError::WalMissing`].
 
 mod application;
+#[cfg(feature = "test-byzantine")]
+mod byzantine;
 mod codec;
 mod context;
 mod links;
@@ -45,6 +47,9 @@ use tokio_util::sync::CancellationToken;
 /// vote it publishes as an error there. With several validators the same target tells useful things.
 pub const MUTED_TARGETS: &[&str] = &["arc_malachitebft_network"];
 
+/// Requests to the engine that wait at once.
+const REQUESTS: usize = 16;
+
 /// The engine, under the names this room uses.
 mod engine {
     pub(super) use arc_malachitebft_app_channel::app::config::{
@@ -71,10 +76,12 @@ mod engine {
         RawDecidedValue, Request as SyncRequest, Response as SyncResponse, Status as SyncStatus,
     };
     pub(super) use arc_malachitebft_app_channel::app::types::{MisbehaviorEvidence, PeerId};
+    #[cfg(not(feature = "test-byzantine"))]
+    pub(super) use arc_malachitebft_app_channel::start_engine;
     pub(super) use arc_malachitebft_app_channel::{
         AppMsg, Channels, ConsensusContext, ConsensusRequestError, EngineHandle, NetworkContext,
         NetworkIdentity, NetworkMsg, NetworkRequest, Reply, RequestContext, Signer, SyncContext, Verifier,
-        WalContext, start_engine,
+        WalContext,
     };
     pub(super) use arc_malachitebft_signing::{Error as SigningError, VerificationResult};
     pub(super) use arc_malachitebft_sync::{ValueRequest, ValueResponse};
@@ -197,17 +204,26 @@ pub async fn start(config: Config, store: Store, wiring: Wiring) -> Result<Conse
         Box::new(signer.clone()),
     );
     let max_block_bytes = max_block_bytes(tip.genesis_file().limits().block_bytes);
-    let (channels, engine) = engine::start_engine(
+    let settings = EngineConfig::new(&config, max_block_bytes, &chain.to_string());
+    let wal = engine::WalContext::new(config.wal.clone(), WireCodec);
+    let network = engine::NetworkContext::new(identity, WireCodec);
+    #[cfg(not(feature = "test-byzantine"))]
+    let started = engine::start_engine(
         Sealpost,
-        EngineConfig::new(&config, max_block_bytes, &chain.to_string()),
-        engine::WalContext::new(config.wal.clone(), WireCodec),
-        engine::NetworkContext::new(identity, WireCodec),
+        settings,
+        wal,
+        network,
         consensus,
         engine::SyncContext::new(WireCodec),
-        engine::RequestContext::new(16),
+        engine::RequestContext::new(REQUESTS),
     )
-    .await
-    .map_err(|error| ConsensusError::Start(format!("{error:#}")))?;
+    .await;
+    #[cfg(feature = "test-byzantine")]
+    let started = {
+        let means = byzantine::Means { store: store.clone(), signer: signer.clone(), max_block_bytes };
+        byzantine::start_engine(settings, wal, network, consensus, means).await
+    };
+    let (channels, engine) = started.map_err(|error| ConsensusError::Start(format!("{error:#}")))?;
     let links = tokio::spawn(links::tend(channels.net_requests.clone(), config.peers));
     let mut application = Application::new(store, signer, verifier, max_block_bytes, channels, wiring);
     let task = tokio::spawn(async move {

@@ -48,7 +48,7 @@ async fn main() {
             place: Place::Lab(Wire::Delayed(Duration::ZERO)),
             heartbeat_ms: Some(1000),
         },
-        load: LoadOptions { per_second: number("--per-second", 20) as u32, in_flight: 64 },
+        load: LoadOptions { per_second: number("--per-second", 20) as u32, in_flight: 64, bytes: 0 },
         bounds: Bounds {
             recovery: Duration::from_secs(number("--recovery-seconds", 20)),
             memory_kib: number("--memory-mib", 256) * 1024,

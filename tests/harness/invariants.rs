@@ -11,11 +11,10 @@ use super::load::{Messages, probe};
 use super::network::Network;
 use futures::StreamExt as _;
 use futures::stream;
-use jsonrpsee::core::client::ClientT as _;
-use jsonrpsee::core::params::ObjectParams;
-use sealpost_api::{BlockId, MAX_HEADERS, MAX_PAGE, SealpostRpcClient, TransactionStatus};
+use sealpost_api::{BlockId, EquivocationView, MAX_HEADERS, MAX_PAGE, SealpostRpcClient, TransactionStatus};
 use sealpost_ledger::hash::{BlockHash, TransactionId};
 use sealpost_ledger::height::BlockHeight;
+use sealpost_ledger::signature::PublicKey;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
@@ -44,6 +43,10 @@ pub struct Invariants {
     level: u64,
     checks: u32,
     slowest_recovery: Duration,
+    /// Members that break the rules on purpose: of them nothing is expected.
+    liars: BTreeSet<usize>,
+    /// Validators of whom double statements may be seen.
+    suspects: BTreeSet<PublicKey>,
 }
 
 /// What a whole run has shown.
@@ -57,7 +60,7 @@ pub struct Verdict {
     pub checks: u32,
     /// The longest that a network took to be well again.
     pub slowest_recovery: Duration,
-    /// The most memory of each member, in KiB.
+    /// The most memory of each member that keeps the rules, in KiB.
     pub peak_kib: Vec<(String, u64)>,
 }
 
@@ -72,7 +75,22 @@ impl Invariants {
             level: 0,
             checks: 0,
             slowest_recovery: Duration::ZERO,
+            liars: BTreeSet::new(),
+            suspects: BTreeSet::new(),
         }
+    }
+    /// From now on this member is not among those for whom everything must hold, and it may be seen to sign twice.
+    pub fn distrust(&mut self, network: &Network, member: usize) {
+        self.liars.insert(member);
+        self.suspects.insert(network.validator_key(member));
+    }
+    /// The running members that keep the rules.
+    fn honest(&self, network: &Network) -> Vec<usize> {
+        network.running().into_iter().filter(|member| !self.liars.contains(member)).collect()
+    }
+    /// Whether a block is among those that were seen to be final.
+    pub fn has(&self, block: &BlockHash) -> bool {
+        self.chain.values().any(|known| known == block)
     }
     /// The height up to which all nodes were seen to agree.
     pub fn height(&self) -> u64 {
@@ -90,13 +108,13 @@ impl Invariants {
         let before = self.height();
         let recovery = self.check_recovery(network).await?;
         let from = before.saturating_sub(AGAIN) + 1;
-        for member in network.running() {
+        for member in self.honest(network) {
             self.check_agreement(network, member, from).await?;
         }
         let unseen: Vec<TransactionId> =
             acknowledged.iter().filter(|id| !self.places.contains_key(id)).copied().collect();
         self.check_kept(network, &unseen).await?;
-        check_equivocations(network).await?;
+        self.check_equivocations(network).await?;
         self.check_processes(network)?;
         if self.height() <= before {
             return Err(format!("I9: no block since the last check, at height {before}"));
@@ -112,14 +130,15 @@ impl Invariants {
         acknowledged: &[TransactionId],
     ) -> Result<Verdict, String> {
         self.check(network, acknowledged).await?;
-        for member in network.running() {
+        for member in self.honest(network) {
             self.check_agreement(network, member, 1).await?;
             self.check_no_duplicates(network, member, acknowledged).await?;
         }
-        for member in network.running() {
-            network.stop_member(member);
+        let honest = self.honest(network);
+        for member in &honest {
+            network.stop_member(*member);
         }
-        for member in network.all() {
+        for member in honest {
             let output = network.check_member(member);
             let (said, wrong) =
                 (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -141,7 +160,7 @@ impl Invariants {
             messages: acknowledged.len(),
             checks: self.checks,
             slowest_recovery: self.slowest_recovery,
-            peak_kib: network.all().map(peak).collect(),
+            peak_kib: network.all().filter(|member| !self.liars.contains(member)).map(peak).collect(),
         })
     }
 
@@ -149,7 +168,7 @@ impl Invariants {
     async fn check_recovery(&mut self, network: &Network) -> Result<Duration, String> {
         let (since, within) = (Instant::now(), self.bounds.recovery);
         let left = || within.saturating_sub(since.elapsed());
-        for member in network.running() {
+        for member in self.honest(network) {
             let probed = probe(network.client(member), &self.messages, left()).await;
             probed.map_err(|error| {
                 format!(
@@ -159,10 +178,10 @@ impl Invariants {
             })?;
         }
         let mut top = BlockHeight::GENESIS;
-        for member in network.running() {
+        for member in self.honest(network) {
             top = top.max(height(network, member).await?);
         }
-        for member in network.running() {
+        for member in self.honest(network) {
             if !network.reaches(member, top, left()).await {
                 let at = height(network, member).await;
                 let name = network.name(member);
@@ -204,7 +223,7 @@ impl Invariants {
 
     /// I2: what was reported final is final on every member, in the same block.
     async fn check_kept(&mut self, network: &Network, ids: &[TransactionId]) -> Result<(), String> {
-        for member in network.running() {
+        for member in self.honest(network) {
             let (client, name) = (network.client(member), network.name(member));
             let mut answers = stream::iter(ids)
                 .map(|id| async move { (*id, client.tx_status(*id).await) })
@@ -265,10 +284,11 @@ impl Invariants {
 
     /// I6 and I7: everybody lives, within its memory.
     fn check_processes(&self, network: &mut Network) -> Result<(), String> {
-        if let Some(ended) = network.ended().first() {
+        let ended = network.ended();
+        if let Some((_, ended)) = ended.iter().find(|(member, _)| !self.liars.contains(member)) {
             return Err(format!("I6: {ended}"));
         }
-        for member in network.all() {
+        for member in network.all().filter(|member| !self.liars.contains(member)) {
             let (peak, bound) = (network.peak_memory_kib(member), self.bounds.memory_kib);
             if peak > bound {
                 let name = network.name(member);
@@ -276,6 +296,18 @@ impl Invariants {
             }
         }
         self.check_logs(network)
+    }
+
+    /// I8: no node has seen a validator sign twice that is not among the suspects.
+    async fn check_equivocations(&self, network: &Network) -> Result<(), String> {
+        for member in self.honest(network) {
+            let name = network.name(member);
+            let seen = equivocations(network, member).await?;
+            if let Some(seen) = seen.iter().find(|seen| !self.suspects.contains(&seen.validator)) {
+                return Err(format!("I8: {name} has seen a validator sign twice: {seen:?}"));
+            }
+        }
+        Ok(())
     }
 
     fn check_logs(&self, network: &Network) -> Result<(), String> {
@@ -289,25 +321,17 @@ impl Invariants {
     }
 }
 
-/// I8: no node has seen a validator sign twice.
-async fn check_equivocations(network: &Network) -> Result<(), String> {
-    for member in network.running() {
-        let name = network.name(member);
-        let answer = network.client(member).request("chain_equivocations", ObjectParams::new()).await;
-        let found: serde_json::Value = answer.map_err(|error| format!("I8: {name}: {error}"))?;
-        if has_entries(&found) {
-            return Err(format!("I8: {name} has seen a validator sign twice: {found}"));
+/// What a member has seen validators sign twice, all of it.
+pub async fn equivocations(network: &Network, member: usize) -> Result<Vec<EquivocationView>, String> {
+    let (mut seen, mut after) = (Vec::new(), None);
+    loop {
+        let page = network.client(member).chain_equivocations(after, None).await;
+        let page = page.map_err(|error| format!("I8: {}: {error}", network.name(member)))?;
+        seen.extend(page.entries);
+        if !page.more {
+            return Ok(seen);
         }
-    }
-    Ok(())
-}
-
-/// Whether a list, or a list in an object, has an entry.
-fn has_entries(value: &serde_json::Value) -> bool {
-    match value {
-        serde_json::Value::Array(list) => !list.is_empty(),
-        serde_json::Value::Object(fields) => fields.values().any(has_entries),
-        _ => false,
+        after = page.next;
     }
 }
 

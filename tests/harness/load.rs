@@ -139,6 +139,8 @@ pub struct LoadOptions {
     pub per_second: u32,
     /// Messages that wait for finality at once; at that bound sending waits too.
     pub in_flight: usize,
+    /// Bytes of text that each message has besides.
+    pub bytes: usize,
 }
 
 /// Traffic that runs until it is stopped.
@@ -151,6 +153,7 @@ pub struct Load {
 #[derive(Debug)]
 struct Shared {
     messages: Messages,
+    bytes: usize,
     head: AtomicU64,
     sent: AtomicU64,
     failed: AtomicU64,
@@ -181,13 +184,18 @@ pub struct LoadReport {
 impl Load {
     /// Sends to every running member in turn. Members that go away and come back are sent to as before.
     pub fn start(network: &Network, options: LoadOptions) -> Self {
+        Self::start_at(network, &network.running(), options)
+    }
+    /// The same to these members alone.
+    pub fn start_at(network: &Network, members: &[usize], options: LoadOptions) -> Self {
         let client = |member| {
             let builder = HttpClientBuilder::default().request_timeout(GIVE_UP);
             builder.build(network.said(member, "rpc")).expect("a URL")
         };
-        let clients: Vec<HttpClient> = network.running().into_iter().map(client).collect();
+        let clients: Vec<HttpClient> = members.iter().copied().map(client).collect();
         let shared = Arc::new(Shared {
             messages: Messages::new(network.genesis().clone()),
+            bytes: options.bytes,
             head: AtomicU64::new(0),
             sent: AtomicU64::new(0),
             failed: AtomicU64::new(0),
@@ -253,7 +261,8 @@ async fn send(shared: Arc<Shared>, clients: Vec<HttpClient>, options: LoadOption
 }
 
 async fn submit(shared: &Shared, client: &HttpClient) {
-    let message = shared.messages.make(BlockHeight::new(shared.head.load(Relaxed) + LIFETIME));
+    let expiry = BlockHeight::new(shared.head.load(Relaxed) + LIFETIME);
+    let message = shared.messages.make_long(expiry, shared.bytes);
     shared.sent.fetch_add(1, Relaxed);
     let since = Instant::now();
     let answer = client.tx_submit(message.transaction, Some(message.body), Some(WaitFor::Final)).await;

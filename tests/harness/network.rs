@@ -3,12 +3,13 @@
 
 use super::faults::{FaultKind, Faults};
 use super::namespace::{Lab, Slot, Wire};
-use crate::{Server, Starting, get, json, program, run};
+use crate::{Server, Starting, get, json, misbehaving_node, program, run};
 use jsonrpsee::http_client::{HttpClient, HttpClientBuilder};
 use jsonrpsee::ws_client::WsClientBuilder;
-use sealpost_api::SealpostRpcClient;
+use sealpost_api::{DEFAULT_PORT, SealpostRpcClient};
 use sealpost_ledger::genesis::Genesis;
 use sealpost_ledger::height::BlockHeight;
+use sealpost_ledger::signature::{PublicKey, SigningKey};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Arc;
@@ -20,6 +21,8 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 /// Ports of one network on this machine, and where the first network has its own.
 const PORTS_EACH: u16 = 160;
 const FIRST_PORT: u16 = 20_000;
+/// What tells a validator of the misbehaving build what to do.
+const MISDEEDS: &str = "SEALPOST_TEST_MISDEEDS";
 /// Lines of each log that a failed test shows.
 const TAIL: usize = 25;
 
@@ -66,6 +69,8 @@ struct Member {
     home: PathBuf,
     validator: bool,
     log: PathBuf,
+    /// What it does against the rules, separated by commas, if it is of the misbehaving build.
+    misdeeds: Option<String>,
     server: Option<Server>,
     client: Option<HttpClient>,
     peak_kib: u64,
@@ -124,6 +129,7 @@ impl Network {
             home: node["home"].as_str().expect("a home").into(),
             validator: node["validator"].as_bool().expect("yes or no"),
             log: folder.path().join(format!("{}.log", node["name"].as_str().expect("a name"))),
+            misdeeds: None,
             server: None,
             client: None,
             peak_kib: 0,
@@ -205,6 +211,61 @@ impl Network {
         member.client.as_ref().unwrap_or_else(|| panic!("{} does not run", member.name))
     }
 
+    /// From its next start on, a member breaks the rules in these ways; with none it is an honest one of the
+    /// misbehaving build.
+    pub fn corrupt(&mut self, member: usize, misdeeds: &[&str]) {
+        self.members[member].misdeeds = Some(misdeeds.join(","));
+    }
+    /// A stopped validator's log of votes is as if it had never voted. For one that breaks the rules anyway.
+    pub fn forget_votes(&self, member: usize) {
+        assert!(self.members[member].server.is_none(), "{} still runs", self.name(member));
+        std::fs::write(self.home(member).join("node/consensus.wal"), "").expect("written");
+    }
+    /// From its next start on, a member keeps the rules.
+    pub fn redeem(&mut self, member: usize) {
+        self.members[member].misdeeds = None;
+    }
+    /// A validator's public key.
+    pub fn validator_key(&self, member: usize) -> PublicKey {
+        let text = std::fs::read_to_string(self.home(member).join("node/validator.key")).expect("a key");
+        let secret = const_hex::decode_to_array(text.trim()).expect("64 digits");
+        SigningKey::from_bytes(&secret).expect("a key").public_key()
+    }
+    /// Makes a full node that has not run yet a second copy of a validator, as a careless copy of a home would: the
+    /// same key, with a log of votes and a network identity of its own. All the others know it as a validator.
+    pub fn twin(&mut self, validator: usize, full_node: usize) {
+        assert!(self.running().is_empty(), "the network runs already");
+        let (from, to) = (self.home(validator).join("node"), self.home(full_node).join("node"));
+        std::fs::copy(from.join("validator.key"), to.join("validator.key")).expect("copied");
+        std::fs::File::create_new(to.join("consensus.wal")).expect("a log of votes");
+        self.members[full_node].validator = true;
+        let reached = |network: &Self, member: usize| {
+            let lab = network.lab.as_ref().expect("a network in a lab");
+            let id = json("sealpost-node", network.home(member), &["peers", "id"]);
+            let peer = id["peer"].as_str().expect("an identity").to_owned();
+            format!("/ip4/{}/tcp/{}/p2p/{peer}", lab.address(member), DEFAULT_PORT + 1)
+        };
+        let mesh: Vec<(usize, String)> =
+            self.validators().into_iter().map(|member| (member, reached(self, member))).collect();
+        for (member, own) in &mesh {
+            let path = self.home(*member).join("node.toml");
+            let settings = std::fs::read_to_string(&path).expect("settings");
+            let mut settings: Vec<&str> = settings
+                .lines()
+                .filter(|line| !line.starts_with("peers = ") && *line != "[consensus]")
+                .collect();
+            // The line that says where consensus listens ends in its port, and no other does.
+            let port = format!("/tcp/{}\"", DEFAULT_PORT + 1);
+            settings.retain(|line| !line.ends_with(&port));
+            let listen = own.split_once("/p2p/").map_or(own.as_str(), |(address, _)| address);
+            let others = mesh.iter().filter(|(other, _)| other != member);
+            let others: Vec<String> = others.map(|(_, address)| format!("\"{address}\"")).collect();
+            let consensus =
+                format!("\n[consensus]\nlisten = \"{listen}\"\npeers = [{}]\n", others.join(", "));
+            std::fs::write(&path, settings.join("\n") + &consensus).expect("written");
+        }
+    }
+
     /// Starts a member as it is.
     pub fn start_member(&mut self, member: usize) {
         self.start_members(&[member]);
@@ -223,9 +284,11 @@ impl Network {
     }
     fn launch(&self, member: usize, args: &[&str]) -> Starting {
         assert!(self.members[member].server.is_none(), "{} runs already", self.members[member].name);
-        let program = program("sealpost-node");
+        let misdeeds = &self.members[member].misdeeds;
+        let program = misdeeds.as_ref().map_or_else(|| program("sealpost-node"), |_| misbehaving_node());
         let mut command =
             self.lab.as_ref().map_or_else(|| Command::new(&program), |lab| lab.command(member, &program));
+        command.envs(misdeeds.as_ref().map(|misdeeds| (MISDEEDS, misdeeds)));
         let home = &self.members[member].home;
         command.env("SEALPOST_HOME", home).env_remove("SEALPOST_NODE").env_remove("RUST_LOG");
         if self.lab.is_some() {
@@ -304,12 +367,12 @@ impl Network {
         run("sealpost-node", self.home(member), &["check", "--json"])
     }
     /// The members that have ended of themselves, and how.
-    pub fn ended(&mut self) -> Vec<String> {
-        let ended = |member: &mut Member| {
+    pub fn ended(&mut self) -> Vec<(usize, String)> {
+        let ended = |(number, member): (usize, &mut Member)| {
             let status = member.server.as_mut()?.ended()?;
-            Some(format!("{} has ended: {status}", member.name))
+            Some((number, format!("{} has ended: {status}", member.name)))
         };
-        self.members.iter_mut().filter_map(ended).collect()
+        self.members.iter_mut().enumerate().filter_map(ended).collect()
     }
     /// A running node's metric by its name, or by its name and labels; the sum of all that begin so, 0 if there
     /// is none yet.

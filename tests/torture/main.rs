@@ -1,5 +1,6 @@
-//! What a node's disk and process may suffer without anything being lost: kills, power cuts, damage, a full disk. Real
-//! nodes, real messages; whatever was reported final must be there afterwards. Everything random comes from a seed.
+//! What a node may suffer without anything being lost: kills, power cuts, damage, a full disk, and one validator of four
+//! that breaks the rules. Real nodes, real messages; whatever was reported final must be there afterwards. Everything
+//! random comes from a seed.
 //!
 //! ```sh
 //! cargo run -p sealpost-tests --bin sealpost-torture -- kills --count 1000 --seed 1
@@ -8,6 +9,7 @@
 //! Prints one line that begins with `HELD` or `BROKEN`, and exits with 0 or 1. With `SEALPOST_NODE_BIN` another node is
 //! tortured; one that was built with `sealpost-node/test-no-fsync` must be found out (`tests/torture.rs`).
 
+mod byzantine;
 mod damage;
 mod full;
 mod kills;
@@ -34,6 +36,8 @@ enum What {
     Damage(Times),
     /// A disk that is full. Needs root
     Full(Times),
+    /// A validator of four that breaks the rules, over and over. Needs root
+    Byzantine(byzantine::Rounds),
 }
 
 /// How often, and from which seed.
@@ -49,16 +53,17 @@ struct Times {
 
 #[tokio::main]
 async fn main() {
-    let (name, times, outcome) = match Cli::parse().what {
-        What::Kills(times) => ("kills", times, kills::run(times).await),
-        What::Power(times) => ("power", times, power::run(times).await),
-        What::Damage(times) => ("damage", times, damage::run(times).await),
-        What::Full(times) => ("full", times, full::run(times).await),
+    let (name, seed, outcome) = match Cli::parse().what {
+        What::Kills(times) => ("kills", times.seed, kills::run(times).await),
+        What::Power(times) => ("power", times.seed, power::run(times).await),
+        What::Damage(times) => ("damage", times.seed, damage::run(times).await),
+        What::Full(times) => ("full", times.seed, full::run(times).await),
+        What::Byzantine(rounds) => ("byzantine", rounds.seed, byzantine::run(rounds).await),
     };
     match outcome {
-        Ok(said) => println!("HELD {name} (seed {}): {said}", times.seed),
+        Ok(said) => println!("HELD {name} (seed {seed}): {said}"),
         Err(broken) => {
-            println!("BROKEN {name} (seed {}): {broken}", times.seed);
+            println!("BROKEN {name} (seed {seed}): {broken}");
             std::process::exit(1);
         }
     }

@@ -5,11 +5,11 @@ use super::codec::{engine_certificate, ledger_certificate};
 use super::context::{Address, BlockValue, Height, Part, Sealpost, Validators};
 use super::engine::{
     self, AppMsg, Channels, CommitCertificate, HeightParams, LocallyProposedValue, MisbehaviorEvidence,
-    NetworkMsg, Next, ProposedValue, RawDecidedValue, Reply, Round, StreamContent, StreamId, StreamMessage,
-    SyncedValueOutcome, Validity, VoteExtensionError,
+    NetworkMsg, Next, PeerId, ProposedValue, RawDecidedValue, Reply, Round, StreamContent, StreamId,
+    StreamMessage, SyncedValueOutcome, Validity, VoteExtensionError,
 };
 use super::misbehavior::equivocations;
-use super::proposals::{Assembled, Assembly, Deciding, PartError, StreamKey, pieces};
+use super::proposals::{Ahead, Assembled, Assembly, Budget, Deciding, PartError, pieces};
 use super::signer::{VoteSigner, VoteVerifier};
 use super::{ConsensusError, MempoolRequest, Wiring};
 use crate::store::Store;
@@ -20,8 +20,9 @@ use sealpost_ledger::hash::BlockHash;
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::transaction::{Known, SignedTransaction, VerifiedTransaction};
 use sealpost_ledger::validator::ValidatorSet;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
+use std::mem::{Discriminant, discriminant};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -29,12 +30,8 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, warn};
 
-/// Blocks kept that belong to the height after the one being decided.
-const MAX_AHEAD: usize = 4;
 /// Blocks verified and kept in memory for one height; others are on disk only.
 const MAX_VERIFIED: usize = 8;
-/// Blocks that are verified for one height, for each validator.
-const BLOCKS_PER_PROPOSER: usize = 3;
 /// A mempool that doesn't answer for so long has nothing to offer.
 const MEMPOOL_PATIENCE: Duration = Duration::from_millis(500);
 
@@ -50,7 +47,7 @@ pub(super) struct Application {
     verified: HashMap<BlockHash, VerifiedBlock>,
     /// The block this node proposes on top of `tip`, whatever the round.
     own: Option<BlockHash>,
-    ahead: Vec<Assembled>,
+    ahead: Ahead,
     /// The height whose kept proposals the engine has been given.
     handed_over: BlockHeight,
     waiting: Option<Waiting>,
@@ -63,7 +60,9 @@ pub(super) struct Application {
     /// The round of the height being decided.
     round: u32,
     /// Blocks of others that were verified for that height.
-    taken: usize,
+    taken: Budget,
+    /// Kinds of parts that were refused at that height, and told of.
+    told: HashSet<Discriminant<PartError>>,
 }
 
 /// The engine, held between two heights: an idle network makes no blocks.
@@ -94,14 +93,15 @@ impl Application {
             assembly: Assembly::new(verifier, max_block_bytes),
             verified: HashMap::new(),
             own: None,
-            ahead: Vec::new(),
+            ahead: Ahead::default(),
             handed_over: BlockHeight::GENESIS,
             waiting: None,
             catching_up: false,
             decided_at: Instant::now(),
             streams: 0,
             round: 0,
-            taken: 0,
+            taken: Budget::default(),
+            told: HashSet::new(),
         }
     }
 
@@ -149,8 +149,7 @@ impl Application {
             }
             AppMsg::GetHistoryMinHeight { reply } => send(reply, Height(self.store.oldest_body_height())),
             AppMsg::ReceivedProposalPart { from, published_by, part, reply } => {
-                let key = (published_by.unwrap_or(from).to_bytes(), part.stream_id.to_bytes().to_vec());
-                send(reply, self.receive(key, part).await?);
+                send(reply, self.receive(published_by.unwrap_or(from), part).await?);
             }
             AppMsg::Decided { certificate, reply, .. } => {
                 self.commit(&certificate).await?;
@@ -184,11 +183,7 @@ impl Application {
         self.handed_over = height.0;
         let store = self.store.clone();
         let mut blocks = blocking(move || Ok(store.proposals_at(height.0))).await?;
-        let ahead = std::mem::take(&mut self.ahead);
-        let ahead = ahead.into_iter().filter(|block| block.init.height == height);
-        blocks.extend(
-            ahead.filter_map(|a| Block::from_bytes(&a.bytes).ok().filter(|b| b.hash() == a.init.block)),
-        );
+        blocks.extend(std::mem::take(&mut self.ahead).of(height));
         let mut values = Vec::new();
         for block in blocks {
             let (hash, proposer) = (block.hash(), Address(block.header().proposer));
@@ -294,10 +289,11 @@ impl Application {
     /// Takes in a part of somebody's proposal; the value when it is complete and checked.
     async fn receive(
         &mut self,
-        key: StreamKey,
+        publisher: PeerId,
         message: StreamMessage<Part>,
     ) -> Result<Option<ProposedValue<Sealpost>>, ConsensusError> {
         let StreamContent::Data(part) = message.content else { return Ok(None) };
+        let key = (publisher.to_bytes(), message.stream_id.to_bytes().to_vec());
         let deciding = self.tip.next_height();
         let opens = matches!(&part, Part::Init(init) if init.height.0 >= deciding);
         let now = Deciding { height: deciding, round: self.round };
@@ -306,42 +302,44 @@ impl Application {
             // A proposer has begun this height, or a later one: no reason to wait any longer.
             self.start_next_height();
         }
-        let assembled = match inserted {
-            Ok(assembled) => assembled,
+        let Assembled { init, block } = match inserted {
+            Ok(Some(assembled)) => assembled,
+            Ok(None) => return Ok(None),
             Err(error) => {
-                debug!(%error, "dropped a part of a proposal");
+                self.tell_refused(&publisher, &error);
                 return Ok(None);
             }
         };
-        let Some(assembled) = assembled else { return Ok(None) };
-        if assembled.init.height.0 != deciding {
-            if self.ahead.len() < MAX_AHEAD {
-                self.ahead.push(assembled);
-            }
+        if init.height.0 != deciding {
+            self.ahead.put(init, block);
             return Ok(None);
         }
-        let Assembled { init, bytes } = assembled;
         // Each block that holds is run and kept on disk. An honest proposer makes one for a height.
-        if !self.verified.contains_key(&init.block) {
-            if self.taken >= self.validators.len().saturating_mul(BLOCKS_PER_PROPOSER) {
-                warn!(block = %init.block, proposer = %init.proposer, "too many blocks for one height");
-                return Ok(None);
-            }
-            self.taken = self.taken.saturating_add(1);
+        if !self.verified.contains_key(&init.block) && !self.taken.admits(init.proposer) {
+            warn!(block = %init.block, proposer = %init.proposer, "too many blocks for one height");
+            return Ok(None);
         }
-        let validity = match Block::from_bytes(&bytes) {
-            Ok(block) if block.hash() == init.block => match self.verify(block, Some(now_ms())).await? {
-                Ok(()) => Validity::Valid,
-                Err(error) => {
-                    warn!(block = %init.block, proposer = %init.proposer, %error, "refused a proposed block");
-                    Validity::Invalid
-                }
-            },
-            _ => Validity::Invalid,
+        let validity = match self.verify(block, Some(now_ms())).await? {
+            Ok(()) => Validity::Valid,
+            Err(error) => {
+                warn!(block = %init.block, proposer = %init.proposer, %error, "refused a proposed block");
+                Validity::Invalid
+            }
         };
         let valid_round = init.valid_round.map_or(Round::Nil, Round::new);
         let round = Round::new(init.round);
         Ok(Some(proposed(init.height, round, valid_round, init.proposer, init.block, validity)))
+    }
+
+    /// Says what was refused, once for each kind and height: who floods with parts is not to flood the log.
+    fn tell_refused(&mut self, publisher: &PeerId, error: &PartError) {
+        // Whoever is late, or ahead, does nothing wrong.
+        let is_news = !matches!(error, PartError::Height { .. }) && self.told.insert(discriminant(error));
+        if is_news {
+            warn!(%publisher, %error, "refused a part of a proposal");
+        } else {
+            debug!(%publisher, %error, "refused a part of a proposal");
+        }
     }
 
     /// Checks a block on top of the tip and keeps it, on disk and in memory.
@@ -407,7 +405,9 @@ impl Application {
         self.tip = committed.tip().clone();
         self.validators = Validators::new(self.tip.validators());
         self.verified.clear();
-        (self.round, self.taken) = (0, 0);
+        self.round = 0;
+        self.taken = Budget::default();
+        self.told.clear();
         self.own = None;
         self.assembly.forget_before(self.tip.next_height());
         self.decided_at = Instant::now();

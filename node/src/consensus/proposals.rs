@@ -2,10 +2,11 @@
 //! any order and from anyone, so nothing is kept before the signed opening of a stream names the right
 //! proposer, and everything kept is bounded: streams, pieces waiting for their opening, bytes, heights.
 
-use super::context::{Part, PartsInit, Validators};
+use super::context::{Address, Height, Part, PartsInit, Validators};
 use super::engine::Round;
 use super::signer::VoteVerifier;
 use bytes::Bytes;
+use sealpost_ledger::block::Block;
 use sealpost_ledger::hash::BlockHash;
 use sealpost_ledger::height::BlockHeight;
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +25,10 @@ const MAX_ROUNDS_AHEAD: u32 = 8;
 const MAX_PER_ROUND: usize = 2;
 /// Pieces kept of a stream whose opening hasn't come yet.
 const MAX_EARLY_PIECES: usize = 32;
+/// Blocks of one proposer that are verified for one height.
+const MAX_PER_PROPOSER: usize = 3;
+/// Blocks kept that belong to the height after the one being decided.
+const MAX_AHEAD: usize = 4;
 
 /// A stream: who publishes it, and its number there.
 pub(super) type StreamKey = (Vec<u8>, Vec<u8>);
@@ -43,13 +48,15 @@ pub(super) enum PartError {
     TooLong { length: u32, limit: u32 },
     #[error("part {sequence} does not fit the stream's opening")]
     Piece { sequence: u64 },
+    #[error("the parts do not make block {block}, which their opening by {proposer} names")]
+    Content { block: BlockHash, proposer: Address },
 }
 
-/// A block whose parts are all there; not checked beyond its length.
+/// A block whose parts are all there. It is the one that its opening names; nothing else is known of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Assembled {
     pub(super) init: PartsInit,
-    pub(super) bytes: Vec<u8>,
+    pub(super) block: Block,
 }
 
 #[derive(Debug, Default)]
@@ -132,7 +139,11 @@ impl Assembly {
         if u32::try_from(bytes.len()) != Ok(init.length) {
             return Err(PartError::Piece { sequence });
         }
-        Ok(Some(Assembled { init, bytes }))
+        // Whoever has heard an opening can send it again with other parts. Those say nothing about the block.
+        match Block::from_bytes(&bytes) {
+            Ok(block) if block.hash() == init.block => Ok(Some(Assembled { init, block })),
+            _ => Err(PartError::Content { block: init.block, proposer: init.proposer }),
+        }
     }
     /// Drops what is for heights before `deciding`, and streams that never opened.
     pub(super) fn forget_before(&mut self, deciding: BlockHeight) {
@@ -200,6 +211,39 @@ impl Assembly {
     }
 }
 
+/// Blocks that were verified for a height, for each proposer: nobody uses up what is another's.
+#[derive(Debug, Default)]
+pub(super) struct Budget(BTreeMap<Address, usize>);
+
+impl Budget {
+    /// Whether one more block of this proposer may be verified; it is counted then.
+    pub(super) fn admits(&mut self, proposer: Address) -> bool {
+        let taken = self.0.entry(proposer).or_default();
+        let admits = *taken < MAX_PER_PROPOSER;
+        *taken = taken.saturating_add(usize::from(admits));
+        admits
+    }
+}
+
+/// Blocks for the next height, which others have begun already. Those of the first rounds stay: that is where it
+/// begins, and later rounds are there for whoever wants to take the place.
+#[derive(Debug, Default)]
+pub(super) struct Ahead(Vec<(PartsInit, Block)>);
+
+impl Ahead {
+    /// Keeps a block, if it is among the first.
+    pub(super) fn put(&mut self, init: PartsInit, block: Block) {
+        self.0.retain(|(other, _)| other.height >= init.height && other.block != init.block);
+        self.0.push((init, block));
+        self.0.sort_by_key(|(init, _)| init.round);
+        self.0.truncate(MAX_AHEAD);
+    }
+    /// Those of a height.
+    pub(super) fn of(self, height: Height) -> impl Iterator<Item = Block> {
+        self.0.into_iter().filter(move |(init, _)| init.height == height).map(|(_, block)| block)
+    }
+}
+
 impl PartsInit {
     /// How many pieces follow the opening.
     fn piece_count(&self) -> u64 {
@@ -217,9 +261,11 @@ impl Stream {
 #[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
     use super::*;
-    use crate::consensus::context::Height;
     use crate::consensus::signer::VoteSigner;
     use crate::consensus::testing::{genesis, key};
+    use sealpost_ledger::block::{BLOCK_VERSION, Header};
+    use sealpost_ledger::hash::{HistoryRoot, StateRoot, TransactionRoot};
+    use sealpost_ledger::message::Body;
     use std::sync::Arc;
 
     const HEIGHT: BlockHeight = BlockHeight::FIRST;
@@ -248,6 +294,35 @@ mod tests {
         Part::Init(signer.sign_parts(Height(height), 0, None, block, length).unwrap())
     }
 
+    /// A block that takes several pieces. Nobody here looks at what it says.
+    fn block() -> Block {
+        let genesis = genesis(&[key(1), key(2)]);
+        let header = Header {
+            version: BLOCK_VERSION,
+            chain: genesis.chain_id(),
+            height: HEIGHT,
+            time_ms: 1,
+            parent: BlockHash::from_bytes([1; 32]),
+            transaction_count: 0,
+            tx_root: TransactionRoot::from_bytes([2; 32]),
+            history_root: HistoryRoot::from_bytes([3; 32]),
+            state_root: StateRoot::from_bytes([4; 32]),
+            validators_hash: genesis.validators().hash(),
+            next_validators_hash: genesis.validators().hash(),
+            postage_price: 0,
+            proposer: key(1).public_key(),
+        };
+        Block::new(header, Vec::new(), vec![Body::new(vec![7; 150_000])])
+    }
+
+    /// All that is sent for a block.
+    fn parts(signer: &VoteSigner, block: &Block) -> Vec<Part> {
+        let bytes = Bytes::from(block.to_bytes());
+        let length = u32::try_from(bytes.len()).unwrap();
+        let opening = signer.sign_parts(Height(HEIGHT), 0, None, block.hash(), length).unwrap();
+        std::iter::once(Part::Init(opening)).chain(pieces(&bytes)).collect()
+    }
+
     fn name() -> StreamKey {
         (vec![1], vec![2])
     }
@@ -255,16 +330,63 @@ mod tests {
     #[test]
     fn parts_in_any_order_make_the_block() {
         let Net { mut assembly, validators, right, .. } = net();
-        let bytes = Bytes::from((0..150_000_u32).map(|n| n as u8).collect::<Vec<_>>());
-        let mut parts = vec![init(&right, HEIGHT, 150_000)];
-        parts.extend(pieces(&bytes));
+        let parts = parts(&right, &block());
         assert_eq!(parts.len(), 4);
         let mut done = None;
         for (sequence, part) in parts.into_iter().enumerate().rev() {
             done = assembly.insert(name(), sequence as u64, part, NOW, &validators).unwrap();
         }
-        assert_eq!(done.unwrap().bytes, bytes);
+        assert_eq!(done.unwrap().block, block());
         assert!(assembly.streams.is_empty());
+    }
+
+    /// Anybody who has heard an opening can send it again. What he puts behind it is no word of the proposer's, and
+    /// says nothing about the block.
+    #[test]
+    fn rubbish_behind_anothers_opening_is_refused_and_the_block_comes_all_the_same() {
+        let Net { mut assembly, validators, right, .. } = net();
+        let parts = parts(&right, &block());
+        let mut refused = Ok(None);
+        for (sequence, part) in (0..).zip(&parts) {
+            let part = match part {
+                Part::Piece { bytes, last } => {
+                    Part::Piece { bytes: vec![0; bytes.len()].into(), last: *last }
+                }
+                opening => opening.clone(),
+            };
+            refused = assembly.insert((vec![66], vec![]), sequence, part, NOW, &validators);
+        }
+        assert!(matches!(refused, Err(PartError::Content { block: named, .. }) if named == block().hash()));
+        let mut done = None;
+        for (sequence, part) in (0..).zip(parts) {
+            done = assembly.insert(name(), sequence, part, NOW, &validators).unwrap();
+        }
+        assert_eq!(done.unwrap().block, block());
+    }
+
+    #[test]
+    fn a_proposer_who_proposes_much_uses_up_nobody_elses_turns() {
+        let (one, other) = (Address(key(1).public_key()), Address(key(2).public_key()));
+        let mut budget = Budget::default();
+        let admitted = (0..100).filter(|_| budget.admits(one)).count();
+        assert_eq!(admitted, MAX_PER_PROPOSER);
+        assert!(budget.admits(other));
+    }
+
+    #[test]
+    fn blocks_for_later_rounds_do_not_take_the_place_of_the_first() {
+        let Net { right, .. } = net();
+        let next = Height(HEIGHT.next().unwrap());
+        let mut ahead = Ahead::default();
+        let mut put = |round: u32| {
+            let named = BlockHash::from_bytes([round as u8; 32]);
+            ahead.put(right.sign_parts(next, round, None, named, 10).unwrap(), block());
+        };
+        (1..=8).for_each(&mut put);
+        put(0);
+        let rounds: Vec<u32> = ahead.0.iter().map(|(init, _)| init.round).collect();
+        assert_eq!(rounds, [0, 1, 2, 3]);
+        assert_eq!(ahead.of(next).count(), MAX_AHEAD);
     }
 
     #[test]
@@ -287,9 +409,7 @@ mod tests {
     #[test]
     fn whoever_replays_an_opening_takes_no_place_of_others() {
         let Net { mut assembly, validators, right, .. } = net();
-        let bytes = Bytes::from(vec![7; 150_000]);
-        let mut parts = vec![init(&right, HEIGHT, 150_000)];
-        parts.extend(pieces(&bytes));
+        let parts = parts(&right, &block());
         let opening = parts[0].clone();
         assembly.insert(name(), 0, opening.clone(), NOW, &validators).unwrap();
         for stream in 0..100_u8 {
@@ -301,7 +421,7 @@ mod tests {
         for (sequence, part) in (1..).zip(parts.into_iter().skip(1)) {
             done = assembly.insert(name(), sequence, part, NOW, &validators).unwrap();
         }
-        assert_eq!(done.unwrap().bytes, bytes);
+        assert_eq!(done.unwrap().block, block());
     }
 
     #[test]
