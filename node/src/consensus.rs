@@ -9,16 +9,19 @@
 mod application;
 mod codec;
 mod context;
+mod disk;
 mod links;
 mod misbehavior;
 mod proposals;
 mod signer;
+mod task;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod votes;
 
+pub use disk::Disk;
 pub use votes::{begin_wal, put_wal_back, set_wal_aside, voted_height};
 
 use crate::store::Store;
@@ -36,6 +39,7 @@ use signer::{VoteSigner, VoteVerifier};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use task::Task;
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -116,6 +120,14 @@ pub enum MempoolRequest {
         /// Where they are awaited.
         reply: oneshot::Sender<Vec<VerifiedTransaction>>,
     },
+}
+
+/// The mempool, as consensus sees it where it may wait for answers.
+pub trait Pool {
+    /// As [`MempoolRequest::Candidates`].
+    fn candidates(&self, max_bytes: usize, max_strangers_bytes: usize) -> Vec<VerifiedTransaction>;
+    /// As [`MempoolRequest::Waiting`].
+    fn waiting(&self, ids: Vec<TransactionId>) -> Vec<VerifiedTransaction>;
 }
 
 /// What connects consensus with the rest of the node.
@@ -209,11 +221,12 @@ pub async fn start(config: Config, store: Store, wiring: Wiring) -> Result<Conse
     .await
     .map_err(|error| ConsensusError::Start(format!("{error:#}")))?;
     let links = tokio::spawn(links::tend(channels.net_requests.clone(), config.peers));
-    let mut application = Application::new(store, signer, verifier, max_block_bytes, channels, wiring);
+    let application = Application::new(store, signer, verifier, max_block_bytes);
+    let mut task = Task::new(application, channels, wiring);
     let task = tokio::spawn(async move {
-        let result = application.run().await;
+        let result = task.run().await;
         links.abort();
-        stop_engine(engine, application, &config.wal).await;
+        stop_engine(engine, task, &config.wal).await;
         result
     });
     Ok(ConsensusHandle { task })
@@ -260,9 +273,9 @@ async fn network_identity(
 
 /// Stops the engine and waits, for a bounded time, for it and for what it holds: consensus may be wanted again at once.
 ///
-/// Its network comes first, while the application still listens. Without the application the engine's parts fail one
+/// Its network comes first, while the task still listens. Without the task the engine's parts fail one
 /// by one and are killed; the network's own task, which nobody tells to stop then, would hold the address for good.
-async fn stop_engine(engine: engine::EngineHandle, application: Application, wal: &Path) {
+async fn stop_engine(engine: engine::EngineHandle, task: Task, wal: &Path) {
     const PATIENCE: Duration = Duration::from_secs(3);
     const PAUSE: Duration = Duration::from_millis(10);
     let node = engine.actor.get_cell();
@@ -273,7 +286,7 @@ async fn stop_engine(engine: engine::EngineHandle, application: Application, wal
     {
         tracing::warn!(%error, "the consensus engine's network did not stop in time");
     }
-    drop(application);
+    drop(task);
     node.stop_children_and_wait(Some("shutdown".into()), Some(PATIENCE)).await;
     engine.actor.stop(Some("shutdown".into()));
     if tokio::time::timeout(PATIENCE, engine.handle).await.is_err() {
