@@ -14,6 +14,8 @@ mod links;
 mod misbehavior;
 mod proposals;
 mod signer;
+#[cfg(any(test, feature = "simulation"))]
+pub mod simulation;
 mod task;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -82,6 +84,19 @@ mod engine {
     };
     pub(super) use arc_malachitebft_signing::{Error as SigningError, VerificationResult};
     pub(super) use arc_malachitebft_sync::{ValueRequest, ValueResponse};
+    #[cfg(any(test, feature = "simulation"))]
+    pub(super) use {
+        arc_malachitebft_app_channel::app::consensus::{
+            ConsensusMsg, Effect, Error as CoreError, Input, Params, Resumable, Resume, State, process,
+        },
+        arc_malachitebft_app_channel::app::engine::wal::{decode_entry, encode_entry},
+        arc_malachitebft_app_channel::app::metrics::Metrics,
+        arc_malachitebft_app_channel::app::types::core::{
+            ThresholdParams, Timeout, TimeoutKind, Timeouts, ValueOrigin, ValuePayload as CoreValuePayload,
+            ValueResponse as CoreValueResponse,
+        },
+        arc_malachitebft_signing::VerifierExt,
+    };
 }
 
 /// How this node takes part.
