@@ -90,7 +90,7 @@ impl Chain {
                     self.proposals.insert(block.hash(), block.clone());
                 }
             }
-            Record::Equivocation(equivocation) => self.equivocations.push(equivocation.clone()),
+            Record::Equivocation(equivocation) => self.equivocations.push(*equivocation),
         }
     }
     /// Runs a block again, from its bytes.
@@ -242,8 +242,8 @@ impl consensus::Disk for Disk {
         if self.equivocations().iter().any(|known| known.place() == equivocation.place()) {
             return Ok(());
         }
-        self.write(Record::Equivocation(equivocation.clone()))?;
-        self.0.borrow_mut().chain.equivocations.push(equivocation.clone());
+        self.write(Record::Equivocation(*equivocation))?;
+        self.0.borrow_mut().chain.equivocations.push(*equivocation);
         Ok(())
     }
     fn certified_block(&self, height: BlockHeight) -> Result<Option<(Block, CommitCertificate)>, StoreError> {

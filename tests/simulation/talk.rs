@@ -28,10 +28,10 @@ impl World {
         if !self.machines[which].honest && self.machines[which].zeal > 0 {
             return self.misbehave(which, message);
         }
-        self.to_others(which, |from, to| Event::Message { from, to, message: message.clone() });
+        self.tell_others(which, |from, to| Event::Message { from, to, message: message.clone() });
         Ok(())
     }
-    pub(crate) fn to_others(&mut self, from: usize, event: impl Fn(usize, usize) -> Event) {
+    pub(crate) fn tell_others(&mut self, from: usize, event: impl Fn(usize, usize) -> Event) {
         for to in (0..self.machines.len()).filter(|to| *to != from) {
             self.carry(from, to, &event);
         }
@@ -59,7 +59,7 @@ impl World {
         let Some(verified) = verified.clone() else { return Ok(()) };
         if self.machines[to].admit(verified) {
             self.counts.one(Kind::Work, "transactions taken into a mempool");
-            self.to_others(to, |_, to| Event::Transaction { to, told: told.clone() });
+            self.tell_others(to, |_, to| Event::Transaction { to, told: told.clone() });
         }
         self.judge.check_mempool(to, &self.machines[to].pool)?;
         self.arm(to);

@@ -256,7 +256,7 @@ impl World {
                         self.counts.one(Kind::Misdeed, "heights that are not there claimed");
                         height = height.saturating_add(1_000);
                     }
-                    self.to_others(which, |from, to| Event::Claim { from, to, height });
+                    self.tell_others(which, |from, to| Event::Claim { from, to, height });
                 }
                 Ok(())
             }
