@@ -33,6 +33,7 @@ mod sealed;
 mod secrets;
 mod serve;
 mod siege;
+mod simulation;
 mod snapshot;
 mod torture;
 mod validators;

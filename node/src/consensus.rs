@@ -11,16 +11,21 @@ mod application;
 mod byzantine;
 mod codec;
 mod context;
+mod disk;
 mod links;
 mod misbehavior;
 mod proposals;
 mod signer;
+#[cfg(any(test, feature = "simulation"))]
+pub mod simulation;
+mod task;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod votes;
 
+pub use disk::Disk;
 pub use votes::{begin_wal, put_wal_back, set_wal_aside, voted_height};
 
 use crate::store::Store;
@@ -38,6 +43,7 @@ use signer::{VoteSigner, VoteVerifier};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use task::Task;
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -85,6 +91,19 @@ mod engine {
     };
     pub(super) use arc_malachitebft_signing::{Error as SigningError, VerificationResult};
     pub(super) use arc_malachitebft_sync::{ValueRequest, ValueResponse};
+    #[cfg(any(test, feature = "simulation"))]
+    pub(super) use {
+        arc_malachitebft_app_channel::app::consensus::{
+            ConsensusMsg, Effect, Error as CoreError, Input, Params, Resumable, Resume, State, process,
+        },
+        arc_malachitebft_app_channel::app::engine::wal::{decode_entry, encode_entry},
+        arc_malachitebft_app_channel::app::metrics::Metrics,
+        arc_malachitebft_app_channel::app::types::core::{
+            ThresholdParams, Timeout, TimeoutKind, Timeouts, ValueOrigin, ValuePayload as CoreValuePayload,
+            ValueResponse as CoreValueResponse,
+        },
+        arc_malachitebft_signing::VerifierExt,
+    };
 }
 
 /// How this node takes part.
@@ -123,6 +142,14 @@ pub enum MempoolRequest {
         /// Where they are awaited.
         reply: oneshot::Sender<Vec<VerifiedTransaction>>,
     },
+}
+
+/// The mempool, as consensus sees it where it may wait for answers.
+pub trait Pool {
+    /// As [`MempoolRequest::Candidates`].
+    fn candidates(&self, max_bytes: usize, max_strangers_bytes: usize) -> Vec<VerifiedTransaction>;
+    /// As [`MempoolRequest::Waiting`].
+    fn waiting(&self, ids: Vec<TransactionId>) -> Vec<VerifiedTransaction>;
 }
 
 /// What connects consensus with the rest of the node.
@@ -225,11 +252,12 @@ pub async fn start(config: Config, store: Store, wiring: Wiring) -> Result<Conse
     };
     let (channels, engine) = started.map_err(|error| ConsensusError::Start(format!("{error:#}")))?;
     let links = tokio::spawn(links::tend(channels.net_requests.clone(), config.peers));
-    let mut application = Application::new(store, signer, verifier, max_block_bytes, channels, wiring);
+    let application = Application::new(store, signer, verifier, max_block_bytes);
+    let mut task = Task::new(application, channels, wiring);
     let task = tokio::spawn(async move {
-        let result = application.run().await;
+        let result = task.run().await;
         links.abort();
-        stop_engine(engine, application, &config.wal).await;
+        stop_engine(engine, task, &config.wal).await;
         result
     });
     Ok(ConsensusHandle { task })
@@ -276,9 +304,9 @@ async fn network_identity(
 
 /// Stops the engine and waits, for a bounded time, for it and for what it holds: consensus may be wanted again at once.
 ///
-/// Its network comes first, while the application still listens. Without the application the engine's parts fail one
+/// Its network comes first, while the task still listens. Without the task the engine's parts fail one
 /// by one and are killed; the network's own task, which nobody tells to stop then, would hold the address for good.
-async fn stop_engine(engine: engine::EngineHandle, application: Application, wal: &Path) {
+async fn stop_engine(engine: engine::EngineHandle, task: Task, wal: &Path) {
     const PATIENCE: Duration = Duration::from_secs(3);
     const PAUSE: Duration = Duration::from_millis(10);
     let node = engine.actor.get_cell();
@@ -289,7 +317,7 @@ async fn stop_engine(engine: engine::EngineHandle, application: Application, wal
     {
         tracing::warn!(%error, "the consensus engine's network did not stop in time");
     }
-    drop(application);
+    drop(task);
     node.stop_children_and_wait(Some("shutdown".into()), Some(PATIENCE)).await;
     engine.actor.stop(Some("shutdown".into()));
     if tokio::time::timeout(PATIENCE, engine.handle).await.is_err() {

@@ -248,7 +248,7 @@ impl Store {
     pub fn proposal(&self, hash: &BlockHash) -> Option<Block> {
         self.pending().get(hash)
     }
-    /// All blocks proposed for a height that is not decided yet.
+    /// All blocks proposed for a height that is not decided yet, in the order of their hashes.
     pub fn proposals_at(&self, height: BlockHeight) -> Vec<Block> {
         self.pending().at(height)
     }

@@ -2,22 +2,25 @@
 //! blocks in ranges from several of them, verifies everything and appends them in order.
 //!
 //! ```text
-//!  news of peers ──► planner: whom to ask for which range ──► peers
+//!  news of peers ──► pursuit: whom to ask for which range ──► peers
 //!                       ▲                                       │ blocks, in any order
 //!                       └── tip ◄── apply: verify, append ◄─────┘
 //! ```
 //!
-//! The planner is pure and bounded. Nothing a peer says is believed: a claimed height only says whom to ask.
+//! The pursuit, with its plan of ranges, is pure and bounded. Nothing a peer says is believed: a claimed height only says whom to ask.
 //! While consensus runs on this node, sync only watches, because one writer appends at a time.
 
 mod apply;
 mod finality;
 mod follow;
 mod planner;
+mod pursuit;
 #[cfg(test)]
 mod tests;
 
 pub use apply::{Applied, Refused, apply};
+pub use planner::{Question, Run};
+pub use pursuit::Pursuit;
 
 use crate::store::{Store, StoreError};
 use crate::wire::{Ask, Fault, News, Peer};

@@ -7,19 +7,19 @@ use super::stream::{Layout, Stream, TornEnd};
 use sealpost_ledger::block::Block;
 use sealpost_ledger::hash::BlockHash;
 use sealpost_ledger::height::BlockHeight;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 #[derive(Debug)]
 pub(super) struct Proposals {
     stream: Stream,
-    blocks: HashMap<BlockHash, Block>,
+    blocks: BTreeMap<BlockHash, Block>,
 }
 
 impl Proposals {
     /// Opens the file and forgets what is decided by now.
     pub(super) fn open(dir: &Path, tip: BlockHeight) -> Result<Self, StoreError> {
-        let mut blocks = HashMap::new();
+        let mut blocks = BTreeMap::new();
         // One file: it is emptied again and again.
         let layout = Layout { segment_bytes: u64::MAX, first: 0 };
         let stream = Stream::open(dir, "proposals", layout, TornEnd::Cut, |found, payload| {
@@ -49,7 +49,7 @@ impl Proposals {
     pub(super) fn get(&self, hash: &BlockHash) -> Option<Block> {
         self.blocks.get(hash).cloned()
     }
-    /// All blocks proposed for a height.
+    /// All blocks proposed for a height, in the order of their hashes.
     pub(super) fn at(&self, height: BlockHeight) -> Vec<Block> {
         self.blocks.values().filter(|block| block.height() == height).cloned().collect()
     }

@@ -1,16 +1,15 @@
-//! The task that follows: it hears news, asks what the planner says, has runs verified where blocking is
+//! The task that follows: it hears news, asks what the pursuit says, has runs verified where blocking is
 //! allowed, and tells the rest of the node of each block.
 
-use super::apply::{Applied, Refused, apply};
-use super::finality::Finality;
-use super::planner::{Answer, Planner, Question, Run};
+use super::apply::{Applied, apply};
+use super::planner::{Question, Run};
+use super::pursuit::Pursuit;
 use super::{Mode, Progress, SyncError, Wiring, Wish};
 use crate::store::{Store, StoreError};
-use crate::wire::{Ask, Fault, MAX_CHANGES, News, Peer, Proof, Request, Response, Verdict};
+use crate::wire::{Ask, Fault, News, Peer, Request, Response};
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
-use sealpost_ledger::chain::Tip;
 use sealpost_ledger::height::BlockHeight;
 use std::future::Future;
 use std::time::{Duration, Instant};
@@ -19,8 +18,8 @@ use tokio::task::JoinHandle;
 
 /// Pause between two rounds of asking peers how far they are.
 const POLL: Duration = Duration::from_secs(5);
-/// Peers asked in such a round.
-const POLLED: usize = 4;
+/// Answers to that which are awaited at once.
+const MAX_POLLED: usize = 4;
 /// Pause between two lines in the log while catching up.
 const REPORT: Duration = Duration::from_secs(5);
 /// Fewer blocks than these are not worth a line.
@@ -31,21 +30,15 @@ type Status = (Peer, Option<Response>);
 
 pub(super) struct Follower {
     store: Store,
-    tip: Tip,
     wiring: Wiring,
-    planner: Planner,
+    pursuit: Pursuit,
     wish: Wish,
     fulfilled: u64,
     answers: FuturesUnordered<BoxFuture<'static, Answered>>,
     statuses: FuturesUnordered<BoxFuture<'static, Status>>,
     applying: Option<Applying>,
-    /// What is certainly final.
-    finality: Finality,
-    /// Questions for proofs that are open, and when the next ones may be asked.
+    /// Questions for proofs that are open.
     proofs: FuturesUnordered<BoxFuture<'static, Status>>,
-    prove_at: Instant,
-    /// Whose turn it is to be asked how far it is.
-    turn: usize,
     report: Report,
 }
 
@@ -67,9 +60,7 @@ impl Follower {
         let tip = store.tip();
         let height = tip.height();
         Self {
-            planner: Planner::new(height),
-            finality: Finality::new(&tip),
-            tip,
+            pursuit: Pursuit::new(tip),
             store,
             wiring,
             wish: Wish::default(),
@@ -78,8 +69,6 @@ impl Follower {
             statuses: FuturesUnordered::new(),
             applying: None,
             proofs: FuturesUnordered::new(),
-            prove_at: Instant::now(),
-            turn: 0,
             report: Report { at: Instant::now(), height },
         }
     }
@@ -92,7 +81,7 @@ impl Follower {
         self.take_wish();
         loop {
             self.go_on();
-            let wakes = self.planner.wakes_at(Instant::now()).filter(|_| self.wish.mode == Mode::Follow);
+            let wakes = self.pursuit.wakes_at(Instant::now()).filter(|_| self.wish.mode == Mode::Follow);
             tokio::select! {
                 () = stop.cancelled() => return self.finish().await,
                 Some(news) = self.wiring.news.recv() => self.hear(news),
@@ -124,20 +113,18 @@ impl Follower {
     }
     /// Somebody else may have appended blocks: goes on from the store's end.
     fn move_to_end(&mut self) {
-        self.tip = self.store.tip();
-        self.finality.moved(&self.tip);
-        self.planner.moved(self.tip.height());
+        self.pursuit.moved(self.store.tip());
     }
     /// Asks and applies what can be asked and applied now, and tells how it goes.
     fn go_on(&mut self) {
         match self.wish.mode {
-            Mode::Watch => self.planner.stop(),
+            Mode::Watch => self.pursuit.stop(),
             Mode::Follow => {
-                self.planner.allow_bodiless(self.store.bodiless_up_to(self.finality.proven()));
+                self.pursuit.allow_bodiless(self.store.bodiless_up_to(self.pursuit.proven()));
                 if self.applying.is_none() {
                     self.apply_next();
                 }
-                for question in self.planner.questions(Instant::now()) {
+                for question in self.pursuit.questions(Instant::now()) {
                     self.ask(question);
                 }
                 self.ask_for_proofs();
@@ -147,12 +134,12 @@ impl Follower {
     }
     fn apply_next(&mut self) {
         let (mut peers, mut all) = (Vec::new(), Vec::new());
-        for Run { peer, blocks } in self.planner.next_runs() {
+        for Run { peer, blocks } in self.pursuit.next_runs() {
             all.extend(blocks);
             peers.push((all.len(), peer));
         }
         if !all.is_empty() {
-            let (store, proven) = (self.store.clone(), self.finality.proven());
+            let (store, proven) = (self.store.clone(), self.pursuit.proven());
             let work = tokio::task::spawn_blocking(move || apply(&store, &all, proven));
             self.applying = Some(Applying { peers, work });
         }
@@ -162,14 +149,14 @@ impl Follower {
         if self.wish.mode == Mode::Follow || self.applying.is_none() {
             self.fulfilled = self.wish.number;
         }
-        let (height, target) = (self.tip.height(), self.planner.target());
+        let (height, target) = (self.pursuit.height(), self.pursuit.target());
         let progress = Progress {
             fulfilled: self.fulfilled,
             height,
             target,
-            agreed: self.planner.agreed(),
-            proven: self.finality.proven(),
-            heard: self.planner.has_peers(),
+            agreed: self.pursuit.agreed(),
+            proven: self.pursuit.proven(),
+            heard: self.pursuit.has_heard(),
         };
         self.wiring.progress.send_if_modified(|known| std::mem::replace(known, progress) != progress);
         metrics::gauge!("sealpost_sync_target_height").set(target.get() as f64);
@@ -198,22 +185,17 @@ impl Follower {
 
     fn hear(&mut self, news: News) {
         match news {
-            News::Status { peer, height, oldest } => self.planner.claim(peer, height, oldest),
-            News::Gone { peer } => self.planner.gone(&peer),
+            News::Status { peer, height, oldest } => self.pursuit.claimed(peer, height, oldest),
+            News::Gone { peer } => self.pursuit.gone(&peer),
             News::Announced { peer, announcement, verdict } => {
-                let said = self.finality.judge(&announcement);
-                let height = announcement.header.height;
-                if said == Verdict::Forward || (said == Verdict::Drop && height <= self.finality.proven()) {
-                    self.planner.tell(peer, height);
-                }
                 // Fails if gossip has stopped.
-                let _ = verdict.send(said);
+                let _ = verdict.send(self.pursuit.announced(peer, &announcement));
             }
         }
     }
     fn on_moved(&mut self) {
         let height = *self.wiring.head.borrow_and_update();
-        if height > self.tip.height() {
+        if height > self.pursuit.height() {
             self.move_to_end();
         }
     }
@@ -237,15 +219,7 @@ impl Follower {
         Some(async { answered.await.ok().flatten() })
     }
     fn on_answer(&mut self, question: &Question, response: Option<Response>) {
-        let answer = match response {
-            Some(Response::Blocks(blocks)) => Answer::Blocks(blocks),
-            Some(Response::Busy) | None => Answer::NotNow,
-            Some(_) => {
-                self.blame(&question.peer, Fault::Malformed);
-                Answer::NotNow
-            }
-        };
-        if let Some(fault) = self.planner.answered(question, answer, Instant::now()) {
+        if let Some(fault) = self.pursuit.answered(question, response, Instant::now()) {
             self.blame(&question.peer, fault);
         }
     }
@@ -253,18 +227,13 @@ impl Follower {
         &mut self,
         (peers, applied): (Vec<(usize, Peer)>, Result<Applied, StoreError>),
     ) -> Result<(), SyncError> {
-        let Applied { committed, refused } = applied?;
-        let bad = refused.and_then(|Refused { position, reason, fault }| {
-            let (_, peer) = peers.into_iter().find(|(end, _)| position < *end)?;
-            tracing::warn!(%peer, %reason, "a peer brought a block that is not taken");
-            self.blame(&peer, fault);
-            Some(peer)
-        });
-        if let Some(last) = committed.last() {
-            self.tip = last.tip().clone();
-            self.finality.moved(&self.tip);
+        let applied = applied?;
+        let bad = self.pursuit.applied(&peers, &applied);
+        let Applied { committed, refused } = applied;
+        if let (Some(peer), Some(refused)) = (bad, refused) {
+            tracing::warn!(%peer, reason = %refused.reason, "a peer brought a block that is not taken");
+            self.blame(&peer, refused.fault);
         }
-        self.planner.verified(self.tip.height(), bad.as_ref());
         for block in committed {
             if self.wiring.committed.send(block).await.is_err() {
                 tracing::debug!("nobody listens for final blocks");
@@ -274,54 +243,35 @@ impl Follower {
     }
 
     fn poll(&mut self) {
-        if self.statuses.len() >= POLLED {
+        if self.statuses.len() >= MAX_POLLED {
             return;
         }
-        // All of them in turn: a claim that is never asked for again grows stale.
-        let all: Vec<Peer> = self.planner.peers().cloned().collect();
-        let peers = all.iter().cycle().skip(self.turn).take(POLLED.min(all.len()));
-        self.turn = self.turn.saturating_add(POLLED).checked_rem(all.len()).unwrap_or(0);
-        for peer in peers.cloned() {
+        for peer in self.pursuit.to_poll() {
             if let Some(answered) = self.send(&peer, Request::Status) {
                 self.statuses.push(Box::pin(async move { (peer, answered.await) }));
             }
         }
     }
-    /// Asks how far the chain is certainly final, if old blocks are to be had only without their bodies.
+    /// Asks how far the chain is certainly final, if this node may do without old bodies and nobody is asked yet.
     fn ask_for_proofs(&mut self) {
-        let now = Instant::now();
         let keeps_all = self.store.bodiless_up_to(BlockHeight::new(u64::MAX)) == BlockHeight::GENESIS;
-        if keeps_all || !self.proofs.is_empty() || now < self.prove_at || !self.planner.lacks_bodies() {
+        if keeps_all || !self.proofs.is_empty() {
             return;
         }
-        self.prove_at = now.checked_add(POLL).unwrap_or(now);
-        let peers = self.planner.claiming_above(self.finality.proven()).take(POLLED);
-        for peer in peers.cloned().collect::<Vec<_>>() {
-            if let Some(answered) = self.send(&peer, Request::Proof { after: self.finality.last_change() }) {
+        for peer in self.pursuit.to_prove(Instant::now()) {
+            if let Some(answered) = self.send(&peer, Request::Proof { after: self.pursuit.last_change() }) {
                 self.proofs.push(Box::pin(async move { (peer, answered.await) }));
             }
         }
     }
     fn on_proof(&mut self, peer: &Peer, response: Option<Response>) {
-        let Proof { changes, head } = match response {
-            Some(Response::Proof(proof)) if proof.changes.len() <= MAX_CHANGES => *proof,
-            Some(Response::Busy) | None => return,
-            Some(_) => return self.blame(peer, Fault::Malformed),
-        };
-        // With that many changes there may be more: they are asked for at once.
-        if changes.len() == MAX_CHANGES {
-            self.prove_at = Instant::now();
-        }
-        let hold = changes.into_iter().all(|change| self.finality.extend(change));
-        if !hold || self.finality.judge(&head) == Verdict::Refuse {
-            self.blame(peer, Fault::FalseBlock);
+        if let Some(fault) = self.pursuit.proved(response) {
+            self.blame(peer, fault);
         }
     }
     fn on_status(&mut self, peer: Peer, response: Option<Response>) {
-        match response {
-            Some(Response::Status { height, oldest }) => self.planner.claim(peer, height, oldest),
-            Some(Response::Busy) | None => {}
-            Some(_) => self.blame(&peer, Fault::Malformed),
+        if let Some(fault) = self.pursuit.polled(peer.clone(), response) {
+            self.blame(&peer, fault);
         }
     }
     fn blame(&self, peer: &Peer, fault: Fault) {

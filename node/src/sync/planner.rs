@@ -8,7 +8,7 @@
 use crate::pauses::doubled;
 use crate::wire::{EncodedBlock, Fault, Peer};
 use sealpost_ledger::height::BlockHeight;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// Ranges that are planned at once, and answers that are under way or waiting to be verified.
@@ -73,17 +73,22 @@ pub(super) enum Answer {
 
 /// A question to ask.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Question {
-    pub(super) peer: Peer,
-    pub(super) from: BlockHeight,
-    pub(super) count: u32,
+pub struct Question {
+    /// Whom.
+    pub peer: Peer,
+    /// For blocks from this height on.
+    pub from: BlockHeight,
+    /// For so many.
+    pub count: u32,
 }
 
 /// Blocks that a peer brought, to be verified next.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Run {
-    pub(super) peer: Peer,
-    pub(super) blocks: Vec<EncodedBlock>,
+pub struct Run {
+    /// Who.
+    pub peer: Peer,
+    /// In order.
+    pub blocks: Vec<EncodedBlock>,
 }
 
 /// The plan.
@@ -94,7 +99,7 @@ pub(super) struct Planner {
     verifying: BlockHeight,
     /// Blocks up to here may come without their bodies.
     bodiless: BlockHeight,
-    peers: HashMap<Peer, Known>,
+    peers: BTreeMap<Peer, Known>,
     /// By first height; without gaps from the first to the last.
     ranges: BTreeMap<BlockHeight, Range>,
 }
