@@ -99,7 +99,7 @@ impl<D: Disk> Application<D> {
     pub(super) const fn tip(&self) -> &Tip {
         &self.tip
     }
-    #[cfg(feature = "simulation")]
+    #[cfg(any(test, feature = "simulation"))]
     pub(super) const fn disk(&self) -> &D {
         &self.disk
     }
