@@ -9,6 +9,8 @@
 mod application;
 mod codec;
 mod context;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod links;
 mod misbehavior;
 mod proposals;
