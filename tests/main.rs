@@ -18,6 +18,7 @@ mod interop;
 mod keeping;
 mod keys;
 mod lab;
+mod ledger_model;
 mod library;
 mod lies;
 mod links;
