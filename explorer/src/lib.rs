@@ -14,6 +14,8 @@ mod assets;
 mod charts;
 pub mod cli;
 mod follow;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod headers;
 mod health;
 mod limits;

@@ -34,7 +34,11 @@ pub mod codec;
 mod decoder_tests;
 pub mod equivocation;
 pub mod evidence;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod examples;
 pub mod execution;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod genesis;
 pub mod hash;
 pub mod height;
@@ -48,7 +52,8 @@ mod protocol_example;
 pub mod receipt;
 pub mod signature;
 pub mod state;
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
+#[cfg_attr(not(test), allow(dead_code))]
 mod testing;
 pub mod transaction;
 pub mod validator;

@@ -5,6 +5,8 @@ mod check;
 mod db;
 mod demo;
 mod dev;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod init;
 mod local;
 mod member;

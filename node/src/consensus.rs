@@ -12,6 +12,8 @@ mod byzantine;
 mod codec;
 mod context;
 mod disk;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod links;
 mod misbehavior;
 mod proposals;

@@ -16,6 +16,8 @@ mod behaviour;
 mod closing;
 mod control;
 mod exchange;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod ip_limits;
 pub(crate) mod serve;
 mod standing;

@@ -4,6 +4,8 @@ pub mod cli;
 pub mod config;
 pub mod consensus;
 pub mod disk;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 pub mod gossip;
 pub mod health;
 pub mod home;

@@ -8,6 +8,8 @@ mod directory;
 mod equivocation;
 mod evidence;
 mod front;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod limits;
 mod metering;
 mod methods;

@@ -17,6 +17,8 @@ mod durable;
 mod equivocations;
 mod error;
 mod frame;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod index;
 mod journal;
 mod lists;
@@ -31,7 +33,8 @@ mod shared;
 pub mod snapshot;
 mod stats;
 mod stream;
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
+#[cfg_attr(not(test), allow(dead_code))]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

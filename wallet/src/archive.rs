@@ -2,6 +2,8 @@
 //! Each is an encrypted file of its own, so that no crash can harm another and one can be forgotten by itself;
 //! its name is a keyed hash, so that the folder does not tell which messages of the ledger were read here.
 
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod key;
 mod marks;
 mod record;

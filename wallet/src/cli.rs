@@ -14,6 +14,8 @@ mod evidence;
 mod export;
 mod follow;
 mod forget;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod group;
 mod inbox;
 mod keeping;

@@ -10,6 +10,8 @@
 //! can be lifted into another transaction. `docs/protocol.md` has the bytes.
 
 mod content;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod keys;
 mod open;
 mod seal;

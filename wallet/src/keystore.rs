@@ -6,6 +6,8 @@
 
 pub(crate) mod backup;
 mod crypt;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod secrets;
 #[cfg(test)]
 mod tests;

@@ -52,6 +52,8 @@ pub mod contacts;
 pub mod drafts;
 pub mod envelope;
 mod failure;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 pub mod hardening;
 pub mod keystore;
 mod known;

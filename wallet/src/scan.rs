@@ -9,6 +9,8 @@
 //! What a node can do: leave slots out, which another node shows; and see which messages are fetched, among
 //! which are one in 256 of everybody else's.
 
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod state;
 
 pub use state::{Found, FoundKind, HeldAnswer, ScanState};

@@ -35,6 +35,10 @@ pub(super) enum WireError {
     /// A peer's name that is none.
     #[error("peer id: {0}")]
     Peer(String),
+    /// A kind of vote or certificate that there is not. Taken for one of those that there are, a vote would have
+    /// many spellings, each of which is a message of its own to the network.
+    #[error("kind {0} is unknown")]
+    Kind(u8),
 }
 
 type WireVote = (u8, BlockHeight, Option<u32>, Option<BlockHash>, PublicKey, Signature);
@@ -78,10 +82,11 @@ const fn round_of(round: Option<u32>) -> Round {
     }
 }
 
-const fn kind_of(kind: u8) -> VoteType {
+const fn kind_of(kind: u8) -> Result<VoteType, WireError> {
     match kind {
-        1 => VoteType::Prevote,
-        _ => VoteType::Precommit,
+        1 => Ok(VoteType::Prevote),
+        2 => Ok(VoteType::Precommit),
+        other => Err(WireError::Kind(other)),
     }
 }
 
@@ -108,10 +113,11 @@ fn wire_vote(vote: &SignedMessage<Sealpost, Vote>) -> WireVote {
     (kind_number(*kind), height.0, round.as_u32(), block_of(block), voter.0, vote.signature.0)
 }
 
-fn vote_of((kind, height, round, block, voter, signature): WireVote) -> SignedMessage<Sealpost, Vote> {
+fn vote_of(wire: WireVote) -> Result<SignedMessage<Sealpost, Vote>, WireError> {
+    let (kind, height, round, block, voter, signature) = wire;
     let (height, round, voter) = (Height(height), round_of(round), Address(voter));
-    let vote = Vote { kind: kind_of(kind), height, round, block: value_of(block), voter };
-    SignedMessage::new(vote, VoteSignature(signature))
+    let vote = Vote { kind: kind_of(kind)?, height, round, block: value_of(block), voter };
+    Ok(SignedMessage::new(vote, VoteSignature(signature)))
 }
 
 fn wire_proposal(proposal: &SignedMessage<Sealpost, Proposal>) -> WireProposal {
@@ -153,18 +159,20 @@ fn wire_round_certificate(certificate: &RoundCertificate<Sealpost>) -> WireRound
 
 fn round_certificate_of(
     (height, round, kind, signatures): WireRoundCertificate,
-) -> RoundCertificate<Sealpost> {
+) -> Result<RoundCertificate<Sealpost>, WireError> {
     let cert_type = match kind {
         1 => RoundCertificateType::Skip,
-        _ => RoundCertificateType::Precommit,
+        2 => RoundCertificateType::Precommit,
+        other => return Err(WireError::Kind(other)),
     };
-    let signatures = signatures.into_iter();
     let round_signatures = signatures
+        .into_iter()
         .map(|(kind, block, key, signature)| {
-            RoundSignature::new(kind_of(kind), value_of(block), Address(key), VoteSignature(signature))
+            let (value, address, signature) = (value_of(block), Address(key), VoteSignature(signature));
+            Ok(RoundSignature::new(kind_of(kind)?, value, address, signature))
         })
-        .collect();
-    RoundCertificate { height: Height(height), round: round_of(round), cert_type, round_signatures }
+        .collect::<Result<_, WireError>>()?;
+    Ok(RoundCertificate { height: Height(height), round: round_of(round), cert_type, round_signatures })
 }
 
 fn wire_part(part: &Part) -> WirePart {
@@ -247,7 +255,7 @@ wire! {
         SignedConsensusMsg::Vote(vote) => WireMessage::Vote(wire_vote(vote)),
         SignedConsensusMsg::Proposal(proposal) => WireMessage::Proposal(wire_proposal(proposal)),
     }, WireMessage, |wire| match wire {
-        WireMessage::Vote(vote) => SignedConsensusMsg::Vote(vote_of(vote)),
+        WireMessage::Vote(vote) => SignedConsensusMsg::Vote(vote_of(vote)?),
         WireMessage::Proposal(proposal) => SignedConsensusMsg::Proposal(proposal_of(proposal)),
     };
 
@@ -256,9 +264,9 @@ wire! {
         LivenessMsg::PolkaCertificate(polka) => WireLiveness::Polka(wire_polka(polka)),
         LivenessMsg::SkipRoundCertificate(skip) => WireLiveness::Skip(wire_round_certificate(skip)),
     }, WireLiveness, |wire| match wire {
-        WireLiveness::Vote(vote) => LivenessMsg::Vote(vote_of(vote)),
+        WireLiveness::Vote(vote) => LivenessMsg::Vote(vote_of(vote)?),
         WireLiveness::Polka(polka) => LivenessMsg::PolkaCertificate(polka_of(polka)),
-        WireLiveness::Skip(skip) => LivenessMsg::SkipRoundCertificate(round_certificate_of(skip)),
+        WireLiveness::Skip(skip) => LivenessMsg::SkipRoundCertificate(round_certificate_of(skip)?),
     };
 
     StreamMessage<Part>, "proposal stream", MAX_PART_BYTES, |message| (
@@ -373,5 +381,25 @@ mod tests {
         longer.push(0);
         let longer: Result<SignedConsensusMsg<Sealpost>, _> = WireCodec.decode(longer.into());
         assert!(longer.is_err());
+    }
+
+    /// One vote, one spelling: else whoever passes votes on could make 253 messages of each.
+    #[test]
+    fn kinds_that_there_are_not_are_refused() {
+        for kind in 0..=u8::MAX {
+            let block = Some(BlockHash::from_bytes([3; 32]));
+            let (key, signature) = (PublicKey::from_bytes([4; 32]), Signature::from_bytes([5; 64]));
+            let vote: WireVote = (kind, BlockHeight::FIRST, Some(1), block, key, signature);
+            let skip: WireRoundCertificate =
+                (BlockHeight::FIRST, Some(1), kind, vec![(kind, block, key, signature)]);
+            let known = kind == 1 || kind == 2;
+            let bytes = encode(&WireMessage::Vote(vote));
+            let read: Result<SignedConsensusMsg<Sealpost>, _> = WireCodec.decode(bytes.into());
+            assert_eq!(read.is_ok(), known, "kind {kind}");
+            for message in [WireLiveness::Vote(vote), WireLiveness::Skip(skip)] {
+                let read: Result<LivenessMsg<Sealpost>, _> = WireCodec.decode(encode(&message).into());
+                assert_eq!(read.is_ok(), known, "kind {kind}");
+            }
+        }
     }
 }

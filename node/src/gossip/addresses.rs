@@ -176,10 +176,11 @@ pub(super) fn is_usable(address: &Multiaddr, remote: &Multiaddr, quic: bool) -> 
     transport && !ip.is_unspecified() && !ip.is_multicast() && nearness(ip) >= nearness(from)
 }
 
+/// As it is called: an IPv4 address that is written as one of IPv6 leads to the same machine.
 fn raw_ip(address: &Multiaddr) -> Option<IpAddr> {
     match address.iter().next()? {
         Protocol::Ip4(ip) => Some(ip.into()),
-        Protocol::Ip6(ip) => Some(ip.into()),
+        Protocol::Ip6(ip) => Some(IpAddr::V6(ip).to_canonical()),
         _ => None,
     }
 }
@@ -213,6 +214,11 @@ mod tests {
         assert!(usable(here, here) && usable(home, here) && usable(far, here));
         assert!(usable(home, home) && !usable(here, home));
         assert!(usable(far, far) && !usable(home, far) && !usable(here, far));
+        // However they are written.
+        for own in ["127.0.0.1", "192.168.1.2", "169.254.1.2", "0.0.0.0"] {
+            assert!(!usable(&format!("/ip6/::ffff:{own}/tcp/7"), far), "{own}");
+        }
+        assert!(usable("/ip6/::ffff:198.51.100.2/tcp/7", far));
         assert!(!usable("/ip4/0.0.0.0/tcp/7", far) && !usable("/ip4/198.51.100.1/tcp/0", far));
         assert!(!usable("/ip4/198.51.100.1/udp/7/quic-v1", far));
         assert!(is_usable(&address("/ip4/198.51.100.1/udp/7/quic-v1"), &address(far), true));

@@ -493,6 +493,8 @@ impl AsyncWrite for Watched {
     }
 }
 
+#[cfg(feature = "fuzzing")]
+pub(super) mod fuzzing;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests;

@@ -151,6 +151,22 @@ fn write_format(path: &Path, chain: ChainId) -> Result<(), StoreError> {
     written.map_err(|e| StoreError::io("write", path, e))
 }
 
+#[cfg(feature = "fuzzing")]
+pub(super) mod fuzzing {
+    //! For the fuzzer: the file that says format and network.
+    use super::{ChainId, Path, check_format, fs};
+
+    /// The file as this program writes it.
+    #[allow(clippy::unwrap_used)]
+    pub(in crate::store) fn format_of(dir: &Path, chain: ChainId) -> Vec<u8> {
+        check_format(dir, chain).unwrap();
+        fs::read(dir.join("FORMAT")).unwrap()
+    }
+    pub(in crate::store) fn is_taken(dir: &Path, chain: ChainId) -> bool {
+        check_format(dir, chain).is_ok()
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {

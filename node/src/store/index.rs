@@ -329,3 +329,30 @@ fn subtree_key(level: u8, index: u64) -> Vec<u8> {
 pub(super) fn wrong_length(what: &str) -> ViewError {
     ViewError::new(format_args!("the index's {what} has a wrong length"))
 }
+
+#[cfg(feature = "fuzzing")]
+pub(super) mod fuzzing {
+    //! For the fuzzer: values that the index holds in the ledger's encoding. The first byte says of which kind.
+    #![allow(clippy::unwrap_used)]
+
+    use super::{MAX_BYTES, TipRecord, TransactionPlace, Validator, decode, encode};
+    use sealpost_ledger::examples;
+
+    pub(in crate::store) fn values() -> Vec<Vec<u8>> {
+        let (genesis, _) = examples::evidence();
+        let tips = examples::KINDS.iter().find(|kind| kind.name == "tip record").unwrap();
+        let mut values: Vec<_> = tips.examples.iter().map(|tip| [&[0], tip.as_slice()].concat()).collect();
+        values.push([vec![1], vec![7; size_of::<TransactionPlace>()]].concat());
+        values.push([vec![2], encode(&genesis.validators().validators())].concat());
+        values
+    }
+    pub(in crate::store) fn again(value: &[u8]) -> Option<Vec<u8>> {
+        let (kind, bytes) = value.split_first()?;
+        let again = match kind {
+            0 => encode(&decode::<TipRecord>("tip", bytes, MAX_BYTES).ok()?),
+            1 => encode(&decode::<TransactionPlace>("transaction place", bytes, 64).ok()?),
+            _ => encode(&decode::<Vec<Validator>>("validators", bytes, MAX_BYTES).ok()?),
+        };
+        Some([&[*kind], again.as_slice()].concat())
+    }
+}

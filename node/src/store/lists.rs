@@ -169,6 +169,20 @@ fn places(bytes: &[u8]) -> Result<Vec<Cursor>, ViewError> {
     }
 }
 
+#[cfg(feature = "fuzzing")]
+pub(super) mod fuzzing {
+    //! For the fuzzer: the places of a list, as the index holds them.
+    use super::{BlockHeight, Cursor, bytes, places};
+
+    pub(in crate::store) fn seeds() -> Vec<Vec<u8>> {
+        let place = |n| Cursor { height: BlockHeight::new(n), index: 7 };
+        vec![Vec::new(), bytes(&[place(1), place(2)])]
+    }
+    pub(in crate::store) fn again(written: &[u8]) -> Option<Vec<u8>> {
+        places(written).ok().map(|places| bytes(&places))
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {

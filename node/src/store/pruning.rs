@@ -80,6 +80,19 @@ fn parse(written: &str) -> Option<Dropped> {
     (text(dropped) == written).then_some(dropped)
 }
 
+#[cfg(feature = "fuzzing")]
+pub(super) mod fuzzing {
+    //! For the fuzzer: the note of what was dropped.
+    use super::{BlockHeight, Dropped, parse, text};
+
+    pub(in crate::store) fn note() -> Vec<u8> {
+        text(Dropped { segments: 3, height: BlockHeight::new(77) }).into_bytes()
+    }
+    pub(in crate::store) fn again(written: &[u8]) -> Option<Vec<u8>> {
+        parse(std::str::from_utf8(written).ok()?).map(|dropped| text(dropped).into_bytes())
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {

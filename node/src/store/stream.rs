@@ -398,9 +398,12 @@ impl Stream {
             if frame > left {
                 return self.end_torn(place, left, torn, "an incomplete record");
             }
-            let place =
-                Place { segment, offset: offset.saturating_add(HEAD_BYTES as u64), length: head.length };
-            let found = Found { place, kind: head.kind, height: head.height };
+            let payload_at = offset.saturating_add(HEAD_BYTES as u64);
+            let found = Found {
+                place: Place { segment, offset: payload_at, length: head.length },
+                kind: head.kind,
+                height: head.height,
+            };
             if reading == Reading::Heads {
                 reader.seek_relative(head.length.into()).map_err(io)?;
                 visit(found, &[])?;

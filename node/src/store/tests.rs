@@ -110,6 +110,39 @@ fn a_torn_end_is_cut_off_wherever_it_was_torn() {
     chain.grow(&store, 2);
 }
 
+/// After a power cut a file can have its new length and not its new bytes: the head of the last record stands there, and
+/// not what it was written for. Both go; a head left behind would be taken for that of the next record.
+#[test]
+fn a_last_record_whose_bytes_never_came_is_cut_off_with_its_head() {
+    let (dir, chain) = grown(4);
+    let path = journal_file(dir.path(), "headers");
+    let whole = fs::read(&path).unwrap();
+    let (store, _) = open(dir.path(), &chain);
+    store.append(&chain.next(&store, vec![])).unwrap();
+    drop(store);
+    let longer = fs::read(&path).unwrap();
+    for came in [whole.len() + frame::HEAD_BYTES, longer.len() - 8] {
+        let mut torn = longer.clone();
+        torn[came..].fill(0);
+        for way in [stream::TornEnd::Cut, stream::TornEnd::Later] {
+            fs::write(&path, &torn).unwrap();
+            let mut journal = Journal::open(&dir.path().join("journal"), SEGMENT_BYTES, way).unwrap();
+            journal.cut_unfinished().unwrap();
+            assert_eq!(
+                (journal.height().get(), journal.blocks_end(journal.height()).1),
+                (4, whole.len() as u64)
+            );
+            assert_eq!(fs::read(&path).unwrap(), whole, "bytes from {came} on are missing");
+        }
+    }
+    // As if the process had ended before the block was safe.
+    fs::remove_dir_all(dir.path().join("index")).unwrap();
+    let (store, _) = open(dir.path(), &chain);
+    chain.grow(&store, 2);
+    drop(store);
+    assert_eq!(open(dir.path(), &chain).0.tip().height().get(), 6);
+}
+
 /// What is cut off in the middle of a record looks unfinished. If the index knows the block, it was finished once.
 #[test]
 fn a_journal_that_lost_a_final_block_at_its_end_is_damaged_and_nothing_is_cut_off() {

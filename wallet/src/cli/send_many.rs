@@ -1,7 +1,7 @@
 //! `send-many`: a list of messages. All of it is checked before anything is sent; what is signed is in the outbox
 //! before it leaves; and the same list, given again, goes on where it stopped.
 
-mod list;
+pub(super) mod list;
 
 use super::progress::{CountWatch, PostageWatch};
 use super::send::Wait;

@@ -5,7 +5,7 @@
 mod connection;
 mod following;
 mod methods;
-mod protocol;
+pub(super) mod protocol;
 mod sending;
 mod signals;
 mod socket;

@@ -307,6 +307,9 @@ fn read_header(input: &mut impl BufRead) -> Result<(Header, Vec<u8>), StreamErro
     Ok((header, line))
 }
 
+#[cfg(feature = "fuzzing")]
+pub(super) mod fuzzing;
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {

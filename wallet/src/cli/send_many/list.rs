@@ -237,6 +237,27 @@ fn check(
     Ok(Draft { to, content, mode })
 }
 
+/// For the fuzzer: whatever a list says, each row that is taken has a recipient, and each mistake a line.
+#[cfg(feature = "fuzzing")]
+pub(in crate::cli) fn fuzz(bytes: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(bytes) else { return false };
+    let most = text.lines().count() as u64;
+    let mut taken = false;
+    for (rows, mistakes) in [lines(text), table(text)] {
+        taken |= !rows.is_empty();
+        assert!(
+            rows.iter()
+                .map(|(line, _)| line)
+                .chain(mistakes.iter().map(|m| &m.line))
+                .all(|line| *line <= most + 1)
+        );
+        if !mistakes.is_empty() {
+            assert!(!refusal(Path::new("list"), &mistakes).message.is_empty());
+        }
+    }
+    taken
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {

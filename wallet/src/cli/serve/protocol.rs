@@ -153,3 +153,18 @@ fn line(value: &Value) -> Vec<u8> {
     line.push(b'\n');
     line
 }
+
+/// For the fuzzer: a line of a program is answered, whatever it is, in one line that is JSON.
+#[cfg(feature = "fuzzing")]
+#[allow(clippy::unwrap_used)]
+pub(in crate::cli) fn fuzz(line: &[u8]) -> bool {
+    let (id, answer) = match request(line) {
+        Ok(Request { id, method, .. }) => (id, Err(Refusal::no_method(&method))),
+        Err((id, refusal)) => (id, Err(refusal)),
+    };
+    let answer = response(&id, answer);
+    assert!(answer.iter().filter(|byte| **byte == b'\n').count() == 1 && answer.ends_with(b"\n"));
+    let answer: Value = serde_json::from_slice(&answer).unwrap();
+    assert_eq!(answer.get("id"), Some(&id));
+    !id.is_null()
+}
