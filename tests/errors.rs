@@ -51,6 +51,7 @@ const NO_CODES: &[&str] = &[
     "consensus.wal",
     "consensus.peers",
     "node.toml",
+    "wallet.toml",
     "p2p.allow",
     "p2p.block",
     "p2p.bootstrap",

@@ -48,6 +48,7 @@ pub(super) struct ProblemView<'a> {
 /// Codes that a client of this API may meet, and what they mean; `docs/errors.md` has them all.
 pub(super) const CODES: &[(&str, &str)] = &[
     ("block.none", "There is no final block yet."),
+    ("block.state_dropped", "This node does not keep the state of that height any more."),
     ("block.unknown", "No final block has that height or hash on this node."),
     ("explorer.body", "The request has a body that is too large."),
     (
@@ -70,7 +71,6 @@ pub(super) const CODES: &[(&str, &str)] = &[
     ("node.timeout", "The node took too long."),
     ("node.unreachable", "The node behind this site does not answer."),
     ("node.untrusted", "What the node said does not hold."),
-    ("state.dropped", "This node does not keep the state of that height any more."),
     ("tx.body_pruned", "This node does not keep that body any more."),
     ("tx.not_a_message", "That transaction is no message."),
     ("tx.unknown", "No final transaction has that id on this node."),

@@ -50,7 +50,7 @@ impl Reader {
     fn state_dropped(&self, at: BlockHeight) -> Result<ApiError, Failure> {
         let oldest = self.store.oldest_state_height()?;
         let text = format!("this node proves states from height {oldest} on, not that of {at} any more");
-        Ok(ApiError::new(Category::NotFound, "state.dropped", text).help(
+        Ok(ApiError::new(Category::NotFound, "block.state_dropped", text).help(
             "leave the height out for the newest, whose entries say at which height they came to be, or ask an archive",
         ))
     }
