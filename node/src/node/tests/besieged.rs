@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::task::JoinSet;
 
 /// Two strangers, and this machine itself.
 const ONE: &str = "127.0.0.2";
@@ -158,35 +159,33 @@ async fn requests_that_do_not_come_take_up_so_much_memory_and_no_more() {
     // As small as it gets: room for eight of the longest, two of them one client's.
     let limits = Limits { request_bytes: 0, ..Limits::default() };
     let node = Running::with_limits(dir.path(), &genesis, limits).await;
-    let (longest, mut held) = (4 << 20, Vec::new());
-    let text = request("", &" ".repeat(longest));
+    let text = request("", &" ".repeat(4 << 20));
     let almost = &text.as_bytes()[..text.len() - 1];
-    for from in [ONE, ONE] {
-        let mut stream = connect(&node, from).await;
-        stream.write_all(almost).await.unwrap();
-        held.push(stream);
+    // What they announce is nothing; what the three send is too much. Which of them is refused, the order decides in which
+    // the node reads them.
+    let mut held = JoinSet::new();
+    for _ in 0..3 {
+        let (mut stream, almost) = (connect(&node, ONE).await, almost.to_vec());
+        held.spawn(async move {
+            let (mut reading, mut writing) = stream.split();
+            let sending = async {
+                let _ = writing.write_all(&almost).await;
+                std::future::pending::<()>().await
+            };
+            let mut begin = [0; 12];
+            tokio::select! {
+                heard = reading.read_exact(&mut begin) => heard.map(|_| begin).unwrap(),
+                () = sending => unreachable!(),
+            }
+        });
     }
-    // What it announces is nothing; what it sends is too much.
-    let mut third = connect(&node, ONE).await;
-    let (mut reading, mut writing) = third.split();
-    let sending = async {
-        let _ = writing.write_all(almost).await;
-        std::future::pending::<()>().await
-    };
-    let hearing = async {
-        let mut begin = [0; 12];
-        reading.read_exact(&mut begin).await.unwrap();
-        begin
-    };
-    let begin = tokio::select! {
-        begin = tokio::time::timeout(LONG, hearing) => begin.unwrap(),
-        () = sending => unreachable!(),
-    };
-    assert_eq!(&begin, b"HTTP/1.1 503");
+    let refused = tokio::time::timeout(LONG, held.join_next()).await.unwrap().unwrap().unwrap();
+    assert_eq!(&refused, b"HTTP/1.1 503");
     for from in [OTHER, HERE] {
         is_served(&node, from).await;
     }
-    drop((held, third));
+    assert_eq!(held.len(), 2);
+    drop(held);
     // Then there is room again.
     let again = async {
         loop {
