@@ -162,9 +162,7 @@ impl CommitCertificate {
         set: &ValidatorSet,
     ) -> Result<(), CertificateError> {
         self.check_block(height, block)?;
-        let digest = vote_digest(chain, VoteKind::Precommit, height, self.round, Some(block));
-        let signatures = self.signatures.iter().map(|commit| (commit.validator, commit.signature));
-        Ok(set.verify_quorum(digest, signatures)?)
+        Ok(set.verify_quorum(self.digest(chain), self.by_position())?)
     }
     /// Checks the signatures, for the block that the certificate names itself.
     pub fn verify_for(
@@ -192,9 +190,15 @@ impl CommitCertificate {
     }
     /// Its signatures, if they are a quorum's.
     fn claims(&self, chain: &ChainId, set: &ValidatorSet) -> Result<Vec<Signed>, QuorumError> {
-        let digest = vote_digest(chain, VoteKind::Precommit, self.height, self.round, Some(&self.block));
-        let signatures = self.signatures.iter().map(|commit| (commit.validator, commit.signature));
-        Ok(set.quorum_claims(digest, signatures)?.into_iter().map(|(_, signed)| signed).collect())
+        let claims = set.quorum_claims(self.digest(chain), self.by_position())?;
+        Ok(claims.into_iter().map(|(_, signed)| signed).collect())
+    }
+    /// What its validators signed.
+    fn digest(&self, chain: &ChainId) -> [u8; 32] {
+        vote_digest(chain, VoteKind::Precommit, self.height, self.round, Some(&self.block))
+    }
+    fn by_position(&self) -> impl ExactSizeIterator<Item = (u16, Signature)> {
+        self.signatures.iter().map(|commit| (commit.validator, commit.signature))
     }
     /// Whether it is about that block.
     fn check_block(&self, height: BlockHeight, block: &BlockHash) -> Result<(), CertificateError> {

@@ -7,7 +7,7 @@
 mod state;
 
 use super::journal::Written;
-use super::lists::{Cursor, List};
+use super::lists::{Cursor, List, PLACE};
 use crate::process::survive;
 use parity_db::{ColumnOptions, Db, Options};
 use sealpost_ledger::address::Address;
@@ -80,24 +80,24 @@ pub(super) struct TransactionPlace {
 }
 
 impl TransactionPlace {
-    /// Bytes of a place. One stands there for each transaction, so its height has six and not eight.
-    const BYTES: usize = 22;
+    /// Bytes of a place: one as lists have it, and three numbers.
+    const BYTES: usize = PLACE + 12;
 
     fn to_bytes(self) -> Vec<u8> {
-        let [_, _, height @ ..] = self.height.get().to_be_bytes();
+        let at = Cursor { height: self.height, index: self.index };
         // A record begins with the number of its parts, so that no body starts at 0.
-        let parts = [self.index, self.transaction.0, self.transaction.1, self.body.unwrap_or(0)];
-        [height.as_slice(), parts.map(u32::to_be_bytes).as_flattened()].concat()
+        let parts = [self.transaction.0, self.transaction.1, self.body.unwrap_or(0)];
+        [at.to_bytes().as_slice(), parts.map(u32::to_be_bytes).as_flattened()].concat()
     }
     fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
         let malformed = || DecodeError::Malformed {
             what: "transaction place",
             reason: format!("{} bytes, not {}", bytes.len(), Self::BYTES),
         };
-        let ([a, b, c, d, e, f], parts) = bytes.split_first_chunk().ok_or_else(malformed)?;
-        let height = BlockHeight::new(u64::from_be_bytes([0, 0, *a, *b, *c, *d, *e, *f]));
-        let ([index, start, length, body], []) = parts.as_chunks() else { return Err(malformed()) };
-        let [index, start, length, body] = [index, start, length, body].map(|part| u32::from_be_bytes(*part));
+        let (at, parts) = bytes.split_first_chunk().ok_or_else(malformed)?;
+        let Cursor { height, index } = Cursor::from_bytes(*at);
+        let ([start, length, body], []) = parts.as_chunks() else { return Err(malformed()) };
+        let [start, length, body] = [start, length, body].map(|part| u32::from_be_bytes(*part));
         Ok(Self { height, index, transaction: (start, length), body: Some(body).filter(|start| *start > 0) })
     }
 }

@@ -13,7 +13,7 @@ use sealpost_ledger::state::ViewError;
 /// Places of a chunk. More would make the head, which is written again and again, longer; fewer, more chunks.
 const CHUNK: usize = 16;
 /// Bytes of a place: its height has six and not eight.
-const PLACE: usize = 10;
+pub(super) const PLACE: usize = 10;
 
 /// Which way a list is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,12 +34,12 @@ pub struct Cursor {
 }
 
 impl Cursor {
-    fn to_bytes(self) -> [u8; PLACE] {
+    pub(super) fn to_bytes(self) -> [u8; PLACE] {
         let [_, _, a, b, c, d, e, f] = self.height.get().to_be_bytes();
         let [g, h, i, j] = self.index.to_be_bytes();
         [a, b, c, d, e, f, g, h, i, j]
     }
-    const fn from_bytes([a, b, c, d, e, f, g, h, i, j]: [u8; PLACE]) -> Self {
+    pub(super) const fn from_bytes([a, b, c, d, e, f, g, h, i, j]: [u8; PLACE]) -> Self {
         let height = BlockHeight::new(u64::from_be_bytes([0, 0, a, b, c, d, e, f]));
         Self { height, index: u32::from_be_bytes([g, h, i, j]) }
     }

@@ -135,44 +135,47 @@ enum Certificate {
 fn prepare(blocks: &[(usize, &EncodedBlock)], about: &About) -> Vec<Result<Prepared, Refused>> {
     let read: Vec<_> = blocks.par_iter().map(|(position, encoded)| read(*position, encoded, about)).collect();
     let genesis = about.tip.genesis_file();
-    let mut whole = Vec::new();
-    // Whole blocks go together, the others stay where they are.
-    let mut apart = |Read { position, block, certificate, known }| {
+    let (mut whole, mut known) = (Vec::new(), Vec::new());
+    // Whole blocks go together, and certificates of validators that are known; the others stay where they are.
+    let mut apart = |Read { position, block, certificate }| {
+        // The header may lie about its validators; then it doesn't follow.
+        let open = if block.header().validators_hash == about.deciding {
+            known.push(certificate);
+            None
+        } else {
+            Some(certificate)
+        };
         let bare = if lacks_bodies(&block) {
             Some(block)
         } else {
             whole.push(block);
             None
         };
-        (position, bare, certificate, known)
+        (position, bare, open)
     };
     let read: Vec<_> = read.into_iter().map(|read| read.map(&mut apart)).collect();
-    let known = read.iter().flatten().filter(|(.., known)| *known).map(|(_, _, c, _)| c.clone()).collect();
     let (authentic, verified) = rayon::join(
         || AuthenticBlock::verify_many(whole, genesis),
         || CommitCertificate::verify_many_for(known, &genesis.chain_id(), about.tip.validators()),
     );
     let (mut authentic, mut verified) = (authentic.into_iter(), verified.into_iter());
-    let prepared = |read: Result<(usize, Option<Block>, CommitCertificate, bool), Refused>| {
-        let (position, bare, certificate, known) = match read {
+    let prepared = |read: Result<(usize, Option<Block>, Option<CommitCertificate>), Refused>| {
+        let (position, bare, open) = match read {
             Ok(parts) => parts,
             Err(refused) => return Some(Err(refused)),
         };
-        let certificate = match known {
-            true => verified.next()?.map(Certificate::Verified),
-            false => Ok(Certificate::Open(certificate)),
+        // As many come out as went in.
+        let certificate = match open {
+            Some(open) => Ok(Certificate::Open(open)),
+            None => verified.next()?.map(Certificate::Verified),
         };
         let block = match bare {
             Some(block) => BareBlock::verify(block, genesis).map(Content::Bare),
-            // As many come out as went in.
             None => authentic.next()?.map(Content::Whole),
         };
-        let prepared =
-            certificate.map_err(|error| false_block(position, error)).and_then(|certificate| match block {
-                Ok(block) => Ok(Prepared { position, block, certificate }),
-                Err(error) => Err(false_block(position, error)),
-            });
-        Some(prepared)
+        let certificate = certificate.map_err(|error| false_block(position, error));
+        let block = block.map_err(|error| false_block(position, error));
+        Some(certificate.and_then(|certificate| Ok(Prepared { position, block: block?, certificate })))
     };
     read.into_iter().filter_map(prepared).collect()
 }
@@ -182,8 +185,6 @@ struct Read {
     position: usize,
     block: Block,
     certificate: CommitCertificate,
-    /// Whether it names the validators in office as those that decide it. It may lie; then it doesn't follow.
-    known: bool,
 }
 
 fn read(position: usize, encoded: &EncodedBlock, about: &About) -> Result<Read, Refused> {
@@ -193,8 +194,7 @@ fn read(position: usize, encoded: &EncodedBlock, about: &About) -> Result<Read, 
         // Whoever has dropped them since it was asked is no liar.
         return Err(Refused { position, reason, fault: Fault::NoAnswer });
     }
-    let known = block.header().validators_hash == about.deciding;
-    Ok(Read { position, block, certificate: encoded.certificate.clone(), known })
+    Ok(Read { position, block, certificate: encoded.certificate.clone() })
 }
 
 impl Prepared {
