@@ -59,7 +59,17 @@ const HOMES: &[(&str, &[&str])] = &[
     // Disk and network.
     ("parity_db", &["node/src/store"]),
     ("crc32c", &["node/src/store"]),
-    ("rustix", &["node/src/disk", "node/src/process", "wallet/src/hardening"]),
+    ("crc32fast", &["node/src/consensus/votes"]),
+    (
+        "rustix",
+        &[
+            "node/src/disk",
+            "node/src/node/open_files",
+            "node/src/process",
+            "node/terminal/src/new_file",
+            "wallet/src/hardening",
+        ],
+    ),
     ("metrics_process", &["node/src/metrics", "explorer/src/metrics"]),
     ("sd_notify", &["node/src/supervision"]),
     ("arc_malachitebft_app_channel", &["node/src/consensus"]),

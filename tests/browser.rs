@@ -139,11 +139,15 @@ fn plan(town: &Town, out: &Path) -> Value {
     let (file, text) = (file.to_str().unwrap(), text.to_str().unwrap());
     let hostile = send(&["bob", "-s", HOSTILE_SUBJECT, "-f", text, "-a", file]);
 
-    let alike = Messages::new(town.network.genesis().clone()).alike(BlockHeight::new(1000));
-    for message in &alike {
-        let params = json!({ "transaction": message.transaction, "body": message.body, "wait": "final" });
-        ask(&town.network.said(0, "rpc"), "tx_submit", params).unwrap();
-    }
+    let (messages, expiry) = (Messages::new(town.network.genesis().clone()), BlockHeight::new(1000));
+    let alike = messages.alike(expiry);
+    // In one call, so that they come into one block, which is fuller than the others.
+    let more = [messages.make(expiry), messages.make(expiry)];
+    let several = alike.iter().chain(&more);
+    let several: Vec<_> =
+        several.map(|one| json!({ "transaction": one.transaction, "body": one.body })).collect();
+    let params = json!({ "transactions": several, "wait": "final" });
+    ask(&town.network.said(0, "rpc"), "tx_submitMany", params).unwrap();
     let alike: String = alike[0].id.to_string().chars().take(4).collect();
     let blocks = town.api("/blocks?limit=100");
     let blocks = blocks["data"]["items"].as_array().unwrap().iter();

@@ -3,6 +3,7 @@
 //! | file | what it is |
 //! |---|---|
 //! | `namespace` | a lab: network namespaces joined by a bridge or by the delaying switch |
+//! | `clock` | a wrong clock for a program, by libfaketime |
 //! | `delay` | the switch that keeps each frame for a while, for kernels without netem |
 //! | `faults` | loss, partition, slow and late links, each with a counter that proves that it fired |
 //! | `byzantine` | validators that break the rules: what they do, and what the others must make of it |
@@ -14,9 +15,11 @@
 //! | `random` | numbers that a seed repeats |
 //! | `soak` | random faults for a while, repeated by a seed |
 //! | `hostile` | a libp2p peer that sends what it should not |
+//! | `skip` | tests that need what is not everywhere: skipped aloud, or failing in continuous integration |
 //! | `liar` | a node that lies to wallets, as a rule says |
 
 pub mod byzantine;
+pub mod clock;
 pub mod delay;
 pub mod faults;
 pub mod hostile;
@@ -27,5 +30,6 @@ pub mod namespace;
 pub mod network;
 pub mod pulse;
 pub mod random;
+pub mod skip;
 pub mod soak;
 pub mod stand_in;

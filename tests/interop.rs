@@ -3,9 +3,12 @@
 //! `SEALPOST_TEST_NODE_MODULES`; where they are absent the test says so, and where `SEALPOST_REQUIRE_INTEROP`
 //! or `CI` is set it fails.
 
+use sealpost_tests::harness::skip::{all_is_required, is_set, say};
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
+
+mod tampered;
 
 const SHARE: [u8; 32] = [0xa7; 32];
 const SECRET: [u8; 32] = [0x11; 32];
@@ -33,16 +36,11 @@ fn check(mut twin: Command) {
     assert_eq!(ecies::decrypt(&SECRET, &theirs).unwrap(), SHARE, "we open another share");
 }
 
-/// Says aloud, past the test runner that keeps what tests print, that a foreign implementation is not there.
+/// Says that a foreign implementation is not there.
 pub(crate) fn absent(what: &str) {
-    let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    let required = is_set("SEALPOST_REQUIRE_INTEROP") || is_set("CI");
+    let required = is_set("SEALPOST_REQUIRE_INTEROP") || all_is_required();
     assert!(!required, "{what} is absent, and must not be: `bash tests/run tests` installs it");
-    // Not a macro: those are caught by the test runner.
-    let _ = writeln!(
-        std::io::stderr(),
-        "\nSKIPPED: not checked against {what}: `bash tests/run tests` installs it\n"
-    );
+    say(&format!("not checked against {what}: `bash tests/run tests` installs it"));
 }
 
 pub(crate) fn script(name: &str) -> std::path::PathBuf {

@@ -11,10 +11,15 @@ use std::sync::{OnceLock, mpsc};
 use std::time::Duration;
 
 /// A program of this project, built from the sources at hand in the profile of the running test.
-/// `SEALPOST_NODE_BIN` names another node to be tested in its place.
+/// `SEALPOST_NODE_BIN` and `SEALPOST_WALLET_BIN` name others to be tested in the place of node and wallet.
 pub fn program(name: &str) -> PathBuf {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    if let (Some(other), "sealpost-node") = (std::env::var_os("SEALPOST_NODE_BIN"), name) {
+    let other = match name {
+        "sealpost-node" => std::env::var_os("SEALPOST_NODE_BIN"),
+        "sealpost" => std::env::var_os("SEALPOST_WALLET_BIN"),
+        _ => None,
+    };
+    if let Some(other) = other {
         return other.into();
     }
     // The whole workspace, so that dependencies have the features they have in the tests.
@@ -85,8 +90,36 @@ pub fn command(name: &str, home: &Path) -> Command {
     command
 }
 
-/// How long a program may take until it is ready: a machine with many builds on it is slow.
-const READY_WITHIN: Duration = Duration::from_secs(120);
+/// The same command as the last arguments of another, which is to run it.
+pub fn run_by(mut first: Command, command: &Command) -> Command {
+    first.arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => first.env(name, value),
+            None => first.env_remove(name),
+        };
+    }
+    first
+}
+
+/// The last lines of a text, so many at most.
+pub fn last_lines(text: &str, count: usize) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    lines.get(lines.len().saturating_sub(count)..).unwrap_or_default().join("\n")
+}
+
+/// The node of a home as a command, on free ports, with its port for other validators at `mesh`.
+pub fn node_command(home: &Path, mesh: &str, args: &[&str]) -> Command {
+    let mut command = command("sealpost-node", home);
+    command.args(["run", "--rpc", "127.0.0.1:0", "--metrics", "off", "--consensus", mesh]);
+    command.args(args).arg("--json");
+    command
+}
+
+/// How long a program may take until it is ready: a machine with many builds on it is slow. In steps, so that a time in
+/// which all of it stood still is not counted.
+const READY_WITHIN: u32 = 1_200;
+const READY_STEP: Duration = Duration::from_millis(100);
 
 /// A server process that says on its standard output when it is ready. It is killed when it is dropped.
 #[derive(Debug)]
@@ -103,6 +136,15 @@ pub struct Starting {
     what: String,
     log: PathBuf,
     first_line: mpsc::Receiver<String>,
+}
+
+/// A server process that was never ready.
+#[derive(Debug)]
+pub struct Ended {
+    /// How it ended; nothing if it did not.
+    pub status: Option<ExitStatus>,
+    /// All that is known of it, with its log.
+    pub said: String,
 }
 
 /// A child process; nothing of it is left when this is dropped.
@@ -144,11 +186,7 @@ impl Server {
     }
     /// Starts the node of a home, on free ports, with more arguments, without waiting. Its log goes to `log`.
     pub fn launch_node(home: &Path, args: &[&str], log: &Path) -> Starting {
-        let mesh = "/ip4/127.0.0.1/tcp/0";
-        let mut command = command("sealpost-node", home);
-        command.args(["run", "--rpc", "127.0.0.1:0", "--metrics", "off", "--consensus", mesh]);
-        command.args(args).arg("--json");
-        Self::launch(command, log)
+        Self::launch(node_command(home, "/ip4/127.0.0.1/tcp/0", args), log)
     }
     /// A field of what it said.
     pub fn said(&self, field: &str) -> String {
@@ -206,16 +244,34 @@ impl Starting {
     }
     /// Waits until it is ready, or says how it ended and what its log says.
     pub fn ready_or(self) -> Result<Server, String> {
+        self.ready_or_ended().map_err(|ended| ended.said)
+    }
+    /// The same, with how it ended.
+    pub fn ready_or_ended(self) -> Result<Server, Ended> {
         let Self { mut process, what, log, first_line } = self;
-        let line = first_line.recv_timeout(READY_WITHIN).unwrap_or_default();
+        let heard = (0..READY_WITHIN).find_map(|_| match first_line.recv_timeout(READY_STEP) {
+            Err(mpsc::RecvTimeoutError::Timeout) => None,
+            Err(mpsc::RecvTimeoutError::Disconnected) => Some(String::new()),
+            Ok(line) => Some(line),
+        });
+        let closed = heard.as_ref().is_some_and(String::is_empty);
+        let line = heard.unwrap_or_default();
         match serde_json::from_str(&line) {
             Ok(ready) => Ok(Server { process, ready }),
             Err(error) => {
-                let ended = process.0.try_wait();
-                let said = std::fs::read_to_string(&log).unwrap_or_default();
-                Err(format!("{what} was not ready: {error}: {line:?}, {ended:?}\n{said}"))
+                // Whoever has closed its output is ending.
+                let status = if closed { process.0.wait().ok() } else { None };
+                let log = std::fs::read_to_string(&log).unwrap_or_default();
+                Err(Ended {
+                    status,
+                    said: format!("{what} was not ready: {error}: {line:?}, {status:?}\n{log}"),
+                })
             }
         }
+    }
+    /// The process.
+    pub fn id(&self) -> u32 {
+        self.process.0.id()
     }
 }
 

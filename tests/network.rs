@@ -20,6 +20,9 @@ const FLOWING: Duration = Duration::from_secs(30);
 /// A pause long enough for several rounds without the paused one.
 const PAUSE: Duration = Duration::from_secs(10);
 
+/// So often a line goes and comes back.
+const FLAPS: usize = 8;
+
 const LOAD: LoadOptions = LoadOptions { per_second: 20, in_flight: 64, bytes: 0 };
 
 fn four_and_two(name: &str) -> NetworkOptions {
@@ -175,6 +178,24 @@ async fn a_parted_network_goes_on_with_three_halts_with_two_and_never_forks() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_line_that_comes_and_goes_each_second_costs_nothing() {
+    if !ready("a_line_that_comes_and_goes_each_second_costs_nothing") {
+        return;
+    }
+    let mut trial = Trial::start(&four_and_two("flapping"));
+    trial.flows("at first").await;
+    for _ in 0..FLAPS {
+        trial.network.faults().part(&[3, 5], &[0, 1, 2, 4]);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        trial.heal();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    trial.flows("after the line came and went").await;
+    trial.holds("a flapping line").await;
+    trial.end(&[FaultKind::Partition]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn seven_validators_go_on_without_two_and_halt_without_three() {
     if !ready("seven_validators_go_on_without_two_and_halt_without_three") {
         return;
@@ -204,6 +225,7 @@ async fn a_minute_of_random_faults_loses_nothing() {
     }
     let options = SoakOptions {
         duration: Duration::from_secs(60),
+        least_faults: 4,
         seed: 7,
         network: NetworkOptions { place: Place::Lab(Wire::Delayed(Duration::ZERO)), ..four_and_two("soak") },
         load: LOAD,
@@ -211,6 +233,6 @@ async fn a_minute_of_random_faults_loses_nothing() {
     };
     let outcome = soak(&options, |line| println!("{line}")).await;
     let verdict = outcome.unwrap_or_else(|broken| panic!("{broken}"));
-    assert!(verdict.faults() > 3, "I9: {verdict}");
+    assert!(verdict.faults() >= options.least_faults, "I9: {verdict}");
     println!("{verdict}");
 }

@@ -109,3 +109,20 @@ pub fn message_context(transaction: &Transaction, message: &Message) -> MessageC
         content_commit: message.content_commit,
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::testing::{ALICE, address, key};
+
+    #[test]
+    fn a_block_is_as_long_as_is_said_of_so_many_recipients() {
+        let context = ContextHash::from_bytes([7; 32]);
+        for count in [0, 1, 2, 3, 16] {
+            let recipients = (1..).map(address).take(count).collect();
+            let block = AuthorBlock::sign(&key(ALICE), &context, recipients, &[0; 32]).unwrap();
+            assert_eq!(block.to_bytes().len(), AuthorBlock::length(count));
+        }
+    }
+}

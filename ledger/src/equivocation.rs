@@ -219,6 +219,17 @@ mod tests {
     }
 
     #[test]
+    fn a_statement_is_named_as_what_it_was() {
+        let signer = key(VALIDATORS[1]);
+        let proposals = [A, B].map(|block| proposal(&signer, block, None));
+        let proposed = Equivocation::proposals(signer.public_key(), HEIGHT, 0, proposals);
+        assert_eq!(proposed.place().kind.name(), "proposal");
+        for (kind, name) in [(VoteKind::Prevote, "prevote"), (VoteKind::Precommit, "precommit")] {
+            assert_eq!(votes(&signer, kind, [Some(A), Some(B)]).place().kind.name(), name);
+        }
+    }
+
+    #[test]
     fn two_votes_of_one_round_show_an_equivocation_in_either_order() {
         let (signer, set) = (key(VALIDATORS[1]), validators(&VALIDATORS));
         for kind in [VoteKind::Prevote, VoteKind::Precommit] {

@@ -310,6 +310,14 @@ mod tests {
     }
 
     #[test]
+    fn bodies_are_kept_for_as_many_blocks_as_the_file_says() {
+        for retention_blocks in [0, 1, 7] {
+            let genesis = Genesis::new(GenesisFile { retention_blocks, ..genesis_file() }).unwrap();
+            assert_eq!(genesis.retention_blocks(), retention_blocks);
+        }
+    }
+
+    #[test]
     fn a_wrong_field_is_named() {
         let refused = |change: fn(&mut GenesisFile)| {
             let mut file = genesis_file();

@@ -40,6 +40,13 @@ pub fn is_paid(core_hash: &[u8; 32], nonce: u64, work: u64) -> bool {
     score(core_hash, nonce) <= u64::MAX / work.max(1)
 }
 
+/// The highest price that a nonce pays for a transaction of that size. What is paid at a price is paid at each lower one.
+pub fn pays_up_to(core_hash: &[u8; 32], nonce: u64, bytes: usize) -> Price {
+    // As `is_paid` divides: a score of s pays for all work up to MAX / s.
+    let work = u64::MAX.checked_div(score(core_hash, nonce)).unwrap_or(u64::MAX);
+    work.checked_div(charged_kib(bytes)).unwrap_or(0)
+}
+
 /// The price that a use of `used_bytes` of `block_bytes` makes. It moves towards half use, by at most 1/8,
 /// and never below `floor`. The next block's price is the higher of what the whole block and what the
 /// part for senders who are not members makes.
@@ -79,6 +86,17 @@ mod tests {
             let next = next_price(price, used, size, 0);
             prop_assert!(next <= price + (price / 8).max(1));
             prop_assert!(next >= price - price / 8);
+        }
+
+        /// Around the highest price, and anywhere.
+        #[test]
+        fn a_nonce_pays_up_to_its_highest_price_and_not_beyond(
+            core: [u8; 32], nonce: u64, bytes in 1_usize..1 << 24, price: u64,
+        ) {
+            let highest = pays_up_to(&core, nonce, bytes);
+            for price in [price, highest.saturating_sub(1), highest, highest.saturating_add(1), 0, 1] {
+                prop_assert_eq!(is_paid(&core, nonce, work(price, bytes)), price <= highest, "{}", price);
+            }
         }
 
         #[test]

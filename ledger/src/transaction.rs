@@ -16,7 +16,7 @@ use crate::receipt::Receipt;
 use crate::signature::{BadBatch, PublicKey, Signature, Signed, SigningKey, verify_batch};
 use crate::validator::{ValidatorSet, ValidatorSetError};
 use enc::write::Writer;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use thiserror::Error;
 
@@ -359,6 +359,11 @@ impl VerifiedTransaction {
         let work = postage::work(price, self.bytes);
         work <= 1 || postage::is_paid(&transaction.postage_hash(), transaction.nonce, work)
     }
+    /// The highest price at which its nonce pays for its size.
+    pub fn pays_up_to(&self) -> postage::Price {
+        let transaction = self.transaction.transaction();
+        postage::pays_up_to(&transaction.postage_hash(), transaction.nonce, self.bytes)
+    }
 }
 
 /// Verifies many transactions, their signatures in batches over all cores. On failure names the first
@@ -380,30 +385,70 @@ pub fn verify_all_knowing(
     genesis: &Genesis,
     known: &Known,
 ) -> Result<Vec<VerifiedTransaction>, (usize, TransactionError)> {
+    let checked = check_all(transactions, genesis, known).into_iter().enumerate();
+    let checked = checked
+        .map(|(number, checked)| checked.map_err(|error| (number, error)))
+        .collect::<Result<Vec<_>, _>>()?;
+    verify_signatures(unknown(checked.iter().enumerate()).collect())?;
+    Ok(checked.into_iter().map(|checked| checked.transaction).collect())
+}
+
+/// Verifies transactions that have nothing to do with one another, as [`verify_all_knowing`] does, and says of each what
+/// became of it, in order. A few bad signatures among many cost little more than none.
+pub fn verify_each(
+    transactions: Vec<(SignedTransaction, Option<Body>)>,
+    genesis: &Genesis,
+    known: &Known,
+) -> Vec<Result<VerifiedTransaction, TransactionError>> {
     use rayon::prelude::*;
-    // Both steps keep the order: which fault is named must not depend on which core was faster.
-    let checked: Vec<_> = transactions
-        .into_par_iter()
-        .enumerate()
-        .with_min_len(SMALLEST_SHARE)
-        .map(|(index, (transaction, body))| {
-            // An id does not name the signature, nor does it prove that a body is the right one.
-            let same = |known: &&VerifiedTransaction| {
-                known.transaction == transaction
-                    && known.body == body
-                    && transaction.transaction().chain == genesis.chain_id()
-            };
-            if let Some(known) = known.get(&transaction.id()).filter(same) {
-                return Ok((known.clone(), true));
-            }
-            let bytes = transaction.check(body.as_ref(), genesis).map_err(|e| (index, e))?;
-            Ok((VerifiedTransaction { transaction, body, bytes }, false))
-        })
-        .collect();
-    let checked = checked.into_iter().collect::<Result<Vec<_>, _>>()?;
-    let unknown = checked.iter().enumerate().filter(|(_, (_, known))| !known);
-    verify_signatures(unknown.map(|(index, (new, _))| (index, new)).collect())?;
-    Ok(checked.into_iter().map(|(verified, _)| verified).collect())
+    let checked = check_all(transactions, genesis, known);
+    let formed = checked.iter().enumerate().filter_map(|(n, checked)| Some((n, checked.as_ref().ok()?)));
+    let unknown: Vec<_> = unknown(formed).collect();
+    let bad: HashSet<usize> = unknown.par_chunks(batch_size(unknown.len())).flat_map_iter(all_bad).collect();
+    let each = checked.into_iter().enumerate();
+    each.map(|(number, checked)| match bad.contains(&number) {
+        true => Err(TransactionError::Signature),
+        false => checked.map(|checked| checked.transaction),
+    })
+    .collect()
+}
+
+/// A transaction whose signature alone is open, unless it was verified before.
+struct CheckedTransaction {
+    transaction: VerifiedTransaction,
+    is_known: bool,
+}
+
+/// Checks everything but signatures, on all cores, in the order that was given: which fault is named must not depend on
+/// which core was faster.
+fn check_all(
+    transactions: Vec<(SignedTransaction, Option<Body>)>,
+    genesis: &Genesis,
+    known: &Known,
+) -> Vec<Result<CheckedTransaction, TransactionError>> {
+    use rayon::prelude::*;
+    let check = |(transaction, body): (SignedTransaction, Option<Body>)| {
+        // An id does not name the signature, nor does it prove that a body is the right one.
+        let same = |known: &&VerifiedTransaction| {
+            known.transaction == transaction
+                && known.body == body
+                && transaction.transaction().chain == genesis.chain_id()
+        };
+        if let Some(known) = known.get(&transaction.id()).filter(same) {
+            return Ok(CheckedTransaction { transaction: known.clone(), is_known: true });
+        }
+        let bytes = transaction.check(body.as_ref(), genesis)?;
+        let transaction = VerifiedTransaction { transaction, body, bytes };
+        Ok(CheckedTransaction { transaction, is_known: false })
+    };
+    transactions.into_par_iter().with_min_len(SMALLEST_SHARE).map(check).collect()
+}
+
+/// Those whose signature is to be checked.
+fn unknown<'a>(
+    checked: impl Iterator<Item = (usize, &'a CheckedTransaction)>,
+) -> impl Iterator<Item = (usize, &'a VerifiedTransaction)> {
+    checked.filter(|(_, checked)| !checked.is_known).map(|(number, checked)| (number, &checked.transaction))
 }
 
 /// Verifies the transactions of a final block whose bodies are not kept any more: its certificate vouches
@@ -424,13 +469,35 @@ pub(crate) fn verify_headers(
 /// Checks signatures, each of a transaction with its number. Names the first bad one.
 fn verify_signatures(checked: Vec<(usize, &VerifiedTransaction)>) -> Result<(), (usize, TransactionError)> {
     use rayon::prelude::*;
-    let each = checked.len().div_ceil(rayon::current_num_threads()).clamp(SMALLEST_BATCH, LARGEST_BATCH);
-    let bad = checked.par_chunks(each).find_map_first(|members| {
-        let batch: Vec<Signed> = members.iter().map(|(_, t)| t.transaction.signed()).collect();
-        let BadBatch { index } = verify_batch(&batch).err()?;
-        members.get(index).map(|(number, _)| *number)
-    });
+    let bad = checked
+        .par_chunks(batch_size(checked.len()))
+        .find_map_first(|members| first_bad(members).map(|(number, _)| number));
     bad.map_or(Ok(()), |number| Err((number, TransactionError::Signature)))
+}
+
+/// The numbers of all whose signature is none.
+fn all_bad(members: &[(usize, &VerifiedTransaction)]) -> Vec<usize> {
+    let (mut bad, mut rest) = (Vec::new(), members);
+    // The first bad one is named, and all before it are good: what follows it is a batch of its own.
+    while bad.len() < MOST_BATCHES {
+        let Some((number, place)) = first_bad(rest) else { return bad };
+        bad.push(number);
+        rest = rest.get(place.saturating_add(1)..).unwrap_or_default();
+    }
+    bad.extend(rest.iter().filter_map(|one| first_bad(std::slice::from_ref(one))).map(|(number, _)| number));
+    bad
+}
+
+/// The first whose signature is none: its number, and its place.
+fn first_bad(members: &[(usize, &VerifiedTransaction)]) -> Option<(usize, usize)> {
+    let batch: Vec<Signed> = members.iter().map(|(_, t)| t.transaction.signed()).collect();
+    let BadBatch { index } = verify_batch(&batch).err()?;
+    members.get(index).map(|(number, _)| (*number, index))
+}
+
+/// Into how large batches so many signatures go.
+fn batch_size(count: usize) -> usize {
+    count.div_ceil(rayon::current_num_threads()).clamp(SMALLEST_BATCH, LARGEST_BATCH)
 }
 
 /// Transactions whose other checks are worth another core: fewer are checked in less time than that needs to wake up.
@@ -438,6 +505,9 @@ const SMALLEST_SHARE: usize = 64;
 /// Signatures checked together: the more, the less each costs, but no core is to be idle.
 const SMALLEST_BATCH: usize = 64;
 const LARGEST_BATCH: usize = 1_024;
+/// Bad signatures of a batch from which on the rest of it is checked one by one: a batch costs a third of that, if there
+/// is none in it.
+const MOST_BATCHES: usize = 4;
 
 /// Why a transaction is refused, whatever the chain's state.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

@@ -157,6 +157,7 @@ impl From<NodeError> for Failure {
         let code = match &error {
             NodeError::Store(error) => store_code(error),
             NodeError::Consensus(ConsensusError::WalMissing { .. }) => "consensus.wal_missing",
+            NodeError::Consensus(ConsensusError::WalDamaged { .. }) => "consensus.wal_damaged",
             NodeError::Consensus(ConsensusError::Listen { .. }) => "consensus.listen",
             NodeError::Consensus(_) => "consensus.failed",
             NodeError::Rpc(_) => "rpc.listen",
@@ -164,6 +165,7 @@ impl From<NodeError> for Failure {
             NodeError::Gossip(_) => "p2p.listen",
             NodeError::Sync(SyncError::Store(error)) => store_code(error),
             NodeError::Sync(SyncError::Task(_)) => "node.task",
+            NodeError::OpenFiles(_) => "system.open_files",
             NodeError::Task(_) => "node.task",
         };
         let failure = Failure::unavailable(code, error);
@@ -171,6 +173,10 @@ impl From<NodeError> for Failure {
             "rpc.listen" => failure.help("--rpc names another address"),
             "metrics.listen" => failure.help("--metrics names another address, or `off`"),
             "consensus.listen" => failure.help("--consensus names another address"),
+            "system.open_files" => failure.help(
+                "allow more, with `ulimit -n` in a shell, LimitNOFILE= in a unit or `nofile` for a container; or let fewer \
+                 connections in: rpc.connections, p2p.incoming",
+            ),
             "p2p.listen" => failure.help("--p2p names another address, or `off`"),
             _ => failure,
         }

@@ -28,7 +28,7 @@ mod tests;
 mod votes;
 
 pub use disk::Disk;
-pub use votes::{begin_wal, put_wal_back, set_wal_aside, voted_height};
+pub use votes::{VotesDamage, begin_wal, put_wal_back, set_wal_aside, voted_height};
 
 use crate::store::Store;
 use application::Application;
@@ -42,7 +42,7 @@ use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::signature::SigningKey;
 use sealpost_ledger::transaction::VerifiedTransaction;
 use signer::{VoteSigner, VoteVerifier};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use task::Task;
@@ -64,12 +64,13 @@ mod engine {
         ConsensusConfig, NodeConfig, P2pConfig, ValuePayload, ValueSyncConfig,
     };
     pub(super) use arc_malachitebft_app_channel::app::consensus::{
-        LivenessMsg, LocallyProposedValue, ProposedValue, SignedConsensusMsg, VoteExtensionError,
+        Input, LivenessMsg, LocallyProposedValue, ProposedValue, SignedConsensusMsg, VoteExtensionError,
     };
     pub(super) use arc_malachitebft_app_channel::app::engine::host::{
         HeightParams, Next, SyncedValueOutcome,
     };
     pub(super) use arc_malachitebft_app_channel::app::engine::network::Msg as NetworkActorMsg;
+    pub(super) use arc_malachitebft_app_channel::app::engine::wal::decode_entry;
     pub(super) use arc_malachitebft_app_channel::app::streaming::StreamContent;
     pub(super) use arc_malachitebft_app_channel::app::types::codec::{Codec, HasEncodedLen};
     pub(super) use arc_malachitebft_app_channel::app::types::core::{
@@ -96,9 +97,9 @@ mod engine {
     #[cfg(any(test, feature = "simulation"))]
     pub(super) use {
         arc_malachitebft_app_channel::app::consensus::{
-            ConsensusMsg, Effect, Error as CoreError, Input, Params, Resumable, Resume, State, process,
+            ConsensusMsg, Effect, Error as CoreError, Params, Resumable, Resume, State, process,
         },
-        arc_malachitebft_app_channel::app::engine::wal::{decode_entry, encode_entry},
+        arc_malachitebft_app_channel::app::engine::wal::encode_entry,
         arc_malachitebft_app_channel::app::metrics::Metrics,
         arc_malachitebft_app_channel::app::types::core::{
             ThresholdParams, Timeout, TimeoutKind, Timeouts, ValueOrigin, ValuePayload as CoreValuePayload,
@@ -182,6 +183,14 @@ pub enum ConsensusError {
         wal.display()
     )]
     WalMissing { wal: PathBuf },
+    #[error(
+        "the log of this validator's votes, {}, is damaged: {damage}. Votes that bind may be lost. Put it away, and the \
+         next start names the ways out",
+        wal.display()
+    )]
+    WalDamaged { wal: PathBuf, damage: VotesDamage },
+    #[error("the log of votes could not be begun: {0}")]
+    WalUnwritten(sealpost_terminal::Failure),
     #[error("the log of votes {}: {source}", wal.display())]
     Wal { wal: PathBuf, source: std::io::Error },
     #[error("consensus cannot listen on {listen}: {source}; choose another address, or stop what uses it")]
@@ -253,13 +262,13 @@ pub async fn start(config: Config, store: Store, wiring: Wiring) -> Result<Conse
         byzantine::start_engine(settings, wal, network, consensus, means).await
     };
     let (channels, engine) = started.map_err(|error| ConsensusError::Start(format!("{error:#}")))?;
-    let links = tokio::spawn(links::tend(channels.net_requests.clone(), config.peers));
+    let links = tokio::spawn(links::tend(channels.net_requests.clone(), config.peers.clone()));
     let application = Application::new(store, signer, verifier, max_block_bytes);
     let mut task = Task::new(application, channels, wiring);
     let task = tokio::spawn(async move {
         let result = task.run().await;
         links.abort();
-        stop_engine(engine, task, &config.wal).await;
+        stop_engine(engine, task, &config).await;
         result
     });
     Ok(ConsensusHandle { task })
@@ -287,7 +296,7 @@ fn check_listen(listen: &libp2p::Multiaddr) -> Result<(), ConsensusError> {
 
 /// Encoded, a full block is longer than what its limit counts: header and length fields.
 fn max_block_bytes(limit: u32) -> u32 {
-    limit.saturating_add(limit / 4).saturating_add(64 * 1024)
+    limit.saturating_add(limit / 4)
 }
 
 async fn network_identity(
@@ -308,9 +317,8 @@ async fn network_identity(
 ///
 /// Its network comes first, while the task still listens. Without the task the engine's parts fail one
 /// by one and are killed; the network's own task, which nobody tells to stop then, would hold the address for good.
-async fn stop_engine(engine: engine::EngineHandle, task: Task, wal: &Path) {
+async fn stop_engine(engine: engine::EngineHandle, task: Task, config: &Config) {
     const PATIENCE: Duration = Duration::from_secs(3);
-    const PAUSE: Duration = Duration::from_millis(10);
     let node = engine.actor.get_cell();
     let mut parts = node.get_children().into_iter();
     if let Some(network) =
@@ -325,14 +333,18 @@ async fn stop_engine(engine: engine::EngineHandle, task: Task, wal: &Path) {
     if tokio::time::timeout(PATIENCE, engine.handle).await.is_err() {
         tracing::warn!("the consensus engine did not stop in time");
     }
-    // The thread that writes the log ends a little later than the part it belongs to.
-    let released = async {
-        while votes::is_held(wal) {
-            tokio::time::sleep(PAUSE).await;
-        }
-    };
-    if tokio::time::timeout(PATIENCE, released).await.is_err() {
-        tracing::warn!("the consensus engine has stopped and still holds its log of votes");
+    if tokio::time::timeout(PATIENCE, released(config)).await.is_err() {
+        tracing::warn!("the consensus engine has stopped and still holds its log of votes or its address");
+    }
+}
+
+/// Waits until nothing is left of an engine that has stopped. The thread that writes the log ends a little later than
+/// the part it belongs to; and a call to a peer that does not answer keeps what the network listens with, until the
+/// task of that call is told that it is over.
+async fn released(config: &Config) {
+    const PAUSE: Duration = Duration::from_millis(10);
+    while votes::is_held(&config.wal) || check_listen(&config.listen).is_err() {
+        tokio::time::sleep(PAUSE).await;
     }
 }
 

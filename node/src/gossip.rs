@@ -73,13 +73,24 @@ pub struct Limits {
     pub per_ip: u32,
     /// Memory of the process, in bytes, beyond which no new connection is taken.
     pub memory_bytes: usize,
-    /// Transactions and blocks that a peer may tell in a second, and twice as many at once.
+    /// Transactions and blocks of those that a peer tells in a second that are looked at, and twice as many at once.
+    /// The rest is dropped, and beyond ten times as many the peer is banned for a while.
     pub told_per_second: u32,
+    /// Questions of a peer in a second that are answered, and twice as many at once. The next ones are told that the node
+    /// is busy, and who goes on all the same is banned for a while.
+    pub asked_per_second: u32,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { outgoing: 8, incoming: 64, per_ip: 16, memory_bytes: 2 << 30, told_per_second: 10_000 }
+        Self {
+            outgoing: 8,
+            incoming: 64,
+            per_ip: 16,
+            memory_bytes: 2 << 30,
+            told_per_second: 10_000,
+            asked_per_second: 128,
+        }
     }
 }
 

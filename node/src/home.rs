@@ -167,4 +167,15 @@ mod tests {
         assert_eq!(home.validator().unwrap().unwrap().public_key(), key(1).public_key());
         assert!(matches!(home.create(&genesis(&[key(2)]), None), Err(HomeError::Taken { .. })));
     }
+
+    #[test]
+    fn a_home_whose_making_was_interrupted_is_made_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::new(dir.path().join("node"));
+        home.create(&genesis(&[key(1)]), Some(&[1; 32])).unwrap();
+        // The genesis comes last.
+        std::fs::remove_file(home.genesis_path()).unwrap();
+        home.create(&genesis(&[key(2)]), Some(&[2; 32])).unwrap();
+        assert_eq!(home.validator().unwrap().unwrap().public_key(), key(2).public_key());
+    }
 }

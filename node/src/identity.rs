@@ -4,8 +4,9 @@
 use libp2p::identity::{Keypair, ed25519};
 use libp2p::multiaddr::Protocol;
 use libp2p::{Multiaddr, PeerId};
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
+use sealpost_terminal::{Failure, write_secret_file};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -16,6 +17,8 @@ use zeroize::Zeroizing;
 pub enum IdentityError {
     #[error("the network identity {}: {source}", path.display())]
     File { path: PathBuf, source: io::Error },
+    #[error("{0}")]
+    Write(Failure),
     #[error(
         "the network identity {} holds no key: 64 hexadecimal digits are expected; delete the file, and the \
          next start makes a new identity", path.display()
@@ -41,8 +44,9 @@ pub fn load_or_create(path: &Path) -> Result<Keypair, IdentityError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let mut secret = Zeroizing::new([0_u8; 32]);
             getrandom::fill(secret.as_mut()).map_err(|e| IdentityError::Randomness(e.to_string()))?;
-            let text = Zeroizing::new(const_hex::encode(secret.as_ref()));
-            write(path, &text).map_err(failed)?;
+            let text = Zeroizing::new(format!("{}\n", const_hex::encode(secret.as_ref())));
+            // Whole or not at all: whoever is killed meanwhile has made none, and the next start makes it.
+            write_secret_file(path, text.as_bytes()).map_err(IdentityError::Write)?;
             parse(&text).ok_or(IdentityError::Malformed { path: path.to_owned() })
         }
         Err(error) => Err(failed(error)),
@@ -54,17 +58,6 @@ fn parse(text: &str) -> Option<Keypair> {
     const_hex::decode_to_slice(text.trim(), secret.as_mut()).ok()?;
     let secret = ed25519::SecretKey::try_from_bytes(secret.as_mut()).ok()?;
     Some(ed25519::Keypair::from(secret).into())
-}
-
-/// The file is the owner's alone from its first byte on, and never takes the place of another.
-fn write(path: &Path, text: &str) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path)?;
-    writeln!(file, "{text}")?;
-    file.sync_all()
 }
 
 #[cfg(test)]

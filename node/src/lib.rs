@@ -19,4 +19,5 @@ pub mod rpc;
 pub mod store;
 pub mod supervision;
 pub mod sync;
+pub mod waiting;
 pub mod wire;

@@ -7,6 +7,7 @@ use sealpost_ledger::address::Address;
 use sealpost_ledger::block::Block;
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
+use sealpost_ledger::postage::Price;
 use sealpost_ledger::transaction::VerifiedTransaction;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use thiserror::Error;
@@ -93,6 +94,25 @@ impl Amount {
     }
 }
 
+/// What strangers fill of a mempool, and what they may.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct StrangersPart {
+    filled: Amount,
+    limit: Amount,
+}
+
+impl StrangersPart {
+    /// With another transaction of so many bytes, body included.
+    ///
+    /// # Errors
+    /// If there is no room for it.
+    pub fn with(self, bytes: usize) -> Result<Self, MempoolRefusal> {
+        let filled = self.filled.with(bytes);
+        filled.check("the part of the mempool that is open to everybody", self.limit)?;
+        Ok(Self { filled, ..self })
+    }
+}
+
 #[derive(Debug)]
 struct Waiting {
     transaction: VerifiedTransaction,
@@ -100,6 +120,8 @@ struct Waiting {
     arrival: u64,
     /// Height of the last block when it came, less the blocks of the past that were only caught up with.
     since: u64,
+    /// The highest price that a stranger's pays.
+    pays: Option<Price>,
 }
 
 /// Transactions that wait for a block, in the order of their arrival.
@@ -112,6 +134,8 @@ pub struct Mempool {
     arrivals: BTreeMap<u64, TransactionId>,
     /// The members' among them.
     of_members: BTreeSet<u64>,
+    /// The strangers' by what they pay.
+    by_price: BTreeSet<(Price, u64)>,
     senders: HashMap<Address, usize>,
     all: Amount,
     strangers: Amount,
@@ -129,6 +153,7 @@ impl Mempool {
             waiting: HashMap::new(),
             arrivals: BTreeMap::new(),
             of_members: BTreeSet::new(),
+            by_price: BTreeSet::new(),
             senders: HashMap::new(),
             all: Amount::default(),
             strangers: Amount::default(),
@@ -151,11 +176,10 @@ impl Mempool {
         let limit = Amount { count: self.limits.count, bytes: self.limits.bytes };
         let all = self.all.with(transaction.bytes());
         all.check("the mempool", limit)?;
-        let mut strangers = self.strangers;
-        if standing == Standing::Stranger {
-            strangers = strangers.with(transaction.bytes());
-            strangers.check("the part of the mempool that is open to everybody", self.strangers_limit())?;
-        }
+        let strangers = match standing {
+            Standing::Stranger => self.strangers_part().with(transaction.bytes())?.filled,
+            Standing::Member => self.strangers,
+        };
         let sender = transaction.signed().sender();
         let of_sender = self.senders.get(&sender).copied().unwrap_or(0);
         if of_sender >= self.limits.per_sender {
@@ -166,21 +190,27 @@ impl Mempool {
         self.senders.insert(sender, of_sender.saturating_add(1));
         (self.all, self.strangers) = (all, strangers);
         self.arrivals.insert(arrival, id);
-        if standing == Standing::Member {
-            self.of_members.insert(arrival);
-        }
+        let pays = match standing {
+            Standing::Member => {
+                self.of_members.insert(arrival);
+                None
+            }
+            Standing::Stranger => Some(transaction.pays_up_to()),
+        };
+        self.by_price.extend(pays.map(|price| (price, arrival)));
         let since = now.get().saturating_sub(self.past);
-        self.waiting.insert(id, Waiting { transaction, standing, arrival, since });
+        self.waiting.insert(id, Waiting { transaction, standing, arrival, since, pays });
         Ok(Inserted::New)
     }
-    /// What strangers may fill of it.
-    fn strangers_limit(&self) -> Amount {
+    /// What strangers fill of it, and what they may.
+    pub fn strangers_part(&self) -> StrangersPart {
         let part = |all: usize| {
             let percent = usize::from(self.strangers_percent.min(100));
             // Divided first where the product would be too large.
             all.checked_mul(percent).map_or(all / 100 * percent, |product| product / 100)
         };
-        Amount { count: part(self.limits.count), bytes: part(self.limits.bytes) }
+        let limit = Amount { count: part(self.limits.count), bytes: part(self.limits.bytes) };
+        StrangersPart { filled: self.strangers, limit }
     }
     /// Candidates for a block of at most `max_bytes`, of which strangers may fill `max_strangers`. Senders take turns, the longest waiting first; the order among one sender's
     /// transactions is kept, because a key bundle needs the one before it. Strangers are offered no more than their
@@ -251,6 +281,17 @@ impl Mempool {
             self.remove(id);
         }
     }
+    /// Lets go the strangers' transactions that do not pay the next block's price, so that they do not keep out those that
+    /// do. Returns them. A member's may be within its quota; whoever proposes a block finds out.
+    pub fn price_out(&mut self, price: Price) -> Vec<VerifiedTransaction> {
+        let mut gone = Vec::new();
+        while let Some((_, arrival)) = self.by_price.first().copied().filter(|(pays, _)| *pays < price) {
+            let Some(id) = self.arrivals.get(&arrival).copied() else { break };
+            gone.extend(self.get(&id).cloned());
+            self.remove(&id);
+        }
+        gone
+    }
     /// A block was made long before this node had it: what waits here could not have stood in it, and does not
     /// age by it.
     pub const fn pass_over(&mut self) {
@@ -286,6 +327,9 @@ impl Mempool {
         let Some(waiting) = self.waiting.remove(id) else { return };
         self.arrivals.remove(&waiting.arrival);
         self.of_members.remove(&waiting.arrival);
+        if let Some(price) = waiting.pays {
+            self.by_price.remove(&(price, waiting.arrival));
+        }
         let bytes = waiting.transaction.bytes();
         self.all = self.all.without(bytes);
         if waiting.standing == Standing::Stranger {
@@ -400,6 +444,30 @@ mod tests {
         assert!(pool.expire(BlockHeight::new(50)).is_empty());
         assert_eq!(pool.expire(BlockHeight::new(51)), [waiting.id()]);
         assert_eq!((pool.len(), pool.bytes()), (0, 0));
+    }
+
+    /// Those that were free when they came leave room for those who pay.
+    #[test]
+    fn what_does_not_pay_the_price_any_more_is_let_go_unless_it_is_a_member_s() {
+        let mut pool = Mempool::new(MempoolLimits { count: 40, ..limits() }, 50);
+        let strangers: Vec<_> = (1..=20).map(|sender| transaction(sender, 1)).collect();
+        for stranger in &strangers {
+            pool.insert(stranger.clone(), Standing::Stranger, NOW).unwrap();
+        }
+        pool.insert(transaction(30, 1), Standing::Member, NOW).unwrap();
+        assert!(pool.insert(transaction(31, 1), Standing::Stranger, NOW).is_err());
+        assert!(pool.price_out(1).is_empty());
+        // Nobody has paid: half of them pay twice as much by chance, and nobody everything.
+        for price in [2, 3, 1 << 60] {
+            let waiting = strangers.iter().filter(|one| pool.contains(&one.id()));
+            let unpaid: BTreeSet<_> = waiting.filter(|one| !one.is_paid(price)).map(|one| one.id()).collect();
+            let gone: BTreeSet<_> = pool.price_out(price).iter().map(VerifiedTransaction::id).collect();
+            assert!(!gone.is_empty());
+            assert_eq!(gone, unpaid);
+            assert!(unpaid.iter().all(|id| !pool.contains(id)));
+        }
+        assert_eq!(pool.len(), 1);
+        pool.insert(transaction(31, 1), Standing::Stranger, NOW).unwrap();
     }
 
     #[test]

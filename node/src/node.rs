@@ -11,6 +11,8 @@
 
 mod admission;
 mod measuring;
+mod open_files;
+mod passed;
 mod pool;
 mod role;
 mod scrubbing;
@@ -25,8 +27,10 @@ use crate::metrics::{self, MetricsError};
 use crate::rpc::{self, PoolSizes, RpcError, RpcHandle};
 use crate::store::{Closed, Recovery, Store, StoreError, StoreOptions};
 use crate::sync::{self, SyncError, Wish};
+use crate::waiting::Waiting;
 use futures::FutureExt;
 use measuring::Measuring;
+use open_files::TooFewFiles;
 use sealpost_ledger::genesis::Genesis;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -40,6 +44,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Submissions that wait for verification.
 const SUBMISSIONS: usize = 4096;
+/// The same of members, when there is no room for those of everybody.
+const MEMBERS_SUBMISSIONS: usize = 512;
 /// Batches of transactions that wait to be told to others: some 64 MiB, and as a rule references to what waits
 /// in the mempool anyway.
 const TELLINGS: usize = 1024;
@@ -93,6 +99,8 @@ pub enum NodeError {
     Gossip(#[from] GossipError),
     #[error(transparent)]
     Sync(#[from] SyncError),
+    #[error(transparent)]
+    OpenFiles(#[from] TooFewFiles),
     #[error("a task of the node failed: {0}")]
     Task(String),
 }
@@ -126,6 +134,7 @@ impl Node {
             // Opening the store is measured already.
             metrics::install().map_err(MetricsError::from)?;
         }
+        open_files::allow(&config)?;
         let (genesis, data) = (config.genesis.clone(), config.data.clone());
         let options = StoreOptions { archive: config.archive, ..StoreOptions::default() };
         let opened = tokio::task::spawn_blocking(move || Store::open(&data, genesis, options)).await;
@@ -133,7 +142,7 @@ impl Node {
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
 
-        let (submissions, submitted) = mpsc::channel(SUBMISSIONS);
+        let (submissions, submitted) = rpc::submissions(SUBMISSIONS, MEMBERS_SUBMISSIONS);
         let (telling, told) = mpsc::channel(SUBMISSIONS);
         let (verified, admitted) = mpsc::channel(QUEUE);
         let (queries, queried) = mpsc::channel(SUBMISSIONS);
@@ -154,11 +163,19 @@ impl Node {
         let (progress_of, progress) = watch::channel(sync::begin(&store));
         let (deciding_of, deciding) = watch::channel(false);
 
-        let admission = admission::run(submitted, told, verified, store.clone(), stop.clone());
-        tasks.spawn(admission.map(Ok));
+        let verified_before = Waiting::default();
+        let mempool_now =
+            Mempool::new(config.mempool, store.tip().genesis_file().postage().strangers_percent);
+        let (room, room_for_strangers) = watch::channel(mempool_now.strangers_part());
+        let against = admission::Against {
+            store: store.clone(),
+            waiting: verified_before.clone(),
+            room: room_for_strangers,
+        };
+        tasks.spawn(admission::run(submitted, told, verified, against, stop.clone()).map(Ok));
         tasks.spawn(scrubbing::run(store.clone(), stop.clone()).map(Ok));
         let pool_task = pool::Pool {
-            mempool: Mempool::new(config.mempool, store.tip().genesis_file().postage().strangers_percent),
+            mempool: mempool_now,
             admitted,
             queried,
             wanted,
@@ -169,8 +186,10 @@ impl Node {
             tell: config.gossip.is_some().then_some(tell),
             waiting,
             sizes,
+            room,
             height,
             measuring: Measuring::new(&store, &config.mempool),
+            verified: verified_before.clone(),
             store: store.clone(),
         };
         tasks.spawn(pool_task.run(stop.clone()).map(Ok));
@@ -197,6 +216,7 @@ impl Node {
             sync::Wiring {
                 news,
                 ask,
+                waiting: verified_before.clone(),
                 faults: fault,
                 committed: synced_to,
                 wish: wish_to,

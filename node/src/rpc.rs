@@ -18,11 +18,13 @@ mod range;
 mod reading;
 mod receiving;
 mod refusals;
+mod submissions;
 mod subscriptions;
 mod tags;
 mod transaction;
 
 pub use limits::Limits;
+pub use submissions::{SubmissionQueue, Submissions, submissions};
 
 use crate::health::HealthSource;
 use crate::store::{Store, StoreError};
@@ -114,13 +116,13 @@ pub enum SubmissionRefusal {
     Internal(String),
 }
 
-/// A question about a transaction that may be waiting.
+/// A question about transactions that may be waiting.
 #[derive(Debug)]
 pub struct PoolQuery {
     /// Which.
-    pub id: TransactionId,
-    /// Where the answer is awaited.
-    pub reply: oneshot::Sender<PoolAnswer>,
+    pub ids: Vec<TransactionId>,
+    /// Where the answers are awaited, one for each, in order.
+    pub reply: oneshot::Sender<Vec<PoolAnswer>>,
 }
 
 /// What is known of a transaction besides the ledger.
@@ -145,7 +147,7 @@ pub struct PoolSizes {
 #[derive(Debug, Clone)]
 pub struct Wiring {
     /// Takes submissions.
-    pub submissions: mpsc::Sender<Submission>,
+    pub submissions: Submissions,
     /// Answers questions about what waits.
     pub queries: mpsc::Sender<PoolQuery>,
     /// Numbers of what waits.

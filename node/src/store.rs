@@ -353,6 +353,10 @@ impl Store {
             _ => Err(journal.damaged(place.height, format!("transaction {id}"))),
         }
     }
+    /// Where a final transaction stands, by the index alone: the height, and its number in the block.
+    pub fn place(&self, id: &TransactionId) -> Result<Option<(BlockHeight, u32)>, StoreError> {
+        Ok(self.index().transaction(id)?.map(|place| (place.height, place.index)))
+    }
     /// The body of a final message.
     pub fn body(&self, id: &TransactionId) -> Result<FoundBody, StoreError> {
         let Some(place) = self.index().transaction(id)? else { return Ok(FoundBody::Unknown) };

@@ -23,6 +23,7 @@ pub use planner::{Question, Run};
 pub use pursuit::Pursuit;
 
 use crate::store::{Store, StoreError};
+use crate::waiting::Waiting;
 use crate::wire::{Ask, Fault, News, Peer};
 use sealpost_ledger::chain::CommittedBlock;
 use sealpost_ledger::height::BlockHeight;
@@ -88,6 +89,8 @@ pub struct Wiring {
     pub news: mpsc::Receiver<News>,
     /// Asks peers.
     pub ask: mpsc::Sender<Ask>,
+    /// What is verified already.
+    pub waiting: Waiting,
     /// Tells what peers did wrong.
     pub faults: mpsc::Sender<(Peer, Fault)>,
     /// Tells of each block, once it is on disk.

@@ -14,8 +14,11 @@ use hyper::body::Bytes;
 use hyper::client::conn::http1::SendRequest;
 use jsonrpsee::http_client::{HttpClient, HttpClientBuilder};
 use sealpost_api::{NewTransaction, SealpostRpcClient, WaitFor};
+use sealpost_ledger::genesis::Genesis;
+use sealpost_ledger::postage::Price;
 use sealpost_tests::harness::network::{Network, NetworkOptions, Place};
 use sealpost_tests::harness::pulse::Pulse;
+use sealpost_tests::harness::stand_in::Answers;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -34,11 +37,12 @@ pub(crate) struct Options {
     /// Messages that are ready for them
     #[arg(long, default_value_t = 800_000)]
     capacity_messages: u64,
-    /// Bytes of each message: header, signature and body
-    #[arg(long, default_value_t = 600)]
+    /// Bytes of each message: header, signature and body. Larger ones fill blocks by more than half, so that the price
+    /// rises beyond what was paid
+    #[arg(long, default_value_t = 400)]
     bytes: usize,
     /// Connections of the flood
-    #[arg(long, default_value_t = 64)]
+    #[arg(long, default_value_t = 220)]
     connections: usize,
 }
 
@@ -48,17 +52,22 @@ const FULL_NODE: usize = 1;
 const MEMBER_PAUSE: Duration = Duration::from_millis(250);
 /// Longest wait of the member for one message, and for the network to be well again.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Pause between two looks at how far the nodes are.
+const SAMPLE: Duration = Duration::from_secs(1);
 /// Numbers of the member's messages, which the flood does not use.
 const MEMBERS_OWN: u64 = 1 << 40;
 /// What is sent and was never sent before, against what is taken in.
 const FRESH: f64 = 1.1;
 /// Calls that are sent over again are of the last so many.
 const RECENT: usize = 1_000;
+/// What everybody pays: blocks that are more than half full raise the price, and a flood that does not pay it is no load.
+const PAID: Price = 64;
+const PRICE: &str = "sealpost_postage_price";
 const FINAL: &str = "sealpost_transactions_total";
 
 pub(crate) async fn run(options: &Options) -> Report {
     let network = network();
-    let people = People::new(network.genesis(), PEOPLE);
+    let people = People::new(network.genesis(), PEOPLE).paying(PAID);
     let header = people.message(0, 0, EXPIRY).0.as_bytes().len();
     let make = |number| people.message(number, options.bytes.saturating_sub(header), EXPIRY);
     let hosts: Vec<String> = network.all().map(|member| host(&network.said(member, "rpc"))).collect();
@@ -73,13 +82,15 @@ pub(crate) async fn run(options: &Options) -> Report {
     let first = options.capacity_messages;
     let last = first + (fresh * options.seconds as f64) as u64;
     let calls = Arc::new(prepare_accepted(first..last, PER_CALL, make));
-    let pulse = Pulse::start(&network.said(VALIDATOR, "rpc"));
+    let pulses = [VALIDATOR, FULL_NODE].map(|node| Pulse::of_health(&network.said(node, "metrics")));
+    let asked = Pulse::start(&network.said(VALIDATOR, "rpc"));
     let client = HttpClientBuilder::default()
         .request_timeout(PATIENCE)
         .build(network.said(FULL_NODE, "rpc"))
         .expect("a client");
     let (ended, before) = (Arc::new(AtomicBool::new(false)), network.metric(VALIDATOR, FINAL));
-    let member = tokio::spawn(member(client.clone(), People::new(network.genesis(), 1), ended.clone()));
+    let member = tokio::spawn(member(client.clone(), member_of(network.genesis()), ended.clone()));
+    let behind = tokio::spawn(furthest_behind(clients(&network), ended.clone()));
     let started = Instant::now();
     let (new, again) = tokio::join!(
         flood(&hosts, &calls, fresh, options, |number, _| number),
@@ -88,12 +99,13 @@ pub(crate) async fn run(options: &Options) -> Report {
             .saturating_sub(1 + number % RECENT)),
     );
     let seconds = started.elapsed().as_secs_f64();
-    let after = network.metric(VALIDATOR, FINAL);
+    let (after, price) = (network.metric(VALIDATOR, FINAL), network.metric(VALIDATOR, PRICE));
     ended.store(true, Ordering::Relaxed);
     let Member { mut took, lost } = member.await.expect("a member that ends");
-    let answers = pulse.stop().await;
+    let behind = behind.await.expect("somebody who looks");
+    let answers = join_all(pulses.map(Pulse::stop)).await;
+    let asked = asked.stop().await;
     let well = well_again(&client, &network).await;
-
     let mut report = Report::new(format!(
         "One validator and one full node; for {} s strangers send {} times what both take in, to both, over {} \
          connections for what is new and as many for what is sent again.",
@@ -112,25 +124,16 @@ pub(crate) async fn run(options: &Options) -> Report {
     let rate = (after - before) / seconds;
     report.row("taken in during the flood", rate, "per second");
     report.goal("… against before", rate / capacity, "", Goal::AtLeast(0.8));
-    match answers {
-        Ok(answers) => {
-            report.row("the node was asked how it is", answers.count as f64, "times");
-            report.goal(
-                "… slowest answer",
-                answers.percentile(100).as_secs_f64() * 1e3,
-                "ms",
-                Goal::AtMost(5_000.0),
-            );
-        }
-        Err(error) => {
-            eprintln!("a question how the node is was not answered: {error}");
-            report.goal("questions without an answer", 1.0, "", Goal::AtMost(0.0));
-        }
+    report.goal("price at the end of the flood", price, "", Goal::AtMost(PAID as f64));
+    for (answers, name) in answers.into_iter().zip(["validator", "full node"]) {
+        slowest(&mut report, answers, &format!("{name}: checks of health"));
     }
+    slowest(&mut report, asked, "validator: questions for its status over RPC");
     report.row("messages of a member, sent meanwhile", (took.len() + lost) as f64, "");
     report.goal("… not final within a minute", lost as f64, "", Goal::AtMost(0.0));
     report.row("… submit to final: median", quantile_ms(&mut took, 0.5), "ms");
     report.row("… submit to final: 99 of 100", quantile_ms(&mut took, 0.99), "ms");
+    report.row("full node: blocks that it was behind, at most", behind as f64, "");
     for (node, name) in [(VALIDATOR, "validator"), (FULL_NODE, "full node")] {
         let own = network.own_memory_kib(node) as f64 / 1024.0;
         report.goal(format!("{name}: memory of its own at the end"), own, "MiB", Goal::AtMost(512.0));
@@ -144,16 +147,33 @@ pub(crate) async fn run(options: &Options) -> Report {
     report
 }
 
+/// How many questions were answered, and how slowly.
+fn slowest(report: &mut Report, answers: Result<Answers, String>, name: &str) {
+    match answers {
+        Ok(answers) => {
+            report.row(name, answers.count as f64, "");
+            let slowest = answers.percentile(100).as_secs_f64() * 1e3;
+            report.goal("… slowest answer", slowest, "ms", Goal::AtMost(5_000.0));
+        }
+        Err(error) => {
+            eprintln!("{name}: {error}");
+            report.goal(format!("{name}: without an answer"), 1.0, "", Goal::AtMost(0.0));
+        }
+    }
+}
+
 /// A network whose blocks have room for what the machine can do, with one member.
 fn network() -> Network {
     let name = "overloaded".to_owned();
     let place = Place::Loopback;
     let options = NetworkOptions { name, validators: 1, full_nodes: 1, place, heartbeat_ms: None };
     let network = Network::create(&options);
-    let member = People::new(network.genesis(), 1).addresses()[0].to_text(network.genesis().prefix());
+    let member = member_of(network.genesis()).addresses()[0].to_text(network.genesis().prefix());
     let mut network = network.with_rules(|rules| {
         rules["limits"]["block_bytes"] = (8 << 20).into();
         rules["postage"]["floor"] = 0.into();
+        // As the genesis of this repository has it: the rest is the members'.
+        rules["postage"]["strangers_percent"] = 75.into();
         rules["members"] = serde_json::json!([member]);
     });
     network.start_members(&network.all().collect::<Vec<_>>());
@@ -218,6 +238,28 @@ async fn ask(
     Some(connection)
 }
 
+/// Asks both nodes how they are, as [`VALIDATOR`] and [`FULL_NODE`] have it.
+fn clients(network: &Network) -> [HttpClient; 2] {
+    [VALIDATOR, FULL_NODE].map(|node| network.client(node).clone())
+}
+
+/// How many blocks the full node is behind the validator at most, second for second.
+async fn furthest_behind([validator, full_node]: [HttpClient; 2], ended: Arc<AtomicBool>) -> u64 {
+    let mut furthest = 0;
+    while !ended.load(Ordering::Relaxed) {
+        if let (Ok(first), Ok(second)) = tokio::join!(validator.node_status(), full_node.node_status()) {
+            furthest = furthest.max(first.height.blocks_since(second.height));
+        }
+        tokio::time::sleep(SAMPLE).await;
+    }
+    furthest
+}
+
+/// The member alone: nobody of the flood, in which the same people send over and over.
+fn member_of(genesis: &Genesis) -> People {
+    People::of(genesis, PEOPLE..PEOPLE + 1).paying(PAID)
+}
+
 /// What became of the member's messages.
 struct Member {
     took: Vec<Duration>,
@@ -258,7 +300,7 @@ async fn until_final(client: &HttpClient, people: &People, number: u64) -> Optio
 
 /// Seconds until a message becomes final within a second again.
 async fn well_again(client: &HttpClient, network: &Network) -> f64 {
-    let people = People::new(network.genesis(), 1);
+    let people = member_of(network.genesis());
     let since = Instant::now();
     for number in (2 * MEMBERS_OWN).. {
         let took = until_final(client, &people, number).await;

@@ -7,9 +7,11 @@ use sealpost_ledger::hash::{ChainId, ContentCommit, KeyCommit};
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::key_bundle::KeyBundle;
 use sealpost_ledger::message::{Body, Message, Mode, Slot, SlotRecipient, Suite};
+use sealpost_ledger::postage::{Price, is_paid, work};
 use sealpost_ledger::receipt::{Answer, Receipt, receipt_commit};
 use sealpost_ledger::signature::SigningKey;
 use sealpost_ledger::transaction::{Payload, SignedTransaction, TRANSACTION_VERSION, Transaction};
+use std::ops::Range;
 
 /// People on a ledger, unless told otherwise. Each sends and receives.
 pub(crate) const PEOPLE: u64 = 4_096;
@@ -24,13 +26,23 @@ pub(crate) struct People {
     chain: ChainId,
     keys: Vec<SigningKey>,
     addresses: Vec<Address>,
+    /// What their messages pay.
+    price: Price,
 }
 
 impl People {
     pub(crate) fn new(genesis: &Genesis, count: u64) -> Self {
-        let keys: Vec<_> = (0..count).map(person).collect();
+        Self::of(genesis, 0..count)
+    }
+    /// Certain people: each has a number, and the same keys whenever it is named.
+    pub(crate) fn of(genesis: &Genesis, people: Range<u64>) -> Self {
+        let keys: Vec<_> = people.map(person).collect();
         let addresses = keys.iter().map(|key| Address::new(key.public_key())).collect();
-        Self { chain: genesis.chain_id(), keys, addresses }
+        Self { chain: genesis.chain_id(), keys, addresses, price: 0 }
+    }
+    /// The same people, whose messages and receipts pay up to that price.
+    pub(crate) fn paying(self, price: Price) -> Self {
+        Self { price, ..self }
     }
     pub(crate) fn addresses(&self) -> &[Address] {
         &self.addresses
@@ -41,10 +53,15 @@ impl People {
     fn recipient(&self, message: u64) -> u64 {
         (message / self.count() + message * 7 + 1) % self.count()
     }
-    fn sign(&self, sender: u64, payload: Payload, expiry: BlockHeight) -> SignedTransaction {
+    fn sign(&self, sender: u64, payload: Payload, body: usize, expiry: BlockHeight) -> SignedTransaction {
         let (key, sender) = (&self.keys[sender as usize], self.addresses[sender as usize]);
         let (version, chain) = (TRANSACTION_VERSION, self.chain);
-        let transaction = Transaction { version, chain, sender, expiry, payload, nonce: 0 };
+        let mut transaction = Transaction { version, chain, sender, expiry, payload, nonce: 0 };
+        let work = work(self.price, transaction.charged_bytes(body));
+        if work > 1 {
+            let hash = transaction.postage_hash();
+            transaction.nonce = (0..).find(|nonce| is_paid(&hash, *nonce, work)).expect("a nonce that pays");
+        }
         transaction.sign(key, &[0; 32]).expect("signed")
     }
     /// A person's first keys. Any point on the curve is one; nobody opens these messages.
@@ -53,7 +70,7 @@ impl People {
         ecies[1..].copy_from_slice(self.addresses[person as usize].key().as_bytes());
         let valid_until = BlockHeight::new(1_000_000_000);
         let bundle = KeyBundle { sequence: 1, ecies, ml_kem: None, valid_until };
-        (self.sign(person, Payload::KeyBundle(bundle), expiry), None)
+        (self.sign(person, Payload::KeyBundle(bundle), 0, expiry), None)
     }
     /// A message, by its number.
     pub(crate) fn message(&self, number: u64, body_bytes: usize, expiry: BlockHeight) -> WithBody {
@@ -77,13 +94,13 @@ impl People {
             body_length: u32::try_from(body_bytes).expect("a short body"),
         };
         let sender = number % self.count();
-        (self.sign(sender, Payload::Message(message), expiry), Some(body))
+        (self.sign(sender, Payload::Message(message), body_bytes, expiry), Some(body))
     }
     /// The answer of its recipient to a message.
     pub(crate) fn receipt(&self, number: u64, message: &SignedTransaction, expiry: BlockHeight) -> WithBody {
         let answer = Answer::Opened { secret: RECEIPT_SECRET };
         let receipt = Receipt { message: message.id(), slot: 0, answer };
-        (self.sign(self.recipient(number), Payload::Receipt(receipt), expiry), None)
+        (self.sign(self.recipient(number), Payload::Receipt(receipt), 0, expiry), None)
     }
 }
 

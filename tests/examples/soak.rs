@@ -40,6 +40,7 @@ async fn main() {
     let minutes = if args.iter().any(|arg| arg == "--seconds") { 0 } else { 30 };
     let options = SoakOptions {
         duration: Duration::from_secs(number("--minutes", minutes) * 60 + number("--seconds", 0)),
+        least_faults: 1,
         seed: number("--seed", 1),
         network: NetworkOptions {
             name: "soak".to_owned(),

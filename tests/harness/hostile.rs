@@ -85,6 +85,17 @@ struct Behaviour {
     mesh: request_response::Behaviour<Raw>,
 }
 
+/// Why a peer did not get in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotLetIn {
+    /// The node has closed the connection.
+    TurnedAway(String),
+    /// The node has said nothing for so long: nothing is known.
+    Silence(Duration),
+    /// It could not even be tried.
+    Untried(String),
+}
+
 /// A hostile peer, connected to one node.
 pub struct Peer {
     swarm: Swarm<Behaviour>,
@@ -96,7 +107,7 @@ pub struct Peer {
 
 impl Peer {
     /// Connects under a fresh identity, and waits until the node has subscribed to its topics.
-    pub async fn connect(node: &Multiaddr, chain: ChainId, within: Duration) -> Result<Self, String> {
+    pub async fn connect(node: &Multiaddr, chain: ChainId, within: Duration) -> Result<Self, NotLetIn> {
         Self::connect_as(identity::Keypair::generate_ed25519(), node, chain, within).await
     }
     /// Connects under a chosen identity: to see whether a ban holds.
@@ -105,17 +116,23 @@ impl Peer {
         node: &Multiaddr,
         chain: ChainId,
         within: Duration,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, NotLetIn> {
         let last = node.iter().last();
         let Some(libp2p::multiaddr::Protocol::P2p(id)) = last else {
-            return Err(format!("{node} does not end in /p2p/<id>"));
+            return Err(NotLetIn::Untried(format!("{node} does not end in /p2p/<id>")));
         };
-        let mut peer = Self { swarm: swarm(key, chain)?, node: id, address: node.clone(), chain, answers: 0 };
+        let mut peer = Self {
+            swarm: swarm(key, chain).map_err(NotLetIn::Untried)?,
+            node: id,
+            address: node.clone(),
+            chain,
+            answers: 0,
+        };
         for topic in [Topic::Transactions, Topic::Blocks] {
             let topic = IdentTopic::new(topic.name(chain));
-            peer.swarm.behaviour_mut().gossip.subscribe(&topic).map_err(|error| error.to_string())?;
+            peer.swarm.behaviour_mut().gossip.subscribe(&topic).map_err(untried)?;
         }
-        peer.swarm.dial(node.clone()).map_err(|error| error.to_string())?;
+        peer.swarm.dial(node.clone()).map_err(untried)?;
         let subscribed = async {
             // Each topic in a message of its own.
             let mut missing = 2;
@@ -126,9 +143,16 @@ impl Peer {
                     })) => {
                         missing -= 1;
                     }
-                    SwarmEvent::OutgoingConnectionError { error, .. } => return Err(error.to_string()),
+                    SwarmEvent::OutgoingConnectionError { error, .. } => {
+                        let error = error.to_string();
+                        // The patience of our own transport.
+                        return Err(match error.contains("Timeout") {
+                            true => NotLetIn::Silence(within),
+                            false => NotLetIn::TurnedAway(error),
+                        });
+                    }
                     SwarmEvent::ConnectionClosed { num_established: 0, cause, .. } => {
-                        return Err(format!("closed at once: {cause:?}"));
+                        return Err(NotLetIn::TurnedAway(format!("closed at once: {cause:?}")));
                     }
                     _ => {}
                 }
@@ -136,7 +160,7 @@ impl Peer {
             Ok(())
         };
         let outcome = tokio::time::timeout(within, subscribed).await;
-        outcome.map_err(|_| format!("no subscription within {within:?}"))??;
+        outcome.unwrap_or(Err(NotLetIn::Silence(within)))?;
         Ok(peer)
     }
     /// Whether the node still bears with us.
@@ -158,8 +182,10 @@ impl Peer {
                         sent += 1;
                         break;
                     }
-                    // The connection takes no more at the moment.
-                    Err(PublishError::AllQueuesFull(_)) => self.step().await,
+                    // The connection takes no more at the moment. That it does again is no event of the swarm's.
+                    Err(PublishError::AllQueuesFull(_)) => {
+                        self.remain(Duration::from_millis(5)).await;
+                    }
                     Err(error) => {
                         ended = Some(error.to_string());
                         break 'all;
@@ -214,10 +240,6 @@ impl Peer {
         usize::try_from(counters).unwrap_or(usize::MAX)
     }
 
-    async fn step(&mut self) {
-        let event = self.swarm.select_next_some().await;
-        self.note(&event);
-    }
     fn note(&mut self, event: &SwarmEvent<BehaviourEvent>) {
         let answered = |event: &request_response::Event<Misuse, Vec<u8>>| {
             matches!(
@@ -234,6 +256,10 @@ impl Peer {
             _ => {}
         }
     }
+}
+
+fn untried(error: impl std::fmt::Display) -> NotLetIn {
+    NotLetIn::Untried(error.to_string())
 }
 
 /// As many peers as wanted, each under an identity of its own; those that the node let in.
@@ -273,23 +299,68 @@ pub fn length_prefix(mut length: u64) -> Vec<u8> {
     }
 }
 
-/// Messages of gossipsub's that prune so many topics of long names, which nobody has joined, for an hour each.
-pub fn prunes(topics: u32) -> Vec<u8> {
-    let field =
-        |tag: u8, bytes: &[u8]| [&[tag], length_prefix(bytes.len() as u64).as_slice(), bytes].concat();
-    let prune = |topic: u32| {
-        let (topic, seconds) = (format!("{topic:0>300}"), length_prefix(3_600));
-        field(4 << 3 | 2, &[field(1 << 3 | 2, topic.as_bytes()), vec![3 << 3], seconds].concat())
+/// A word of gossipsub's that names something: as it stands in the `rpc.proto` of its specification, of which only the
+/// numbers are needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Word {
+    /// Subscribes to topics that nobody has joined.
+    Subscribe,
+    /// Has messages of our topic of transactions, which there are not.
+    IHave,
+    /// Wants messages that there are not.
+    IWant,
+    /// Does not want such messages.
+    IDontWant,
+    /// Prunes topics that nobody has joined, for an hour each.
+    Prune,
+}
+
+/// Bytes of a field of protobuf.
+fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
+    [&[number << 3 | 2], length_prefix(bytes.len() as u64).as_slice(), bytes].concat()
+}
+
+fn framed(bytes: &[u8]) -> Vec<u8> {
+    [&length_prefix(bytes.len() as u64), bytes].concat()
+}
+
+/// Messages of gossipsub's that say a word of so many topics or messages, each of which is named once. They are shorter
+/// than what would be refused for its length alone.
+pub fn words(word: Word, chain: ChainId, count: u32) -> Vec<u8> {
+    const CONTROL: u8 = 3;
+    let name = |number: u32| format!("{number:0>300}");
+    let id =
+        |number: u32| field(if word == Word::IHave { 2 } else { 1 }, format!("{number:0>32}").as_bytes());
+    let ids = |numbers: &[u32]| numbers.iter().flat_map(|number| id(*number)).collect::<Vec<_>>();
+    let all: Vec<u32> = (0..count).collect();
+    let said = |some: &[u32]| match word {
+        Word::Subscribe => {
+            let subscribe = |number: &u32| {
+                field(1, &[&[1 << 3, 1], field(2, name(*number).as_bytes()).as_slice()].concat())
+            };
+            some.iter().flat_map(subscribe).collect()
+        }
+        Word::IHave => {
+            let topic = field(1, Topic::Transactions.name(chain).as_bytes());
+            field(CONTROL, &field(1, &[topic, ids(some)].concat()))
+        }
+        Word::IWant => field(CONTROL, &field(2, &ids(some))),
+        Word::IDontWant => field(CONTROL, &field(5, &ids(some))),
+        Word::Prune => {
+            let hour = length_prefix(3_600);
+            let prune = |number: &u32| {
+                field(4, &[&field(1, name(*number).as_bytes())[..], &[3 << 3], &hour].concat())
+            };
+            field(CONTROL, &some.iter().flat_map(prune).collect::<Vec<_>>())
+        }
     };
-    let mut bytes = Vec::new();
-    let topics: Vec<u32> = (0..topics).collect();
-    // Below the most bytes of a message: a longer one would be refused for its length alone.
-    for some in topics.chunks(200) {
-        let control = field(3 << 3 | 2, &some.iter().flat_map(|topic| prune(*topic)).collect::<Vec<_>>());
-        bytes.extend(length_prefix(control.len() as u64));
-        bytes.extend(control);
-    }
-    bytes
+    all.chunks(200).flat_map(|some| framed(&said(some))).collect()
+}
+
+/// A message of gossipsub's that publishes something about transactions.
+pub fn published(chain: ChainId, data: &[u8]) -> Vec<u8> {
+    let topic = field(4, Topic::Transactions.name(chain).as_bytes());
+    framed(&field(2, &[field(2, data), topic].concat()))
 }
 
 fn swarm(key: identity::Keypair, chain: ChainId) -> Result<Swarm<Behaviour>, String> {

@@ -1,9 +1,10 @@
 //! A network of real nodes: each its own process, in its own network namespace or on ports of this machine.
 //! Members are named by their number: validators first, then full nodes.
 
+use super::clock::Clock;
 use super::faults::{FaultKind, Faults};
 use super::namespace::{Lab, Slot, Wire};
-use crate::{Server, Starting, get, json, misbehaving_node, program, run};
+use crate::{Server, Starting, get, json, last_lines, misbehaving_node, program, run};
 use jsonrpsee::http_client::{HttpClient, HttpClientBuilder};
 use jsonrpsee::ws_client::WsClientBuilder;
 use sealpost_api::{DEFAULT_PORT, SealpostRpcClient};
@@ -71,6 +72,8 @@ struct Member {
     log: PathBuf,
     /// What it does against the rules, separated by commas, if it is of the misbehaving build.
     misdeeds: Option<String>,
+    /// Its clock, if that is not the machine's.
+    clock: Option<Clock>,
     server: Option<Server>,
     client: Option<HttpClient>,
     peak_kib: u64,
@@ -130,6 +133,7 @@ impl Network {
             validator: node["validator"].as_bool().expect("yes or no"),
             log: folder.path().join(format!("{}.log", node["name"].as_str().expect("a name"))),
             misdeeds: None,
+            clock: None,
             server: None,
             client: None,
             peak_kib: 0,
@@ -225,6 +229,10 @@ impl Network {
     pub fn redeem(&mut self, member: usize) {
         self.members[member].misdeeds = None;
     }
+    /// From its next start on, a member sees that clock.
+    pub fn give_clock(&mut self, member: usize, clock: Clock) {
+        self.members[member].clock = Some(clock);
+    }
     /// A validator's public key.
     pub fn validator_key(&self, member: usize) -> PublicKey {
         let text = std::fs::read_to_string(self.home(member).join("node/validator.key")).expect("a key");
@@ -289,6 +297,7 @@ impl Network {
         let mut command =
             self.lab.as_ref().map_or_else(|| Command::new(&program), |lab| lab.command(member, &program));
         command.envs(misdeeds.as_ref().map(|misdeeds| (MISDEEDS, misdeeds)));
+        command.envs(self.members[member].clock.iter().flat_map(Clock::environment));
         let home = &self.members[member].home;
         command.env("SEALPOST_HOME", home).env_remove("SEALPOST_NODE").env_remove("RUST_LOG");
         if self.lab.is_some() {
@@ -409,9 +418,8 @@ impl Network {
     pub fn log_tails(&self) -> String {
         let tail = |member: usize| {
             let log = self.log(member);
-            let lines: Vec<&str> = log.lines().collect();
-            let from = lines.len().saturating_sub(TAIL);
-            format!("--- {} ({} lines)\n{}\n", self.name(member), lines.len(), lines[from..].join("\n"))
+            let all = log.lines().count();
+            format!("--- {} ({all} lines)\n{}\n", self.name(member), last_lines(&log, TAIL))
         };
         self.all().map(tail).collect()
     }

@@ -1,11 +1,13 @@
-//! How a node answers while something is done to it: a client of its own asks for the node's status every few
-//! milliseconds, and keeps how long each answer took.
+//! How a node answers while something is done to it: a client of its own asks for the node's status, or whether it is
+//! alive, every few milliseconds, and keeps how long each answer took.
 
 use super::stand_in::Answers;
 use jsonrpsee::http_client::HttpClientBuilder;
 use sealpost_api::SealpostRpcClient;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
@@ -25,13 +27,37 @@ impl Pulse {
     /// Begins to ask.
     pub fn start(rpc: &str) -> Self {
         let client = HttpClientBuilder::default().request_timeout(ANSWER_WITHIN).build(rpc).expect("a URL");
+        Self::of(move || {
+            let client = client.clone();
+            async move { client.node_status().await.map(drop).map_err(|error| error.to_string()) }
+        })
+    }
+    /// Begins to ask the address for metrics and health, as whatever supervises a node does.
+    pub fn of_health(metrics: &str) -> Self {
+        let address = metrics.to_owned();
+        Self::of(move || {
+            let address = address.clone();
+            async move {
+                match tokio::time::timeout(ANSWER_WITHIN, is_alive(&address)).await {
+                    Ok(Ok(true)) => Ok(()),
+                    Ok(Ok(false)) => Err("the node is not alive, it says".to_owned()),
+                    Ok(Err(error)) => Err(error.to_string()),
+                    Err(_) => Err("no answer in time".to_owned()),
+                }
+            }
+        })
+    }
+    fn of<F>(ask: impl (Fn() -> F) + Send + 'static) -> Self
+    where
+        F: Future<Output = Result<(), String>> + Send + 'static,
+    {
         let stop = Arc::new(Notify::new());
         let stopped = stop.clone();
         let asking = tokio::spawn(async move {
             let mut took = Vec::new();
             loop {
                 let since = Instant::now();
-                client.node_status().await.map_err(|error| error.to_string())?;
+                ask().await?;
                 took.push(since.elapsed());
                 tokio::select! {
                     () = stopped.notified() => return Ok(took),
@@ -48,4 +74,14 @@ impl Pulse {
         took.sort();
         Ok(Answers { count: took.len(), took })
     }
+}
+
+/// Whether `/livez` says that the node is alive.
+async fn is_alive(address: &str) -> std::io::Result<bool> {
+    let mut stream = TcpStream::connect(address).await?;
+    let request = format!("GET /livez HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await?;
+    Ok(answer.starts_with(b"HTTP/1.1 200"))
 }

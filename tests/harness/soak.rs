@@ -22,6 +22,8 @@ const FLOWING: Duration = Duration::from_secs(60);
 pub struct SoakOptions {
     /// Faults begin for that long; then all is checked once more.
     pub duration: Duration,
+    /// And until there were so many, however slow the machine is.
+    pub least_faults: u64,
     /// Repeats the choices of a run.
     pub seed: u64,
     /// The network, in a lab.
@@ -84,7 +86,9 @@ async fn run(
     let mut seen = Invariants::new(network, options.bounds);
     let mut random = Random::new(options.seed);
     seen.check(network, &load.acknowledged()).await?;
-    while since.elapsed() < options.duration {
+    let mut faults = 0;
+    while since.elapsed() < options.duration || faults < options.least_faults {
+        faults += 1;
         if !load.flows(BETWEEN, FLOWING).await {
             return Err(format!("I5: no {BETWEEN} messages became final within {FLOWING:?}"));
         }

@@ -177,6 +177,9 @@ def xchacha(key, nonce, context, data, failure):
 
 def slot_keys(slot, context, keys):
     """The wrap key and the receipt secret."""
+    # eciespy takes the prefixes 6 and 7, too; the protocol has one way of writing a key.
+    if slot["ecies_share"][0] != 4:
+        raise Refused("slot")
     try:
         shares = ecies.decrypt(keys["ecies"], slot["ecies_share"])
         if slot["ml_kem_share"] is not None:

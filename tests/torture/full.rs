@@ -3,7 +3,7 @@
 
 use crate::Times;
 use crate::mounted::Mounted;
-use crate::station::Station;
+use crate::station::{Station, end_of};
 use sealpost_tests::harness::random::Random;
 use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
@@ -40,23 +40,15 @@ async fn one(mib: u64) -> Result<usize, String> {
     let station = Station::new(&disk.folder);
     let mut node = station.start()?;
     let traffic = station.long_traffic(&node, LONG);
-    let status = tokio::time::timeout(PATIENCE, async {
-        loop {
-            if let Some(status) = node.ended() {
-                return status;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    });
-    let status = status.await.map_err(|_| format!("the node did not stop within {PATIENCE:?}"))?;
+    let status = end_of(&mut node, PATIENCE).await;
+    let status = status.ok_or_else(|| format!("the node did not stop within {PATIENCE:?}"))?;
     traffic.ended().await;
     let log = std::fs::read_to_string(station.log()).unwrap_or_default();
     // Files of the index are mapped: where there is no room for a page of them, the kernel ends the process. Either
     // way it has said why before.
     let ended = status.code() == Some(UNAVAILABLE) || status.signal() == Some(SIGBUS);
     if !ended || !log.contains("No space left on device") {
-        let tail: Vec<&str> = log.lines().rev().take(5).collect();
-        return Err(format!("the node ended with {status} and said last:\n{}", tail.join("\n")));
+        return Err(format!("the node ended with {status} and said last:\n{}", station.last_said()));
     }
     disk.grow(ENOUGH)?;
     let node = station.start()?;

@@ -1,7 +1,7 @@
 //! kill -9: at random moments while messages come in, right after one was reported final, and while the node starts.
 
 use crate::Times;
-use crate::station::Station;
+use crate::station::{Station, end_of};
 use sealpost_tests::harness::random::Random;
 use std::time::Duration;
 
@@ -29,13 +29,18 @@ pub(crate) async fn run(times: Times) -> Result<String, String> {
             starting += 1;
             continue;
         }
-        let node = station.start().map_err(after)?;
+        let mut node = station.start().map_err(after)?;
         station.keeps_newest(&node).await.map_err(after)?;
         let before = station.promised().len();
         let traffic = station.traffic(&node);
         if random.below(2) == 0 {
             // At once, so that the last promise is as fresh as can be.
-            station.promises(before, 1).await.map_err(after)?;
+            tokio::select! {
+                promised = station.promises(before, 1) => promised.map_err(after)?,
+                status = end_of(&mut node, Duration::MAX) => {
+                    return Err(after(format!("the node ended by itself, {status:?}:\n{}", station.last_said())));
+                }
+            }
         } else {
             tokio::time::sleep(Duration::from_millis(random.below(LONGEST_LIFE_MS) as u64)).await;
         }

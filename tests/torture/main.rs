@@ -1,5 +1,5 @@
-//! What a node may suffer without anything being lost: kills, power cuts, damage, a full disk, and one validator of four
-//! that breaks the rules. Real nodes, real messages; whatever was reported final must be there afterwards. Everything
+//! What a node may suffer without anything being lost: kills at random and at every write, power cuts, damage, a full
+//! disk, one that fails, and one validator of four that breaks the rules; and what the wallet may. Real nodes, real messages; whatever was reported final must be there afterwards. Everything
 //! random comes from a seed.
 //!
 //! ```sh
@@ -10,12 +10,22 @@
 //! tortured; one that was built with `sealpost-node/test-no-fsync` must be found out (`tests/torture.rs`).
 
 mod byzantine;
+mod cases;
+mod commands;
 mod damage;
 mod full;
+mod jobs;
 mod kills;
+mod life;
 mod mounted;
 mod power;
+mod room;
 mod station;
+mod syncs;
+mod traced;
+mod wallet;
+mod witness;
+mod writes;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -36,6 +46,10 @@ enum What {
     Damage(Times),
     /// A disk that is full. Needs root
     Full(Times),
+    /// kill -9 at every kind of call that changes a file, of the node and of the wallet. Needs strace
+    Writes(writes::Boundaries),
+    /// Syncs and writes that fail, of the node and of the wallet. Needs strace
+    Syncs(writes::Boundaries),
     /// A validator of four that breaks the rules, over and over. Needs root
     Byzantine(byzantine::Rounds),
 }
@@ -58,6 +72,8 @@ async fn main() {
         What::Power(times) => ("power", times.seed, power::run(times).await),
         What::Damage(times) => ("damage", times.seed, damage::run(times).await),
         What::Full(times) => ("full", times.seed, full::run(times).await),
+        What::Writes(boundaries) => ("writes", boundaries.seed, writes::run(boundaries).await),
+        What::Syncs(boundaries) => ("syncs", boundaries.seed, syncs::run(boundaries).await),
         What::Byzantine(rounds) => ("byzantine", rounds.seed, byzantine::run(rounds).await),
     };
     match outcome {

@@ -42,7 +42,9 @@ async fn one_ledger(cuts: u64, random: &mut Random) -> Result<usize, String> {
         let before = station.promised().len();
         tokio::time::sleep(Duration::from_millis(random.below(LONGEST_MS) as u64)).await;
         node.signal("STOP");
-        let copy = folder.path().join("copy");
+        // Each in a file of its own: a process that was started meanwhile with mounts of its own (`ip netns exec`) keeps an
+        // earlier copy mounted, and the system goes on writing to it.
+        let copy = folder.path().join(format!("copy-{cut}"));
         // What was promised is known by now; answers that come later are not asked for.
         let after = station.copied_to(&folder.path().join("after"));
         let copied = copy_at_once(&image, &copy);
@@ -60,6 +62,7 @@ async fn one_ledger(cuts: u64, random: &mut Random) -> Result<usize, String> {
             after.check().map_err(|why| format!("cut {cut}: {why}"))?;
         }
         drop(found);
+        std::fs::remove_file(&copy).map_err(|error| error.to_string())?;
         if cut == cuts && after.promised().is_empty() {
             return Err(format!(
                 "no message became final ({before} before the last cut): nothing was tested"

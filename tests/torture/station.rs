@@ -6,21 +6,29 @@ use sealpost_ledger::genesis::Genesis;
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
 use sealpost_tests::harness::load::Messages;
-use sealpost_tests::{Server, Starting, json, run};
+use sealpost_tests::{Server, Starting, json, last_lines, node_command, run};
 use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 
 /// Messages under way at once.
 const AT_ONCE: usize = 8;
 /// Far enough ahead for any of these networks.
 const EXPIRY: BlockHeight = BlockHeight::new(50_000);
-/// A node that lives answers in that time.
-const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// A node that lives answers in that time, and has some messages final; on a busy machine, and under strace.
+const ANSWER_WITHIN: Duration = Duration::from_secs(240);
+/// A request that a dead node has is broken off at once; one to a node that stands still waits for it.
+const REQUEST_WITHIN: Duration = Duration::from_secs(1_200);
+/// Patience is counted in steps of that length.
+const STEP: Duration = Duration::from_millis(100);
 /// The last answers that are asked for again after each blow; all of them are at the end.
 const AGAIN: usize = 200;
+/// Lines of a log that are shown.
+const LAST_LINES: usize = 12;
 
 /// The home of a node, and what the node has promised.
 pub(crate) struct Station {
@@ -38,6 +46,10 @@ pub(crate) struct Traffic(JoinSet<()>);
 impl Station {
     /// Makes a network of one validator in a new folder.
     pub(crate) fn new(home: &Path) -> Self {
+        Self::with_rules(home, |_| {})
+    }
+    /// The same, with other rules.
+    pub(crate) fn with_rules(home: &Path, change: impl FnOnce(&mut serde_json::Value)) -> Self {
         json("sealpost-node", home, &["init", "--new-network", "tortured"]);
         let path = home.join("node/genesis.json");
         let text = std::fs::read_to_string(&path).expect("a genesis");
@@ -46,6 +58,7 @@ impl Station {
         rules["postage"]["floor"] = 0.into();
         rules["postage"]["strangers_percent"] = 100.into();
         rules["timing"]["block_interval_ms"] = 0.into();
+        change(&mut rules);
         std::fs::write(&path, rules.to_string()).expect("written");
         Self::of(home)
     }
@@ -78,7 +91,11 @@ impl Station {
     }
     /// Starts the node with these arguments, and does not wait.
     pub(crate) fn launch(&self, args: &[&str]) -> Starting {
-        Server::launch_node(&self.home, args, &self.log())
+        Server::launch(self.command(args), &self.log())
+    }
+    /// The node with these arguments, as a command.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        node_command(&self.home, "/ip4/127.0.0.1/tcp/0", args)
     }
     /// Sends messages one after another, some at once, until the node answers no more.
     pub(crate) fn traffic(&self, node: &Server) -> Traffic {
@@ -113,17 +130,41 @@ impl Station {
                 self.fresh.notified().await;
             }
         };
-        let waited = tokio::time::timeout(ANSWER_WITHIN, wait).await;
-        waited.map_err(|_| format!("no {more} messages became final within {ANSWER_WITHIN:?}"))
+        let waited = within(ANSWER_WITHIN, wait).await;
+        waited.ok_or_else(|| format!("no {more} messages became final within {ANSWER_WITHIN:?}"))
     }
     /// Whether the node still has the newest of what was promised.
     pub(crate) async fn keeps_newest(&self, node: &Server) -> Result<(), String> {
         let promised = self.promised();
-        keeps(node, promised.get(promised.len().saturating_sub(AGAIN)..).unwrap_or_default()).await
+        self.keeps(node, promised.get(promised.len().saturating_sub(AGAIN)..).unwrap_or_default()).await
     }
     /// Whether it has all of it.
     pub(crate) async fn keeps_all(&self, node: &Server) -> Result<(), String> {
-        keeps(node, &self.promised()).await
+        self.keeps(node, &self.promised()).await
+    }
+    async fn keeps(&self, node: &Server, ids: &[TransactionId]) -> Result<(), String> {
+        let client = client(node);
+        for id in ids {
+            match client.tx_status(*id).await {
+                Ok(TransactionStatus::Final(_)) => {}
+                Ok(other) => return Err(format!("{id} was reported final and is lost: {other:?}")),
+                Err(error) => {
+                    return Err(format!("whether {id} is there is not told: {error}\n{}", self.last_said()));
+                }
+            }
+        }
+        Ok(())
+    }
+    /// The last lines of the node's log.
+    pub(crate) fn last_said(&self) -> String {
+        last_lines(&std::fs::read_to_string(self.log()).unwrap_or_default(), LAST_LINES)
+    }
+    /// Whether all of it is there, and `check` finds the ledger sound.
+    pub(crate) async fn keeps_all_and_is_sound(&self) -> Result<(), String> {
+        let node = self.start()?;
+        self.keeps_all(&node).await?;
+        node.stop();
+        self.check()
     }
     /// `sealpost-node check` of a home whose node does not run: nothing, or what it says.
     pub(crate) fn check(&self) -> Result<(), String> {
@@ -131,6 +172,33 @@ impl Station {
         match output.status.success() {
             true => Ok(()),
             false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+        }
+    }
+}
+
+/// Waits until a node ends by itself, for a bounded time.
+pub(crate) async fn end_of(node: &mut Server, patience: Duration) -> Option<ExitStatus> {
+    let ended = async {
+        loop {
+            if let Some(status) = node.ended() {
+                return status;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    within(patience, ended).await
+}
+
+/// Waits for something for a bounded time, in which this process ran: if all of it stood still meanwhile, nothing is late.
+async fn within<T>(patience: Duration, something: impl Future<Output = T>) -> Option<T> {
+    let mut steps = tokio::time::interval(STEP);
+    steps.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut left = patience.as_millis() / STEP.as_millis();
+    let mut something = std::pin::pin!(something);
+    loop {
+        tokio::select! {
+            found = &mut something => return Some(found),
+            _ = steps.tick() => left = left.checked_sub(1)?,
         }
     }
 }
@@ -147,17 +215,6 @@ impl Traffic {
 }
 
 fn client(node: &Server) -> HttpClient {
-    let client = HttpClientBuilder::default().request_timeout(ANSWER_WITHIN).build(node.said("rpc"));
+    let client = HttpClientBuilder::default().request_timeout(REQUEST_WITHIN).build(node.said("rpc"));
     client.expect("a URL")
-}
-
-async fn keeps(node: &Server, ids: &[TransactionId]) -> Result<(), String> {
-    let client = client(node);
-    for id in ids {
-        match client.tx_status(*id).await {
-            Ok(TransactionStatus::Final(_)) => {}
-            other => return Err(format!("{id} was reported final and is lost: {other:?}")),
-        }
-    }
-    Ok(())
 }

@@ -318,7 +318,13 @@ impl Backup {
             #[cfg(unix)]
             std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
             let mut output = options.open(&path).map_err(io)?;
-            reader.content(bytes, &mut output).map_err(stream)?;
+            reader.content(bytes, &mut output).map_err(|error| match error {
+                StreamError::Output(reason) => BackupError::File(Failure::unavailable(
+                    "file.io",
+                    format_args!("cannot write {}: {reason}", path.display()),
+                )),
+                error => stream(error),
+            })?;
             output.sync_all().map_err(io)?;
         }
         Ok(())

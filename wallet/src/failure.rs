@@ -180,7 +180,7 @@ fn backup(error: &BackupError, message: &str) -> Failure {
         return Failure::new(Exit::Usage, "backup.malformed", message);
     };
     match source {
-        StreamError::Io(_) => Failure::unavailable("file.io", message),
+        StreamError::Io(_) | StreamError::Output(_) => Failure::unavailable("file.io", message),
         StreamError::Malformed(_) => Failure::new(Exit::Usage, "backup.malformed", message),
         StreamError::Unsupported { .. } => Failure::new(Exit::Usage, "backup.unsupported", message),
         StreamError::Passphrase => Failure::new(Exit::Locked, "passphrase.wrong", message)

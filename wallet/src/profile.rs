@@ -10,6 +10,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use thiserror::Error;
 
+/// The file that makes a folder a wallet.
+const KEYSTORE: &str = "keystore.json";
+
 /// A network's folder.
 #[derive(Debug, Clone)]
 pub struct Profile {
@@ -107,7 +110,7 @@ impl Profile {
     pub fn chosen_wallet(&self) -> Option<String> {
         let text = fs::read_to_string(self.folder.join("wallet")).ok()?;
         let name = text.trim().to_owned();
-        self.wallet_folder(&name).is_ok_and(|folder| folder.join("keystore.json").exists()).then_some(name)
+        self.wallet_folder(&name).is_ok_and(|folder| folder.join(KEYSTORE).exists()).then_some(name)
     }
     /// Chooses the wallet to use when none is named.
     pub fn choose_wallet(&self, name: &str) -> Result<(), ProfileError> {
@@ -117,13 +120,40 @@ impl Profile {
     }
     /// The wallets, by name.
     pub fn wallets(&self) -> Result<Vec<String>, ProfileError> {
-        names_in(&self.folder.join("wallets"), "keystore.json")
+        names_in(&self.folder.join("wallets"), KEYSTORE)
+    }
+    /// Removes a wallet from this machine; whether there was one, or what a removal left that was interrupted.
+    pub fn remove_wallet(&self, name: &str) -> Result<bool, ProfileError> {
+        let folder = self.wallet_folder(name)?;
+        // In one step: none of it is ever taken for a part of a wallet that gets the name later.
+        let going = folder.with_file_name(format!(".removed-{name}"));
+        let failed = |error| ProfileError::File(file_failure("remove", &folder, &error));
+        let cleared = clear(&going).map_err(failed)?;
+        if !folder.join(KEYSTORE).exists() {
+            return Ok(cleared);
+        }
+        fs::rename(&folder, &going).map_err(failed)?;
+        clear(&going).map_err(failed)
     }
     /// The folder of a wallet. It may not exist yet.
     pub fn wallet_folder(&self, name: &str) -> Result<PathBuf, ProfileError> {
         check_name("wallet", name)?;
         Ok(self.folder.join("wallets").join(name))
     }
+}
+
+/// Removes a wallet's folder, the keystore first: whatever is left then can't be opened. Whether there was one.
+fn clear(folder: &Path) -> std::io::Result<bool> {
+    match fs::remove_file(folder.join(KEYSTORE)) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+        removed => removed?,
+    }
+    fs::File::open(folder.parent().unwrap_or(Path::new(".")))?.sync_all()?;
+    Ok(true)
 }
 
 /// A name becomes a folder, so nothing that could lead elsewhere is one.
@@ -143,7 +173,9 @@ fn names_in(folder: &Path, file: &str) -> Result<Vec<String>, ProfileError> {
         Err(error) => return Err(unreadable(folder, &error)),
     };
     let named = entries.filter(|entry| entry.path().join(file).exists());
-    let mut names: Vec<_> = named.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    let names = named.filter_map(|entry| entry.file_name().into_string().ok());
+    // What is being removed or made begins with a dot.
+    let mut names: Vec<_> = names.filter(|name| !name.starts_with('.')).collect();
     names.sort();
     Ok(names)
 }
@@ -151,4 +183,26 @@ fn names_in(folder: &Path, file: &str) -> Result<Vec<String>, ProfileError> {
 /// Not the same as a folder that is not there: that one may be made.
 fn unreadable(path: &Path, error: &std::io::Error) -> ProfileError {
     ProfileError::File(file_failure("read", path, error))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_removal_that_was_interrupted_leaves_no_wallet_and_is_finished() {
+        let home = tempfile::tempdir().unwrap();
+        let profile = Profile { folder: home.path().to_owned(), genesis: crate::testing::genesis() };
+        let folder = profile.wallet_folder("dave").unwrap();
+        fs::create_dir_all(folder.join("outbox")).unwrap();
+        fs::write(folder.join(KEYSTORE), "secrets").unwrap();
+        assert_eq!(profile.wallets().unwrap(), ["dave"]);
+        // As after the first step.
+        fs::rename(&folder, folder.with_file_name(".removed-dave")).unwrap();
+        assert!(profile.wallets().unwrap().is_empty());
+        assert!(profile.remove_wallet("dave").unwrap());
+        assert_eq!(fs::read_dir(home.path().join("wallets")).unwrap().count(), 0);
+        assert!(!profile.remove_wallet("dave").unwrap());
+    }
 }

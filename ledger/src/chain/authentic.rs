@@ -11,7 +11,7 @@ use crate::certificate::VerifiedCertificate;
 use crate::genesis::Genesis;
 use crate::hash::ChainId;
 use crate::state::LedgerView;
-use crate::transaction::{Known, VerifiedTransaction, verify_all, verify_all_knowing, verify_headers};
+use crate::transaction::{Known, VerifiedTransaction, verify_all_knowing, verify_headers};
 
 /// A block whose transactions are well-formed and signed, each message with its body. Nothing is known of
 /// its header, nor whether its transactions may stand in it.
@@ -40,11 +40,19 @@ impl AuthenticBlock {
     }
     /// As [`verify`](Self::verify), for many blocks: the signatures of all are checked together, where each costs less.
     pub fn verify_many(blocks: Vec<Block>, genesis: &Genesis) -> Vec<Result<Self, BlockError>> {
+        Self::verify_many_knowing(blocks, genesis, &Known::new())
+    }
+    /// As [`verify_many`](Self::verify_many), but for the transactions that were verified before.
+    pub fn verify_many_knowing(
+        blocks: Vec<Block>,
+        genesis: &Genesis,
+        known: &Known,
+    ) -> Vec<Result<Self, BlockError>> {
         use rayon::prelude::*;
         let candidates = blocks.iter().flat_map(Block::with_bodies);
         let candidates = candidates.map(|(t, body)| (t.clone(), body.cloned())).collect();
         if blocks.iter().all(Block::is_whole)
-            && let Ok(verified) = verify_all(candidates, genesis)
+            && let Ok(verified) = verify_all_knowing(candidates, genesis, known)
         {
             let mut verified = verified.into_iter();
             let mut authentic = |block: Block| {
@@ -54,7 +62,7 @@ impl AuthenticBlock {
             return blocks.into_iter().map(&mut authentic).collect();
         }
         // Something is wrong with one of them: each by itself shows which.
-        blocks.into_par_iter().map(|block| Self::verify(block, genesis)).collect()
+        blocks.into_par_iter().map(|block| Self::verify_knowing(block, genesis, known)).collect()
     }
     /// The block.
     pub const fn block(&self) -> &Block {

@@ -49,6 +49,12 @@ fn voters_agree_with_the_proposer() {
 }
 
 #[test]
+fn a_block_reads_back_from_its_bytes() {
+    let (_, block) = next_block();
+    assert_eq!(Block::from_bytes(&block.to_bytes()), Ok(block));
+}
+
+#[test]
 fn every_field_of_the_header_is_checked() {
     let (chain, block) = next_block();
     let refused = |change: fn(&mut Header)| {

@@ -133,9 +133,13 @@ fn a_truncated_file_is_no_evidence() {
 
 #[test]
 fn an_oversized_file_is_refused_unread() {
+    // The protocol says 32 MiB: that much is read, whatever comes of it, and a byte more is not.
+    const LIMIT: usize = 32 << 20;
     let mut file = evidence().to_json();
-    file.extend(std::iter::repeat_n(' ', MAX_EVIDENCE_BYTES));
-    assert!(matches!(not_evidence(&file), NotEvidence::TooLong { .. }));
+    file.extend(std::iter::repeat_n(' ', LIMIT - file.len()));
+    assert!(matches!(not_evidence(&file), NotEvidence::Spelling { .. }));
+    file.push(' ');
+    assert_eq!(not_evidence(&file), NotEvidence::TooLong { length: LIMIT + 1 });
 }
 
 #[test]

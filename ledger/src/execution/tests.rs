@@ -210,6 +210,46 @@ fn strangers_share_a_part_of_the_block_and_leave_the_rest() {
 }
 
 #[test]
+fn what_fits_to_the_byte_has_room_and_a_byte_more_has_not() {
+    let room = |quota: u32| {
+        priced(|file| {
+            (file.postage.strangers_percent, file.postage.member_quota_bytes) = (25, quota);
+        })
+    };
+    let chain = room(0);
+    // What a message weighs beside its body.
+    let (message, body) = large(&chain, ALICE, 1000, true);
+    let envelope = message.verify(body, &chain.genesis).unwrap().bytes() - 1000;
+    let add = |execution: &mut Execution<'_, _>, chain: &Chain, seed, bytes: usize, paid| {
+        let (transaction, body) = large(chain, seed, bytes - envelope, paid);
+        match execution.add(&transaction.verify(body, &chain.genesis).unwrap()) {
+            Ok(()) => Ok(()),
+            Err(Rejection::Refused(refusal)) => Err(refusal.code()),
+            Err(Rejection::View(error)) => panic!("{error}"),
+        }
+    };
+    // One after another: each line on a fresh block.
+    let judge = |chain: &Chain, transactions: &[(u8, usize, bool)]| {
+        let mut execution = Execution::new(&chain.tip, &chain.state);
+        let (last, before) = transactions.split_last().unwrap();
+        for (seed, bytes, paid) in before {
+            assert_eq!(add(&mut execution, chain, *seed, *bytes, *paid), Ok(()));
+        }
+        add(&mut execution, chain, last.0, last.1, last.2)
+    };
+    let (block, strangers) = (64 << 10, chain.genesis.strangers_bytes() as usize);
+    assert_eq!(judge(&chain, &[(ALICE, strangers, true)]), Ok(()));
+    assert_eq!(judge(&chain, &[(ALICE, strangers + 1, true)]), Err("tx.too_long"));
+    assert_eq!(judge(&chain, &[(ALICE, 6000, true), (CAROL, strangers - 6000, true)]), Ok(()));
+    assert_eq!(judge(&chain, &[(ALICE, 6000, true), (CAROL, strangers - 5999, true)]), Err("tx.block_full"));
+    assert_eq!(judge(&chain, &[(BOB, 33_000, true), (BOB, block - 33_000, true)]), Ok(()));
+    assert_eq!(judge(&chain, &[(BOB, 33_000, true), (BOB, block - 32_999, true)]), Err("tx.block_full"));
+    let chain = room(6000);
+    assert_eq!(judge(&chain, &[(BOB, 2999, false), (BOB, 3001, false)]), Ok(()));
+    assert_eq!(judge(&chain, &[(BOB, 2999, false), (BOB, 3002, false)]), Err("tx.postage_too_low"));
+}
+
+#[test]
 fn a_refused_transaction_leaves_no_trace() {
     let (chain, id) = with_message();
     let mut execution = Execution::new(&chain.tip, &chain.state);

@@ -223,6 +223,29 @@ fn the_first_bad_signature_of_many_is_named() {
 }
 
 #[test]
+fn of_many_each_is_judged_as_if_it_came_alone() {
+    const MANY: usize = 3 * SMALLEST_BATCH;
+    let (signed, body) = message(|_, _| {});
+    let receipt = Receipt { message: signed.id(), slot: 0, answer: Answer::Opened { secret: [0; 32] } };
+    let wrong = CHAIN.sign(BOB, Payload::Receipt(receipt));
+    let forged = SignedTransaction::new(wrong.transaction().clone(), *signed.signature());
+    // Few bad ones, many of them, and nothing else; next to one another, first and last.
+    for bad in [vec![], vec![70], vec![0, 1, 2, MANY - 1], (10..90).collect(), (0..MANY).collect()] {
+        let mut many = vec![(signed.clone(), Some(body.clone())); MANY];
+        for at in bad {
+            many[at] = (forged.clone(), None);
+        }
+        many[64].1 = None;
+        let alone = |(transaction, body): (SignedTransaction, Option<Body>)| {
+            transaction.verify(body, &CHAIN.genesis).map(|verified| verified.id())
+        };
+        let expected: Vec<_> = many.iter().cloned().map(alone).collect();
+        let found = verify_each(many, &CHAIN.genesis, &Known::new()).into_iter();
+        assert_eq!(found.map(|each| each.map(|verified| verified.id())).collect::<Vec<_>>(), expected);
+    }
+}
+
+#[test]
 fn what_was_verified_before_is_taken_only_if_it_is_the_same_to_the_last_byte() {
     let (signed, body) = message(|_, _| {});
     let genesis = &CHAIN.genesis;

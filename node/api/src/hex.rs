@@ -1,6 +1,7 @@
 //! Bytes as lower-case hexadecimal text.
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use serde::de::{Error, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 
 /// Bytes that travel as lower-case hexadecimal text.
@@ -46,9 +47,21 @@ impl Serialize for Hex {
 
 impl<'de> Deserialize<'de> for Hex {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        const_hex::decode(text.as_ref())
-            .map(Self)
-            .map_err(|error| D::Error::custom(format_args!("expected hexadecimal text: {error}")))
+        deserializer.deserialize_str(Digits)
+    }
+}
+
+/// Reads digits where they stand: they are most of what a node is sent, and are not copied first.
+struct Digits;
+
+impl Visitor<'_> for Digits {
+    type Value = Hex;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("hexadecimal text")
+    }
+    fn visit_str<E: Error>(self, text: &str) -> Result<Hex, E> {
+        let bytes = const_hex::decode(text);
+        bytes.map(Hex).map_err(|error| E::custom(format_args!("expected hexadecimal text: {error}")))
     }
 }

@@ -4,6 +4,8 @@
 use super::testing::{genesis, key, key_bundle, validator_set, validators_change};
 use super::*;
 use crate::mempool::{Mempool, MempoolLimits, Standing};
+use crate::store::testing::Chain;
+use sealpost_ledger::chain;
 use sealpost_ledger::genesis::Genesis;
 use std::path::Path;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -136,6 +138,21 @@ fn open(home: &Path, name: &str, genesis: &Genesis) -> Store {
 
 fn bundle(genesis: &Genesis, sequence: u64) -> VerifiedTransaction {
     key_bundle(genesis, &key(99), sequence, BlockHeight::new(500))
+}
+
+/// With the least limit that a genesis may have the header weighs most, and with short bodies their lengths do.
+#[test]
+fn the_fullest_block_can_be_sent() {
+    let (dir, chain) = (tempfile::tempdir().unwrap(), Chain::new("full"));
+    let store = open(dir.path(), "store", &chain.genesis);
+    let waiting: Vec<_> = (0..300).map(|number| chain.message(&number.to_string())).collect();
+    let proposal = chain::propose(&store.tip(), &store, waiting, 2_000, key(1).public_key()).unwrap();
+    let (block, limit) = (proposal.block.block(), chain.genesis.limits().block_bytes);
+    assert!(block.transactions().len() < 300, "it is full");
+    let bytes = u32::try_from(block.to_bytes().len()).unwrap();
+    assert!(bytes > limit && bytes <= max_block_bytes(limit), "{bytes} bytes");
+    // And the largest limit leaves room for a certificate in an answer to whoever catches up.
+    assert!(max_block_bytes(8 << 20) <= 10 << 20);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -335,6 +352,25 @@ async fn consensus_that_has_stopped_can_begin_again_at_once() {
         node.stop().await;
     }
     other.stop().await;
+}
+
+/// What the engine listens with may outlive it, while a peer is called that does not answer.
+#[tokio::test]
+async fn consensus_has_stopped_when_its_address_is_free() {
+    let home = tempfile::tempdir().unwrap();
+    let held = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let config = Config {
+        moniker: "node".into(),
+        identity: identity(1),
+        validator: Arc::new(key(1)),
+        listen: format!("/ip4/127.0.0.1/tcp/{}", held.local_addr().unwrap().port()).parse().unwrap(),
+        peers: Vec::new(),
+        wal: home.path().join("votes.wal"),
+    };
+    let mut released = Box::pin(released(&config));
+    assert!(futures::poll!(&mut released).is_pending());
+    drop(held);
+    timeout(PATIENCE, released).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,35 +2,37 @@
 //! The engine writes it; here it is begun, put away, and asked how far it reaches, so that no validator votes
 //! without it or against it.
 
+mod sound;
+
+pub use sound::VotesDamage;
+
 use super::ConsensusError;
 use sealpost_ledger::height::BlockHeight;
+use sealpost_terminal::{write_atomically, write_new_file};
 use std::fs;
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
-/// Where the log's height stands, behind its version (arc-malachitebft-wal 0.8, `log.rs`): big-endian.
-const HEIGHT_AT: usize = 4;
+/// A log without votes, as the engine begins it (arc-malachitebft-wal 0.8, `log.rs`): version 1, height 0. The engine would write it in two steps, and could
+/// not read again what a crash between them leaves.
+const NO_VOTES: [u8; 12] = [0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0];
 
-/// Begins the log of votes of a key that has never voted. Fails if there is a log already: its votes bind.
+/// Begins the log of votes of a key that has never voted. Fails if there is a log with votes already: they bind.
 pub fn begin_wal(wal: &Path) -> Result<(), ConsensusError> {
-    let failed = |source| ConsensusError::Wal { wal: wal.to_owned(), source };
-    let file = fs::File::create_new(wal).map_err(failed)?;
-    file.sync_all().map_err(failed)
+    match wal.exists() && voted_height(wal)?.is_none() {
+        true => Ok(()),
+        false => write_new_file(wal, &NO_VOTES).map_err(ConsensusError::WalUnwritten),
+    }
 }
 
 /// Puts the log of votes away, whole, when the chain on disk is about to lose blocks: a log binds the votes of
 /// the last height only, and at the heights decided before a validator that found them open would vote anew.
 /// Without a log it doesn't vote at all until it may ([`ConsensusError::WalMissing`]). Returns where the log
-/// is now; nothing if there is none, or if it is empty, for then this key has never voted.
+/// is now; nothing if there is none, or if it holds no votes, for then this key has never voted.
 pub fn set_wal_aside(wal: &Path) -> Result<Option<PathBuf>, ConsensusError> {
     let failed = |source| ConsensusError::Wal { wal: wal.to_owned(), source };
-    match fs::metadata(wal) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        found => {
-            if found.map_err(failed)?.len() == 0 {
-                return Ok(None);
-            }
-        }
+    if !wal.try_exists().map_err(failed)? || matches!(voted_height(wal), Ok(None)) {
+        return Ok(None);
     }
     let name = |number: u32| {
         let mut name = wal.as_os_str().to_owned();
@@ -50,14 +52,33 @@ pub fn put_wal_back(wal: &Path, aside: &Path) -> Result<(), ConsensusError> {
     fs::rename(aside, wal).map_err(|source| ConsensusError::Wal { wal: wal.to_owned(), source })
 }
 
-/// Refuses to vote when votes may have been cast and forgotten. The log is begun together with the key, so
-/// that its absence always means that something is lost, at whatever height the chain here is.
+/// Refuses to vote when votes may have been cast and forgotten: without a log, or with one that is not as the engine wrote
+/// it. The log is begun together with the key, so that its absence always means that something is lost, at whatever
+/// height the chain here is.
 pub(super) fn check_wal(wal: &Path) -> Result<(), ConsensusError> {
     match wal.try_exists() {
-        Ok(true) => Ok(()),
+        // Earlier programs began it empty.
+        Ok(true) if fs::metadata(wal).is_ok_and(|found| found.len() == 0) => {
+            write_atomically(wal, &NO_VOTES).map_err(ConsensusError::WalUnwritten)
+        }
+        Ok(true) => cut_to_sound(wal),
         Ok(false) => Err(ConsensusError::WalMissing { wal: wal.to_owned() }),
         Err(source) => Err(ConsensusError::Wal { wal: wal.to_owned(), source }),
     }
+}
+
+/// Cuts off what a crash has cut short, and refuses what is damaged otherwise.
+fn cut_to_sound(wal: &Path) -> Result<(), ConsensusError> {
+    let failed = |source| ConsensusError::Wal { wal: wal.to_owned(), source };
+    let bytes = fs::read(wal).map_err(failed)?;
+    let damaged = |damage| ConsensusError::WalDamaged { wal: wal.to_owned(), damage };
+    let sound = sound::check(&bytes).map_err(damaged)?;
+    if sound < bytes.len() {
+        let file = fs::OpenOptions::new().write(true).open(wal).map_err(failed)?;
+        let sound = u64::try_from(sound).unwrap_or(u64::MAX);
+        file.set_len(sound).and_then(|()| file.sync_all()).map_err(failed)?;
+    }
+    Ok(())
 }
 
 /// Whether an engine still has the log open: it locks it (arc-malachitebft-wal 0.8, `file.rs`).
@@ -71,12 +92,52 @@ pub(super) fn is_held(wal: &Path) -> bool {
 /// and the engine would begin the log anew and forget the newer ones.
 pub fn voted_height(wal: &Path) -> Result<Option<BlockHeight>, ConsensusError> {
     let failed = |source| ConsensusError::Wal { wal: wal.to_owned(), source };
-    let mut file = fs::File::open(wal).map_err(failed)?;
-    if file.metadata().map_err(failed)?.len() == 0 {
+    let mut header = Vec::with_capacity(NO_VOTES.len());
+    let beginning = fs::File::open(wal).map(|file| file.take(NO_VOTES.len() as u64));
+    beginning.and_then(|mut beginning| beginning.read_to_end(&mut header)).map_err(failed)?;
+    if header.is_empty() || header == NO_VOTES {
         return Ok(None);
     }
-    let mut header = [0_u8; HEIGHT_AT + 8];
-    file.read_exact(&mut header).map_err(failed)?;
-    let height = header.last_chunk().map(|bytes| u64::from_be_bytes(*bytes));
-    Ok(height.map(BlockHeight::new))
+    let split = sound::split_header(&header);
+    let (_, height, _) =
+        split.map_err(|damage| ConsensusError::WalDamaged { wal: wal.to_owned(), damage })?;
+    Ok(Some(height))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_is_begun_whole_and_again_only_as_long_as_it_holds_no_votes() {
+        let dir = tempfile::tempdir().unwrap();
+        let wal = dir.path().join("consensus.wal");
+        begin_wal(&wal).unwrap();
+        // The engine finds a log here, and has no beginning to write.
+        assert_eq!(fs::read(&wal).unwrap(), NO_VOTES);
+        begin_wal(&wal).unwrap();
+        assert_eq!(set_wal_aside(&wal).unwrap(), None);
+        let mut votes = NO_VOTES;
+        votes[votes.len() - 1] = 7;
+        fs::write(&wal, votes).unwrap();
+        assert_eq!(voted_height(&wal).unwrap(), Some(BlockHeight::new(7)));
+        assert!(begin_wal(&wal).is_err());
+        assert!(set_wal_aside(&wal).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_log_that_an_earlier_program_began_empty_gets_its_beginning_and_half_a_one_is_damage() {
+        let dir = tempfile::tempdir().unwrap();
+        let wal = dir.path().join("consensus.wal");
+        fs::write(&wal, []).unwrap();
+        assert_eq!(voted_height(&wal).unwrap(), None);
+        check_wal(&wal).unwrap();
+        assert_eq!(fs::read(&wal).unwrap(), NO_VOTES);
+        for length in 1..NO_VOTES.len() {
+            fs::write(&wal, &NO_VOTES[..length]).unwrap();
+            let refused = voted_height(&wal).unwrap_err();
+            assert!(matches!(refused, ConsensusError::WalDamaged { .. }), "{length}: {refused}");
+        }
+    }
 }

@@ -136,9 +136,57 @@ impl<K: Eq + Hash> Buckets<K> {
     }
 }
 
+/// So many times what is looked at a peer may tell, and the rest is dropped without blame: an honest node passes on
+/// what others send, and does not choose how much that is. More than that no node can have verified.
+const FORGIVEN: f64 = 10.0;
+
+/// What each peer may tell: so much is looked at, more is dropped, far more is a flood.
+#[derive(Debug)]
+pub(super) struct Allowance<K> {
+    looked_at: Buckets<K>,
+    forgiven: Buckets<K>,
+}
+
+impl<K: Eq + Hash + Copy> Allowance<K> {
+    /// So much at once, and so much in each second.
+    pub(super) fn new(size: f64, per_second: f64) -> Self {
+        let forgiven = Buckets::new(FORGIVEN * size, FORGIVEN * per_second);
+        Self { looked_at: Buckets::new(size, per_second), forgiven }
+    }
+    /// Takes what a peer tells.
+    pub(super) fn take(&mut self, peer: K, amount: f64, now: Instant) -> Given {
+        let looked_at = self.looked_at.take(peer, amount, now);
+        match self.forgiven.take(peer, amount, now) {
+            Given::All if looked_at == Given::All => Given::All,
+            Given::All => Given::Nothing,
+            Given::Nothing | Given::Flood => Given::Flood,
+        }
+    }
+    /// As [`Buckets::tidy`].
+    pub(super) fn tidy(&mut self, now: Instant) {
+        self.looked_at.tidy(now);
+        self.forgiven.tidy(now);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whoever_passes_on_what_others_send_is_not_blamed_for_how_much_it_is() {
+        let (mut allowance, start) = (Allowance::new(64.0, 32.0), Instant::now());
+        // For a minute three times as much as is looked at.
+        let given: Vec<_> = (0_u64..600)
+            .map(|tenth| allowance.take(1, 9.6, start + Duration::from_millis(100 * tenth)))
+            .collect();
+        assert!(!given.contains(&Given::Flood));
+        assert!(given.contains(&Given::All) && given.contains(&Given::Nothing));
+        // And then all at once.
+        let end = start + Duration::from_secs(60);
+        let given: Vec<_> = (0..200).map(|_| allowance.take(1, 9.6, end)).collect();
+        assert_eq!(given.last(), Some(&Given::Flood));
+    }
 
     #[test]
     fn a_peer_that_asks_too_much_waits_and_others_do_not() {

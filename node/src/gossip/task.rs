@@ -9,12 +9,12 @@ mod telling;
 use super::addresses::{Addresses, Call};
 use super::behaviour::{Behaviour, BehaviourEvent, GRAYLIST, Names};
 use super::control::Excess;
-use super::serve::Buckets;
+use super::serve::{Allowance, Buckets};
 use super::standing::{BAN_AT, Consequence, Standing};
 use super::{Config, GossipError, PeerInfo, Wiring};
 use crate::identity::peer_of;
 use crate::store::Store;
-use crate::wire::{Fault, Judgement, News, Peer, Request, Response, Verdict};
+use crate::wire::{Fault, Judgement, News, Peer, Request, Response, Verdict, Way};
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
@@ -55,8 +55,8 @@ pub(super) struct Task {
     standing: Standing,
     /// Questions, things told, and their bytes.
     asking: Buckets<PeerId>,
-    telling: Buckets<PeerId>,
-    telling_bytes: Buckets<PeerId>,
+    telling: Allowance<PeerId>,
+    telling_bytes: Allowance<PeerId>,
     connected: HashMap<PeerId, Connected>,
     questions: HashMap<OutboundRequestId, Purpose>,
     serving: HashMap<InboundRequestId, PeerId>,
@@ -78,6 +78,8 @@ struct Connected {
     height: Option<u64>,
     /// Transactions that it told and that wait for their verdict.
     unjudged: Burden,
+    /// The same of those that it was asked for.
+    fetched: Burden,
     /// The same of blocks.
     unjudged_blocks: u32,
 }
@@ -136,6 +138,7 @@ impl Task {
     ) -> Self {
         let addresses = Addresses::new(&config.bootstrap, Instant::now());
         let told_per_second = f64::from(config.limits.told_per_second);
+        let asked_per_second = f64::from(config.limits.asked_per_second);
         Self {
             swarm,
             names,
@@ -145,9 +148,9 @@ impl Task {
             count,
             addresses,
             standing: Standing::default(),
-            asking: Buckets::new(256.0, 128.0),
-            telling: Buckets::new(2.0 * told_per_second, told_per_second),
-            telling_bytes: Buckets::new(f64::from(64_u32 << 20), f64::from(16_u32 << 20)),
+            asking: Buckets::new(2.0 * asked_per_second, asked_per_second),
+            telling: Allowance::new(2.0 * told_per_second, told_per_second),
+            telling_bytes: Allowance::new(f64::from(64_u32 << 20), f64::from(16_u32 << 20)),
             connected: HashMap::new(),
             questions: HashMap::new(),
             serving: HashMap::new(),
@@ -303,8 +306,15 @@ impl Task {
                 self.judged(BLOCKS, Some(message), peer, verdict, u32::from(verdict == Verdict::Refuse));
             }
             Done::Weighed { message, peer, burden, judgement } => {
+                let way = if message.is_some() { Way::Told } else { Way::Fetched };
+                let mut all_judged = false;
                 if let Some(connected) = self.connected.get_mut(&peer) {
-                    connected.unjudged.lift(burden);
+                    connected.burden(way).lift(burden);
+                    all_judged = *connected.burden(way) == Burden::default();
+                }
+                // There was no room for all that was told, and what was asked for was new: there may be more of it.
+                if way == Way::Fetched && all_judged && judgement.new > 0 && self.lost {
+                    self.pull(peer);
                 }
                 self.weighed(message, peer, judgement);
             }
@@ -354,16 +364,16 @@ impl Task {
                 self.swarm.behaviour_mut().blocked.unblock_peer(peer);
             }
         }
-        for buckets in [&mut self.asking, &mut self.telling, &mut self.telling_bytes] {
-            buckets.tidy(now);
-        }
+        self.asking.tidy(now);
+        self.telling.tidy(now);
+        self.telling_bytes.tidy(now);
         let pause = if self.lost { PULL_AFTER_LOSS } else { PULL };
         if now.saturating_duration_since(self.pulled) >= pause {
-            (self.pulled, self.lost) = (now, false);
+            self.pulled = now;
             let turn = usize::try_from(getrandom::u32().unwrap_or(0)).unwrap_or(0);
             let peer = turn.checked_rem(self.connected.len()).and_then(|n| self.connected.keys().nth(n));
             if let Some(peer) = peer.copied() {
-                self.question(peer, Request::Waiting, Purpose::Waiting);
+                self.pull(peer);
                 if self.wanted() > 0 {
                     self.question(peer, Request::Peers, Purpose::Peers);
                 }
@@ -394,6 +404,11 @@ impl Task {
                     .push(Box::pin(async move { Done::Resolved { call: resolve(call, host, port).await } })),
             }
         }
+    }
+    /// Asks a peer what waits there.
+    fn pull(&mut self, peer: PeerId) {
+        self.lost = false;
+        self.question(peer, Request::Waiting, Purpose::Waiting);
     }
     /// How many more peers this node looks for.
     fn wanted(&self) -> usize {

@@ -2,10 +2,12 @@
 
 use super::admission::{Admitted, Client, Submitted, Told};
 use super::measuring::{Measuring, count_receipt, count_refusal};
+use super::passed::Passed;
 use crate::consensus::MempoolRequest;
-use crate::mempool::{Inserted, Mempool, Standing};
+use crate::mempool::{self, Mempool, MempoolRefusal, Standing, StrangersPart};
 use crate::rpc::{PoolAnswer, PoolQuery, PoolSizes, SubmissionRefusal, Taken};
 use crate::store::Store;
+use crate::waiting::Waiting;
 use crate::wire::{
     Announcement, MAX_IDS, Packer, PoolWish, Tell, TransactionBatch, TransactionMessage, Verdict, Way,
 };
@@ -14,7 +16,9 @@ use sealpost_ledger::chain::CommittedBlock;
 use sealpost_ledger::execution::Refusal;
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
-use sealpost_ledger::transaction::VerifiedTransaction;
+use sealpost_ledger::postage::work;
+use sealpost_ledger::state::LedgerView;
+use sealpost_ledger::transaction::{SignedTransaction, VerifiedTransaction};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -43,9 +47,31 @@ pub(super) struct Pool {
     pub(super) tell: Option<mpsc::Sender<Tell>>,
     pub(super) waiting: watch::Sender<usize>,
     pub(super) sizes: watch::Sender<PoolSizes>,
+    /// What room there is for strangers, for those who verify.
+    pub(super) room: watch::Sender<StrangersPart>,
     pub(super) height: watch::Sender<BlockHeight>,
     pub(super) measuring: Measuring,
     pub(super) store: Store,
+    /// What waits, for those who verify.
+    pub(super) verified: Waiting,
+}
+
+/// When and at which height something was verified.
+#[derive(Debug, Clone, Copy)]
+struct Checked {
+    first_seen_ms: u64,
+    at: BlockHeight,
+}
+
+/// What became of a transaction that holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Inserted {
+    /// It waits for a block now.
+    New,
+    /// It waited already.
+    Known,
+    /// A block has brought it while it was on its way here.
+    Final,
 }
 
 /// What the task remembers besides the mempool.
@@ -57,6 +83,7 @@ struct Memory {
     unspread: HashSet<TransactionId>,
     /// Members' transactions that gossip was too busy to tell of: told with the next ones.
     untold: Vec<TransactionId>,
+    passed: Passed,
     seen: HashMap<TransactionId, u64>,
     seen_order: VecDeque<TransactionId>,
 }
@@ -109,9 +136,11 @@ impl Pool {
                     MempoolRequest::Waiting { ids, reply } => reply.send(self.waiting(&ids)),
                 }),
                 Some(query) = self.queried.recv() => {
-                    let waiting = self.mempool.contains(&query.id);
-                    let first_seen_ms = memory.seen.get(&query.id).copied();
-                    let _ = query.reply.send(PoolAnswer { waiting, first_seen_ms });
+                    let answer = |id| PoolAnswer {
+                        waiting: self.mempool.contains(id),
+                        first_seen_ms: memory.seen.get(id).copied(),
+                    };
+                    let _ = query.reply.send(query.ids.iter().map(answer).collect());
                 }
                 Some(wish) = self.wishes.recv() => self.fulfil(wish),
                 Some(admitted) = self.admitted.recv() => self.put_in(admitted, &mut memory),
@@ -136,12 +165,14 @@ impl Pool {
     }
     /// Takes in what was verified. What is new is told to others at once, all of it together.
     fn put_in(&mut self, admitted: Admitted, memory: &mut Memory) {
-        let Admitted { submitted, told, first_seen_ms } = admitted;
+        let Admitted { submitted, told, first_seen_ms, checked_at } = admitted;
+        let checked = Checked { first_seen_ms, at: checked_at };
         let mut new = std::mem::take(&mut memory.untold);
         new.retain(|id| self.mempool.contains(id));
         for Submitted { transaction, client } in submitted {
             let id = transaction.id();
-            match self.insert(transaction, first_seen_ms, memory) {
+            match self.insert(transaction, checked, memory) {
+                Ok(Inserted::Final) => client.answer(Ok(Taken::Before)),
                 Ok(inserted) => {
                     if inserted == Inserted::New {
                         new.push(id);
@@ -156,21 +187,21 @@ impl Pool {
         }
         self.pass_on(&new, Tell::Transactions, memory);
         for told in told {
-            self.put_in_told(told, first_seen_ms, memory);
+            self.put_in_told(told, checked, memory);
         }
         self.tell_sizes();
     }
     /// What a peer told goes on as it is, through gossip's own verdict, or what is new in it by this node's own
     /// word: nobody is to keep good transactions from spreading by putting a bad one among them.
-    fn put_in_told(&mut self, mut told: Told, first_seen_ms: u64, memory: &mut Memory) {
+    fn put_in_told(&mut self, mut told: Told, checked: Checked, memory: &mut Memory) {
         let mut new = Vec::new();
         for transaction in std::mem::take(&mut told.transactions) {
             let (id, bytes) = (transaction.id(), transaction.bytes());
-            let inserted = self.insert(transaction, first_seen_ms, memory);
+            let inserted = self.insert(transaction, checked, memory);
             let judgement = &mut told.judgement;
             match inserted {
                 Err(_) => judgement.untaken = judgement.untaken.saturating_add(1),
-                Ok(Inserted::Known) if !memory.unspread.remove(&id) => {
+                Ok(Inserted::Known | Inserted::Final) if !memory.unspread.remove(&id) => {
                     judgement.known = judgement.known.saturating_add(1);
                     judgement.known_bytes = judgement.known_bytes.saturating_add(bytes);
                 }
@@ -192,23 +223,40 @@ impl Pool {
     fn insert(
         &mut self,
         transaction: VerifiedTransaction,
-        first_seen_ms: u64,
+        checked: Checked,
         memory: &mut Memory,
     ) -> Result<Inserted, SubmissionRefusal> {
         let (id, now) = (transaction.id(), *self.height.borrow());
+        if self.is_final_since(&id, checked.at, memory)? {
+            return Ok(Inserted::Final);
+        }
         let standing = self.standing(&transaction);
-        match self.mempool.insert(transaction, standing, now) {
-            Ok(inserted) => {
-                if inserted == Inserted::New {
-                    memory.saw(id, first_seen_ms);
-                }
-                Ok(inserted)
+        match self.mempool.insert(transaction.clone(), standing, now) {
+            Ok(mempool::Inserted::New) => {
+                // Before anybody hears that it was taken.
+                self.room.send_replace(self.mempool.strangers_part());
+                self.verified.add(transaction);
+                memory.saw(id, checked.first_seen_ms);
+                Ok(Inserted::New)
             }
+            Ok(mempool::Inserted::Known) => Ok(Inserted::Known),
             Err(full) => {
-                let refusal = SubmissionRefusal::Busy { code: full.code(), message: full.to_string() };
+                let refusal = full.into();
                 count_refusal(&refusal);
                 Err(refusal)
             }
+        }
+    }
+    /// Whether a block that was taken out of the mempool has brought what was not final at that height.
+    fn is_final_since(
+        &self,
+        id: &TransactionId,
+        height: BlockHeight,
+        memory: &Memory,
+    ) -> Result<bool, SubmissionRefusal> {
+        match memory.passed.brought_after(height, id) {
+            Some(brought) => Ok(brought),
+            None => self.store.is_final(id).map_err(|error| SubmissionRefusal::Internal(error.to_string())),
         }
     }
     /// Tells everybody of transactions that wait here.
@@ -266,6 +314,8 @@ impl Pool {
         let (block, now) = (committed.block(), now_ms());
         let height = block.height();
         self.mempool.remove_committed(block);
+        self.verified.remove(block.transactions().iter().map(SignedTransaction::id));
+        memory.passed.add(block);
         // Before anybody hears of it, so that whoever hears can read it.
         self.height.send_replace(height);
         for (index, transaction) in (0_u32..).zip(block.transactions()) {
@@ -281,7 +331,19 @@ impl Pool {
             let place = Place { height, index, block: block.hash(), time_ms, first_seen_ms };
             memory.finish(&id, &Ok(Taken::Final(place)));
         }
-        for id in self.mempool.expire(height.saturating_add(1)) {
+        let price = self.store.tip().price();
+        let unpaid = self.mempool.price_out(price);
+        self.verified.remove(unpaid.iter().map(VerifiedTransaction::id));
+        for transaction in unpaid {
+            let bytes = transaction.bytes();
+            let refusal =
+                SubmissionRefusal::Refused(Refusal::Postage { work: work(price, bytes), bytes, price });
+            count_refusal(&refusal);
+            memory.finish(&transaction.id(), &Err(refusal));
+        }
+        let expired = self.mempool.expire(height.saturating_add(1));
+        self.verified.remove(expired.iter().copied());
+        for id in expired {
             memory.finish(&id, &Err(SubmissionRefusal::TimedOut));
         }
         self.tell_sizes();
@@ -289,6 +351,7 @@ impl Pool {
     }
     fn let_go(&mut self, refusals: Vec<(TransactionId, Refusal)>, memory: &mut Memory) {
         self.mempool.remove_refused(refusals.iter().map(|(id, _)| id));
+        self.verified.remove(refusals.iter().map(|(id, _)| *id));
         for (id, refusal) in refusals {
             tracing::debug!(tx = %id, reason = %refusal, "a waiting transaction is refused");
             let result = match refusal {
@@ -308,7 +371,14 @@ impl Pool {
         metrics::gauge!("sealpost_mempool_transactions").set(sizes.transactions as f64);
         metrics::gauge!("sealpost_mempool_bytes").set(sizes.bytes as f64);
         self.sizes.send_replace(sizes);
+        self.room.send_replace(self.mempool.strangers_part());
         self.waiting.send_replace(sizes.transactions);
+    }
+}
+
+impl From<MempoolRefusal> for SubmissionRefusal {
+    fn from(refusal: MempoolRefusal) -> Self {
+        Self::Busy { code: refusal.code(), message: refusal.to_string() }
     }
 }
 

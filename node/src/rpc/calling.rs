@@ -33,8 +33,8 @@ struct Admitted {
 }
 
 impl Admitted {
-    /// Lets through what weighs so much.
-    fn new(meters: &Meters, caller: Caller, weight: NonZeroU32) -> Result<Self, ApiError> {
+    /// Lets through what weighs so much; that is asked only if it matters.
+    fn new(meters: &Meters, caller: Caller, weight: impl FnOnce() -> NonZeroU32) -> Result<Self, ApiError> {
         let under_way = caller.flow.begin();
         meters.count(caller.client, weight)?;
         let answers = meters.answers.take(caller.client, 0).map_err(|full| no_room(full, "answers"))?;
@@ -84,7 +84,7 @@ where
                 return inner.call(request).await;
             };
             let id = request.id().into_owned();
-            let mut admitted = match Admitted::new(&meters, caller, weight(&request)) {
+            let mut admitted = match Admitted::new(&meters, caller, || weight(&request)) {
                 Ok(admitted) => admitted,
                 Err(error) => return refused(id, error),
             };
@@ -106,7 +106,7 @@ where
                 Ok(BatchEntry::Call(call)) => Some(weight(call)),
                 Ok(BatchEntry::Notification(_)) | Err(_) => None,
             });
-            let weight = calls.reduce(|all, one| all.saturating_add(one.get())).unwrap_or(NonZeroU32::MIN);
+            let weight = || calls.reduce(|all, one| all.saturating_add(one.get())).unwrap_or(NonZeroU32::MIN);
             let mut admitted = match Admitted::new(&meters, caller, weight) {
                 Ok(admitted) => admitted,
                 Err(error) => return refused(Id::Null, error),

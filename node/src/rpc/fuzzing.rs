@@ -57,7 +57,7 @@ impl Served {
         });
         let transactions = transactions.collect();
         let within = runtime.enter();
-        let (submissions, mut submitted) = mpsc::channel(1_000);
+        let (submissions, mut submitted) = super::submissions::submissions(1_000, 10);
         let (queries, mut asked) = mpsc::channel(1_000);
         tokio::spawn(async move {
             while let Some(super::Submission { reply, .. }) = submitted.recv().await {
@@ -65,8 +65,8 @@ impl Served {
             }
         });
         tokio::spawn(async move {
-            while let Some(super::PoolQuery { reply, .. }) = asked.recv().await {
-                let _ = reply.send(PoolAnswer { waiting: false, first_seen_ms: None });
+            while let Some(super::PoolQuery { ids, reply }) = asked.recv().await {
+                let _ = reply.send(vec![PoolAnswer { waiting: false, first_seen_ms: None }; ids.len()]);
             }
         });
         let health = Health { deciding: true, syncing: false, target: 0, peers: 0, needs_peers: false };

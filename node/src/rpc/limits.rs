@@ -102,11 +102,11 @@ impl Meters {
         }
     }
     /// Takes calls from a client's bucket, as often as they weigh. Programs on this machine have none.
-    pub(super) fn count(&self, client: Client, weight: NonZeroU32) -> Result<(), ApiError> {
+    pub(super) fn count(&self, client: Client, weight: impl FnOnce() -> NonZeroU32) -> Result<(), ApiError> {
         if client.is_here() {
             return Ok(());
         }
-        self.rates.take(client, weight).map_err(|seconds| {
+        self.rates.take(client, weight()).map_err(|seconds| {
             refusals::count("rpc.rate");
             let message = format!("more than {} calls per second came from you", self.rates.per_second());
             ApiError::new(Category::Busy, "rpc.rate", message).help(format!("call again in {seconds} s"))

@@ -1,6 +1,7 @@
 //! The methods: each asks the [`Reader`] where blocking is allowed, or the rest of the node.
 
 use super::reading::Reading;
+use super::submissions::Full;
 use super::subscriptions::{follow_blocks, follow_mailbox, follow_status};
 use super::{Failure, PoolAnswer, PoolQuery, Reader, Submission, SubmissionRefusal, Taken, Wiring};
 use crate::wire::PeerInfo;
@@ -11,9 +12,9 @@ use sealpost_api::{
     AbsenceProof, ApiError, BlockId, BlockPage, BundleAnswer, BundleHistory, Category, CertificateView,
     ConsistencyProof, DesignationAnswer, EquivocationPage, FinalTransaction, Hex, HistoryProof,
     InclusionProof, MAX_SUBMISSIONS, MailboxPage, MailboxQuery, MemberAnswer, NewTransaction, NodeStatus,
-    NodeVersion, PROTOCOL_VERSION, PeerView, PostageQuote, ReceiptView, SealedHeader, SealpostRpcServer,
-    SubmissionAnswer, Submitted, TagPage, TagQuery, TransactionStatus, TransactionsPage, Validators,
-    ValidatorsChanged, WaitFor,
+    NodeVersion, PROTOCOL_VERSION, PeerView, Place, PostageQuote, ReceiptView, SealedHeader,
+    SealpostRpcServer, SubmissionAnswer, Submitted, TagPage, TagQuery, TransactionStatus, TransactionsPage,
+    Validators, ValidatorsChanged, WaitFor,
 };
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
@@ -44,30 +45,27 @@ impl Methods {
     ) -> Result<T, ApiError> {
         self.reading.read(read).await
     }
-    /// What is known of a transaction besides the ledger.
-    async fn pool(&self, id: TransactionId) -> Result<PoolAnswer, ApiError> {
-        let (reply, answer) = oneshot::channel();
-        let sent = self.wiring.queries.send(PoolQuery { id, reply }).await;
+    /// What is known of transactions besides the ledger.
+    async fn pool(&self, ids: Vec<TransactionId>) -> Result<Vec<PoolAnswer>, ApiError> {
+        let (reply, answers) = oneshot::channel();
+        let sent = self.wiring.queries.send(PoolQuery { ids, reply }).await;
         sent.map_err(|_| stopping())?;
-        answer.await.map_err(|_| stopping())
+        answers.await.map_err(|_| stopping())
     }
     async fn status(&self, id: TransactionId) -> Result<TransactionStatus, ApiError> {
+        Ok(self.statuses(vec![id]).await?.pop().unwrap_or(TransactionStatus::Unknown))
+    }
+    /// All of them in one look, in their order.
+    async fn statuses(&self, ids: Vec<TransactionId>) -> Result<Vec<TransactionStatus>, ApiError> {
         // The mempool first: what leaves it for a block is on the ledger already.
-        let pool = self.pool(id).await?;
-        let place = self
-            .ask(move |reader| match reader.store.transaction(&id)? {
-                Some(located) => reader.place(&located).map(Some),
-                None => Ok(None),
-            })
-            .await?;
-        Ok(match place {
-            Some(mut place) => {
-                place.first_seen_ms = pool.first_seen_ms;
-                TransactionStatus::Final(place)
-            }
+        let pool = self.pool(ids.clone()).await?;
+        let places = self.ask(move |reader| reader.places(&ids)).await?;
+        let status = |(place, pool): (Option<Place>, PoolAnswer)| match place {
+            Some(place) => TransactionStatus::Final(Place { first_seen_ms: pool.first_seen_ms, ..place }),
             None if pool.waiting => TransactionStatus::Accepted,
             None => TransactionStatus::Unknown,
-        })
+        };
+        Ok(places.into_iter().zip(pool).map(status).collect())
     }
     /// Hands transactions in, all of a call together: what is checked together is also told to other nodes together.
     /// Then waits as long as it is to be waited for.
@@ -81,22 +79,39 @@ impl Methods {
         let handed_in =
             read.into_iter().map(|read| read.and_then(|(new, body)| self.submit(new, body, wait)));
         let until = tokio::time::Instant::now() + PATIENCE;
-        let answers = handed_in.collect::<Vec<_>>().into_iter().map(|handed_in| async move {
+        let taken = handed_in.collect::<Vec<_>>().into_iter().map(|handed_in| async move {
             let (id, answer) = handed_in?;
-            let taken = match tokio::time::timeout_at(until, answer).await {
-                Ok(Ok(taken)) => taken?,
-                Ok(Err(_)) => return Err(stopping()),
+            match tokio::time::timeout_at(until, answer).await {
+                Ok(Ok(taken)) => Ok((id, taken?)),
+                Ok(Err(_)) => Err(stopping()),
                 // It was verified long ago: only the block is missing.
-                Err(_) => Taken::Accepted,
-            };
+                Err(_) => Ok((id, Taken::Accepted)),
+            }
+        });
+        let taken = join_all(taken).await;
+        let before = taken.iter().filter_map(|taken| match taken {
+            Ok((id, Taken::Before)) => Some(*id),
+            _ => None,
+        });
+        let before: Vec<_> = before.collect();
+        let found = match before.is_empty() {
+            true => Ok(Vec::new()),
+            false => self.statuses(before).await,
+        };
+        let mut found = found.map(Vec::into_iter);
+        let answer = |taken| {
+            let (id, taken) = taken?;
             let status = match taken {
                 Taken::Accepted => TransactionStatus::Accepted,
                 Taken::Final(place) => TransactionStatus::Final(place),
-                Taken::Before => self.status(id).await?,
+                // There is one for each.
+                Taken::Before => {
+                    found.as_mut().map_err(|error| error.clone())?.next().ok_or_else(stopping)?
+                }
             };
             Ok(Submitted { id, status })
-        });
-        join_all(answers).await
+        };
+        taken.into_iter().map(answer).collect()
     }
     fn submit(
         &self,
@@ -107,7 +122,14 @@ impl Methods {
         let (reply, answer) = oneshot::channel();
         let id = transaction.id();
         let submission = Submission { transaction, body, wait, reply };
-        self.wiring.submissions.try_send(submission).map_err(|_| {
+        let is_member = |submission: &Submission| {
+            let member = self.reading.reader.store.is_member(&submission.transaction.sender());
+            member.unwrap_or_else(|error| {
+                tracing::error!(%error, "the store does not say who is a member");
+                false
+            })
+        };
+        self.wiring.submissions.hand_in(submission, is_member).map_err(|Full| {
             let message = "more transactions are being submitted than this node can check".to_owned();
             ApiError::from(SubmissionRefusal::Busy { code: "node.busy", message })
         })?;
@@ -253,9 +275,9 @@ impl SealpostRpcServer for Methods {
             .collect())
     }
     async fn tx_get(&self, id: TransactionId) -> RpcResult<FinalTransaction> {
-        let pool = self.pool(id).await?;
+        let pool = self.pool(vec![id]).await?.pop();
         let mut found = self.read(move |reader| reader.transaction(&id)).await?;
-        found.place.first_seen_ms = pool.first_seen_ms;
+        found.place.first_seen_ms = pool.and_then(|pool| pool.first_seen_ms);
         Ok(found)
     }
     async fn tx_status(&self, id: TransactionId) -> RpcResult<TransactionStatus> {

@@ -8,7 +8,7 @@ use sealpost_api::{
     MessageView, PayloadView, Place, PostageQuote, ReceiptView, SlotView, TransactionView,
 };
 use sealpost_ledger::block::Header;
-use sealpost_ledger::hash::TransactionId;
+use sealpost_ledger::hash::{BlockHash, TransactionId};
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::key_bundle::KeyBundle;
 use sealpost_ledger::merkle::Node;
@@ -16,6 +16,8 @@ use sealpost_ledger::message::{Message, Mode, SlotRecipient};
 use sealpost_ledger::postage;
 use sealpost_ledger::receipt::{Answer, Receipt};
 use sealpost_ledger::transaction::{Payload, SignedTransaction};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 pub(super) fn hex_path(path: Vec<Node>) -> Vec<Hex> {
     path.into_iter().map(Hex::from).collect()
@@ -51,6 +53,22 @@ impl Reader {
     pub(super) fn place(&self, located: &Located) -> Result<Place, Failure> {
         let (header, _) = self.raw_header(located.height)?;
         Ok(place(located, &header))
+    }
+    /// Where each of these stands, if it is final. Those that stand in one block are found together.
+    pub(super) fn places(&self, ids: &[TransactionId]) -> Result<Vec<Option<Place>>, Failure> {
+        let mut headers: HashMap<BlockHeight, (BlockHash, u64)> = HashMap::new();
+        let place = |id| {
+            let Some((height, index)) = self.store.place(id)? else { return Ok(None) };
+            let (block, time_ms) = match headers.entry(height) {
+                Entry::Occupied(known) => *known.get(),
+                Entry::Vacant(unknown) => {
+                    let (header, _) = self.raw_header(height)?;
+                    *unknown.insert((header.hash(), header.time_ms))
+                }
+            };
+            Ok(Some(Place { height, index, block, time_ms, first_seen_ms: None }))
+        };
+        ids.iter().map(place).collect()
     }
     /// The inclusion path of a transaction in the block of that header.
     pub(super) fn path(&self, located: &Located, header: &Header) -> Result<Vec<Node>, Failure> {

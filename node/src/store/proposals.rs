@@ -24,7 +24,6 @@ impl Proposals {
         let layout = Layout { segment_bytes: u64::MAX, first: 0 };
         let stream = Stream::open(dir, "proposals", layout, TornEnd::Cut, |found, payload| {
             if found.kind == Kind::Proposal
-                && found.height > tip.get()
                 && let Ok(block) = Block::from_bytes(payload)
             {
                 blocks.insert(block.hash(), block);

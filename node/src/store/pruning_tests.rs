@@ -103,6 +103,19 @@ fn pruned() -> (TempDir, Chain) {
 }
 
 #[test]
+fn bodies_that_were_dropped_just_now_are_no_damage() {
+    let (dir, chain) = (TempDir::new().unwrap(), Chain::keeping("one", 5));
+    let store = open(dir.path(), &chain, 1);
+    chain.grow(&store, 14);
+    // The last block without its body has a message.
+    assert_eq!(store.oldest_body_height().get(), 9);
+    assert_eq!(store.transactions(BlockHeight::new(8)).unwrap().unwrap().len(), 2);
+    for height in (1..=14).map(BlockHeight::new) {
+        assert!(store.check_block(height).unwrap().is_some());
+    }
+}
+
+#[test]
 fn old_bodies_go_file_by_file_and_are_told_from_unknown_ones() {
     let (dir, chain) = pruned();
     let store = open(dir.path(), &chain, 1);

@@ -175,6 +175,11 @@ impl Stream {
         if stream.segments.is_empty() && torn.writes() {
             stream.add_segment()?;
         }
+        if torn.writes() && !cfg!(feature = "test-no-fsync") {
+            // Whoever wrote the end may have been killed before its sync, or the sync failed. It is taken for safe from
+            // now on, and told as final.
+            stream.sync_file()?;
+        }
         Ok(stream)
     }
     /// Deletes the segments before `first`, as far as they are there. The last one is never among them.

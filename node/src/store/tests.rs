@@ -307,6 +307,8 @@ fn a_proposal_outlives_a_restart_until_its_height_is_decided() {
     assert_eq!(store.proposals_at(BlockHeight::new(3)).len(), 1);
     store.append(&block).unwrap();
     assert_eq!(store.proposal(&block.block().hash()), None);
+    // What is decided takes no room any more.
+    assert_eq!(fs::metadata(journal_file(dir.path(), "proposals")).unwrap().len(), 0);
     drop(store);
     let (store, _) = open(dir.path(), &chain);
     assert_eq!(store.proposal(&block.block().hash()), None);
@@ -392,6 +394,24 @@ fn a_check_finds_a_block_whose_frame_is_sound_and_whose_content_is_not() {
 }
 
 #[test]
+fn a_record_that_does_not_belong_among_bodies_is_damage() {
+    // Another kind of record, and bodies of a block whose bodies are there already.
+    for (kind, height) in [(frame::Kind::Block, 6), (frame::Kind::Bodies, 5)] {
+        let (dir, _) = grown(5);
+        let journal = dir.path().join("journal");
+        let layout = stream::Layout { segment_bytes: SEGMENT_BYTES, first: 0 };
+        let mut bodies =
+            stream::Stream::open(&journal, "bodies", layout, stream::TornEnd::Cut, |_, _| Ok(())).unwrap();
+        bodies.append(kind, height, b"anything").unwrap();
+        drop(bodies);
+        let before = fs::read(journal_file(dir.path(), "bodies")).unwrap();
+        let error = Journal::open(&journal, SEGMENT_BYTES, stream::TornEnd::Cut).unwrap_err();
+        assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+        assert_eq!(fs::read(journal_file(dir.path(), "bodies")).unwrap(), before, "nothing may be cut off");
+    }
+}
+
+#[test]
 fn a_check_finds_an_index_ahead_of_the_journal() {
     let (dir, chain) = grown(3);
     let headers = fs::read(journal_file(dir.path(), "headers")).unwrap();
@@ -400,6 +420,44 @@ fn a_check_finds_an_index_ahead_of_the_journal() {
     drop(store);
     fs::write(journal_file(dir.path(), "headers"), headers).unwrap();
     assert!(matches!(checked(dir.path(), &chain), Err(CheckError::Store(StoreError::Damaged { .. }))));
+}
+
+#[test]
+fn a_check_finds_a_transaction_that_the_index_has_lost() {
+    let (dir, chain) = grown(4);
+    let (store, _) = open(dir.path(), &chain);
+    let id = store.transaction_ids(BlockHeight::new(2)).unwrap().unwrap()[1];
+    store.forget_transaction(&id);
+    drop(store);
+    let error = checked(dir.path(), &chain).unwrap_err();
+    assert!(error.to_string().contains(&format!("the place of transaction {id} at height 2")), "{error}");
+}
+
+#[test]
+fn a_check_finds_a_list_that_the_index_has_lost() {
+    let (dir, chain) = grown(4);
+    let (store, _) = open(dir.path(), &chain);
+    let id = store.transaction_ids(BlockHeight::FIRST).unwrap().unwrap()[0];
+    let list = (Mailbox::Received.kind(), address(RECIPIENT).as_bytes().to_vec(), None);
+    store.index().put(vec![list]).unwrap();
+    drop(store);
+    let error = checked(dir.path(), &chain).unwrap_err();
+    assert!(
+        error.to_string().contains(&format!("the lists do not name transaction {id} at height 1")),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_directory_is_counted_without_its_index_too() {
+    let (dir, chain) = grown(4);
+    let counted = stats(dir.path(), &chain.genesis).unwrap();
+    assert_eq!((counted.height.get(), counted.running, counted.torn_bytes), (4, false, 0));
+    assert_eq!(counted.headers_bytes, fs::metadata(journal_file(dir.path(), "headers")).unwrap().len());
+    assert_eq!(counted.bodies_bytes, fs::metadata(journal_file(dir.path(), "bodies")).unwrap().len());
+    assert!(counted.index_bytes > 0);
+    fs::remove_dir_all(dir.path().join("index")).unwrap();
+    assert_eq!(stats(dir.path(), &chain.genesis).unwrap(), StoreStats { index_bytes: 0, ..counted });
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! certificates, nothing less than a validator checks. Blocks.
 
 use crate::store::{Ahead, Store, StoreError};
+use crate::waiting::Waiting;
 use crate::wire::{EncodedBlock, Fault};
 use rayon::prelude::*;
 use sealpost_ledger::block::Block;
@@ -9,6 +10,7 @@ use sealpost_ledger::certificate::{CertificateError, CommitCertificate, Verified
 use sealpost_ledger::chain::{AuthenticBlock, BareBlock, CommittedBlock, ReplayError, Tip, VerifyError};
 use sealpost_ledger::hash::ValidatorsHash;
 use sealpost_ledger::height::BlockHeight;
+use sealpost_ledger::transaction::SignedTransaction;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
@@ -41,6 +43,16 @@ pub struct Refused {
 /// signatures of transactions and certificates) is done for many blocks together on all cores, and takes most of the
 /// time; then blocks are run one after another; then they are written, as many together as wait.
 pub fn apply(store: &Store, blocks: &[EncodedBlock], proven: BlockHeight) -> Result<Applied, StoreError> {
+    apply_knowing(store, blocks, proven, &Waiting::default())
+}
+
+/// As [`apply`], for whoever has verified some of the transactions before: those are not verified again.
+pub(super) fn apply_knowing(
+    store: &Store,
+    blocks: &[EncodedBlock],
+    proven: BlockHeight,
+    waiting: &Waiting,
+) -> Result<Applied, StoreError> {
     let tip = store.tip();
     let about =
         About { bodiless: store.bodiless_up_to(proven), deciding: tip.validators().hash(), tip: tip.clone() };
@@ -53,7 +65,7 @@ pub fn apply(store: &Store, blocks: &[EncodedBlock], proven: BlockHeight) -> Res
         let (news, about) = (&news, &about);
         scope.spawn(move || {
             // Whoever refuses a block wants no more of them.
-            let _ = news.chunks(TOGETHER).try_for_each(|blocks| to_run.send(prepare(blocks, about)));
+            let _ = news.chunks(TOGETHER).try_for_each(|blocks| to_run.send(prepare(blocks, about, waiting)));
         });
         let writer = scope.spawn(move || write(store, &followed, proven));
         let refused = follow(store, tip, prepared.into_iter().flatten(), to_write);
@@ -132,15 +144,19 @@ enum Certificate {
 }
 
 /// Checks what needs no state.
-fn prepare(blocks: &[(usize, &EncodedBlock)], about: &About) -> Vec<Result<Prepared, Refused>> {
+fn prepare(
+    blocks: &[(usize, &EncodedBlock)],
+    about: &About,
+    waiting: &Waiting,
+) -> Vec<Result<Prepared, Refused>> {
     let read: Vec<_> = blocks.par_iter().map(|(position, encoded)| read(*position, encoded, about)).collect();
     let genesis = about.tip.genesis_file();
-    let (mut whole, mut known) = (Vec::new(), Vec::new());
+    let (mut whole, mut named) = (Vec::new(), Vec::new());
     // Whole blocks go together, and certificates of validators that are known; the others stay where they are.
     let mut apart = |Read { position, block, certificate }| {
         // The header may lie about its validators; then it doesn't follow.
         let open = if block.header().validators_hash == about.deciding {
-            known.push(certificate);
+            named.push(certificate);
             None
         } else {
             Some(certificate)
@@ -154,9 +170,10 @@ fn prepare(blocks: &[(usize, &EncodedBlock)], about: &About) -> Vec<Result<Prepa
         (position, bare, open)
     };
     let read: Vec<_> = read.into_iter().map(|read| read.map(&mut apart)).collect();
+    let known = waiting.find(whole.iter().flat_map(Block::transactions).map(SignedTransaction::id));
     let (authentic, verified) = rayon::join(
-        || AuthenticBlock::verify_many(whole, genesis),
-        || CommitCertificate::verify_many_for(known, &genesis.chain_id(), about.tip.validators()),
+        || AuthenticBlock::verify_many_knowing(whole, genesis, &known),
+        || CommitCertificate::verify_many_for(named, &genesis.chain_id(), about.tip.validators()),
     );
     let (mut authentic, mut verified) = (authentic.into_iter(), verified.into_iter());
     let prepared = |read: Result<(usize, Option<Block>, Option<CommitCertificate>), Refused>| {

@@ -1,7 +1,7 @@
 //! The task that follows: it hears news, asks what the pursuit says, has runs verified where blocking is
 //! allowed, and tells the rest of the node of each block.
 
-use super::apply::{Applied, apply};
+use super::apply::{Applied, apply_knowing};
 use super::planner::{Question, Run};
 use super::pursuit::Pursuit;
 use super::{Mode, Progress, SyncError, Wiring, Wish};
@@ -140,7 +140,8 @@ impl Follower {
         }
         if !all.is_empty() {
             let (store, proven) = (self.store.clone(), self.pursuit.proven());
-            let work = tokio::task::spawn_blocking(move || apply(&store, &all, proven));
+            let waiting = self.wiring.waiting.clone();
+            let work = tokio::task::spawn_blocking(move || apply_knowing(&store, &all, proven, &waiting));
             self.applying = Some(Applying { peers, work });
         }
     }

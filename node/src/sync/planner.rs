@@ -398,6 +398,13 @@ mod tests {
     }
 
     #[test]
+    fn one_peer_is_asked_for_few_ranges_at_once() {
+        let (mut planner, now) = (planner(&[(1, 1_000)]), Instant::now());
+        assert_eq!(planner.questions(now).len(), MAX_PER_PEER);
+        assert!(planner.questions(now).is_empty());
+    }
+
+    #[test]
     fn a_short_answer_is_taken_and_the_rest_asked_for_again() {
         let (mut planner, now) = (planner(&[(1, 10)]), Instant::now());
         let question = planner.questions(now).pop().unwrap();
@@ -446,7 +453,12 @@ mod tests {
             questions.iter().filter_map(|q| planner.answered(q, Answer::Blocks(Vec::new()), now)).collect();
         assert_eq!(faults, [Fault::NoAnswer]);
         assert_eq!(planner.target(), height(0));
+        assert_eq!(planner.wakes_at(now), None, "there is nothing to wait for");
         assert!(planner.questions(now + LONGEST_PAUSE).is_empty());
+        // And nobody is asked for what only it had claimed.
+        planner.claim(peer(2), height(70), height(1));
+        let asked = planner.questions(now).iter().map(|q| (q.from.get(), q.count)).collect::<Vec<_>>();
+        assert_eq!(asked, [(1, 64), (65, 6)]);
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! Sync with a real store, while the test plays the peers: honest ones, lying ones, absent ones.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+use super::finality::Finality;
 use super::*;
 use crate::store::StoreOptions;
 use crate::store::testing::Chain;
-use crate::wire::{Announcement, EncodedBlock, Request, Response, Verdict};
+use crate::wire::{AnnouncedSet, Announcement, EncodedBlock, MAX_CHANGES, Proof, Request, Response, Verdict};
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
@@ -23,7 +24,7 @@ struct World {
     committed: mpsc::Receiver<Arc<CommittedBlock>>,
     wish: watch::Sender<Wish>,
     progress: watch::Receiver<Progress>,
-    _head: watch::Sender<BlockHeight>,
+    head: watch::Sender<BlockHeight>,
     stop: CancellationToken,
     task: JoinHandle<Result<(), SyncError>>,
     dirs: [TempDir; 2],
@@ -54,6 +55,7 @@ impl World {
         let wiring = Wiring {
             news: news_of,
             ask,
+            waiting: Waiting::default(),
             faults: fault,
             committed: commit,
             wish: wish_of,
@@ -62,21 +64,7 @@ impl World {
             stop: stop.clone(),
         };
         let task = start(store.clone(), wiring);
-        World {
-            chain,
-            source,
-            store,
-            news,
-            asked,
-            faults,
-            committed,
-            wish,
-            progress,
-            _head: head,
-            stop,
-            task,
-            dirs,
-        }
+        World { chain, source, store, news, asked, faults, committed, wish, progress, head, stop, task, dirs }
     }
     async fn claims(&self, peer: &Peer, height: u64) {
         let (height, oldest) = (BlockHeight::new(height), BlockHeight::FIRST);
@@ -94,6 +82,18 @@ impl World {
         judged
     }
     /// Answers questions with what `answer` makes of the honest answer, until the follower has come so far.
+    /// Serves honestly until a height is reached; the first block that was fetched.
+    async fn first_fetched_until(&mut self, height: u64) -> Option<u64> {
+        let mut first = None;
+        let note = |_: &Peer, honest| {
+            if let Response::Blocks(blocks) = &honest {
+                first = first.or(blocks.first().map(|block| block.certificate.height.get()));
+            }
+            Some(honest)
+        };
+        self.serve_until(height, note).await;
+        first
+    }
     async fn serve_until(
         &mut self,
         height: u64,
@@ -262,19 +262,81 @@ async fn blocks_that_others_appended_meanwhile_are_no_peers_fault() {
     }
     world.claims(&peer("a"), 40).await;
     world.wish.send_replace(Wish { mode: Mode::Follow, number: 3 });
-    let mut first = None;
-    world
-        .serve_until(40, |_, honest| {
-            if let Response::Blocks(blocks) = &honest {
-                first = first.or(blocks.first().map(|block| block.certificate.height.get()));
-            }
-            Some(honest)
-        })
-        .await;
-    assert_eq!(first, Some(31));
+    assert_eq!(world.first_fetched_until(40).await, Some(31));
     assert!(world.faults.try_recv().is_err());
     world.agrees_up_to(40);
     world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn blocks_that_others_append_while_it_follows_are_not_asked_for() {
+    let mut world = World::new(40);
+    world.chain.grow(&world.store, 30);
+    world.head.send_replace(BlockHeight::new(30));
+    let moved = world.progress.wait_for(|progress| progress.height.get() == 30);
+    timeout(PATIENCE, moved).await.unwrap().unwrap();
+    world.claims(&peer("a"), 40).await;
+    assert_eq!(world.first_fetched_until(40).await, Some(31));
+    world.agrees_up_to(40);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_heard_before_a_peer_has_said_something() {
+    let mut world = World::new(1);
+    world.wish.send_replace(Wish { mode: Mode::Watch, number: 2 });
+    world.progress.wait_for(|progress| progress.fulfilled == 2).await.unwrap();
+    assert!(!world.progress.borrow().heard);
+    world.claims(&peer("a"), 0).await;
+    timeout(PATIENCE, world.progress.wait_for(|progress| progress.heard)).await.unwrap().unwrap();
+    world.stop().await;
+}
+
+/// A chain whose first block changes its validator's power, and whose second one changes nothing. What each announces.
+fn changed() -> (TempDir, Store, [AnnouncedSet; 2]) {
+    let (dir, chain) = (TempDir::new().unwrap(), Chain::new("changing"));
+    let store = Store::open(dir.path(), chain.genesis.clone(), StoreOptions::default()).unwrap().0;
+    let change = chain.power(&store, 5, BlockHeight::new(2));
+    store.append(&chain.next(&store, vec![change])).unwrap();
+    store.append(&chain.next(&store, Vec::new())).unwrap();
+    let validators = store.tip().validators().validators().to_vec();
+    let announced = [1, 2].map(|height| {
+        let (header, certificate) = store.header(BlockHeight::new(height)).unwrap().unwrap();
+        AnnouncedSet { at: Announcement { header, certificate }, validators: validators.clone() }
+    });
+    (dir, store, announced)
+}
+
+/// No signature covers the set itself, only the header that has its hash.
+#[test]
+fn validators_are_believed_if_the_header_names_them_and_those_before_them_signed_it() {
+    let (_dir, store, [change, none]) = changed();
+    let genesis = sealpost_ledger::chain::Tip::genesis(store.tip().genesis_file().clone()).unwrap().0;
+    let mut finality = Finality::new(&genesis);
+    let mut others = change.clone();
+    others.validators[0].power = 6;
+    assert!(!finality.extend(others), "another set than the header's");
+    let mut unsigned = change.clone();
+    unsigned.at.certificate = none.at.certificate.clone();
+    assert!(!finality.extend(unsigned), "another block's certificate");
+    assert!(!finality.extend(none.clone()), "signed by validators that are not known yet");
+    assert_eq!((finality.proven(), finality.last_change()), (BlockHeight::GENESIS, BlockHeight::GENESIS));
+    assert!(finality.extend(change.clone()));
+    assert_eq!((finality.proven(), finality.last_change()), (BlockHeight::FIRST, BlockHeight::FIRST));
+    assert!(finality.extend(change), "it is known already");
+    assert!(!finality.extend(none), "it changes nothing");
+}
+
+#[test]
+fn a_proof_of_more_changes_than_one_may_have_is_malformed() {
+    let (_dir, store, [change, none]) = changed();
+    let mut pursuit = Pursuit::new(store.tip());
+    let mut told = |count| {
+        let proof = Proof { changes: vec![change.clone(); count], head: none.at.clone() };
+        pursuit.proved(Some(Response::Proof(Box::new(proof))))
+    };
+    assert_eq!(told(MAX_CHANGES), None);
+    assert_eq!(told(MAX_CHANGES + 1), Some(Fault::Malformed));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -294,16 +356,7 @@ async fn a_stopped_follower_goes_on_where_it_was() {
     assert_eq!(reached, 100);
     let mut world = World::over(chain, source, store, dirs);
     world.claims(&peer("a"), 200).await;
-    let mut first = None;
-    world
-        .serve_until(200, |_, honest| {
-            if let Response::Blocks(blocks) = &honest {
-                first = first.or(blocks.first().map(|block| block.certificate.height.get()));
-            }
-            Some(honest)
-        })
-        .await;
-    assert_eq!(first, Some(reached + 1));
+    assert_eq!(world.first_fetched_until(200).await, Some(reached + 1));
     world.agrees_up_to(200);
     world.stop().await;
 }

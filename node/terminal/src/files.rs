@@ -1,6 +1,7 @@
 //! Files that must never be half written, and files that nobody else may read.
 
-use crate::{Exit, Failure};
+use crate::folders::{folder_of, sync_folder};
+use crate::{Exit, Failure, NewFile};
 use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
@@ -8,26 +9,27 @@ use zeroize::Zeroizing;
 
 /// Writes a file whole or not at all, and durably: a new file takes the old one's place in one step.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    place(path, bytes, Access::Public, Existing::Replace).map_err(|error| file_failure("write", path, &error))
+    place(path, bytes, Access::Public).map_err(|error| file_failure("write", path, &error))
 }
 
 /// The same, readable by the owner alone.
 pub fn write_secret_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    place(path, bytes, Access::Owner, Existing::Replace).map_err(|error| file_failure("write", path, &error))
+    place(path, bytes, Access::Owner).map_err(|error| file_failure("write", path, &error))
 }
 
 /// Writes a file whole or not at all, but never over one that is there already: for what a person asked
 /// to have written, such as evidence.
 pub fn write_new_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    place(path, bytes, Access::Public, Existing::Keep).map_err(|error| not_new(path, &error))
+    place_new(path, bytes, Access::Public).map_err(|error| not_new(path, &error))
 }
 
 /// The same, readable by the owner alone: for words that restore a wallet, and for what was decrypted.
 pub fn write_new_secret_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    place(path, bytes, Access::Owner, Existing::Keep).map_err(|error| not_new(path, &error))
+    place_new(path, bytes, Access::Owner).map_err(|error| not_new(path, &error))
 }
 
-fn not_new(path: &Path, error: &io::Error) -> Failure {
+/// What is said when a new file could not be written: that there is one, or what failed.
+pub fn not_new(path: &Path, error: &io::Error) -> Failure {
     match error.kind() {
         io::ErrorKind::AlreadyExists => file_exists(path),
         _ => file_failure("write", path, error),
@@ -60,31 +62,33 @@ enum Access {
     Public,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Existing {
-    Replace,
-    Keep,
+fn place_new(path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
+    let mut file = NewFile::beside(path)?;
+    file.write_all(bytes)?;
+    set_access(file.file(), access)?;
+    file.place(path)
 }
 
-fn place(path: &Path, bytes: &[u8], access: Access, existing: Existing) -> io::Result<()> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    // Temporary files are readable by the owner alone from their first byte on.
-    let mut file = tempfile::Builder::new().prefix(".sealpost-").tempfile_in(folder)?;
-    file.write_all(bytes)?;
+fn place(path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
+    let folder = folder_of(path);
+    let file = tempfile::Builder::new().prefix(".sealpost-").tempfile_in(folder)?;
+    // The file itself: its errors do not name the temporary place as well.
+    file.as_file().write_all(bytes)?;
+    set_access(file.as_file(), access)?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    sync_folder(folder)
+}
+
+/// Files are the owner's alone from their first byte on, until they are given to others.
+fn set_access(file: &fs::File, access: Access) -> io::Result<()> {
     #[cfg(unix)]
     if access == Access::Public {
         use std::os::unix::fs::PermissionsExt;
-        file.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
+        file.set_permissions(fs::Permissions::from_mode(0o644))?;
     }
-    file.as_file().sync_all()?;
-    match existing {
-        Existing::Replace => file.persist(path)?,
-        Existing::Keep => file.persist_noclobber(path)?,
-    };
-    fs::File::open(folder)?.sync_all()
+    let _elsewhere = (file, access);
+    Ok(())
 }
 
 #[cfg(unix)]

@@ -81,6 +81,7 @@ mod files;
 mod flags;
 mod folders;
 mod logging;
+mod new_file;
 mod output;
 mod passphrase;
 mod prompt;
@@ -94,12 +95,13 @@ pub use command_pages::{PagesCommand, Shell};
 pub use configuration::{ConfigArgs, load_config, load_network_config, write_template};
 pub use exit::{Exit, Failure, with_exit_codes};
 pub use files::{
-    file_exists, file_failure, read_secret_file, write_atomically, write_new_file, write_new_secret_file,
-    write_secret_file,
+    file_exists, file_failure, not_new, read_secret_file, write_atomically, write_new_file,
+    write_new_secret_file, write_secret_file,
 };
 pub use flags::{ColorWhen, GlobalArgs, HasGlobals, LogFormat, long_version};
 pub use folders::{Folder, Folders, create_private_folder};
 pub use logging::Logging;
+pub use new_file::NewFile;
 pub use output::Terminal;
 pub use passphrase::{Confirm, PassphraseArgs, new_passphrase};
 pub use runner::{StopRequests, run};

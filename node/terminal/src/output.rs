@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use zeroize::Zeroizing;
 
 /// Where a command prints.
@@ -15,6 +15,8 @@ pub struct Terminal {
     globals: GlobalArgs,
     logging: Logging,
     attached: Arc<Mutex<Map<String, Value>>>,
+    /// Why not all of the data could be written.
+    unwritten: Arc<OnceLock<String>>,
 }
 
 #[derive(Serialize)]
@@ -28,7 +30,7 @@ struct Tagged<'a, T> {
 
 impl Terminal {
     pub(crate) fn new(globals: GlobalArgs, logging: Logging) -> Self {
-        Self { globals, logging, attached: Arc::default() }
+        Self { globals, logging, attached: Arc::default(), unwritten: Arc::default() }
     }
     /// Whether machine output is wanted.
     pub fn is_json(&self) -> bool {
@@ -76,7 +78,7 @@ impl Terminal {
     /// A line of data for people; silent in JSON mode.
     pub fn say(&self, line: impl Display) {
         if !self.globals.json {
-            write_line(anstream::stdout(), &line);
+            self.written(write_line(anstream::stdout(), &line));
         }
     }
     /// A line of talk, on standard error; silent when quiet or in JSON mode.
@@ -99,7 +101,7 @@ impl Terminal {
         if self.globals.json
             && let Ok(line) = serde_json::to_string(&Tagged { schema, value, attached: &self.attached() })
         {
-            write_line(io::stdout(), &line);
+            self.written(write_line(io::stdout(), &line));
         }
     }
     /// Adds a key to every JSON object that is emitted from now on: for what concerns all of a command's answers.
@@ -124,8 +126,22 @@ impl Terminal {
     /// Raw bytes as data: a file that was asked for on standard output.
     pub fn write(&self, bytes: &[u8]) {
         let mut out = io::stdout().lock();
-        let written = out.write_all(bytes).and_then(|()| out.flush());
-        end_on_closed_pipe(written);
+        self.written(out.write_all(bytes).and_then(|()| out.flush()));
+    }
+    /// Ends quietly if whoever read has left, as `| head` does. Another failure, such as a full disk, ends nothing that is
+    /// being done, but is no success.
+    fn written(&self, written: io::Result<()>) {
+        match written {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
+            Err(error) => drop(self.unwritten.set(error.to_string())),
+            Ok(()) => {}
+        }
+    }
+    /// What a command that has ended well ends with: if its data was not written, that.
+    pub(crate) fn conclude(&self) -> Result<(), Failure> {
+        let Some(why) = self.unwritten.get() else { return Ok(()) };
+        let message = format_args!("what was done is done; standard output could not be written: {why}");
+        Err(Failure::unavailable("file.io", message))
     }
     pub(crate) fn print_failure(globals: &GlobalArgs, failure: &Failure) {
         if failure.is_silent() {
@@ -142,19 +158,12 @@ impl Terminal {
     }
 }
 
-fn write_line(mut out: impl Write, line: &dyn Display) {
-    let written = writeln!(out, "{line}").and_then(|()| out.flush());
-    end_on_closed_pipe(written);
+fn write_line(mut out: impl Write, line: &dyn Display) -> io::Result<()> {
+    writeln!(out, "{line}").and_then(|()| out.flush())
 }
 
 /// Talk that nobody hears is no reason to end: a node goes on when its log reader dies.
 fn tell(mut out: impl Write, line: &dyn Display) {
-    let _unheard = writeln!(out, "{line}").and_then(|()| out.flush());
-}
-
-/// Whoever read has left, as `| head` does: ends quietly. Other failures have nowhere to be told.
-fn end_on_closed_pipe(written: io::Result<()>) {
-    if written.is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
-        std::process::exit(0);
-    }
+    // As one piece: whoever reads what several write never sees half a line.
+    let _unheard = out.write_all(format!("{line}\n").as_bytes()).and_then(|()| out.flush());
 }

@@ -44,7 +44,8 @@ fn run_with<C: Parser + HasGlobals>(
     let terminal = Terminal::new(globals, logging);
     remember_panics();
     let ended = catch_unwind(AssertUnwindSafe(|| command(cli, &terminal)));
-    ended.unwrap_or_else(|_| Err(panic_report())).map_err(|failure| {
+    let ended = ended.unwrap_or_else(|_| Err(panic_report())).and_then(|()| terminal.conclude());
+    ended.map_err(|failure| {
         Terminal::print_failure(terminal.globals(), &failure);
         failure.exit
     })

@@ -9,7 +9,7 @@ use crate::mail::{Mailer, Mbox};
 use crate::wallet::{Wallet, WalletError};
 use clap::{Args, Subcommand};
 use sealpost_ledger::hash::TransactionId;
-use sealpost_terminal::{Failure, counted, file_exists, file_failure, write_new_secret_file};
+use sealpost_terminal::{Failure, NewFile, counted, file_exists, not_new, write_new_secret_file};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -116,26 +116,21 @@ fn each(
     Ok(written)
 }
 
-/// A file beside its place until it is whole; it may be larger than memory.
+/// A file without a name until it is whole; it may be larger than memory.
 fn mbox(wallet: &Wallet, links: &Links, letters: &[TransactionId], path: &Path) -> Result<Written, Failure> {
-    let failed = |error: std::io::Error| match error.kind() {
-        std::io::ErrorKind::AlreadyExists => file_exists(path),
-        _ => file_failure("write", path, &error),
-    };
-    if path.exists() {
-        return Err(failed(std::io::ErrorKind::AlreadyExists.into()));
+    let failed = |error: std::io::Error| not_new(path, &error);
+    // A link that leads nowhere has the name as well.
+    if path.symlink_metadata().is_ok() {
+        return Err(file_exists(path));
     }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let file = tempfile::Builder::new().prefix(".sealpost-").tempfile_in(folder.unwrap_or(Path::new(".")));
-    let mut mailbox = Mbox::new(BufWriter::new(file.map_err(failed)?));
+    let mut mailbox = Mbox::new(BufWriter::new(NewFile::beside(path).map_err(failed)?));
     let written = each(wallet, links, letters, |_, place, message| {
         mailbox.add(message, place.time_ms()).map_err(failed)
     })?;
     let mut out = mailbox.into_inner();
     out.flush().map_err(failed)?;
     let file = out.into_inner().map_err(|error| failed(error.into_error()))?;
-    file.as_file().sync_all().map_err(failed)?;
-    file.persist_noclobber(path).map_err(|error| failed(error.error))?;
+    file.place(path).map_err(failed)?;
     Ok(written)
 }
 

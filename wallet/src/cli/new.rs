@@ -108,7 +108,14 @@ pub(super) fn new(args: &NewArgs, session: &Session<'_>) -> Result<(), Failure> 
         }
         None => show(session, &phrase)?,
     }
-    let wallet = Wallet::create(profile, &args.name, &phrase, &passphrase, args.archival).map_err(failure)?;
+    let made = Wallet::create(profile.clone(), &args.name, &phrase, &passphrase, args.archival);
+    let made = made.inspect_err(|_| {
+        // Words of a wallet that did not come to be: nobody needs them, and the same command is to work later.
+        if let (Some(path), Ok(())) = (&args.mnemonic_out, Wallet::check_new(&profile, &args.name)) {
+            let _ = std::fs::remove_file(path);
+        }
+    });
+    let wallet = made.map_err(failure)?;
     tell(session, "sealpost/new/1", &wallet);
     Ok(())
 }

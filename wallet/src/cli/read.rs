@@ -4,19 +4,22 @@ use super::progress::TransferWatch;
 use super::{Session, runtime};
 use crate::envelope::Data;
 use crate::failure;
-use crate::parcel::MAX_TEXT_BYTES;
-use crate::wallet::{Collector, Reading, Source, Wallet};
+use crate::parcel::{MAX_TEXT_BYTES, ParcelError};
+use crate::wallet::{Collector, Reading, Source, Wallet, WalletError};
 use clap::Args;
 use sealpost_ledger::address::Address;
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::receipt::{Answer, Receipt};
 use sealpost_terminal::{
-    Failure, Terminal, bytes, clock, file_exists, file_failure, printable, printable_lines, rfc3339,
-    short_address, style,
+    Failure, NewFile, Terminal, bytes, clock, create_private_folder, file_exists, file_failure, printable,
+    printable_lines, rfc3339, short_address, style,
 };
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use tempfile::NamedTempFile;
+
+/// File systems take names of 255 bytes.
+const NAME_BYTES: usize = 200;
 
 #[derive(Debug, Args)]
 pub(super) struct ReadArgs {
@@ -245,23 +248,17 @@ pub(super) fn listed(reading: &Reading) -> Vec<File> {
 /// Where each attachment goes, if a folder was named. What is there already is said before anything is fetched.
 fn places(reading: &Reading, folder: Option<&Path>) -> Result<Vec<PathBuf>, Failure> {
     let Some(folder) = folder else { return Ok(Vec::new()) };
-    std::fs::create_dir_all(folder)
-        .map_err(|error| Failure::unavailable("file.io", format_args!("{}: {error}", folder.display())))?;
-    let mut paths = Vec::with_capacity(reading.letter.attachments.len());
-    for (number, attachment) in (1..).zip(&reading.letter.attachments) {
-        let name = file_name(&attachment.name, number);
-        let path = folder.join(&name);
-        // Two files of one message may have one name.
-        let path = if paths.contains(&path) { folder.join(format!("{number}-{name}")) } else { path };
-        if path.symlink_metadata().is_ok() {
-            return Err(exists(&path));
-        }
-        paths.push(path);
+    // The names of the files are nobody else's business either.
+    create_private_folder(folder)?;
+    let names = file_names(reading.letter.attachments.iter().map(|attachment| attachment.name.as_str()));
+    let paths: Vec<_> = names.iter().map(|name| folder.join(name)).collect();
+    match paths.iter().find(|path| path.symlink_metadata().is_ok()) {
+        Some(path) => Err(exists(path)),
+        None => Ok(paths),
     }
-    Ok(paths)
 }
 
-/// Saves the attachments, if a folder was named. Each is written beside its place, checked, and moved there in one
+/// Saves the attachments, if a folder was named. Each is written without a name, checked, and gets its place in one
 /// step; what is there already is left alone.
 async fn save(
     reading: &Reading,
@@ -269,25 +266,23 @@ async fn save(
     (folder, paths): (Option<&Path>, &[PathBuf]),
     limit: u64,
 ) -> Result<Vec<File>, Failure> {
-    let io = |path: &Path, error: &dyn std::fmt::Display| {
-        Failure::unavailable("file.io", format_args!("{}: {error}", path.display()))
-    };
+    let io = |path: &Path, error: &std::io::Error| file_failure("write", path, error);
     let attachments = &reading.letter.attachments;
     let mut files = Vec::with_capacity(attachments.len());
     for (number, attachment) in attachments.iter().enumerate() {
         let saved = match (folder, paths.get(number)) {
             (Some(folder), Some(path)) => {
-                let temporary = tempfile::Builder::new().prefix(".sealpost-").tempfile_in(folder);
-                let mut temporary = temporary.map_err(|error| io(folder, &error))?;
+                let mut new = NewFile::in_folder(folder).map_err(|error| io(folder, &error))?;
                 match &attachment.data {
-                    Data::Whole(bytes) => temporary.write_all(bytes).map_err(|error| io(path, &error))?,
+                    Data::Whole(bytes) => new.write_all(bytes).map_err(|error| io(path, &error))?,
                     Data::Parts(_) => {
                         if let Some(collector) = &mut collector {
-                            collector.file(number, limit, &mut temporary).await.map_err(failure)?;
+                            let collected = collector.file(number, limit, &mut new).await;
+                            collected.map_err(|error| uncollected(path, error))?;
                         }
                     }
                 }
-                place(temporary, path, folder)?;
+                place(new, path)?;
                 Some(path.clone())
             }
             _ => None,
@@ -297,33 +292,69 @@ async fn save(
     Ok(files)
 }
 
-/// Moves a whole file to its place. Temporary files are readable by the owner alone, and it stays so.
-fn place(temporary: NamedTempFile, path: &Path, folder: &Path) -> Result<(), Failure> {
-    let io = |error: std::io::Error| file_failure("write", path, &error);
-    temporary.as_file().sync_all().map_err(io)?;
-    temporary.persist_noclobber(path).map_err(|error| match error.error.kind() {
+/// Why an attachment in parts was not saved: a disk is no fault of the message, and has a place.
+fn uncollected(path: &Path, error: WalletError) -> Failure {
+    match error {
+        WalletError::Parcel(ParcelError::Write { reason, .. }) => {
+            Failure::unavailable("file.io", format_args!("cannot write {}: {reason}", path.display()))
+        }
+        error => failure(error),
+    }
+}
+
+/// Gives a whole file its place. It is the owner's alone, and stays so.
+fn place(new: NewFile, path: &Path) -> Result<(), Failure> {
+    new.place(path).map_err(|error| match error.kind() {
         std::io::ErrorKind::AlreadyExists => exists(path),
-        _ => io(error.error),
-    })?;
-    std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(io)
+        _ => file_failure("write", path, &error),
+    })
 }
 
 fn exists(path: &Path) -> Failure {
     file_exists(path).help("choose another folder, or move the old file away")
 }
 
-/// A name that is safe to save under, whatever the sender called the file.
+/// Names that are safe to save under, whatever the sender called the files: no two are the same, also where a file
+/// system does not tell capitals from small letters.
+fn file_names<'a>(given: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let (mut names, mut taken) = (Vec::new(), BTreeSet::new());
+    for (number, given) in (1_usize..).zip(given) {
+        let plain = file_name(given, number);
+        let mut name = plain.clone();
+        // A sender may have given such a name, too.
+        let mut numbers = number..;
+        while !taken.insert(name.to_lowercase()) {
+            name = format!("{}-{plain}", numbers.next().unwrap_or_default());
+        }
+        names.push(name);
+    }
+    names
+}
+
+/// One of them by itself, with room for what makes it another one.
 fn file_name(given: &str, number: usize) -> String {
     let last = given.rsplit(['/', '\\']).next().unwrap_or_default();
     let safe = |c: char| if c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | ' ') { c } else { '_' };
-    let name: String = last.chars().take(100).map(safe).collect();
+    let mut name: String = last.chars().take(100).map(safe).collect();
+    // A letter may take four bytes.
+    name.truncate(name.floor_char_boundary(NAME_BYTES));
     let name = name.trim_matches(['.', ' ']);
     if name.is_empty() { format!("attachment-{number}") } else { name.to_owned() }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::file_name;
+    use super::{NAME_BYTES, file_name, file_names};
+
+    #[test]
+    fn every_file_has_a_name_of_its_own_that_a_file_system_takes() {
+        let names = file_names(["3-plan", "plan", "plan", "Plan"].into_iter());
+        assert_eq!(names, ["3-plan", "plan", "4-plan", "5-Plan"]);
+        let long = file_name(&"\u{8a08}".repeat(100), 1);
+        assert!(!long.is_empty() && long.len() <= NAME_BYTES);
+        let many = file_names(std::iter::repeat_n("plan", 40));
+        assert!(many.iter().all(|name| name.len() < 255));
+    }
 
     #[test]
     fn no_name_leads_out_of_the_folder_or_hides() {

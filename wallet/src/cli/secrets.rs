@@ -54,22 +54,19 @@ pub(super) fn use_wallet(args: &UseArgs, session: &Session<'_>) -> Result<(), Fa
 pub(super) fn remove(args: &RemoveArgs, session: &Session<'_>) -> Result<(), Failure> {
     let (profile, terminal) = (session.profile()?, session.terminal);
     let network = profile.genesis().chain_name();
-    let folder = profile.wallet_folder(&args.name).map_err(failure)?;
-    if !folder.join("keystore.json").exists() {
-        return Err(failure(WalletError::Missing { name: args.name.clone(), network: network.into() }));
-    }
+    let is_there = profile.wallet_folder(&args.name).map_err(failure)?.join("keystore.json").exists();
     let question = format!(
         "Remove wallet {} from this machine? Its words bring back the identity and no message; a backup brings back \
          all of it. Without either it is lost.",
         args.name
     );
-    if !terminal.confirm(&question)? {
+    if is_there && !terminal.confirm(&question)? {
         return Err(Failure::locked("confirm.no", "nothing was removed"));
     }
-    // The keystore first: whatever is left then can't be opened.
-    let removed =
-        std::fs::remove_file(folder.join("keystore.json")).and_then(|()| std::fs::remove_dir_all(&folder));
-    removed.map_err(|error| sealpost_terminal::file_failure("remove", &folder, &error))?;
+    // Also if there is none any more: an interrupted removal is finished.
+    if !profile.remove_wallet(&args.name).map_err(failure)? {
+        return Err(failure(WalletError::Missing { name: args.name.clone(), network: network.into() }));
+    }
     terminal.say(style::held(format_args!("{} is removed", args.name)));
     terminal.note(
         "Backups and snapshots of the disk may still have it, under its passphrase; so may the disk itself until \

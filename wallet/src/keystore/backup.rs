@@ -53,6 +53,8 @@ struct Entry {
 pub enum StreamError {
     #[error("it can't be read or written: {0}")]
     Io(String),
+    #[error("what is in it can't be written: {0}")]
+    Output(String),
     #[error("it is no backup of a wallet: {0}")]
     Malformed(String),
     #[error("{field} is {found}, which this program does not accept")]
@@ -264,7 +266,9 @@ impl<R: BufRead> BackupReader<R> {
             if read == 0 {
                 return Err(StreamError::Malformed("it ends within an entry".into()));
             }
-            output.write_all(buffer.get(..read).unwrap_or_default())?;
+            let written = output.write_all(buffer.get(..read).unwrap_or_default());
+            // No fault of the backup.
+            written.map_err(|error| StreamError::Output(error.to_string()))?;
             left = left.saturating_sub(read as u64);
         }
         Ok(())

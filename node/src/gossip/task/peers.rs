@@ -38,6 +38,7 @@ impl Task {
             agent: None,
             height: None,
             unjudged: Burden::default(),
+            fetched: Burden::default(),
             unjudged_blocks: 0,
         };
         self.connected.insert(peer, connected);

@@ -2,7 +2,7 @@
 //! are told many in a message; whatever bounds them counts transactions and bytes, so that a message is no way
 //! to bring more of them.
 
-use super::{BLOCKS, Done, TRANSACTIONS, Task};
+use super::{BLOCKS, Connected, Done, TRANSACTIONS, Task};
 use crate::gossip::behaviour::message_id;
 use crate::gossip::serve::Given;
 use crate::wire::{
@@ -53,6 +53,17 @@ impl Burden {
 pub(super) enum Wanted {
     No,
     Yes,
+}
+
+impl Connected {
+    /// What came in that way and is not judged. What this node asked for, little at a time, has room of its own: among it
+    /// is what was dropped when it was told, members' first, and a flood is not to keep that out as well.
+    pub(super) const fn burden(&mut self, way: Way) -> &mut Burden {
+        match way {
+            Way::Told => &mut self.unjudged,
+            Way::Fetched => &mut self.fetched,
+        }
+    }
 }
 
 impl Task {
@@ -184,7 +195,10 @@ impl Task {
         let burden = Burden::of(&transactions);
         let way = if message.is_some() { Way::Told } else { Way::Fetched };
         let (judged, judgement) = oneshot::channel();
-        let burdened = self.connected.get(&peer).and_then(|peer| peer.unjudged.with(burden));
+        let burdened = self.connected.get(&peer).and_then(|peer| match way {
+            Way::Told => peer.unjudged.with(burden),
+            Way::Fetched => peer.fetched.with(burden),
+        });
         let told = ToldTransactions { transactions, way, judged };
         let burdened = burdened.filter(|_| self.wiring.told.try_send(told).is_ok());
         let Some(burdened) = burdened else {
@@ -193,7 +207,7 @@ impl Task {
             return self.judged(TRANSACTIONS, message, peer, Verdict::Drop, 0);
         };
         if let Some(connected) = self.connected.get_mut(&peer) {
-            connected.unjudged = burdened;
+            *connected.burden(way) = burdened;
         }
         if let Some(message) = &message {
             self.weighing.insert(message.clone(), Wanted::No);
@@ -211,6 +225,8 @@ impl Task {
                 count(result, amount);
             }
         }
+        // There was no room for them perhaps; whoever told them has them still.
+        self.lost |= untaken > 0;
         let mut verdict = judgement.verdict();
         if let Some(message) = &message {
             if judgement.is_repetition() {

@@ -43,14 +43,19 @@ fn call(method: &str, params: &Value) -> Value {
     json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params })
 }
 
+/// The head of an answer, with the empty line at its end.
+async fn read_head(stream: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.unwrap());
+    }
+    String::from_utf8(head).unwrap()
+}
+
 /// Status and body of an answer. The connection stays.
 async fn answer(stream: &mut TcpStream) -> (u16, Value) {
     let reading = async {
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            head.push(stream.read_u8().await.unwrap());
-        }
-        let head = String::from_utf8(head).unwrap().to_lowercase();
+        let head = read_head(stream).await.to_lowercase();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
         let (_, rest) = head.split_once("content-length: ").unwrap();
         let mut body = vec![0; rest.split_once('\r').unwrap().0.parse().unwrap()];
@@ -94,11 +99,7 @@ async fn upgrade(node: &Running, from: &str, headers: &str) -> (TcpStream, u16) 
          sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n"
     );
     stream.write_all(head.as_bytes()).await.unwrap();
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        head.push(stream.read_u8().await.unwrap());
-    }
-    let status = String::from_utf8(head).unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+    let status = read_head(&mut stream).await.split(' ').nth(1).unwrap().parse().unwrap();
     (stream, status)
 }
 
@@ -212,26 +213,25 @@ async fn long_batch(node: &Running, genesis: &Genesis) -> String {
     Value::from(vec![call("tx_body", &json!({ "id": id })); 50]).to_string()
 }
 
+/// Asks for megabytes, and takes no more of the answer than its first byte: an answer to a batch is a list, and a refusal
+/// is none.
+async fn begins_list(node: &Running, batch: &str) -> (bool, TcpStream) {
+    let mut stream = connect(node, ONE).await;
+    stream.write_all(batch.as_bytes()).await.unwrap();
+    read_head(&mut stream).await;
+    (stream.read_u8().await.unwrap() == b'[', stream)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_that_nobody_takes_take_up_so_much_memory_and_no_more() {
     let (dir, genesis) = network();
     let mut limits = Limits { answer_bytes: 0, rate: None, ..Limits::default() };
-    // Long enough for the first ones to be there still when the last ones come.
-    limits.patience.taking = 50 * SHORT;
+    // The first ones are there still when the last ones come.
+    limits.patience.taking = 2 * LONG;
     let node = Running::with_limits(dir.path(), &genesis, limits).await;
     let batch = request("", &long_batch(&node, &genesis).await);
-    // An answer to a batch is a list, and a refusal is none.
-    let begins_list = async || {
-        let mut stream = connect(&node, ONE).await;
-        stream.write_all(batch.as_bytes()).await.unwrap();
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            head.push(stream.read_u8().await.unwrap());
-        }
-        (stream.read_u8().await.unwrap() == b'[', stream)
-    };
     let mut held = Vec::new();
-    while let (true, stream) = begins_list().await {
+    while let (true, stream) = begins_list(&node, &batch).await {
         assert!(held.len() < 30, "{} answers of megabytes wait for one client", held.len());
         held.push(stream);
     }
@@ -240,9 +240,26 @@ async fn answers_that_nobody_takes_take_up_so_much_memory_and_no_more() {
     for from in [ONE, OTHER, HERE] {
         is_served(&node, from).await;
     }
-    // Whoever takes nothing loses the connection, and with it the memory.
-    let again = async { while !begins_list().await.0 {} };
+    // With the connections the memory is free again.
+    drop(held);
+    let again = async { while !begins_list(&node, &batch).await.0 {} };
     tokio::time::timeout(LONG, again).await.unwrap();
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_takes_nothing_of_an_answer_loses_the_connection() {
+    let (dir, genesis) = network();
+    let mut limits = Limits { rate: None, ..Limits::default() };
+    limits.patience.taking = 5 * SHORT;
+    let node = Running::with_limits(dir.path(), &genesis, limits).await;
+    let batch = request("", &long_batch(&node, &genesis).await);
+    let (is_list, mut stream) = begins_list(&node, &batch).await;
+    assert!(is_list);
+    // What is sent to nobody comes back as an error; long before the patience that a node has unless it is told.
+    let cut_off = async { while stream.write_all(b" ").await.is_ok() {} };
+    tokio::time::timeout(Limits::default().patience.taking / 2, cut_off).await.unwrap();
+    is_served(&node, ONE).await;
     node.stop().await;
 }
 
@@ -267,6 +284,34 @@ async fn a_socket_that_takes_nothing_is_read_no_more_and_then_cut_off() {
     // What the system keeps of requests on their way counts as well.
     assert!(taken < 100, "{taken} were read");
     is_served(&node, ONE).await;
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn json_that_is_nested_without_end_is_refused_and_others_are_served() {
+    let (dir, genesis) = network();
+    let node = Running::start(dir.path(), &genesis).await;
+    const DEEP: usize = 100_000;
+    let nested = "[".repeat(DEEP) + &"]".repeat(DEEP);
+    let named = "{\"a\":".repeat(DEEP) + "1" + &"}".repeat(DEEP);
+    let within = |value: &str| format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tx_get","params":{value}}}"#);
+    let id_of = |value: &str| within(&format!(r#"{{"id":{value}}}"#));
+    let all = [
+        "[".repeat(DEEP),
+        nested.clone(),
+        named.clone(),
+        within(&nested),
+        within(&named),
+        id_of(&nested),
+        id_of(&named),
+    ];
+    for body in all {
+        let (status, said) = ask(&node, ONE, &request("", &body)).await;
+        // A list gets a list.
+        let first = said.get(0).unwrap_or(&said);
+        assert!(first["error"]["code"].is_i64(), "{}: {status} {said}", &body[..60]);
+        is_served(&node, OTHER).await;
+    }
     node.stop().await;
 }
 

@@ -55,6 +55,7 @@ async fn follow(
     let wiring = sync::Wiring {
         news: heard,
         ask,
+        waiting: crate::waiting::Waiting::default(),
         faults: fault,
         committed,
         wish,

@@ -4,9 +4,14 @@ use super::super::admission;
 use super::super::measuring::Measuring;
 use super::super::pool::Pool;
 use super::*;
-use crate::mempool::Mempool;
-use crate::rpc::{PoolSizes, Submission, SubmissionRefusal, Taken};
+use crate::mempool::{Mempool, StrangersPart};
+use crate::rpc::{self, PoolQuery, PoolSizes, Submission, SubmissionRefusal, Submissions, Taken};
+use crate::store::testing::Chain;
+use crate::waiting::Waiting;
 use crate::wire::{Judgement, Tell, ToldTransactions, TransactionMessage, Verdict, Way};
+use sealpost_ledger::address::Address;
+use sealpost_ledger::chain::CommittedBlock;
+use sealpost_ledger::genesis::GenesisFile;
 use sealpost_ledger::transaction::SignedTransaction;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -14,47 +19,91 @@ use tokio_util::sync::CancellationToken;
 /// Admission and pool at work, without consensus: nothing becomes final.
 struct Rooms {
     genesis: Arc<Genesis>,
-    submissions: mpsc::Sender<Submission>,
+    submissions: Submissions,
     telling: mpsc::Sender<ToldTransactions>,
     tellings: mpsc::Receiver<Tell>,
     _held: Box<dyn std::any::Any>,
     _dir: tempfile::TempDir,
 }
 
+/// What the test holds of a pool at work.
+struct Ends {
+    verified: mpsc::Sender<admission::Admitted>,
+    queries: mpsc::Sender<PoolQuery>,
+    synced: mpsc::Sender<Arc<CommittedBlock>>,
+    tellings: mpsc::Receiver<Tell>,
+    waiting: Waiting,
+    room: watch::Receiver<StrangersPart>,
+    _held: Box<dyn std::any::Any>,
+}
+
+/// Starts a pool over a store.
+fn start_pool(store: &Store, limits: MempoolLimits, tellings: usize, stop: &CancellationToken) -> Ends {
+    let (verified, admitted) = mpsc::channel(64);
+    let (tell, tellings) = mpsc::channel(tellings);
+    let (queries, queried) = mpsc::channel(1);
+    let (mempool, wanted) = mpsc::channel(1);
+    let (refused, refusals) = mpsc::channel(1);
+    let (committed, decided) = mpsc::channel(1);
+    let (synced, synced_of) = mpsc::channel(1);
+    let (wish, wishes) = mpsc::channel(1);
+    let percent = store.tip().genesis_file().postage().strangers_percent;
+    let mempool_now = Mempool::new(limits, percent);
+    let waiting = Waiting::default();
+    let (room_of, room) = watch::channel(mempool_now.strangers_part());
+    let pool = Pool {
+        mempool: mempool_now,
+        admitted,
+        queried,
+        wanted,
+        refusals,
+        decided,
+        synced: synced_of,
+        wishes,
+        tell: Some(tell),
+        waiting: watch::channel(0).0,
+        sizes: watch::channel(PoolSizes::default()).0,
+        room: room_of,
+        height: watch::channel(BlockHeight::GENESIS).0,
+        measuring: Measuring::new(store, &limits),
+        verified: waiting.clone(),
+        store: store.clone(),
+    };
+    tokio::spawn(pool.run(stop.clone()));
+    Ends {
+        verified,
+        queries,
+        synced,
+        tellings,
+        waiting,
+        room,
+        _held: Box::new((mempool, refused, committed, wish)),
+    }
+}
+
 impl Rooms {
     fn start(limits: MempoolLimits, tellings: usize) -> Self {
+        Self::start_with(limits, tellings, &[])
+    }
+    /// A network with these members.
+    fn start_with(limits: MempoolLimits, tellings: usize, members: &[u8]) -> Self {
         let (dir, genesis) = network();
+        let text = |seed: &u8| Address::new(key(*seed).public_key()).to_text(genesis.prefix());
+        let members = members.iter().map(text).collect();
+        let mut file = GenesisFile { members, ..genesis.file().clone() };
+        if !file.members.is_empty() {
+            file.postage.strangers_percent = 75;
+        }
+        let genesis = Arc::new(Genesis::new(file).unwrap());
         let (store, _) = Store::open(dir.path(), genesis.clone(), StoreOptions::default()).unwrap();
         let stop = CancellationToken::new();
-        let (submissions, submitted) = mpsc::channel(64);
+        let (submissions, submitted) = rpc::submissions(64, 1);
         let (telling, told) = mpsc::channel(64);
-        let (verified, admitted) = mpsc::channel(64);
-        let (tell, tellings) = mpsc::channel(tellings);
-        let (queries, queried) = mpsc::channel(1);
-        let (mempool, wanted) = mpsc::channel(1);
-        let (refused, refusals) = mpsc::channel(1);
-        let (committed, decided) = mpsc::channel(1);
-        let (synced_to, synced) = mpsc::channel(1);
-        let (wish, wishes) = mpsc::channel(1);
-        let pool = Pool {
-            mempool: Mempool::new(limits, 100),
-            admitted,
-            queried,
-            wanted,
-            refusals,
-            decided,
-            synced,
-            wishes,
-            tell: Some(tell),
-            waiting: watch::channel(0).0,
-            sizes: watch::channel(PoolSizes::default()).0,
-            height: watch::channel(BlockHeight::GENESIS).0,
-            measuring: Measuring::new(&store, &limits),
-            store: store.clone(),
-        };
-        tokio::spawn(admission::run(submitted, told, verified, store, stop.clone()));
-        tokio::spawn(pool.run(stop.clone()));
-        let held = (queries, mempool, refused, committed, synced_to, wish, stop.drop_guard());
+        let Ends { verified, queries, synced, tellings, waiting, room, _held } =
+            start_pool(&store, limits, tellings, &stop);
+        let against = admission::Against { store, waiting, room };
+        tokio::spawn(admission::run(submitted, told, verified, against, stop.clone()));
+        let held = (queries, synced, _held, stop.drop_guard());
         Self { genesis, submissions, telling, tellings, _held: Box::new(held), _dir: dir }
     }
     /// One that may stand in the next block.
@@ -83,7 +132,8 @@ impl Rooms {
     async fn submit(&self, told: &TransactionMessage) -> Result<Taken, SubmissionRefusal> {
         let (reply, answer) = oneshot::channel();
         let (transaction, body, wait) = (told.transaction.clone(), told.body.clone(), WaitFor::Accepted);
-        self.submissions.send(Submission { transaction, body, wait, reply }).await.unwrap();
+        let submission = Submission { transaction, body, wait, reply };
+        self.submissions.hand_in(submission, |_| false).unwrap();
         answer.await.unwrap()
     }
     /// What is said of one's own accord: everything before the last verdict was, if anything.
@@ -143,6 +193,29 @@ async fn what_does_not_fit_into_the_mempool_stays_and_the_rest_goes_on() {
     assert_eq!(rooms.says(), Some(three[..2].to_vec()));
 }
 
+/// A flood costs no signature for which there is no room, and members are no part of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_there_is_no_room_for_is_refused_unverified_unless_a_member_signs() {
+    let limits = MempoolLimits { count: 100, ..MempoolLimits::default() };
+    let rooms = Rooms::start_with(limits, 64, &[40, 41]);
+    let strangers: Vec<_> = (50..150).map(|seed| rooms.good(seed)).collect();
+    assert_eq!(rooms.hear(Way::Told, &strangers[..74]).await.new, 74);
+    // Room for one: whoever comes first has it, whatever the signature is worth.
+    let judgement = rooms.hear(Way::Told, &[rooms.forged(20), rooms.good(10), rooms.forged(22)]).await;
+    assert_eq!((judgement.new, judgement.faulty, judgement.untaken), (0, 1, 2));
+    assert_eq!(rooms.hear(Way::Told, &[rooms.good(10)]).await.new, 1);
+    let full = [rooms.forged(20), rooms.good(11), strangers[0].clone(), rooms.good(40), rooms.forged(41)];
+    let judgement = rooms.hear(Way::Told, &full).await;
+    assert_eq!((judgement.new, judgement.known), (1, 1), "a member, and one that waits");
+    assert_eq!(
+        (judgement.faulty, judgement.untaken),
+        (1, 2),
+        "one that a member did not sign, and two strangers"
+    );
+    let refused = rooms.submit(&rooms.forged(20)).await.unwrap_err();
+    assert!(matches!(refused, SubmissionRefusal::Busy { code: "mempool.full", .. }), "{refused}");
+}
+
 /// Otherwise what a node has fetched would end at it: to others who hear of it from this node alone it is new.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_fetched_goes_on_when_it_is_told() {
@@ -165,4 +238,30 @@ async fn what_gossip_was_too_busy_for_goes_on_when_others_tell_of_it() {
     let Ok(Tell::Transactions(batch)) = rooms.tellings.try_recv() else { panic!("the first is not told") };
     assert_eq!(batch.into_transactions(), [rooms.good(10)]);
     assert!(rooms.tellings.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn what_a_block_brings_while_it_is_verified_does_not_wait_for_another() {
+    let chain = Chain::new("meanwhile");
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(dir.path(), chain.genesis.clone(), StoreOptions::default()).unwrap();
+    let stop = CancellationToken::new();
+    let ends = start_pool(&store, MempoolLimits::default(), 64, &stop);
+    let (checked_at, messages) = (store.tip().height(), ["one", "two"].map(|text| chain.message(text)));
+    let block = chain.next(&store, vec![messages[0].clone()]);
+    store.append(&block).unwrap();
+    ends.synced.send(Arc::new(block)).await.unwrap();
+    // Verified before that block, and told of after it.
+    let (told, judged) = admission::Told::new(messages.to_vec(), Way::Told);
+    let admitted =
+        admission::Admitted { submitted: Vec::new(), told: vec![told], first_seen_ms: 0, checked_at };
+    ends.verified.send(admitted).await.unwrap();
+    let judgement = judged.await.unwrap();
+    assert_eq!((judgement.new, judgement.known), (1, 1));
+    let (reply, answers) = oneshot::channel();
+    let ids = messages.iter().map(VerifiedTransaction::id).collect();
+    ends.queries.send(PoolQuery { ids, reply }).await.unwrap();
+    let waiting: Vec<_> = answers.await.unwrap().iter().map(|answer| answer.waiting).collect();
+    assert_eq!(waiting, [false, true]);
+    stop.cancel();
 }

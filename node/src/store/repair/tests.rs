@@ -42,6 +42,8 @@ fn a_sound_journal_has_nothing_to_cut() {
     let (plan, copies) = repair(dir.path(), &chain.genesis).unwrap();
     assert_eq!((plan.keep, plan.cuts.len(), copies.exists()), (BlockHeight::new(17), 0, false));
     assert_eq!(files(dir.path()), before);
+    // It has deleted the index, and a second one finds none.
+    assert_eq!(repair(dir.path(), &chain.genesis).unwrap().0, plan);
 }
 
 proptest! {

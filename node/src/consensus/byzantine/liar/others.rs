@@ -15,8 +15,9 @@ use bytes::Bytes;
 
 /// How many things of old are said again at each vote.
 const AGAIN: usize = 6;
-/// Streams of rubbish for each opening that is overheard: more than the blocks that others take in for one height.
-const POISONED: u32 = 16;
+/// Streams of rubbish for each opening that is overheard: more than others keep of one publisher, and more than the blocks
+/// that they verify of one proposer.
+const POISONED: u32 = 6;
 
 impl Liar {
     pub(super) fn overhear(&mut self, event: NetworkEvent<Sealpost>) {
