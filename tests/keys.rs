@@ -3,6 +3,8 @@
 
 use crate::world::{World, home_of};
 use sealpost_api::WaitFor;
+use sealpost_tests::harness::namespace::ready;
+use sealpost_tests::harness::skip::skip;
 use sealpost_tests::{Server, json, program, run};
 use sealpost_wallet::Wallet;
 use sealpost_wallet::envelope::Letter;
@@ -234,7 +236,8 @@ fn no_core_is_dumped_of_a_wallet_that_waits_for_its_passphrase() {
         .unwrap();
     // Opens when the wallet has opened its end: it waits for the passphrase now.
     let writer = std::fs::OpenOptions::new().write(true).open(&pipe).unwrap();
-    let limits = std::fs::read_to_string(format!("/proc/{}/limits", waiting.id())).unwrap();
+    let [limits, status] = ["limits", "status"]
+        .map(|file| std::fs::read_to_string(format!("/proc/{}/{file}", waiting.id())).unwrap());
     std::io::Write::write_all(&mut &writer, b"correct horse\n").unwrap();
     drop(writer);
     assert!(waiting.wait().unwrap().success());
@@ -250,4 +253,74 @@ fn no_core_is_dumped_of_a_wallet_that_waits_for_its_passphrase() {
     }
     assert_eq!(checks["healthy"], true);
     assert_eq!(world.exit("bob", &["--node", "http://127.0.0.1:1", "doctor"]), 3);
+
+    // Its memory is locked if it says so; and it can be where nothing forbids it.
+    let locked = status.lines().find_map(|line| line.strip_prefix("VmLck:")).unwrap();
+    let locked = locked.trim() != "0 kB";
+    let memory = states.iter().find(|check| check["name"] == "memory").unwrap();
+    assert_eq!(memory["text"].as_str().unwrap().starts_with("locked"), locked, "{memory}, {status}");
+    let unlimited = limits.lines().any(|line| {
+        line.strip_prefix("Max locked memory").is_some_and(|limits| limits.trim().starts_with("unlimited"))
+    });
+    assert!(locked || !unlimited, "{limits}");
+}
+
+#[test]
+fn another_process_of_its_user_does_not_look_into_a_wallet() {
+    const TEST: &str = "another_process_of_its_user_does_not_look_into_a_wallet";
+    if !ready(TEST) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (home, copy, pipe) =
+        (dir.path().join("home"), dir.path().join("sealpost"), dir.path().join("passphrase"));
+    std::fs::create_dir(&home).unwrap();
+    std::fs::copy(program("sealpost"), &copy).unwrap();
+    json("sealpost-node", &home, &["init", "--new-network", "private"]);
+    let genesis = home.join("node/genesis.json");
+    json("sealpost", &home, &["network", "add", "--genesis", genesis.to_str().unwrap()]);
+    assert!(Command::new("mkfifo").args(["-m", "600"]).arg(&pipe).status().unwrap().success());
+    let given = Command::new("chown").args(["-R", "65534:65534"]).arg(dir.path()).status();
+    assert!(given.unwrap().success());
+    let by_user = |program: &Path| {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]).arg(program);
+        command.env("SEALPOST_HOME", &home).stdout(Stdio::null());
+        command
+    };
+    if !by_user(&copy).arg("--version").status().is_ok_and(|status| status.success()) {
+        return skip(
+            TEST,
+            "another user can't run the program here (setpriv, or the folder of temporary files)",
+        );
+    }
+    // What one process may read of another only if it may also look into its memory.
+    let looks_into = |id: u32| {
+        let looked = by_user(Path::new("cat")).arg(format!("/proc/{id}/environ")).output().unwrap();
+        assert!(looked.status.success() || looked.stderr.ends_with(b"Permission denied\n"), "{looked:?}");
+        looked.status.success()
+    };
+    let mut waiting = by_user(&copy)
+        .arg("--passphrase-file")
+        .arg(&pipe)
+        .args(["new", "carol", "--mnemonic-out"])
+        .arg(home.join("words"))
+        .spawn()
+        .unwrap();
+    let writer = std::fs::OpenOptions::new().write(true).open(&pipe).unwrap();
+    let seen = looks_into(waiting.id());
+    std::io::Write::write_all(&mut &writer, b"correct horse\n").unwrap();
+    drop(writer);
+    assert!(waiting.wait().unwrap().success());
+    assert!(!seen, "another process can look into the wallet");
+
+    let mut other = by_user(Path::new("sleep")).arg("600").spawn().unwrap();
+    // It is that user's once it is that program.
+    while std::fs::read_to_string(format!("/proc/{}/comm", other.id())).unwrap() != "sleep\n" {
+        std::thread::yield_now();
+    }
+    let seen = looks_into(other.id());
+    other.kill().unwrap();
+    other.wait().unwrap();
+    assert!(seen, "nobody looks into anything here");
 }

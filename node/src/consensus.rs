@@ -199,6 +199,11 @@ pub enum ConsensusError {
     Start(String),
     #[error("the consensus engine stopped by itself; its reason is in the log above")]
     EngineStopped,
+    #[error(
+        "the consensus engine's network ended by itself, and its reason is in the log above: this node would neither \
+         vote nor hear of votes. Mend the reason and start it again"
+    )]
+    NetworkEnded,
     #[error("consensus: {0}; this node stops voting so that it can do no harm")]
     Store(String),
     #[error(
@@ -262,11 +267,11 @@ pub async fn start(config: Config, store: Store, wiring: Wiring) -> Result<Conse
         byzantine::start_engine(settings, wal, network, consensus, means).await
     };
     let (channels, engine) = started.map_err(|error| ConsensusError::Start(format!("{error:#}")))?;
-    let links = tokio::spawn(links::tend(channels.net_requests.clone(), config.peers.clone()));
+    let mut links = tokio::spawn(links::tend(channels.net_requests.clone(), config.peers.clone()));
     let application = Application::new(store, signer, verifier, max_block_bytes);
     let mut task = Task::new(application, channels, wiring);
     let task = tokio::spawn(async move {
-        let result = task.run().await;
+        let result = task.run(&mut links).await;
         links.abort();
         stop_engine(engine, task, &config).await;
         result

@@ -311,6 +311,8 @@ pub enum Word {
     IWant,
     /// Does not want such messages.
     IDontWant,
+    /// Grafts our topic of transactions, over and over.
+    Graft,
     /// Prunes topics that nobody has joined, for an hour each.
     Prune,
 }
@@ -324,14 +326,15 @@ fn framed(bytes: &[u8]) -> Vec<u8> {
     [&length_prefix(bytes.len() as u64), bytes].concat()
 }
 
-/// Messages of gossipsub's that say a word of so many topics or messages, each of which is named once. They are shorter
-/// than what would be refused for its length alone.
+/// Messages of gossipsub's that say a word so many times, of a topic or message that is named once if it is none of ours.
+/// They are shorter than what would be refused for its length alone.
 pub fn words(word: Word, chain: ChainId, count: u32) -> Vec<u8> {
     const CONTROL: u8 = 3;
     let name = |number: u32| format!("{number:0>300}");
     let id =
         |number: u32| field(if word == Word::IHave { 2 } else { 1 }, format!("{number:0>32}").as_bytes());
     let ids = |numbers: &[u32]| numbers.iter().flat_map(|number| id(*number)).collect::<Vec<_>>();
+    let ours = field(1, Topic::Transactions.name(chain).as_bytes());
     let all: Vec<u32> = (0..count).collect();
     let said = |some: &[u32]| match word {
         Word::Subscribe => {
@@ -340,12 +343,10 @@ pub fn words(word: Word, chain: ChainId, count: u32) -> Vec<u8> {
             };
             some.iter().flat_map(subscribe).collect()
         }
-        Word::IHave => {
-            let topic = field(1, Topic::Transactions.name(chain).as_bytes());
-            field(CONTROL, &field(1, &[topic, ids(some)].concat()))
-        }
+        Word::IHave => field(CONTROL, &field(1, &[ours.clone(), ids(some)].concat())),
         Word::IWant => field(CONTROL, &field(2, &ids(some))),
         Word::IDontWant => field(CONTROL, &field(5, &ids(some))),
+        Word::Graft => field(CONTROL, &field(3, &ours).repeat(some.len())),
         Word::Prune => {
             let hour = length_prefix(3_600);
             let prune = |number: &u32| {

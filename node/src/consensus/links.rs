@@ -4,6 +4,9 @@
 //! anew while the other still holds the old one: the caller is never told again, and sends that validator nothing
 //! more, for good. A peer that is connected and yet has no place among those whom gossip serves, though there is
 //! room, is such a one; its link is cut here and made anew.
+//!
+//! The engine also goes on when its network has ended by itself, as that does when it can't listen: it only says so in
+//! the log, and the validator neither votes nor hears any more. Whoever tends the links notices.
 
 use super::engine::{ConsensusRequestError, NetworkRequest};
 use crate::identity::peer_of;
@@ -25,19 +28,50 @@ const PATIENCE: Duration = Duration::from_secs(4);
 const LONGEST_PATIENCE: Duration = Duration::from_secs(128);
 /// How long the end of a link is awaited before its peer is called again.
 const FAREWELL: Duration = Duration::from_secs(5);
+/// How many looks in a row find nothing before the engine's network has ended.
+const BLANK_LOOKS: u32 = 10;
 
-/// Tends the links to these peers until the engine stops.
+/// Tends the links to these peers until the engine's network has ended.
 pub(super) async fn tend(requests: mpsc::Sender<NetworkRequest>, peers: Vec<Multiaddr>) {
+    tend_each(LOOK, &requests, peers).await;
+}
+
+async fn tend_each(period: Duration, requests: &mpsc::Sender<NetworkRequest>, peers: Vec<Multiaddr>) {
     let addresses: HashMap<PeerId, Multiaddr> =
         peers.into_iter().filter_map(|address| Some((peer_of(&address)?, address))).collect();
-    let mut links = Links::default();
-    let mut clock = interval(LOOK);
+    let (mut links, mut blank) = (Links::default(), 0);
+    let mut clock = interval(period);
     clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
+    while blank < BLANK_LOOKS {
         clock.tick().await;
-        if look(&requests, &addresses, &mut links).await.is_err() {
-            // The engine has stopped.
-            return;
+        blank = Seen::of(look(requests, &addresses, &mut links).await).blanks(blank);
+    }
+}
+
+/// What a look has found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    /// The network at work.
+    Links,
+    /// No network: it has not begun yet, or has ended.
+    Nothing,
+    /// Too many questions wait there for another.
+    Crowd,
+}
+
+impl Seen {
+    fn of(look: Result<Self, ConsensusRequestError>) -> Self {
+        look.unwrap_or_else(|error| match error {
+            ConsensusRequestError::Full => Self::Crowd,
+            ConsensusRequestError::Recv | ConsensusRequestError::Closed => Self::Nothing,
+        })
+    }
+    /// How many looks in a row have found nothing, if there were so many before.
+    fn blanks(self, before: u32) -> u32 {
+        match self {
+            Self::Links => 0,
+            Self::Nothing => before.saturating_add(1),
+            Self::Crowd => before,
         }
     }
 }
@@ -46,8 +80,8 @@ async fn look(
     requests: &mpsc::Sender<NetworkRequest>,
     addresses: &HashMap<PeerId, Multiaddr>,
     links: &mut Links,
-) -> Result<(), ConsensusRequestError> {
-    let Some(state) = NetworkRequest::dump_state(requests).await? else { return Ok(()) };
+) -> Result<Seen, ConsensusRequestError> {
+    let Some(state) = NetworkRequest::dump_state(requests).await? else { return Ok(Seen::Nothing) };
     let topics = state.local_node.subscribed_topics.len();
     let connected = state.peers.iter().filter(|(peer, _)| addresses.contains_key(*peer));
     let connected = connected.map(|(peer, info)| (*peer, info.topics.len() == topics)).collect();
@@ -71,7 +105,7 @@ async fn look(
             }
         }
     }
-    Ok(())
+    Ok(Seen::Links)
 }
 
 /// What is to be done with a link.
@@ -124,8 +158,42 @@ impl Links {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_network_that_ended_is_given_up() {
+        const OFTEN: Duration = Duration::from_millis(1);
+        let (requests, mut asked) = mpsc::channel(1);
+        let tended = tokio::spawn(async move { tend_each(OFTEN, &requests, Vec::new()).await });
+        let mut questions = 0;
+        while let Some(NetworkRequest::DumpState(reply)) = asked.recv().await {
+            reply.send(None).unwrap();
+            questions += 1;
+        }
+        tended.await.unwrap();
+        assert_eq!(questions, BLANK_LOOKS);
+        // It also ends if there is nobody any more to ask.
+        let (requests, _) = mpsc::channel(1);
+        tend_each(OFTEN, &requests, Vec::new()).await;
+    }
+
+    #[test]
+    fn a_network_that_begins_late_or_falters_is_not_given_up() {
+        use Seen::{Crowd, Links, Nothing};
+        let most = |looks: &[Seen]| {
+            let counts = looks.iter().scan(0, |blank, seen| {
+                *blank = seen.blanks(*blank);
+                Some(*blank)
+            });
+            counts.max()
+        };
+        assert_eq!(most(&[Nothing, Nothing, Links, Nothing, Links]), Some(2));
+        assert_eq!(most(&[Links, Nothing, Crowd, Crowd, Nothing]), Some(2));
+        assert_eq!(Seen::of(Err(ConsensusRequestError::Full)), Crowd);
+        assert_eq!(Seen::of(Err(ConsensusRequestError::Recv)), Nothing);
+    }
 
     fn peers<const N: usize>() -> [PeerId; N] {
         std::array::from_fn(|_| PeerId::random())

@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, warn};
 
@@ -44,13 +45,19 @@ impl Task {
         Self { application, channels, wiring, waiting: None, decided_at: Instant::now() }
     }
 
-    /// Answers the engine until told to stop.
-    pub(super) async fn run(&mut self) -> Result<(), ConsensusError> {
+    /// Answers the engine until told to stop, or until its network has ended.
+    pub(super) async fn run(&mut self, network: &mut JoinHandle<()>) -> Result<(), ConsensusError> {
         let stop = self.wiring.stop.clone();
         loop {
             let message = tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
+                ended = &mut *network => {
+                    return Err(ended.map_or_else(
+                        |error| ConsensusError::Task(error.to_string()),
+                        |()| ConsensusError::NetworkEnded,
+                    ));
+                }
                 message = self.channels.consensus.recv() => Some(message),
                 () = due(self.waiting.as_ref(), &mut self.wiring.pending) => None,
             };
