@@ -18,6 +18,7 @@ mod foreign_reader;
 mod hostile;
 mod interop;
 mod keeping;
+mod kept;
 mod keys;
 mod lab;
 mod ledger_model;

@@ -83,7 +83,7 @@ pub(crate) async fn run(options: &Options) -> Report {
     let last = first + (fresh * options.seconds as f64) as u64;
     let calls = Arc::new(prepare_accepted(first..last, PER_CALL, make));
     let pulses = [VALIDATOR, FULL_NODE].map(|node| Pulse::of_health(&network.said(node, "metrics")));
-    let asked = Pulse::start(&network.said(VALIDATOR, "rpc"));
+    let asked = Pulse::start(&network.said(VALIDATOR, "rpc"), PATIENCE);
     let client = HttpClientBuilder::default()
         .request_timeout(PATIENCE)
         .build(network.said(FULL_NODE, "rpc"))

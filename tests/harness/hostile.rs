@@ -7,15 +7,17 @@ use super::random::Random;
 use async_trait::async_trait;
 use futures::prelude::*;
 use libp2p::gossipsub::{self, IdentTopic, MessageAuthenticity, PublishError, ValidationMode};
+use libp2p::multiaddr::Protocol;
 use libp2p::request_response::{self, ProtocolSupport};
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, StreamProtocol, Swarm, SwarmBuilder, identify, identity, noise, tcp, yamux};
 use sealpost_ledger::hash::ChainId;
 use std::io;
+use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 /// What we would let through: more than any honest limit.
 const OUR_LIMIT: usize = 256 << 20;
@@ -118,7 +120,7 @@ impl Peer {
         within: Duration,
     ) -> Result<Self, NotLetIn> {
         let last = node.iter().last();
-        let Some(libp2p::multiaddr::Protocol::P2p(id)) = last else {
+        let Some(Protocol::P2p(id)) = last else {
             return Err(NotLetIn::Untried(format!("{node} does not end in /p2p/<id>")));
         };
         let mut peer = Self {
@@ -219,6 +221,25 @@ impl Peer {
         }
         Some(since.elapsed())
     }
+    /// Listens until something is gossiped about a topic. What names its author is refused when it is read, and never
+    /// comes (gossipsub's policy `StrictNoSign`).
+    pub async fn hears(&mut self, topic: Topic, within: Duration) -> Option<gossipsub::Message> {
+        let topic = IdentTopic::new(topic.name(self.chain)).hash();
+        let heard = async {
+            loop {
+                let event = self.swarm.select_next_some().await;
+                if let SwarmEvent::Behaviour(BehaviourEvent::Gossip(gossipsub::Event::Message {
+                    message,
+                    ..
+                })) = event
+                    && message.topic == topic
+                {
+                    return message;
+                }
+            }
+        };
+        tokio::time::timeout(within, heard).await.ok()
+    }
     /// Stays until something is seen; fails if it is not in time.
     pub async fn remain_until(&mut self, what: &str, within: Duration, seen: impl Fn() -> bool) {
         let since = Instant::now();
@@ -260,6 +281,33 @@ impl Peer {
 
 fn untried(error: impl std::fmt::Display) -> NotLetIn {
     NotLetIn::Untried(error.to_string())
+}
+
+/// A way to a node on which whoever calls comes from another address of this machine; where to call instead of the node.
+///
+/// # Panics
+/// If the node has no address of TCP over IPv4, or this machine not that address.
+pub async fn detour(node: &Multiaddr, from: Ipv4Addr) -> Multiaddr {
+    let parts: Vec<Protocol<'_>> = node.iter().collect();
+    let [Protocol::Ip4(ip), Protocol::Tcp(port), id @ Protocol::P2p(_)] = &parts[..] else {
+        panic!("{node} is no /ip4/…/tcp/…/p2p/…");
+    };
+    let (ip, port) = (*ip, *port);
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
+    let here = listener.local_addr().expect("an address").port();
+    tokio::spawn(async move {
+        while let Ok((mut caller, _)) = listener.accept().await {
+            let socket = TcpSocket::new_v4().expect("a socket");
+            socket.bind((from, 0).into()).expect("an address of this machine");
+            tokio::spawn(async move {
+                if let Ok(mut node) = socket.connect((ip, port).into()).await {
+                    // It ends when either side does.
+                    let _ = tokio::io::copy_bidirectional(&mut caller, &mut node).await;
+                }
+            });
+        }
+    });
+    Multiaddr::from(Ipv4Addr::LOCALHOST).with(Protocol::Tcp(here)).with(id.clone())
 }
 
 /// As many peers as wanted, each under an identity of its own; those that the node let in.

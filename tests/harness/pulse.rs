@@ -13,8 +13,8 @@ use tokio::task::JoinHandle;
 
 /// Pause between an answer and the next question.
 const PAUSE: Duration = Duration::from_millis(5);
-/// A node that takes longer is not well, on a machine however slow.
-const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+/// A node that takes longer to say that it is alive is not well, on a machine however slow.
+const ALIVE_WITHIN: Duration = Duration::from_secs(60);
 
 /// Questions that go on until they are stopped.
 #[derive(Debug)]
@@ -24,21 +24,21 @@ pub struct Pulse {
 }
 
 impl Pulse {
-    /// Begins to ask.
-    pub fn start(rpc: &str) -> Self {
-        let client = HttpClientBuilder::default().request_timeout(ANSWER_WITHIN).build(rpc).expect("a URL");
+    /// Begins to ask. Each answer has to come within that time.
+    pub fn start(rpc: &str, within: Duration) -> Self {
+        let client = HttpClientBuilder::default().request_timeout(within).build(rpc).expect("a URL");
         Self::of(move || {
             let client = client.clone();
             async move { client.node_status().await.map(drop).map_err(|error| error.to_string()) }
         })
     }
-    /// Begins to ask the address for metrics and health, as whatever supervises a node does.
+    /// Begins to ask the address for metrics and health, as whatever supervises a node does. Each answer has to come within a minute.
     pub fn of_health(metrics: &str) -> Self {
         let address = metrics.to_owned();
         Self::of(move || {
             let address = address.clone();
             async move {
-                match tokio::time::timeout(ANSWER_WITHIN, is_alive(&address)).await {
+                match tokio::time::timeout(ALIVE_WITHIN, is_alive(&address)).await {
                     Ok(Ok(true)) => Ok(()),
                     Ok(Ok(false)) => Err("the node is not alive, it says".to_owned()),
                     Ok(Err(error)) => Err(error.to_string()),
@@ -67,7 +67,7 @@ impl Pulse {
         });
         Self { stop, asking }
     }
-    /// Asks no more. An error if a question found no answer within a minute.
+    /// Asks no more. An error if a question found no answer in time.
     pub async fn stop(self) -> Result<Answers, String> {
         self.stop.notify_one();
         let mut took = self.asking.await.map_err(|error| error.to_string())??;

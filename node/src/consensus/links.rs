@@ -53,7 +53,7 @@ async fn tend_each(period: Duration, requests: &mpsc::Sender<NetworkRequest>, pe
 enum Seen {
     /// The network at work.
     Links,
-    /// No network: it has not begun yet, or has ended.
+    /// No network: it has ended.
     Nothing,
     /// Too many questions wait there for another.
     Crowd,

@@ -52,13 +52,13 @@ impl Task {
             let message = tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
+                message = self.channels.consensus.recv() => Some(message),
                 ended = &mut *network => {
                     return Err(ended.map_or_else(
                         |error| ConsensusError::Task(error.to_string()),
                         |()| ConsensusError::NetworkEnded,
                     ));
                 }
-                message = self.channels.consensus.recv() => Some(message),
                 () = due(self.waiting.as_ref(), &mut self.wiring.pending) => None,
             };
             match message {
