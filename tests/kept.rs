@@ -1,5 +1,6 @@
 //! What a release wrote, every later one reads: the home of a validator and of two wallets, with a backup and a file of
-//! evidence. Each archive in `tests/kept` was written by the release that it is named after, and is never changed.
+//! evidence. Each archive in `tests/kept` was written by the release that it is named after, and is never changed. (That of
+//! 0.1.0 was written before its release.)
 
 use crate::world::World;
 use jsonrpsee::http_client::{HttpClient, HttpClientBuilder};
