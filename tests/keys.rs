@@ -4,7 +4,7 @@
 use crate::world::{World, home_of};
 use sealpost_api::WaitFor;
 use sealpost_tests::harness::skip::skip;
-use sealpost_tests::{Server, json, program, run};
+use sealpost_tests::{Server, by_another_user, json, program, run};
 use sealpost_wallet::Wallet;
 use sealpost_wallet::envelope::Letter;
 use sealpost_wallet::light::Light;
@@ -271,8 +271,7 @@ fn another_process_of_its_user_does_not_look_into_a_wallet() {
     let (home, copy, pipe) =
         (dir.path().join("home"), dir.path().join("sealpost"), dir.path().join("passphrase"));
     let by_user = |program: &Path| {
-        let mut command = Command::new("setpriv");
-        command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]).arg(program);
+        let mut command = by_another_user(program);
         command.env("SEALPOST_HOME", &home).stdout(Stdio::null());
         command
     };

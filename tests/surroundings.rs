@@ -7,7 +7,7 @@ use sealpost_tests::harness::load::{Messages, probe};
 use sealpost_tests::harness::namespace::ready;
 use sealpost_tests::harness::network::{Network, NetworkOptions, Place};
 use sealpost_tests::harness::skip::skip;
-use sealpost_tests::{Server, json, node_command, program, run, run_by};
+use sealpost_tests::{Server, by_another_user, json, node_command, program, run, run_by};
 use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -153,18 +153,13 @@ fn a_home_of_somebody_else_is_refused_by_its_name() {
     // It is the home that is closed to him, not the program.
     let copy = dir.path().join("sealpost-node");
     fs::copy(program("sealpost-node"), &copy).unwrap();
-    let stranger = || {
-        let mut stranger = Command::new("setpriv");
-        stranger.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]).arg(&copy);
-        stranger
-    };
-    if !stranger().arg("--version").output().is_ok_and(|output| output.status.success()) {
+    if !by_another_user(&copy).arg("--version").output().is_ok_and(|output| output.status.success()) {
         return skip(
             TEST,
             "another user can't run the program here (setpriv, or the folder of temporary files)",
         );
     }
-    let mut stranger = stranger();
+    let mut stranger = by_another_user(&copy);
     stranger.args(["run", "--rpc", "127.0.0.1:0", "--metrics", "off", "--p2p", "off", "--json"]);
     stranger.env("SEALPOST_HOME", &home).env_remove("SEALPOST_NODE").env_remove("RUST_LOG");
     let refused = refusal(stranger, &log);

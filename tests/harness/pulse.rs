@@ -32,7 +32,8 @@ impl Pulse {
             async move { client.node_status().await.map(drop).map_err(|error| error.to_string()) }
         })
     }
-    /// Begins to ask the address for metrics and health, as whatever supervises a node does. Each answer has to come within a minute.
+    /// Begins to ask the address for metrics and health, as whatever supervises a node does. Each answer has to come
+    /// within a minute.
     pub fn of_health(metrics: &str) -> Self {
         let address = metrics.to_owned();
         Self::of(move || {

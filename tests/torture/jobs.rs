@@ -2,7 +2,7 @@
 //! from the same beginning.
 
 use crate::life::kind;
-use crate::traced::{self, Call, Effect, Fault, SOCKET};
+use crate::traced::{self, Call, Effect, Fault, SOCKET, told};
 use sealpost_tests::harness::random::Random;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -59,6 +59,11 @@ impl Done {
             println!("did not hold: {why}");
             self.broken.push(why);
         }
+    }
+    /// What came, by job and by kind of call, and what did not.
+    pub(crate) fn summary(&self, what: &str) -> String {
+        let (jobs, calls) = (told(&self.jobs), told(&self.calls));
+        format!("{} {what} ({jobs}; {calls}), {} more did not come", self.count(), self.missed)
     }
     /// Whether all held.
     pub(crate) fn held(&self) -> Result<(), String> {

@@ -163,13 +163,7 @@ fn wallet(boundaries: &Boundaries, random: &mut Random) -> Result<String, String
         done.told_of(case.name, "failing calls");
     }
     done.held()?;
-    Ok(format!(
-        "{} failing calls of the wallet ({}; {}), {} more did not come{left_out}",
-        done.count(),
-        told(&done.jobs),
-        told(&done.calls),
-        done.missed
-    ))
+    Ok(done.summary("failing calls of the wallet") + &left_out)
 }
 
 /// A command whose file could not be written fails, and names the file or its folder. Where it goes on without, as it

@@ -5,7 +5,7 @@
 use crate::cases::{Case, cases};
 use crate::jobs::{Done, Job, copy, said};
 use crate::station::Station;
-use crate::traced::{Call, Effect, told};
+use crate::traced::{Call, Effect};
 use crate::writes::Boundaries;
 use sealpost_tests::harness::random::Random;
 use sealpost_tests::{Server, command, json};
@@ -119,13 +119,7 @@ pub(crate) fn writes(boundaries: &Boundaries, random: &mut Random) -> Result<Str
         done.told_of(case.name, "kills");
     }
     done.held()?;
-    Ok(format!(
-        "{} kills of the wallet at write boundaries ({}; {}), {} more did not come",
-        done.count(),
-        told(&done.jobs),
-        told(&done.calls),
-        done.missed
-    ))
+    Ok(done.summary("kills of the wallet at write boundaries"))
 }
 
 impl Scene<'_> {
