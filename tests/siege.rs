@@ -14,7 +14,7 @@ use sealpost_node::wire::{MAX_TOLD, Request, TransactionBatch};
 use sealpost_tests::harness::hostile::{Misuse, NotLetIn, Peer, Stream, Topic, garbage, length_prefix};
 use sealpost_tests::harness::load::{Message, Messages, probe};
 use sealpost_tests::harness::network::{Network, NetworkOptions, Place};
-use sealpost_tests::harness::pulse::Pulse;
+use sealpost_tests::harness::pulse::{OFTEN, Pulse};
 use std::future::Future;
 use std::io::Write as _;
 use std::time::{Duration, Instant};
@@ -87,7 +87,7 @@ impl Siege {
     /// Does something to a member, and sees whether it stays well meanwhile and afterwards.
     async fn during<T>(&self, member: usize, what: &str, attack: impl Future<Output = T>) -> T {
         let (since, pulse) =
-            (Instant::now(), Pulse::start(&self.network.said(member, "rpc"), ANSWERED_WITHIN));
+            (Instant::now(), Pulse::start(&self.network.said(member, "rpc"), ANSWERED_WITHIN, OFTEN));
         let outcome = attack.await;
         let took = since.elapsed();
         let answers = pulse.stop().await.unwrap_or_else(|error| panic!("no answer during {what}: {error}"));

@@ -6,7 +6,7 @@
 use crate::codec::{Decode, Encode};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use sha2::{Digest, Sha256};
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::OnceLock};
 use thiserror::Error;
 
 /// All uses of the tagged hash.
@@ -84,12 +84,17 @@ impl Tag {
 
 /// `SHA256(SHA256(tag) ‖ SHA256(tag) ‖ parts…)` (BIP-340).
 pub fn tagged(tag: Tag, parts: &[&[u8]]) -> [u8; 32] {
-    let mut hasher = hasher_tagged(tag.text());
+    let started = STARTED.get(tag as usize).map(|started| started.get_or_init(|| hasher_tagged(tag.text())));
+    let mut hasher = started.map_or_else(|| hasher_tagged(tag.text()), Clone::clone);
     for part in parts {
         hasher.update(part);
     }
     hasher.finalize().into()
 }
+
+/// Hashers that have taken in their tag, which for a transaction is a third of the work.
+static STARTED: [OnceLock<Sha256>; Tag::Development as usize + 1] =
+    [const { OnceLock::new() }; Tag::Development as usize + 1];
 
 /// A tagged hash with nothing but its tag in it yet: whoever needs many of them clones this.
 pub(crate) fn hasher_tagged(tag: &str) -> Sha256 {

@@ -69,6 +69,8 @@ impl PublicKey {
 }
 
 impl Signature {
+    /// Its size.
+    pub const BYTES: usize = 64;
     /// Names 64 bytes as a signature.
     pub const fn from_bytes(bytes: [u8; 64]) -> Self {
         Self(bytes)

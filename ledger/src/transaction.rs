@@ -153,6 +153,7 @@ impl SignedTransaction {
         Self::join(transaction, encoded, id, signature)
     }
     fn join(transaction: Transaction, mut encoded: Vec<u8>, id: TransactionId, signature: Signature) -> Self {
+        encoded.reserve_exact(Signature::BYTES);
         encoded.extend_from_slice(signature.as_bytes());
         let encoded = encoded.into_boxed_slice();
         Self(Arc::new(Parts { transaction, signature, id, encoded }))
@@ -160,6 +161,18 @@ impl SignedTransaction {
     /// Reads a transaction from its canonical bytes.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
         decode("transaction", bytes, MAX_TRANSACTION_BYTES)
+    }
+    /// The name of the transaction whose canonical bytes these are, without reading them: there may be no such
+    /// transaction. Nothing if no transaction has so few bytes, or so many.
+    pub fn id_in(bytes: &[u8]) -> Option<TransactionId> {
+        let (unsigned, _) = bytes.split_last_chunk::<{ Signature::BYTES }>()?;
+        (bytes.len() <= MAX_TRANSACTION_BYTES).then(|| id_of(unsigned))
+    }
+    /// Who signed the transaction whose canonical bytes these are, without reading the rest of them, or so it says.
+    pub fn sender_in(bytes: &[u8]) -> Option<Address> {
+        // Behind the version and the chain, which have always the same length.
+        let behind = bytes.get(size_of::<u16>().saturating_add(size_of::<ChainId>())..)?;
+        behind.first_chunk().map(|key| Address::new(PublicKey::from_bytes(*key)))
     }
     /// Its canonical bytes, without a body.
     pub fn as_bytes(&self) -> &[u8] {

@@ -136,6 +136,8 @@ pub struct Mempool {
     of_members: BTreeSet<u64>,
     /// The strangers' by what they pay.
     by_price: BTreeSet<(Price, u64)>,
+    /// All of them by the last height whose block may contain them.
+    by_expiry: BTreeSet<(BlockHeight, u64)>,
     senders: HashMap<Address, usize>,
     all: Amount,
     strangers: Amount,
@@ -154,6 +156,7 @@ impl Mempool {
             arrivals: BTreeMap::new(),
             of_members: BTreeSet::new(),
             by_price: BTreeSet::new(),
+            by_expiry: BTreeSet::new(),
             senders: HashMap::new(),
             all: Amount::default(),
             strangers: Amount::default(),
@@ -198,6 +201,7 @@ impl Mempool {
             Standing::Stranger => Some(transaction.pays_up_to()),
         };
         self.by_price.extend(pays.map(|price| (price, arrival)));
+        self.by_expiry.insert((transaction.signed().transaction().expiry, arrival));
         let since = now.get().saturating_sub(self.past);
         self.waiting.insert(id, Waiting { transaction, standing, arrival, since, pays });
         Ok(Inserted::New)
@@ -300,15 +304,21 @@ impl Mempool {
     /// Lets go what no block at or after `next` may contain, and what has waited too long. Returns their ids.
     pub fn expire(&mut self, next: BlockHeight) -> Vec<TransactionId> {
         let (max_age, now) = (self.limits.max_age, next.get().saturating_sub(self.past));
-        let is_over = |waiting: &Waiting| {
-            waiting.transaction.signed().transaction().expiry < next
-                || now.saturating_sub(waiting.since) > max_age
-        };
-        let arrivals = self.arrivals.values();
-        let over = arrivals.filter(|id| self.waiting.get(*id).is_some_and(is_over)).copied();
-        let over: Vec<TransactionId> = over.collect();
-        self.remove_refused(&over);
-        over
+        let mut gone = Vec::new();
+        while let Some((_, arrival)) = self.by_expiry.first().copied().filter(|(expiry, _)| *expiry < next) {
+            let Some(id) = self.arrivals.get(&arrival).copied() else { break };
+            self.remove(&id);
+            gone.push(id);
+        }
+        // What came first has waited longest.
+        let is_old = |waiting: &Waiting| now.saturating_sub(waiting.since) > max_age;
+        while let Some(id) = self.arrivals.first_key_value().map(|(_, id)| *id)
+            && self.waiting.get(&id).is_some_and(is_old)
+        {
+            self.remove(&id);
+            gone.push(id);
+        }
+        gone
     }
     /// Bytes of everything that waits.
     pub const fn bytes(&self) -> usize {
@@ -330,6 +340,7 @@ impl Mempool {
         if let Some(price) = waiting.pays {
             self.by_price.remove(&(price, waiting.arrival));
         }
+        self.by_expiry.remove(&(waiting.transaction.signed().transaction().expiry, waiting.arrival));
         let bytes = waiting.transaction.bytes();
         self.all = self.all.without(bytes);
         if waiting.standing == Standing::Stranger {

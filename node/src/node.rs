@@ -172,6 +172,8 @@ impl Node {
             waiting: verified_before.clone(),
             room: room_for_strangers,
         };
+        let beyond = against.clone();
+        let submissions = submissions.before(move |id, bytes| beyond.refuses_stranger(id, bytes));
         tasks.spawn(admission::run(submitted, told, verified, against, stop.clone()).map(Ok));
         tasks.spawn(scrubbing::run(store.clone(), stop.clone()).map(Ok));
         let pool_task = pool::Pool {

@@ -21,6 +21,7 @@ mod refusals;
 mod submissions;
 mod subscriptions;
 mod tags;
+mod taking_in;
 mod transaction;
 
 pub use limits::Limits;

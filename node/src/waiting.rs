@@ -21,6 +21,10 @@ impl Waiting {
             waiting.remove(&id);
         }
     }
+    /// Whether it waits.
+    pub(crate) fn contains(&self, id: &TransactionId) -> bool {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).contains_key(id)
+    }
     /// Those of these that wait.
     pub(crate) fn find(&self, ids: impl IntoIterator<Item = TransactionId>) -> Known {
         let waiting = self.0.read().unwrap_or_else(PoisonError::into_inner);

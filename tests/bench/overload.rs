@@ -52,6 +52,8 @@ const FULL_NODE: usize = 1;
 const MEMBER_PAUSE: Duration = Duration::from_millis(250);
 /// Longest wait of the member for one message, and for the network to be well again.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Pause between two questions how a node is: what they cost is taken from what is measured.
+const QUESTION_PAUSE: Duration = Duration::from_millis(100);
 /// Pause between two looks at how far the nodes are.
 const SAMPLE: Duration = Duration::from_secs(1);
 /// Numbers of the member's messages, which the flood does not use.
@@ -82,8 +84,9 @@ pub(crate) async fn run(options: &Options) -> Report {
     let first = options.capacity_messages;
     let last = first + (fresh * options.seconds as f64) as u64;
     let calls = Arc::new(prepare_accepted(first..last, PER_CALL, make));
-    let pulses = [VALIDATOR, FULL_NODE].map(|node| Pulse::of_health(&network.said(node, "metrics")));
-    let asked = Pulse::start(&network.said(VALIDATOR, "rpc"), PATIENCE);
+    let pulses =
+        [VALIDATOR, FULL_NODE].map(|node| Pulse::of_health(&network.said(node, "metrics"), QUESTION_PAUSE));
+    let asked = Pulse::start(&network.said(VALIDATOR, "rpc"), PATIENCE, QUESTION_PAUSE);
     let client = HttpClientBuilder::default()
         .request_timeout(PATIENCE)
         .build(network.said(FULL_NODE, "rpc"))

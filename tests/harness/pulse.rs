@@ -1,5 +1,5 @@
 //! How a node answers while something is done to it: a client of its own asks for the node's status, or whether it is
-//! alive, every few milliseconds, and keeps how long each answer took.
+//! alive, again and again, and keeps how long each answer took.
 
 use super::stand_in::Answers;
 use jsonrpsee::http_client::HttpClientBuilder;
@@ -11,8 +11,8 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-/// Pause between an answer and the next question.
-const PAUSE: Duration = Duration::from_millis(5);
+/// Pause between an answer and the next question, where what the questions cost does not matter.
+pub const OFTEN: Duration = Duration::from_millis(5);
 /// A node that takes longer to say that it is alive is not well, on a machine however slow.
 const ALIVE_WITHIN: Duration = Duration::from_secs(60);
 
@@ -24,19 +24,19 @@ pub struct Pulse {
 }
 
 impl Pulse {
-    /// Begins to ask. Each answer has to come within that time.
-    pub fn start(rpc: &str, within: Duration) -> Self {
+    /// Begins to ask, with that pause between an answer and the next question. Each answer has to come within that time.
+    pub fn start(rpc: &str, within: Duration, pause: Duration) -> Self {
         let client = HttpClientBuilder::default().request_timeout(within).build(rpc).expect("a URL");
-        Self::of(move || {
+        Self::of(pause, move || {
             let client = client.clone();
             async move { client.node_status().await.map(drop).map_err(|error| error.to_string()) }
         })
     }
     /// Begins to ask the address for metrics and health, as whatever supervises a node does. Each answer has to come
     /// within a minute.
-    pub fn of_health(metrics: &str) -> Self {
+    pub fn of_health(metrics: &str, pause: Duration) -> Self {
         let address = metrics.to_owned();
-        Self::of(move || {
+        Self::of(pause, move || {
             let address = address.clone();
             async move {
                 match tokio::time::timeout(ALIVE_WITHIN, is_alive(&address)).await {
@@ -48,7 +48,7 @@ impl Pulse {
             }
         })
     }
-    fn of<F>(ask: impl (Fn() -> F) + Send + 'static) -> Self
+    fn of<F>(pause: Duration, ask: impl (Fn() -> F) + Send + 'static) -> Self
     where
         F: Future<Output = Result<(), String>> + Send + 'static,
     {
@@ -62,7 +62,7 @@ impl Pulse {
                 took.push(since.elapsed());
                 tokio::select! {
                     () = stopped.notified() => return Ok(took),
-                    () = tokio::time::sleep(PAUSE) => {}
+                    () = tokio::time::sleep(pause) => {}
                 }
             }
         });

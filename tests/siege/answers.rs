@@ -5,7 +5,7 @@ use sealpost_api::{SealpostRpcClient, WaitFor};
 use sealpost_ledger::height::BlockHeight;
 use sealpost_tests::harness::load::probe;
 use sealpost_tests::harness::network::Place;
-use sealpost_tests::harness::pulse::Pulse;
+use sealpost_tests::harness::pulse::{OFTEN, Pulse};
 use std::io::Write as _;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -67,7 +67,7 @@ async fn clients_that_take_nothing_of_their_answers_cost_the_node_no_more_than_i
     // Long, so that the system does not keep many of them.
     let batch = serde_json::Value::from(vec![call; 50]).to_string() + &" ".repeat(100_000);
     let rpc = siege.network.said(VALIDATOR, "rpc").trim_start_matches("http://").to_owned();
-    let pulse = Pulse::start(&format!("http://{rpc}"), SOON);
+    let pulse = Pulse::start(&format!("http://{rpc}"), SOON, OFTEN);
     let asking = STRANGERS.iter().flat_map(|from| (0..CONNECTIONS).map(move |number| (*from, number)));
     let asking = asking.map(|(from, number)| takes_nothing(&rpc, from, number, &batch));
     let held = futures::future::join_all(asking).await;

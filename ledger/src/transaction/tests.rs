@@ -197,6 +197,24 @@ fn the_id_covers_everything_but_the_signature_and_the_work_everything_but_the_no
 }
 
 #[test]
+fn bytes_tell_id_and_sender_without_being_read() {
+    let (signed, _) = message(|_, _| {});
+    let bytes = signed.to_bytes();
+    assert_eq!(SignedTransaction::id_in(&bytes), Some(signed.id()));
+    // Whatever the signature is, and with nothing before or behind.
+    let other = SignedTransaction::new(signed.transaction().clone(), Signature::from_bytes([9; 64]));
+    assert_eq!(SignedTransaction::id_in(other.as_bytes()), Some(signed.id()));
+    for changed in [&bytes[1..], &bytes[..bytes.len() - 1], &[&bytes[..], &[0]].concat()] {
+        assert_ne!(SignedTransaction::id_in(changed), Some(signed.id()));
+    }
+    assert_eq!(SignedTransaction::id_in(&[0; 63]), None);
+    assert_eq!(SignedTransaction::id_in(&vec![0; MAX_TRANSACTION_BYTES + 1]), None);
+    assert!(SignedTransaction::id_in(&vec![0; MAX_TRANSACTION_BYTES]).is_some());
+    assert_eq!(SignedTransaction::sender_in(&bytes), Some(signed.sender()));
+    assert_eq!(SignedTransaction::sender_in(&bytes[..65]), None);
+}
+
+#[test]
 fn the_first_bad_signature_of_many_is_named() {
     /// More than one core checks at once.
     const MANY: usize = 5 * SMALLEST_BATCH;

@@ -151,6 +151,18 @@ pub(super) struct Against {
     pub(super) room: watch::Receiver<StrangersPart>,
 }
 
+impl Against {
+    /// Why a stranger's transaction of so many bytes, body included, would be refused, if there is no room for it: so it
+    /// need not be read. One that waits already takes no room.
+    pub(super) fn refuses_stranger(&self, id: &TransactionId, bytes: usize) -> Option<SubmissionRefusal> {
+        let full = self.room.borrow().with(bytes).err()?;
+        if self.waiting.contains(id) {
+            return None;
+        }
+        Some(full.into())
+    }
+}
+
 /// Verifies what comes until the node stops.
 pub(super) async fn run(
     mut submitted: rpc::SubmissionQueue,

@@ -26,7 +26,7 @@ use sealpost_ledger::block::Header;
 use sealpost_ledger::certificate::{CommitCertificate, VoteKind, vote_digest};
 use sealpost_ledger::codec::decode;
 use sealpost_ledger::equivocation::{Equivocation, SignedVote};
-use sealpost_ledger::genesis::Genesis;
+use sealpost_ledger::genesis::{Genesis, GenesisFile};
 use sealpost_ledger::hash::{BlockHash, StateRoot};
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::merkle::verify_inclusion;
@@ -50,33 +50,10 @@ impl Running {
         Self::with_limits(dir, genesis, Limits::default()).await
     }
     async fn with_limits(dir: &Path, genesis: &Arc<Genesis>, rpc_limits: Limits) -> Self {
-        let any = "127.0.0.1:0".parse().unwrap();
-        let wal = dir.join("consensus.wal");
-        if !wal.exists() {
-            consensus::begin_wal(&wal).unwrap();
-        }
-        let node = Node::start(Config {
-            genesis: genesis.clone(),
-            data: dir.join("data"),
-            archive: false,
-            consensus: Some(consensus::Config {
-                moniker: "test".into(),
-                identity: libp2p::identity::Keypair::generate_ed25519(),
-                validator: Arc::new(key(1)),
-                listen: "/ip4/127.0.0.1/tcp/0".parse().unwrap(),
-                peers: Vec::new(),
-                wal,
-            }),
-            rejoin: false,
-            gossip: None,
-            rpc: any,
-            rpc_limits,
-            metrics: Some(any),
-            disk_floor_bytes: 0,
-            mempool: MempoolLimits::default(),
-        })
-        .await
-        .unwrap();
+        Self::run(Config { rpc_limits, ..config(dir, genesis) }).await
+    }
+    async fn run(config: Config) -> Self {
+        let node = Node::start(config).await.unwrap();
         let client = WsClientBuilder::default().build(format!("ws://{}", node.rpc)).await.unwrap();
         let url = format!("http://{}", node.rpc);
         let (stop, stopped) = oneshot::channel();
@@ -95,6 +72,43 @@ impl Running {
         self.stop.send(()).unwrap();
         self.task.await.unwrap().unwrap();
     }
+}
+
+/// What the network's only validator is started with.
+fn config(dir: &Path, genesis: &Arc<Genesis>) -> Config {
+    let any = "127.0.0.1:0".parse().unwrap();
+    let wal = dir.join("consensus.wal");
+    if !wal.exists() {
+        consensus::begin_wal(&wal).unwrap();
+    }
+    Config {
+        genesis: genesis.clone(),
+        data: dir.join("data"),
+        archive: false,
+        consensus: Some(consensus::Config {
+            moniker: "test".into(),
+            identity: libp2p::identity::Keypair::generate_ed25519(),
+            validator: Arc::new(key(1)),
+            listen: "/ip4/127.0.0.1/tcp/0".parse().unwrap(),
+            peers: Vec::new(),
+            wal,
+        }),
+        rejoin: false,
+        gossip: None,
+        rpc: any,
+        rpc_limits: Limits::default(),
+        metrics: Some(any),
+        disk_floor_bytes: 0,
+        mempool: MempoolLimits::default(),
+    }
+}
+
+/// The network with these members, who have a quarter of everything for themselves.
+fn with_members(genesis: &Genesis, members: &[u8]) -> Arc<Genesis> {
+    let text = |seed: &u8| Address::new(key(*seed).public_key()).to_text(genesis.prefix());
+    let mut file = GenesisFile { members: members.iter().map(text).collect(), ..genesis.file().clone() };
+    file.postage.strangers_percent = 75;
+    Arc::new(Genesis::new(file).unwrap())
 }
 
 fn network() -> (tempfile::TempDir, Arc<Genesis>) {

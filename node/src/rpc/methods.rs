@@ -1,11 +1,9 @@
 //! The methods: each asks the [`Reader`] where blocking is allowed, or the rest of the node.
 
 use super::reading::Reading;
-use super::submissions::Full;
 use super::subscriptions::{follow_blocks, follow_mailbox, follow_status};
-use super::{Failure, PoolAnswer, PoolQuery, Reader, Submission, SubmissionRefusal, Taken, Wiring};
+use super::{Failure, PoolAnswer, PoolQuery, Reader, Wiring};
 use crate::wire::PeerInfo;
-use futures::future::join_all;
 use jsonrpsee::core::{RpcResult, SubscriptionResult, async_trait};
 use jsonrpsee::server::PendingSubscriptionSink;
 use sealpost_api::{
@@ -18,13 +16,8 @@ use sealpost_api::{
 };
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
-use sealpost_ledger::message::Body;
-use sealpost_ledger::transaction::SignedTransaction;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tokio::sync::oneshot;
-
-/// How long a submission that waits for its block is waited for, before the answer is "accepted".
-const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(super) struct Methods {
     pub(super) reading: Reading,
@@ -46,7 +39,7 @@ impl Methods {
         self.reading.read(read).await
     }
     /// What is known of transactions besides the ledger.
-    async fn pool(&self, ids: Vec<TransactionId>) -> Result<Vec<PoolAnswer>, ApiError> {
+    pub(super) async fn pool(&self, ids: Vec<TransactionId>) -> Result<Vec<PoolAnswer>, ApiError> {
         let (reply, answers) = oneshot::channel();
         let sent = self.wiring.queries.send(PoolQuery { ids, reply }).await;
         sent.map_err(|_| stopping())?;
@@ -56,7 +49,7 @@ impl Methods {
         Ok(self.statuses(vec![id]).await?.pop().unwrap_or(TransactionStatus::Unknown))
     }
     /// All of them in one look, in their order.
-    async fn statuses(&self, ids: Vec<TransactionId>) -> Result<Vec<TransactionStatus>, ApiError> {
+    pub(super) async fn statuses(&self, ids: Vec<TransactionId>) -> Result<Vec<TransactionStatus>, ApiError> {
         // The mempool first: what leaves it for a block is on the ledger already.
         let pool = self.pool(ids.clone()).await?;
         let places = self.ask(move |reader| reader.places(&ids)).await?;
@@ -67,92 +60,10 @@ impl Methods {
         };
         Ok(places.into_iter().zip(pool).map(status).collect())
     }
-    /// Hands transactions in, all of a call together: what is checked together is also told to other nodes together.
-    /// Then waits as long as it is to be waited for.
-    async fn take_in(
-        &self,
-        transactions: Vec<NewTransaction>,
-        wait: WaitFor,
-    ) -> Vec<Result<Submitted, ApiError>> {
-        // Everything is read before the first is handed in: that wakes those who check what there is.
-        let read: Vec<_> = transactions.into_iter().map(read).collect();
-        let handed_in =
-            read.into_iter().map(|read| read.and_then(|(new, body)| self.submit(new, body, wait)));
-        let until = tokio::time::Instant::now() + PATIENCE;
-        let taken = handed_in.collect::<Vec<_>>().into_iter().map(|handed_in| async move {
-            let (id, answer) = handed_in?;
-            match tokio::time::timeout_at(until, answer).await {
-                Ok(Ok(taken)) => Ok((id, taken?)),
-                Ok(Err(_)) => Err(stopping()),
-                // It was verified long ago: only the block is missing.
-                Err(_) => Ok((id, Taken::Accepted)),
-            }
-        });
-        let taken = join_all(taken).await;
-        let before = taken.iter().filter_map(|taken| match taken {
-            Ok((id, Taken::Before)) => Some(*id),
-            _ => None,
-        });
-        let before: Vec<_> = before.collect();
-        let found = match before.is_empty() {
-            true => Ok(Vec::new()),
-            false => self.statuses(before).await,
-        };
-        let mut found = found.map(Vec::into_iter);
-        let answer = |taken| {
-            let (id, taken) = taken?;
-            let status = match taken {
-                Taken::Accepted => TransactionStatus::Accepted,
-                Taken::Final(place) => TransactionStatus::Final(place),
-                // There is one for each.
-                Taken::Before => {
-                    found.as_mut().map_err(|error| error.clone())?.next().ok_or_else(stopping)?
-                }
-            };
-            Ok(Submitted { id, status })
-        };
-        taken.into_iter().map(answer).collect()
-    }
-    fn submit(
-        &self,
-        transaction: SignedTransaction,
-        body: Option<Body>,
-        wait: WaitFor,
-    ) -> Result<(TransactionId, Answer), ApiError> {
-        let (reply, answer) = oneshot::channel();
-        let id = transaction.id();
-        let submission = Submission { transaction, body, wait, reply };
-        let is_member = |submission: &Submission| {
-            let member = self.reading.reader.store.is_member(&submission.transaction.sender());
-            member.unwrap_or_else(|error| {
-                tracing::error!(%error, "the store does not say who is a member");
-                false
-            })
-        };
-        self.wiring.submissions.hand_in(submission, is_member).map_err(|Full| {
-            let message = "more transactions are being submitted than this node can check".to_owned();
-            ApiError::from(SubmissionRefusal::Busy { code: "node.busy", message })
-        })?;
-        Ok((id, answer))
-    }
 }
 
-/// Where it is awaited what becomes of a submitted transaction.
-type Answer = oneshot::Receiver<Result<Taken, SubmissionRefusal>>;
-
-fn read(new: NewTransaction) -> Result<(SignedTransaction, Option<Body>), ApiError> {
-    let NewTransaction { transaction, body } = new;
-    let transaction = SignedTransaction::from_bytes(transaction.as_bytes())
-        .map_err(|error| malformed("transaction", &error))?;
-    Ok((transaction, body.map(|Hex(bytes)| Body::new(bytes))))
-}
-
-fn stopping() -> ApiError {
+pub(super) fn stopping() -> ApiError {
     ApiError::new(Category::Busy, "node.stopping", "this node is stopping").help("ask another node")
-}
-
-fn malformed(field: &str, error: &dyn std::fmt::Display) -> ApiError {
-    ApiError::new(Category::Input, "input.malformed", format_args!("{field}: {error}"))
 }
 
 #[async_trait]

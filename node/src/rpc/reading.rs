@@ -1,6 +1,7 @@
 //! Reading from the store, where blocking is allowed. The threads for that are also those of consensus, sync and
 //! admission: so many readers of the RPC are there at once and no more, and the others wait before they take one. Programs
-//! on this machine have readers of their own: whoever runs the node is answered however many strangers wait.
+//! on this machine have readers of their own: whoever runs the node is answered however many strangers wait. So has what
+//! is submitted.
 
 use super::{Failure, Reader};
 use sealpost_api::{ApiError, Category};
@@ -35,6 +36,7 @@ pub(super) struct Reading {
     pub(super) reader: Reader,
     readers: Arc<Semaphore>,
     own_readers: Arc<Semaphore>,
+    submitters: Arc<Semaphore>,
     replays: Arc<Semaphore>,
 }
 
@@ -50,21 +52,35 @@ impl Reading {
     }
     fn with_readers(reader: Reader, readers: usize, replays: usize) -> Self {
         let replays = replays.clamp(1, Semaphore::MAX_PERMITS);
-        let [readers, own_readers, replays] =
-            [readers, readers, replays].map(|count| Arc::new(Semaphore::new(count)));
-        Self { reader, readers, own_readers, replays }
+        let [readers, own_readers, submitters, replays] =
+            [readers, readers, readers, replays].map(|count| Arc::new(Semaphore::new(count)));
+        Self { reader, readers, own_readers, submitters, replays }
     }
     /// Reads when its turn has come.
     pub(super) async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Reader) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, ApiError> {
-        let reader = self.reader.clone();
         // Subscriptions, which are tasks of their own, have no rank.
         let readers = match RANK.try_with(|rank| *rank) {
             Ok(Rank::Here) => &self.own_readers,
             Ok(Rank::Stranger) | Err(_) => &self.readers,
         };
+        self.read_as(readers, read).await
+    }
+    /// Looks up what is submitted: that does not wait for those who only read.
+    pub(super) async fn look_up<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Reader) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        self.read_as(&self.submitters, read).await
+    }
+    async fn read_as<T: Send + 'static>(
+        &self,
+        readers: &Arc<Semaphore>,
+        read: impl FnOnce(&Reader) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let reader = self.reader.clone();
         // Never closed.
         let permit = readers.clone().acquire_owned().await.map_err(|error| internal(&error))?;
         let answer = tokio::task::spawn_blocking(move || {

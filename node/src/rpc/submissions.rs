@@ -2,7 +2,10 @@
 //! that is full, so that a flood of strangers does not shut them out. Nothing is checked yet: who only claims to be a
 //! member takes a place from members, and none of the ledger's.
 
-use super::Submission;
+use super::{Submission, SubmissionRefusal};
+use sealpost_ledger::hash::TransactionId;
+use std::fmt;
+use std::sync::Arc;
 use tokio::sync::mpsc;
 
 /// Hands transactions in.
@@ -10,6 +13,17 @@ use tokio::sync::mpsc;
 pub struct Submissions {
     everybody: mpsc::Sender<Submission>,
     members: mpsc::Sender<Submission>,
+    beyond: Beyond,
+}
+
+/// Tells what becomes of strangers' transactions behind the queue.
+#[derive(Clone)]
+struct Beyond(Arc<dyn Fn(&TransactionId, usize) -> Option<SubmissionRefusal> + Send + Sync>);
+
+impl fmt::Debug for Beyond {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Beyond")
+    }
 }
 
 /// Takes what was handed in, the members' first.
@@ -23,14 +37,40 @@ pub struct SubmissionQueue {
 pub fn submissions(everybody: usize, members: usize) -> (Submissions, SubmissionQueue) {
     let (everybody, of_everybody) = mpsc::channel(everybody);
     let (members, of_members) = mpsc::channel(members);
-    (Submissions { everybody, members }, SubmissionQueue { everybody: of_everybody, members: of_members })
+    let beyond = Beyond(Arc::new(|_, _| None));
+    (
+        Submissions { everybody, members, beyond },
+        SubmissionQueue { everybody: of_everybody, members: of_members },
+    )
 }
 
 /// There is no room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Full;
 
+impl From<Full> for SubmissionRefusal {
+    fn from(Full: Full) -> Self {
+        let message = "more transactions are being submitted than this node can check".to_owned();
+        Self::Busy { code: "node.busy", message }
+    }
+}
+
 impl Submissions {
+    /// With somebody who knows why a stranger's transaction of so many bytes, body included, would be refused when its
+    /// turn came.
+    pub fn before(
+        self,
+        refuses: impl Fn(&TransactionId, usize) -> Option<SubmissionRefusal> + Send + Sync + 'static,
+    ) -> Self {
+        Self { beyond: Beyond(Arc::new(refuses)), ..self }
+    }
+    /// Why it is not worth reading a stranger's transaction of so many bytes, body included, if there is no room for it.
+    pub fn refuses_stranger(&self, id: &TransactionId, bytes: usize) -> Option<SubmissionRefusal> {
+        match self.everybody.capacity() {
+            0 => Some(Full.into()),
+            _ => (self.beyond.0)(id, bytes),
+        }
+    }
     /// Hands one in. Whether its sender says to be a member is asked only if there is no room for everybody.
     pub fn hand_in(
         &self,
@@ -67,8 +107,7 @@ impl SubmissionQueue {
 mod tests {
     use super::*;
     use crate::consensus::testing::{genesis, key, key_bundle};
-    use sealpost_api::WaitFor;
-    use sealpost_ledger::hash::TransactionId;
+    use sealpost_api::{ApiError, WaitFor};
     use sealpost_ledger::height::BlockHeight;
     use tokio::sync::oneshot;
 
@@ -76,6 +115,21 @@ mod tests {
         let bundle = key_bundle(&genesis(&[key(1)]), &key(seed), 1, BlockHeight::new(9));
         let (transaction, wait) = (bundle.signed().clone(), WaitFor::Accepted);
         Submission { transaction, body: None, wait, reply: oneshot::channel().0 }
+    }
+
+    #[test]
+    fn strangers_are_refused_for_want_of_room_before_they_are_read() {
+        let (id, refused) = (submission(10).transaction.id(), SubmissionRefusal::TimedOut);
+        let (submissions, mut submitted) = submissions(1, 1);
+        let submissions = submissions.before(move |_, bytes| (bytes > 9).then(|| refused.clone()));
+        let code =
+            |bytes| submissions.refuses_stranger(&id, bytes).map(|refusal| ApiError::from(refusal).code);
+        assert_eq!(code(9), None);
+        assert_eq!(code(10).as_deref(), Some("tx.expired"));
+        submissions.hand_in(submission(10), |_| false).unwrap();
+        assert_eq!(code(9).as_deref(), Some("node.busy"));
+        submitted.try_recv().unwrap();
+        assert_eq!(code(9), None);
     }
 
     #[tokio::test]
@@ -94,6 +148,7 @@ mod tests {
         let next: Vec<TransactionId> =
             std::iter::from_fn(|| submitted.try_recv()).map(|s| s.transaction.id()).collect();
         assert_eq!(next, [13, 10, 11].map(id));
+        assert!(submissions.refuses_stranger(&id(15), 9).is_none());
         hand_in(15, false).unwrap();
         assert_eq!(submitted.recv().await.unwrap().transaction.id(), id(15));
         drop(submissions);

@@ -34,6 +34,30 @@ pub(super) fn body_pruned(id: &TransactionId) -> ApiError {
     ApiError::new(Category::NotFound, "tx.body_pruned", message).help("ask a node that keeps all bodies")
 }
 
+/// Where final transactions stand. The header of a block is read once for all that stand in it.
+pub(super) struct Places<'a> {
+    reader: &'a Reader,
+    headers: HashMap<BlockHeight, (BlockHash, u64)>,
+}
+
+impl<'a> Places<'a> {
+    pub(super) fn of(reader: &'a Reader) -> Self {
+        Self { reader, headers: HashMap::new() }
+    }
+    /// Where it stands, if it is final.
+    pub(super) fn find(&mut self, id: &TransactionId) -> Result<Option<Place>, Failure> {
+        let Some((height, index)) = self.reader.store.place(id)? else { return Ok(None) };
+        let (block, time_ms) = match self.headers.entry(height) {
+            Entry::Occupied(known) => *known.get(),
+            Entry::Vacant(unknown) => {
+                let (header, _) = self.reader.raw_header(height)?;
+                *unknown.insert((header.hash(), header.time_ms))
+            }
+        };
+        Ok(Some(Place { height, index, block, time_ms, first_seen_ms: None }))
+    }
+}
+
 impl Reader {
     pub(super) fn located(&self, id: &TransactionId) -> Result<Located, Failure> {
         Ok(self.store.transaction(id)?.ok_or_else(|| unknown_transaction(id))?)
@@ -54,21 +78,10 @@ impl Reader {
         let (header, _) = self.raw_header(located.height)?;
         Ok(place(located, &header))
     }
-    /// Where each of these stands, if it is final. Those that stand in one block are found together.
+    /// Where each of these stands, if it is final.
     pub(super) fn places(&self, ids: &[TransactionId]) -> Result<Vec<Option<Place>>, Failure> {
-        let mut headers: HashMap<BlockHeight, (BlockHash, u64)> = HashMap::new();
-        let place = |id| {
-            let Some((height, index)) = self.store.place(id)? else { return Ok(None) };
-            let (block, time_ms) = match headers.entry(height) {
-                Entry::Occupied(known) => *known.get(),
-                Entry::Vacant(unknown) => {
-                    let (header, _) = self.raw_header(height)?;
-                    *unknown.insert((header.hash(), header.time_ms))
-                }
-            };
-            Ok(Some(Place { height, index, block, time_ms, first_seen_ms: None }))
-        };
-        ids.iter().map(place).collect()
+        let mut places = Places::of(self);
+        ids.iter().map(|id| places.find(id)).collect()
     }
     /// The inclusion path of a transaction in the block of that header.
     pub(super) fn path(&self, located: &Located, header: &Header) -> Result<Vec<Node>, Failure> {

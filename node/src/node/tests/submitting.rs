@@ -125,3 +125,34 @@ async fn several_calls_under_way_get_each_its_own_answers() {
     futures::join!(over_socket, over_http);
     node.stop().await;
 }
+
+/// Nobody decides blocks here: what is taken in stays in the mempool.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_there_is_no_room_for_is_refused_unread_unless_a_member_says_to_have_signed_it() {
+    let (dir, genesis) = network();
+    let (member, genesis) = (20, with_members(&genesis, &[20]));
+    let mempool = MempoolLimits { count: 4, ..MempoolLimits::default() };
+    let node = Running::run(Config { consensus: None, mempool, ..config(dir.path(), &genesis) }).await;
+    let submit = async |new: NewTransaction| {
+        let answers = node.client.tx_submit_many(vec![new], None).await.unwrap();
+        outcome(&answers[0]).map(|(id, status)| (id, status.clone())).map_err(str::to_owned)
+    };
+    // Who has signed it can be told, and nothing else.
+    let unreadable = |seed| {
+        let (mut new, _) = bundle(&genesis, seed);
+        new.transaction.0.truncate(80);
+        new
+    };
+    for seed in 10..13 {
+        assert_eq!(submit(unreadable(seed)).await.unwrap_err(), "input.malformed");
+        let (new, id) = bundle(&genesis, seed);
+        assert_eq!(submit(new).await, Ok((id, TransactionStatus::Accepted)));
+    }
+    assert_eq!(submit(unreadable(13)).await.unwrap_err(), "mempool.full");
+    assert_eq!(submit(unreadable(member)).await.unwrap_err(), "input.malformed");
+    for seed in [10, member] {
+        let (new, id) = bundle(&genesis, seed);
+        assert_eq!(submit(new).await, Ok((id, TransactionStatus::Accepted)));
+    }
+    node.stop().await;
+}

@@ -9,9 +9,7 @@ use crate::rpc::{self, PoolQuery, PoolSizes, Submission, SubmissionRefusal, Subm
 use crate::store::testing::Chain;
 use crate::waiting::Waiting;
 use crate::wire::{Judgement, Tell, ToldTransactions, TransactionMessage, Verdict, Way};
-use sealpost_ledger::address::Address;
 use sealpost_ledger::chain::CommittedBlock;
-use sealpost_ledger::genesis::GenesisFile;
 use sealpost_ledger::transaction::SignedTransaction;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -88,13 +86,7 @@ impl Rooms {
     /// A network with these members.
     fn start_with(limits: MempoolLimits, tellings: usize, members: &[u8]) -> Self {
         let (dir, genesis) = network();
-        let text = |seed: &u8| Address::new(key(*seed).public_key()).to_text(genesis.prefix());
-        let members = members.iter().map(text).collect();
-        let mut file = GenesisFile { members, ..genesis.file().clone() };
-        if !file.members.is_empty() {
-            file.postage.strangers_percent = 75;
-        }
-        let genesis = Arc::new(Genesis::new(file).unwrap());
+        let genesis = if members.is_empty() { genesis } else { with_members(&genesis, members) };
         let (store, _) = Store::open(dir.path(), genesis.clone(), StoreOptions::default()).unwrap();
         let stop = CancellationToken::new();
         let (submissions, submitted) = rpc::submissions(64, 1);
