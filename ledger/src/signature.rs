@@ -69,8 +69,9 @@ impl PublicKey {
 }
 
 impl Signature {
-    /// Its size.
+    /// How many bytes it has.
     pub const BYTES: usize = 64;
+
     /// Names 64 bytes as a signature.
     pub const fn from_bytes(bytes: [u8; 64]) -> Self {
         Self(bytes)

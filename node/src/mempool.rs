@@ -457,6 +457,23 @@ mod tests {
         assert_eq!((pool.len(), pool.bytes()), (0, 0));
     }
 
+    #[test]
+    fn what_expires_is_let_go_in_its_turn_whatever_has_left_before() {
+        let mut pool = Mempool::new(MempoolLimits { max_age: 1_000, ..limits() }, 100);
+        let until =
+            |sender, height| key_bundle(&genesis(&[key(200)]), &key(sender), 1, BlockHeight::new(height));
+        let [second, third, first] = [(1, 20), (2, 30), (3, 10)].map(|(sender, height)| {
+            let waiting = until(sender, height);
+            pool.insert(waiting.clone(), Standing::Stranger, NOW).unwrap();
+            waiting.id()
+        });
+        pool.remove_refused([&first]);
+        assert!(pool.expire(BlockHeight::new(20)).is_empty());
+        assert_eq!(pool.expire(BlockHeight::new(21)), [second]);
+        assert_eq!(pool.expire(BlockHeight::new(100)), [third]);
+        assert!(pool.is_empty());
+    }
+
     /// Those that were free when they came leave room for those who pay.
     #[test]
     fn what_does_not_pay_the_price_any_more_is_let_go_unless_it_is_a_member_s() {

@@ -173,7 +173,7 @@ impl Node {
             room: room_for_strangers,
         };
         let beyond = against.clone();
-        let submissions = submissions.before(move |id, bytes| beyond.refuses_stranger(id, bytes));
+        let submissions = submissions.knowing_room(move |id, bytes| beyond.refuses_stranger(id, bytes));
         tasks.spawn(admission::run(submitted, told, verified, against, stop.clone()).map(Ok));
         tasks.spawn(scrubbing::run(store.clone(), stop.clone()).map(Ok));
         let pool_task = pool::Pool {

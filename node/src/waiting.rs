@@ -1,5 +1,5 @@
-//! What this node has verified and what waits for a block: so that nothing is verified twice. The pool writes it, whoever
-//! verifies reads it.
+//! What this node has verified and what waits for a block: so that nothing is verified twice. The pool writes it;
+//! whoever verifies reads it, and whoever looks whether there is room.
 
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::transaction::{Known, VerifiedTransaction};

@@ -74,10 +74,13 @@ pub(crate) async fn run(options: &Options) -> Report {
     let make = |number| people.message(number, options.bytes.saturating_sub(header), EXPIRY);
     let hosts: Vec<String> = network.all().map(|member| host(&network.said(member, "rpc"))).collect();
 
-    let calls = prepare(0..options.capacity_messages, PER_CALL, make);
-    let pace = Pace { calls: CALLS, seconds: options.capacity_seconds, per_second: 0 };
-    let taken = send(&hosts, calls, pace).await;
-    let capacity = taken.messages as f64 / taken.seconds;
+    let capacity_from = async |first| {
+        let calls = prepare(first..first + options.capacity_messages, PER_CALL, make);
+        let pace = Pace { calls: CALLS, seconds: options.capacity_seconds, per_second: 0 };
+        let taken = send(&hosts, calls, pace).await;
+        taken.messages as f64 / taken.seconds
+    };
+    let capacity = capacity_from(0).await;
 
     // Of the flood a little more than is taken in was never sent before.
     let (fresh, all) = (capacity * FRESH, capacity * options.factor as f64);
@@ -109,6 +112,9 @@ pub(crate) async fn run(options: &Options) -> Report {
     let answers = join_all(pulses.map(Pulse::stop)).await;
     let asked = asked.stop().await;
     let well = well_again(&client, &network).await;
+    let own_memory = [VALIDATOR, FULL_NODE].map(|node| network.own_memory_kib(node) as f64 / 1024.0);
+    worked_off(&clients(&network)).await;
+    let capacity_after = capacity_from(last).await;
     let mut report = Report::new(format!(
         "One validator and one full node; for {} s strangers send {} times what both take in, to both, over {} \
          connections for what is new and as many for what is sent again.",
@@ -127,6 +133,8 @@ pub(crate) async fn run(options: &Options) -> Report {
     let rate = (after - before) / seconds;
     report.row("taken in during the flood", rate, "per second");
     report.goal("… against before", rate / capacity, "", Goal::AtLeast(0.8));
+    report.row("taken in after the flood, with all its messages in the store", capacity_after, "per second");
+    report.row("taken in during the flood, against after", rate / capacity_after, "");
     report.goal("price at the end of the flood", price, "", Goal::AtMost(PAID as f64));
     for (answers, name) in answers.into_iter().zip(["validator", "full node"]) {
         slowest(&mut report, answers, &format!("{name}: checks of health"));
@@ -137,8 +145,9 @@ pub(crate) async fn run(options: &Options) -> Report {
     report.row("… submit to final: median", quantile_ms(&mut took, 0.5), "ms");
     report.row("… submit to final: 99 of 100", quantile_ms(&mut took, 0.99), "ms");
     report.row("full node: blocks that it was behind, at most", behind as f64, "");
-    for (node, name) in [(VALIDATOR, "validator"), (FULL_NODE, "full node")] {
-        let own = network.own_memory_kib(node) as f64 / 1024.0;
+    for ((node, name), own) in
+        [(VALIDATOR, "validator"), (FULL_NODE, "full node")].into_iter().zip(own_memory)
+    {
         report.goal(format!("{name}: memory of its own at the end"), own, "MiB", Goal::AtMost(512.0));
         report.row(
             format!("{name}: peak memory, mapped files included"),
@@ -256,6 +265,18 @@ async fn furthest_behind([validator, full_node]: [HttpClient; 2], ended: Arc<Ato
         tokio::time::sleep(SAMPLE).await;
     }
     furthest
+}
+
+/// Waits until next to nothing of the flood waits for a block any more, but not for ever.
+async fn worked_off(nodes: &[HttpClient]) {
+    let since = Instant::now();
+    while since.elapsed() < PATIENCE {
+        let waiting = join_all(nodes.iter().map(|node| node.node_status())).await;
+        if waiting.iter().flatten().all(|status| status.mempool_transactions < PER_CALL as u64) {
+            break;
+        }
+        tokio::time::sleep(SAMPLE).await;
+    }
 }
 
 /// The member alone: nobody of the flood, in which the same people send over and over.

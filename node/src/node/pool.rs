@@ -47,12 +47,12 @@ pub(super) struct Pool {
     pub(super) tell: Option<mpsc::Sender<Tell>>,
     pub(super) waiting: watch::Sender<usize>,
     pub(super) sizes: watch::Sender<PoolSizes>,
-    /// What room there is for strangers, for those who verify.
+    /// What room there is for strangers, for those who verify and those who look before.
     pub(super) room: watch::Sender<StrangersPart>,
     pub(super) height: watch::Sender<BlockHeight>,
     pub(super) measuring: Measuring,
     pub(super) store: Store,
-    /// What waits, for those who verify.
+    /// What waits, for the same.
     pub(super) verified: Waiting,
 }
 
@@ -233,9 +233,9 @@ impl Pool {
         let standing = self.standing(&transaction);
         match self.mempool.insert(transaction.clone(), standing, now) {
             Ok(mempool::Inserted::New) => {
-                // Before anybody hears that it was taken.
-                self.room.send_replace(self.mempool.strangers_part());
+                // Before anybody hears that it was taken, and of what waits before there is no room for what does not.
                 self.verified.add(transaction);
+                self.room.send_replace(self.mempool.strangers_part());
                 memory.saw(id, checked.first_seen_ms);
                 Ok(Inserted::New)
             }

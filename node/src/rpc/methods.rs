@@ -2,6 +2,7 @@
 
 use super::reading::Reading;
 use super::subscriptions::{follow_blocks, follow_mailbox, follow_status};
+use super::transaction::Spot;
 use super::{Failure, PoolAnswer, PoolQuery, Reader, Wiring};
 use crate::wire::PeerInfo;
 use jsonrpsee::core::{RpcResult, SubscriptionResult, async_trait};
@@ -39,20 +40,23 @@ impl Methods {
         self.reading.read(read).await
     }
     /// What is known of transactions besides the ledger.
-    pub(super) async fn pool(&self, ids: Vec<TransactionId>) -> Result<Vec<PoolAnswer>, ApiError> {
+    async fn pool(&self, ids: Vec<TransactionId>) -> Result<Vec<PoolAnswer>, ApiError> {
         let (reply, answers) = oneshot::channel();
         let sent = self.wiring.queries.send(PoolQuery { ids, reply }).await;
         sent.map_err(|_| stopping())?;
         answers.await.map_err(|_| stopping())
     }
     async fn status(&self, id: TransactionId) -> Result<TransactionStatus, ApiError> {
-        Ok(self.statuses(vec![id]).await?.pop().unwrap_or(TransactionStatus::Unknown))
+        Ok(self.statuses(vec![(id, None)]).await?.pop().unwrap_or(TransactionStatus::Unknown))
     }
-    /// All of them in one look, in their order.
-    pub(super) async fn statuses(&self, ids: Vec<TransactionId>) -> Result<Vec<TransactionStatus>, ApiError> {
+    /// All of them in one look, in their order; of some it is known where they stand.
+    pub(super) async fn statuses(
+        &self,
+        ids: Vec<(TransactionId, Option<Spot>)>,
+    ) -> Result<Vec<TransactionStatus>, ApiError> {
         // The mempool first: what leaves it for a block is on the ledger already.
-        let pool = self.pool(ids.clone()).await?;
-        let places = self.ask(move |reader| reader.places(&ids)).await?;
+        let pool = self.pool(ids.iter().map(|(id, _)| *id).collect()).await?;
+        let places = self.ask(move |reader| reader.places(ids)).await?;
         let status = |(place, pool): (Option<Place>, PoolAnswer)| match place {
             Some(place) => TransactionStatus::Final(Place { first_seen_ms: pool.first_seen_ms, ..place }),
             None if pool.waiting => TransactionStatus::Accepted,

@@ -1,7 +1,7 @@
 //! Reading from the store, where blocking is allowed. The threads for that are also those of consensus, sync and
 //! admission: so many readers of the RPC are there at once and no more, and the others wait before they take one. Programs
-//! on this machine have readers of their own: whoever runs the node is answered however many strangers wait. So has what
-//! is submitted.
+//! on this machine have readers of their own: whoever runs the node is answered however many strangers wait. What is
+//! submitted does not wait for what is read.
 
 use super::{Failure, Reader};
 use sealpost_api::{ApiError, Category};
@@ -30,6 +30,11 @@ pub(super) async fn reading_for<T>(rank: Rank, answer: impl Future<Output = T>) 
     RANK.scope(rank, answer).await
 }
 
+/// Subscriptions, which are tasks of their own, have none, and are strangers'.
+fn rank() -> Rank {
+    RANK.try_with(|rank| *rank).unwrap_or(Rank::Stranger)
+}
+
 /// Reads for everybody, in turn. Cloning it copies references.
 #[derive(Clone)]
 pub(super) struct Reading {
@@ -37,6 +42,7 @@ pub(super) struct Reading {
     readers: Arc<Semaphore>,
     own_readers: Arc<Semaphore>,
     submitters: Arc<Semaphore>,
+    own_submitters: Arc<Semaphore>,
     replays: Arc<Semaphore>,
 }
 
@@ -52,19 +58,18 @@ impl Reading {
     }
     fn with_readers(reader: Reader, readers: usize, replays: usize) -> Self {
         let replays = replays.clamp(1, Semaphore::MAX_PERMITS);
-        let [readers, own_readers, submitters, replays] =
-            [readers, readers, readers, replays].map(|count| Arc::new(Semaphore::new(count)));
-        Self { reader, readers, own_readers, submitters, replays }
+        let [readers, own_readers, submitters, own_submitters, replays] =
+            [readers, readers, readers, readers, replays].map(|count| Arc::new(Semaphore::new(count)));
+        Self { reader, readers, own_readers, submitters, own_submitters, replays }
     }
     /// Reads when its turn has come.
     pub(super) async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Reader) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, ApiError> {
-        // Subscriptions, which are tasks of their own, have no rank.
-        let readers = match RANK.try_with(|rank| *rank) {
-            Ok(Rank::Here) => &self.own_readers,
-            Ok(Rank::Stranger) | Err(_) => &self.readers,
+        let readers = match rank() {
+            Rank::Here => &self.own_readers,
+            Rank::Stranger => &self.readers,
         };
         self.read_as(readers, read).await
     }
@@ -73,7 +78,11 @@ impl Reading {
         &self,
         read: impl FnOnce(&Reader) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, ApiError> {
-        self.read_as(&self.submitters, read).await
+        let submitters = match rank() {
+            Rank::Here => &self.own_submitters,
+            Rank::Stranger => &self.submitters,
+        };
+        self.read_as(submitters, read).await
     }
     async fn read_as<T: Send + 'static>(
         &self,
@@ -167,6 +176,19 @@ mod tests {
         let mut stranger = std::pin::pin!(reading_for(Rank::Stranger, reading.read(|_| Ok(7))));
         assert!(futures::poll!(stranger.as_mut()).is_pending());
         assert_eq!(reading_for(Rank::Here, reading.read(|_| Ok(7))).await.unwrap(), 7);
+    }
+
+    #[tokio::test]
+    async fn what_is_submitted_does_not_wait_behind_readers_or_strangers() {
+        let dir = tempfile::tempdir().unwrap();
+        let reading = reading(&dir, 1, 1);
+        let _reads = reading.readers.clone().acquire_owned().await.unwrap();
+        assert_eq!(reading_for(Rank::Stranger, reading.look_up(|_| Ok(7))).await.unwrap(), 7);
+        let _submits = reading.submitters.clone().acquire_owned().await.unwrap();
+        let mut stranger = std::pin::pin!(reading_for(Rank::Stranger, reading.look_up(|_| Ok(7))));
+        assert!(futures::poll!(stranger.as_mut()).is_pending());
+        let _own_reads = reading.own_readers.clone().acquire_owned().await.unwrap();
+        assert_eq!(reading_for(Rank::Here, reading.look_up(|_| Ok(7))).await.unwrap(), 7);
     }
 
     #[tokio::test]

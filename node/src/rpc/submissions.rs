@@ -1,6 +1,7 @@
 //! The way of submitted transactions to whoever checks them: one queue for everybody, and a small one for members when
 //! that is full, so that a flood of strangers does not shut them out. Nothing is checked yet: who only claims to be a
-//! member takes a place from members, and none of the ledger's.
+//! member takes a place from members, and none of the ledger's. Before anything is read it can be asked whether there is
+//! room for a stranger's.
 
 use super::{Submission, SubmissionRefusal};
 use sealpost_ledger::hash::TransactionId;
@@ -58,7 +59,7 @@ impl From<Full> for SubmissionRefusal {
 impl Submissions {
     /// With somebody who knows why a stranger's transaction of so many bytes, body included, would be refused when its
     /// turn came.
-    pub fn before(
+    pub fn knowing_room(
         self,
         refuses: impl Fn(&TransactionId, usize) -> Option<SubmissionRefusal> + Send + Sync + 'static,
     ) -> Self {
@@ -118,10 +119,10 @@ mod tests {
     }
 
     #[test]
-    fn strangers_are_refused_for_want_of_room_before_they_are_read() {
+    fn who_asks_hears_of_the_queue_first_and_then_of_what_is_behind_it() {
         let (id, refused) = (submission(10).transaction.id(), SubmissionRefusal::TimedOut);
         let (submissions, mut submitted) = submissions(1, 1);
-        let submissions = submissions.before(move |_, bytes| (bytes > 9).then(|| refused.clone()));
+        let submissions = submissions.knowing_room(move |_, bytes| (bytes > 9).then(|| refused.clone()));
         let code =
             |bytes| submissions.refuses_stranger(&id, bytes).map(|refusal| ApiError::from(refusal).code);
         assert_eq!(code(9), None);

@@ -3,8 +3,8 @@
 
 use super::methods::{Methods, stopping};
 use super::submissions::Submissions;
-use super::transaction::Places;
-use super::{Failure, PoolAnswer, Reader, Submission, SubmissionRefusal, Taken};
+use super::transaction::Spot;
+use super::{Failure, Reader, Submission, SubmissionRefusal, Taken};
 use sealpost_api::{ApiError, Category, Hex, NewTransaction, Place, Submitted, TransactionStatus, WaitFor};
 use sealpost_ledger::address::Address;
 use sealpost_ledger::hash::TransactionId;
@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// What a client has brought.
 enum Brought {
     /// It is on the ledger.
-    Final(TransactionId, Place),
+    Final(TransactionId, Spot),
     /// It is not, as far as the blocks go that there were.
     New(SignedTransaction, Option<Body>),
 }
@@ -37,7 +37,7 @@ enum Outcome {
     /// It has become final since it was handed in.
     Final(Place),
     /// It was before that; where, if that was looked up.
-    Before(Option<Place>),
+    Before(Option<Spot>),
 }
 
 impl Outlook {
@@ -61,44 +61,37 @@ impl Outlook {
 }
 
 impl Reader {
-    /// Tells what is on the ledger from what is not; only the latter is read, as far as there is room for it.
-    fn sort_out(
-        &self,
-        transactions: Vec<NewTransaction>,
-        submissions: &Submissions,
-    ) -> Result<Vec<Result<Brought, ApiError>>, Failure> {
-        let mut places = Places::of(self);
-        let mut sort_out = |new: NewTransaction| {
-            if let Some(id) = SignedTransaction::id_in(new.transaction.as_bytes()) {
-                if let Some(place) = places.find(&id)? {
-                    return Ok(Ok(Brought::Final(id, place)));
-                }
-                let bytes = new.transaction.as_bytes().len();
-                let bytes = bytes.saturating_add(new.body.as_ref().map_or(0, |body| body.as_bytes().len()));
-                if let Some(refusal) = submissions.refuses_stranger(&id, bytes)
-                    && !self.is_members(&new)
-                {
-                    return Ok(Err(refused(refusal)));
-                }
-            }
-            Ok(read(new))
-        };
-        transactions.into_iter().map(&mut sort_out).collect()
+    /// Tells what is on the ledger from what is not; only the latter is read, as far as there is room for it. The index
+    /// alone is asked: the journal is closed to readers while a block is written.
+    fn sort_out(&self, new: NewTransaction, submissions: &Submissions) -> Result<Brought, ApiError> {
+        let Some(id) = SignedTransaction::id_in(new.transaction.as_bytes()) else { return read(new) };
+        let bytes = new.transaction.as_bytes().len();
+        let bytes = bytes.saturating_add(new.body.as_ref().map_or(0, |body| body.as_bytes().len()));
+        // Asked first: what leaves the mempool for a block is on the ledger already.
+        let refusal = submissions.refuses_stranger(&id, bytes);
+        if let Some(spot) = self.store.place(&id).map_err(Failure::from)? {
+            return Ok(Brought::Final(id, spot));
+        }
+        match refusal {
+            Some(refusal) if !self.is_members(&new) => Err(count_refused(refusal)),
+            _ => read(new),
+        }
     }
     /// Whether a member is said to have signed it.
     fn is_members(&self, new: &NewTransaction) -> bool {
         SignedTransaction::sender_in(new.transaction.as_bytes()).is_some_and(|sender| self.is_member(&sender))
     }
+    /// Nobody is kept out for want of an answer.
     fn is_member(&self, sender: &Address) -> bool {
         self.store.is_member(sender).unwrap_or_else(|error| {
             tracing::error!(%error, "the store does not say who is a member");
-            false
+            true
         })
     }
 }
 
 /// What is refused here is counted like what is refused by those who check.
-fn refused(refusal: SubmissionRefusal) -> ApiError {
+fn count_refused(refusal: SubmissionRefusal) -> ApiError {
     let error = ApiError::from(refusal);
     metrics::counter!("sealpost_rejected_total", "code" => error.code.clone()).increment(1);
     error
@@ -122,7 +115,10 @@ impl Methods {
     ) -> Vec<Result<Submitted, ApiError>> {
         let count = transactions.len();
         let submissions = self.wiring.submissions.clone();
-        let sort_out = move |reader: &Reader| reader.sort_out(transactions, &submissions);
+        let sort_out = move |reader: &Reader| {
+            let each = transactions.into_iter().map(|new| reader.sort_out(new, &submissions));
+            Ok(each.collect::<Vec<_>>())
+        };
         let brought = match self.reading.look_up(sort_out).await {
             Ok(brought) => brought,
             Err(error) => return vec![Err(error); count],
@@ -141,7 +137,7 @@ impl Methods {
     }
     fn begin(&self, brought: Brought, wait: WaitFor) -> Result<(TransactionId, Outlook), ApiError> {
         let (transaction, body) = match brought {
-            Brought::Final(id, place) => return Ok((id, Outlook::Known(Outcome::Before(Some(place))))),
+            Brought::Final(id, spot) => return Ok((id, Outlook::Known(Outcome::Before(Some(spot))))),
             Brought::New(transaction, body) => (transaction, body),
         };
         let (reply, answer) = oneshot::channel();
@@ -150,27 +146,8 @@ impl Methods {
         let is_member =
             |submission: &Submission| self.reading.reader.is_member(&submission.transaction.sender());
         let handed_in = self.wiring.submissions.hand_in(submission, is_member);
-        handed_in.map_err(|full| refused(full.into()))?;
+        handed_in.map_err(|full| count_refused(full.into()))?;
         Ok((id, Outlook::Awaited(answer)))
-    }
-    /// What is said of those that were final before: the pool may know when they came.
-    async fn found(
-        &self,
-        before: Vec<(TransactionId, Option<Place>)>,
-    ) -> Result<Vec<TransactionStatus>, ApiError> {
-        if before.is_empty() {
-            return Ok(Vec::new());
-        }
-        let (ids, places): (Vec<_>, Vec<_>) = before.into_iter().unzip();
-        // One that became final between two looks has not been found yet.
-        let Some(places) = places.into_iter().collect::<Option<Vec<_>>>() else {
-            return self.statuses(ids).await;
-        };
-        let pool = self.pool(ids).await?;
-        let status = |(place, pool): (Place, PoolAnswer)| {
-            TransactionStatus::Final(Place { first_seen_ms: pool.first_seen_ms, ..place })
-        };
-        Ok(places.into_iter().zip(pool).map(status).collect())
     }
     /// Puts what has become of them into words.
     async fn tell(
@@ -178,10 +155,15 @@ impl Methods {
         outcomes: Vec<Result<(TransactionId, Outcome), ApiError>>,
     ) -> Vec<Result<Submitted, ApiError>> {
         let before = outcomes.iter().filter_map(|outcome| match outcome {
-            Ok((id, Outcome::Before(place))) => Some((*id, place.clone())),
+            Ok((id, Outcome::Before(spot))) => Some((*id, *spot)),
             _ => None,
         });
-        let mut found = self.found(before.collect()).await.map(Vec::into_iter);
+        let before: Vec<_> = before.collect();
+        let found = match before.is_empty() {
+            true => Ok(Vec::new()),
+            false => self.statuses(before).await,
+        };
+        let mut found = found.map(Vec::into_iter);
         let tell = |outcome| {
             let (id, outcome) = outcome?;
             let status = match outcome {
@@ -195,5 +177,45 @@ impl Methods {
             Ok(Submitted { id, status })
         };
         outcomes.into_iter().map(tell).collect()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests {
+    use super::super::submissions::submissions;
+    use super::*;
+    use crate::consensus::testing::{key, key_bundle};
+    use crate::store::testing::Chain;
+    use crate::store::{Store, StoreOptions};
+    use sealpost_ledger::height::BlockHeight;
+
+    /// Whether there is room or not, and before anybody asks who signed it.
+    #[test]
+    fn what_is_final_is_told_and_what_is_not_is_read_if_there_is_room() {
+        let (dir, chain) = (tempfile::tempdir().unwrap(), Chain::new("taking-in"));
+        let (store, _) = Store::open(dir.path(), chain.genesis.clone(), StoreOptions::default()).unwrap();
+        let blocks = chain.run(&store, 2);
+        let reader = Reader { store, genesis: chain.genesis.clone() };
+        let known = blocks.last().unwrap().block().transactions().first().unwrap().clone();
+        let new = key_bundle(&chain.genesis, &key(77), 1, BlockHeight::new(100)).signed().clone();
+        let (open, _open) = submissions(1, 1);
+        let (full, _full) = submissions(1, 1);
+        let full = full.knowing_room(|_, _| Some(SubmissionRefusal::TimedOut));
+        for (submissions, room) in [(open, true), (full, false)] {
+            let sort_out =
+                |transaction| reader.sort_out(NewTransaction::new(transaction, None), &submissions);
+            match sort_out(&known) {
+                Ok(Brought::Final(id, spot)) => {
+                    assert_eq!((id, spot), (known.id(), (BlockHeight::new(2), 0)));
+                }
+                _ => panic!("it is final"),
+            }
+            match sort_out(&new) {
+                Ok(Brought::New(read, None)) => assert!(room && read == new),
+                Err(refused) => assert!(!room && refused.code == "tx.expired"),
+                _ => panic!("it is not final"),
+            }
+        }
     }
 }

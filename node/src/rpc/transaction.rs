@@ -19,6 +19,9 @@ use sealpost_ledger::transaction::{Payload, SignedTransaction};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
+/// Height of a final transaction's block, and its position there.
+pub(super) type Spot = (BlockHeight, u32);
+
 pub(super) fn hex_path(path: Vec<Node>) -> Vec<Hex> {
     path.into_iter().map(Hex::from).collect()
 }
@@ -32,30 +35,6 @@ pub(super) fn unknown_transaction(id: &TransactionId) -> ApiError {
 pub(super) fn body_pruned(id: &TransactionId) -> ApiError {
     let message = format!("the body of message {id} is not kept any more by this node");
     ApiError::new(Category::NotFound, "tx.body_pruned", message).help("ask a node that keeps all bodies")
-}
-
-/// Where final transactions stand. The header of a block is read once for all that stand in it.
-pub(super) struct Places<'a> {
-    reader: &'a Reader,
-    headers: HashMap<BlockHeight, (BlockHash, u64)>,
-}
-
-impl<'a> Places<'a> {
-    pub(super) fn of(reader: &'a Reader) -> Self {
-        Self { reader, headers: HashMap::new() }
-    }
-    /// Where it stands, if it is final.
-    pub(super) fn find(&mut self, id: &TransactionId) -> Result<Option<Place>, Failure> {
-        let Some((height, index)) = self.reader.store.place(id)? else { return Ok(None) };
-        let (block, time_ms) = match self.headers.entry(height) {
-            Entry::Occupied(known) => *known.get(),
-            Entry::Vacant(unknown) => {
-                let (header, _) = self.reader.raw_header(height)?;
-                *unknown.insert((header.hash(), header.time_ms))
-            }
-        };
-        Ok(Some(Place { height, index, block, time_ms, first_seen_ms: None }))
-    }
 }
 
 impl Reader {
@@ -78,10 +57,26 @@ impl Reader {
         let (header, _) = self.raw_header(located.height)?;
         Ok(place(located, &header))
     }
-    /// Where each of these stands, if it is final.
-    pub(super) fn places(&self, ids: &[TransactionId]) -> Result<Vec<Option<Place>>, Failure> {
-        let mut places = Places::of(self);
-        ids.iter().map(|id| places.find(id)).collect()
+    /// Where each of these stands, if it is final; of some that is known already, but for what the block's header says. That
+    /// is read once for all that stand in a block.
+    pub(super) fn places(
+        &self,
+        ids: Vec<(TransactionId, Option<Spot>)>,
+    ) -> Result<Vec<Option<Place>>, Failure> {
+        let mut headers: HashMap<BlockHeight, (BlockHash, u64)> = HashMap::new();
+        let place = |(id, known): (_, Option<Spot>)| {
+            let spot = known.map_or_else(|| self.store.place(&id), |spot| Ok(Some(spot)))?;
+            let Some((height, index)) = spot else { return Ok(None) };
+            let (block, time_ms) = match headers.entry(height) {
+                Entry::Occupied(known) => *known.get(),
+                Entry::Vacant(unknown) => {
+                    let (header, _) = self.raw_header(height)?;
+                    *unknown.insert((header.hash(), header.time_ms))
+                }
+            };
+            Ok(Some(Place { height, index, block, time_ms, first_seen_ms: None }))
+        };
+        ids.into_iter().map(place).collect()
     }
     /// The inclusion path of a transaction in the block of that header.
     pub(super) fn path(&self, located: &Located, header: &Header) -> Result<Vec<Node>, Failure> {
