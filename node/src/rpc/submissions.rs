@@ -17,9 +17,11 @@ pub struct Submissions {
     beyond: Beyond,
 }
 
-/// Tells what becomes of strangers' transactions behind the queue.
+/// Tells what becomes of strangers' transactions behind the queue, by their names and bytes.
 #[derive(Clone)]
-struct Beyond(Arc<dyn Fn(&TransactionId, usize) -> Option<SubmissionRefusal> + Send + Sync>);
+struct Beyond(Arc<Refuses>);
+
+type Refuses = dyn Fn(&TransactionId, usize) -> Option<SubmissionRefusal> + Send + Sync;
 
 impl fmt::Debug for Beyond {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
