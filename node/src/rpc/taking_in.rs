@@ -195,9 +195,10 @@ mod tests {
     fn what_is_final_is_told_and_what_is_not_is_read_if_there_is_room() {
         let (dir, chain) = (tempfile::tempdir().unwrap(), Chain::new("taking-in"));
         let (store, _) = Store::open(dir.path(), chain.genesis.clone(), StoreOptions::default()).unwrap();
-        let blocks = chain.run(&store, 2);
+        chain.grow(&store, 2);
+        let block = store.block(BlockHeight::new(2)).unwrap().unwrap();
+        let known = block.transactions().first().unwrap();
         let reader = Reader { store, genesis: chain.genesis.clone() };
-        let known = blocks.last().unwrap().block().transactions().first().unwrap().clone();
         let new = key_bundle(&chain.genesis, &key(77), 1, BlockHeight::new(100)).signed().clone();
         let (open, _open) = submissions(1, 1);
         let (full, _full) = submissions(1, 1);
@@ -205,7 +206,7 @@ mod tests {
         for (submissions, room) in [(open, true), (full, false)] {
             let sort_out =
                 |transaction| reader.sort_out(NewTransaction::new(transaction, None), &submissions);
-            match sort_out(&known) {
+            match sort_out(known) {
                 Ok(Brought::Final(id, spot)) => {
                     assert_eq!((id, spot), (known.id(), (BlockHeight::new(2), 0)));
                 }
