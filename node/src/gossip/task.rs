@@ -36,8 +36,9 @@ const TICK: Duration = Duration::from_secs(1);
 /// Pause between two questions to a peer what waits for a block there: so that a transaction whose telling
 /// was lost on a full queue or a broken connection still gets everywhere.
 const PULL: Duration = Duration::from_secs(10);
-/// How soon if this node had no room for what a peer told: a member's transaction may be among it.
-const PULL_AFTER_LOSS: Duration = Duration::from_secs(1);
+/// How soon if this node had no room for what a peer told, among which a member's transaction may be, or if more waits there
+/// than an answer names.
+const PULL_WHEN_BEHIND: Duration = Duration::from_secs(1);
 /// Names of the topics in metrics.
 const TRANSACTIONS: &str = "transactions";
 const BLOCKS: &str = "blocks";
@@ -64,8 +65,8 @@ pub(super) struct Task {
     weighing: HashMap<MessageId, Wanted>,
     relays: HashSet<ListenerId>,
     pulled: Instant,
-    /// Whether there was no room for something since.
-    lost: bool,
+    /// Whether there was no room for something since, or more waits at a peer than it could name.
+    behind: bool,
     work: FuturesUnordered<BoxFuture<'static, Done>>,
 }
 
@@ -157,7 +158,7 @@ impl Task {
             weighing: HashMap::new(),
             relays: HashSet::new(),
             pulled: Instant::now(),
-            lost: false,
+            behind: false,
             work: FuturesUnordered::new(),
         }
     }
@@ -312,8 +313,8 @@ impl Task {
                     connected.burden(way).lift(burden);
                     all_judged = *connected.burden(way) == Burden::default();
                 }
-                // There was no room for all that was told, and what was asked for was new: there may be more of it.
-                if way == Way::Fetched && all_judged && judgement.new > 0 && self.lost {
+                // What was asked for was new: there may be more of it.
+                if way == Way::Fetched && all_judged && judgement.new > 0 && self.behind {
                     self.pull(peer);
                 }
                 self.weighed(message, peer, judgement);
@@ -367,7 +368,7 @@ impl Task {
         self.asking.tidy(now);
         self.telling.tidy(now);
         self.telling_bytes.tidy(now);
-        let pause = if self.lost { PULL_AFTER_LOSS } else { PULL };
+        let pause = if self.behind { PULL_WHEN_BEHIND } else { PULL };
         if now.saturating_duration_since(self.pulled) >= pause {
             self.pulled = now;
             let turn = usize::try_from(getrandom::u32().unwrap_or(0)).unwrap_or(0);
@@ -407,7 +408,7 @@ impl Task {
     }
     /// Asks a peer what waits there.
     fn pull(&mut self, peer: PeerId) {
-        self.lost = false;
+        self.behind = false;
         self.question(peer, Request::Waiting, Purpose::Waiting);
     }
     /// How many more peers this node looks for.

@@ -4,7 +4,7 @@
 use super::*;
 use crate::consensus::testing::{genesis, key, key_bundle};
 use crate::store::StoreOptions;
-use crate::wire::{Judgement, Packer, Request, Response, TransactionBatch, TransactionMessage, Way};
+use crate::wire::{Judgement, MAX_IDS, Packer, Request, Response, TransactionBatch, TransactionMessage, Way};
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::message::Body;
 use std::future::Future;
@@ -225,6 +225,44 @@ async fn what_was_missed_while_away_is_asked_for_on_connecting() {
     }
     let fetched = late.hears().await;
     assert_eq!((fetched.message(), fetched.way), (&missed, Way::Fetched));
+    holder.stop().await;
+    late.stop().await;
+}
+
+/// An answer that names as much as it may does not name everything.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_behind_a_full_answer_is_asked_for_at_once() {
+    /// In each one thing is new. If each were asked for in its turn alone, they would take longer than anybody waits.
+    const ANSWERS: u64 = 6;
+    let mut holder = Swarm::start(1, ANY, &[]).await;
+    let mut late = Swarm::start(2, ANY, &[&holder.listen]).await;
+    let all = async {
+        let mut fetched = 0;
+        while fetched < ANSWERS {
+            let next = message(1 + fetched);
+            tokio::select! {
+                Some(wish) = holder.pool.recv() => match wish {
+                    PoolWish::Ids(reply) => reply.send(vec![next.transaction.id(); MAX_IDS]).unwrap(),
+                    PoolWish::Get(_, _, reply) => reply.send(vec![next]).unwrap(),
+                    PoolWish::Missing(_, reply) => reply.send(Vec::new()).unwrap(),
+                },
+                Some(wish) = late.pool.recv() => match wish {
+                    PoolWish::Missing(ids, reply) => {
+                        let new = ids.first().filter(|id| **id == next.transaction.id());
+                        reply.send(new.into_iter().copied().collect()).unwrap();
+                    }
+                    PoolWish::Ids(reply) => reply.send(Vec::new()).unwrap(),
+                    PoolWish::Get(..) => panic!("nothing was offered"),
+                },
+                Some(told) = late.told.recv() => {
+                    assert_eq!((told.message(), told.way), (&next, Way::Fetched));
+                    fetched += 1;
+                    told.judged.send(NEW).unwrap();
+                }
+            }
+        }
+    };
+    within(all).await;
     holder.stop().await;
     late.stop().await;
 }

@@ -105,6 +105,7 @@ impl Task {
                 self.news(News::Status { peer: Peer::new(peer), height, oldest });
             }
             (Purpose::Waiting, Response::Waiting(ids)) if ids.len() <= MAX_IDS => {
+                self.behind |= ids.len() == MAX_IDS;
                 let pool = self.wiring.pool.clone();
                 self.work.push(Box::pin(async move {
                     let (reply, missing) = oneshot::channel();

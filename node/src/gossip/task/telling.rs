@@ -134,7 +134,7 @@ impl Task {
         let amount = TransactionBatch::announced(data).unwrap_or(1);
         if !self.is_given(peer, amount, data.len()) {
             count("dropped", amount);
-            self.lost = true;
+            self.behind = true;
             return self.judged(TRANSACTIONS, Some(id), peer, Verdict::Drop, 0);
         }
         let limit = TransactionBatch::max_bytes(self.store.tip().genesis_file().limits().body_bytes);
@@ -203,7 +203,7 @@ impl Task {
         let burdened = burdened.filter(|_| self.wiring.told.try_send(told).is_ok());
         let Some(burdened) = burdened else {
             count("dropped", burden.count);
-            self.lost = true;
+            self.behind = true;
             return self.judged(TRANSACTIONS, message, peer, Verdict::Drop, 0);
         };
         if let Some(connected) = self.connected.get_mut(&peer) {
@@ -226,7 +226,7 @@ impl Task {
             }
         }
         // There was no room for them perhaps; whoever told them has them still.
-        self.lost |= untaken > 0;
+        self.behind |= untaken > 0;
         let mut verdict = judgement.verdict();
         if let Some(message) = &message {
             if judgement.is_repetition() {
