@@ -42,7 +42,7 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 400)]
     bytes: usize,
     /// Connections of the flood
-    #[arg(long, default_value_t = 220)]
+    #[arg(long, default_value_t = 240)]
     connections: usize,
 }
 
