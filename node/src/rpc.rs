@@ -347,6 +347,15 @@ impl From<Failure> for ApiError {
     }
 }
 
+impl SubmissionRefusal {
+    /// What the client hears. Every refusal of a transaction is counted here, by its code.
+    pub fn counted(self) -> ApiError {
+        let error = ApiError::from(self);
+        metrics::counter!("sealpost_rejected_total", "code" => error.code.clone()).increment(1);
+        error
+    }
+}
+
 impl From<SubmissionRefusal> for ApiError {
     fn from(refusal: SubmissionRefusal) -> Self {
         let message = refusal.to_string();

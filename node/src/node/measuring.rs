@@ -113,6 +113,5 @@ pub(super) fn count_receipt(transaction: &SignedTransaction) {
 
 /// Counts what is refused, by its code.
 pub(super) fn count_refusal(refusal: &SubmissionRefusal) {
-    let code = sealpost_api::ApiError::from(refusal.clone()).code;
-    metrics::counter!("sealpost_rejected_total", "code" => code).increment(1);
+    drop(refusal.clone().counted());
 }

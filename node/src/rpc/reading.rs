@@ -30,20 +30,34 @@ pub(super) async fn reading_for<T>(rank: Rank, answer: impl Future<Output = T>) 
     RANK.scope(rank, answer).await
 }
 
-/// Subscriptions, which are tasks of their own, have none, and are strangers'.
-fn rank() -> Rank {
-    RANK.try_with(|rank| *rank).unwrap_or(Rank::Stranger)
-}
-
 /// Reads for everybody, in turn. Cloning it copies references.
 #[derive(Clone)]
 pub(super) struct Reading {
     pub(super) reader: Reader,
-    readers: Arc<Semaphore>,
-    own_readers: Arc<Semaphore>,
-    submitters: Arc<Semaphore>,
-    own_submitters: Arc<Semaphore>,
+    readers: Turns,
+    submitters: Turns,
     replays: Arc<Semaphore>,
+}
+
+/// So many at once of each rank.
+#[derive(Clone)]
+struct Turns {
+    here: Arc<Semaphore>,
+    strangers: Arc<Semaphore>,
+}
+
+impl Turns {
+    fn new(count: usize) -> Self {
+        let [here, strangers] = [count; 2].map(|count| Arc::new(Semaphore::new(count)));
+        Self { here, strangers }
+    }
+    /// Those of whoever is answered. Subscriptions, which are tasks of their own, have no rank.
+    fn now(&self) -> &Arc<Semaphore> {
+        match RANK.try_with(|rank| *rank) {
+            Ok(Rank::Here) => &self.here,
+            Ok(Rank::Stranger) | Err(_) => &self.strangers,
+        }
+    }
 }
 
 /// Held by a subscription while it reads an old block.
@@ -58,40 +72,31 @@ impl Reading {
     }
     fn with_readers(reader: Reader, readers: usize, replays: usize) -> Self {
         let replays = replays.clamp(1, Semaphore::MAX_PERMITS);
-        let [readers, own_readers, submitters, own_submitters, replays] =
-            [readers, readers, readers, readers, replays].map(|count| Arc::new(Semaphore::new(count)));
-        Self { reader, readers, own_readers, submitters, own_submitters, replays }
+        let (submitters, replays) = (Turns::new(readers), Arc::new(Semaphore::new(replays)));
+        Self { reader, readers: Turns::new(readers), submitters, replays }
     }
     /// Reads when its turn has come.
     pub(super) async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Reader) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, ApiError> {
-        let readers = match rank() {
-            Rank::Here => &self.own_readers,
-            Rank::Stranger => &self.readers,
-        };
-        self.read_as(readers, read).await
+        self.read_in(&self.readers, read).await
     }
     /// Looks up what is submitted: that does not wait for those who only read.
     pub(super) async fn look_up<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Reader) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, ApiError> {
-        let submitters = match rank() {
-            Rank::Here => &self.own_submitters,
-            Rank::Stranger => &self.submitters,
-        };
-        self.read_as(submitters, read).await
+        self.read_in(&self.submitters, read).await
     }
-    async fn read_as<T: Send + 'static>(
+    async fn read_in<T: Send + 'static>(
         &self,
-        readers: &Arc<Semaphore>,
+        turns: &Turns,
         read: impl FnOnce(&Reader) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, ApiError> {
         let reader = self.reader.clone();
         // Never closed.
-        let permit = readers.clone().acquire_owned().await.map_err(|error| internal(&error))?;
+        let permit = turns.now().clone().acquire_owned().await.map_err(|error| internal(&error))?;
         let answer = tokio::task::spawn_blocking(move || {
             let answer = read(&reader);
             // Here and not outside: whoever asked may have gone, and the thread is still taken.
@@ -172,7 +177,7 @@ mod tests {
     async fn this_machine_does_not_wait_behind_strangers() {
         let dir = tempfile::tempdir().unwrap();
         let reading = reading(&dir, 1, 1);
-        let _taken = reading.readers.clone().acquire_owned().await.unwrap();
+        let _taken = reading.readers.strangers.clone().acquire_owned().await.unwrap();
         let mut stranger = std::pin::pin!(reading_for(Rank::Stranger, reading.read(|_| Ok(7))));
         assert!(futures::poll!(stranger.as_mut()).is_pending());
         assert_eq!(reading_for(Rank::Here, reading.read(|_| Ok(7))).await.unwrap(), 7);
@@ -182,12 +187,12 @@ mod tests {
     async fn what_is_submitted_does_not_wait_behind_readers_or_strangers() {
         let dir = tempfile::tempdir().unwrap();
         let reading = reading(&dir, 1, 1);
-        let _reads = reading.readers.clone().acquire_owned().await.unwrap();
+        let _reads = reading.readers.strangers.clone().acquire_owned().await.unwrap();
         assert_eq!(reading_for(Rank::Stranger, reading.look_up(|_| Ok(7))).await.unwrap(), 7);
-        let _submits = reading.submitters.clone().acquire_owned().await.unwrap();
+        let _submits = reading.submitters.strangers.clone().acquire_owned().await.unwrap();
         let mut stranger = std::pin::pin!(reading_for(Rank::Stranger, reading.look_up(|_| Ok(7))));
         assert!(futures::poll!(stranger.as_mut()).is_pending());
-        let _own_reads = reading.own_readers.clone().acquire_owned().await.unwrap();
+        let _own_reads = reading.readers.here.clone().acquire_owned().await.unwrap();
         assert_eq!(reading_for(Rank::Here, reading.look_up(|_| Ok(7))).await.unwrap(), 7);
     }
 

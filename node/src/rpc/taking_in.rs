@@ -73,7 +73,7 @@ impl Reader {
             return Ok(Brought::Final(id, spot));
         }
         match refusal {
-            Some(refusal) if !self.is_members(&new) => Err(count_refused(refusal)),
+            Some(refusal) if !self.is_members(&new) => Err(refusal.counted()),
             _ => read(new),
         }
     }
@@ -88,13 +88,6 @@ impl Reader {
             true
         })
     }
-}
-
-/// What is refused here is counted like what is refused by those who check.
-fn count_refused(refusal: SubmissionRefusal) -> ApiError {
-    let error = ApiError::from(refusal);
-    metrics::counter!("sealpost_rejected_total", "code" => error.code.clone()).increment(1);
-    error
 }
 
 fn read(new: NewTransaction) -> Result<Brought, ApiError> {
@@ -146,7 +139,7 @@ impl Methods {
         let is_member =
             |submission: &Submission| self.reading.reader.is_member(&submission.transaction.sender());
         let handed_in = self.wiring.submissions.hand_in(submission, is_member);
-        handed_in.map_err(|full| count_refused(full.into()))?;
+        handed_in.map_err(|full| SubmissionRefusal::from(full).counted())?;
         Ok((id, Outlook::Awaited(answer)))
     }
     /// Puts what has become of them into words.
