@@ -72,6 +72,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ),
     ("metrics_process", &["node/src/metrics", "explorer/src/metrics"]),
     ("sd_notify", &["node/src/supervision"]),
+    ("tikv_jemallocator", &["node/src/main"]),
     ("arc_malachitebft_app_channel", &["node/src/consensus"]),
     ("arc_malachitebft_signing", &["node/src/consensus"]),
     ("arc_malachitebft_sync", &["node/src/consensus"]),
