@@ -31,7 +31,11 @@ pub(crate) async fn serve(
     meter: Meter,
     stop: CancellationToken,
 ) {
-    serve_patiently(listener, app, limits, meter, stop, TAKING).await;
+    let counting = meter.clone();
+    tokio::select! {
+        () = serve_patiently(listener, app, limits, meter, stop, TAKING) => {}
+        never = counting.add_up() => match never {},
+    }
 }
 
 /// The same with another time for readers that take nothing.

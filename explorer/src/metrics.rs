@@ -6,12 +6,16 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusRecorder};
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Bounds of the histograms' buckets, in seconds.
 const SECONDS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// How often durations are added up when nobody asks for them.
+const ADD_UP: Duration = Duration::from_secs(5);
 
 /// Counts. Cloning it copies a reference.
 #[derive(Clone)]
@@ -56,6 +60,14 @@ impl Meter {
     /// Counts a connection that was refused because its client has too many.
     pub(crate) fn refuse(&self) {
         self.refused.fetch_add(1, Ordering::Relaxed);
+    }
+    /// Keeps memory bounded where nobody asks for numbers: until it is added up, each duration is kept by itself.
+    pub(crate) async fn add_up(&self) -> Infallible {
+        let recorder = self.recorder.handle();
+        loop {
+            tokio::time::sleep(ADD_UP).await;
+            recorder.run_upkeep();
+        }
     }
     /// All numbers as text.
     pub(crate) fn render(&self, now: Now) -> String {
@@ -104,4 +116,40 @@ pub(crate) async fn measure(State(meter): State<Meter>, request: Request, next: 
         metrics::counter!("sealpost_http_requests_total", "route" => route, "status" => status).increment(1);
     });
     response
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::limits::Limits;
+    use axum::Router;
+    use tokio::net::TcpListener;
+    use tokio_util::sync::CancellationToken;
+
+    /// Longest wait for what is added up every five seconds.
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    #[tokio::test]
+    async fn what_nobody_asks_for_is_added_up_all_the_same() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (meter, stop) = (Meter::new().unwrap(), CancellationToken::new());
+        let (counting, ended) = (meter.clone(), stop.clone());
+        let serving = tokio::spawn(async move {
+            crate::listen::serve(listener, Router::new(), &Limits::default(), counting, ended).await;
+        });
+        metrics::with_local_recorder(&*meter.recorder, || {
+            let measured = metrics::histogram!("sealpost_http_duration_seconds", "route" => "/");
+            (0..12_347).for_each(|_| measured.record(0.001));
+        });
+        // Whoever renders adds up, too; the recorder's own view of itself does not.
+        let added_up = async {
+            while !format!("{:?}", meter.recorder).contains("count: 12347") {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        assert!(tokio::time::timeout(PATIENCE, added_up).await.is_ok(), "each duration is kept by itself");
+        stop.cancel();
+        serving.await.unwrap();
+    }
 }

@@ -12,6 +12,7 @@ use axum::{Json, Router};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use sealpost_ledger::height::BlockHeight;
 use serde::Serialize;
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -24,6 +25,9 @@ use tokio_util::sync::CancellationToken;
 const SECONDS: &[f64] = &[
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0,
 ];
+
+/// How often what was measured is added up when nobody asks for it.
+const ADD_UP: Duration = Duration::from_secs(5);
 
 /// Why metrics are not served.
 #[derive(Debug, Error)]
@@ -91,7 +95,7 @@ pub async fn serve(
         .route("/metrics", get(measured))
         .route("/livez", get(async || "alive\n"))
         .route("/readyz", get(ready))
-        .with_state(Served { sources, recorder, progress });
+        .with_state(Served { sources, recorder: recorder.clone(), progress });
     let task = Box::pin(async move {
         let watching = note_progress(head, progressed);
         let serving = axum::serve(listener, app).with_graceful_shutdown(stop.clone().cancelled_owned());
@@ -100,6 +104,7 @@ pub async fn serve(
                 tracing::error!(%error, "metrics are not served any more");
             },
             () = watching => stop.cancelled().await,
+            never = add_up(recorder) => match never {},
         }
     });
     Ok(Server { address, task })
@@ -119,6 +124,14 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
     metrics::gauge!("sealpost_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     *installed = Some(recorder.clone());
     Ok(recorder)
+}
+
+/// Keeps memory bounded where nobody asks for metrics: until it is added up, each duration is kept by itself.
+async fn add_up(recorder: PrometheusHandle) -> Infallible {
+    loop {
+        tokio::time::sleep(ADD_UP).await;
+        recorder.run_upkeep();
+    }
 }
 
 /// Remembers when the head last moved.
@@ -199,4 +212,46 @@ async fn ready(State(served): State<Served>) -> impl IntoResponse {
     let ok = checks.iter().all(|check| check.ok);
     let status = if ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(serde_json::json!({ "ready": ok, "checks": checks })))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::health::Health;
+    use crate::store::StoreOptions;
+    use crate::store::testing::Chain;
+
+    /// Longest wait for what is added up every five seconds.
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    /// Each duration takes eight bytes until it is added up, and a flood measures millions.
+    #[tokio::test]
+    async fn what_nobody_asks_for_is_added_up_all_the_same() {
+        let (folder, chain) = (tempfile::tempdir().unwrap(), Chain::new("measured"));
+        let (_moves, head) = watch::channel(BlockHeight::GENESIS);
+        let opened = Store::open(folder.path(), chain.genesis.clone(), StoreOptions::default());
+        let health = Health { deciding: true, syncing: false, target: 0, peers: 0, needs_peers: false };
+        let sources = Sources {
+            store: opened.unwrap().0,
+            data: folder.path().to_owned(),
+            disk_floor_bytes: 0,
+            head,
+            health: HealthSource::new(move || health),
+        };
+        let stop = CancellationToken::new();
+        let served = serve("127.0.0.1:0".parse().unwrap(), sources, stop.clone()).await.unwrap();
+        let serving = tokio::spawn(served.task);
+        let measured = metrics::histogram!("sealpost_test_added_up_seconds");
+        (0..12_347).for_each(|_| measured.record(0.001));
+        // Whoever renders adds up, too; the recorder's own view of itself does not.
+        let added_up = async {
+            while !format!("{:?}", install().unwrap()).contains("count: 12347") {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        assert!(tokio::time::timeout(PATIENCE, added_up).await.is_ok(), "each duration is kept by itself");
+        stop.cancel();
+        serving.await.unwrap();
+    }
 }
