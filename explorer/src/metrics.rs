@@ -148,7 +148,8 @@ mod tests {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         };
-        assert!(tokio::time::timeout(PATIENCE, added_up).await.is_ok(), "each duration is kept by itself");
+        let added_up = tokio::time::timeout(PATIENCE, added_up).await;
+        assert!(added_up.is_ok(), "each duration is kept by itself: {:?}", meter.recorder);
         stop.cancel();
         serving.await.unwrap();
     }

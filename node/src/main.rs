@@ -1,8 +1,8 @@
 //! `sealpost-node`: see [`sealpost_node::cli`].
 
-/// Many threads take what others give back: jemalloc does that in less time than glibc, and in half the memory
-/// (docs/adr/0010).
-#[cfg(target_os = "linux")]
+/// What one thread takes another gives back, all the time: jemalloc does that in less time than glibc, and without many
+/// arenas (docs/adr/0010).
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

@@ -130,10 +130,9 @@ impl Node {
         {
             consensus::check(consensus)?;
         }
-        if config.metrics.is_some() {
-            // Opening the store is measured already.
-            metrics::install().map_err(MetricsError::from)?;
-        }
+        // Opening the store is measured already.
+        let measured = config.metrics.map(|listen| Ok((listen, metrics::install()?)));
+        let measured = measured.transpose().map_err(MetricsError::Recorder)?;
         open_files::allow(&config)?;
         let (genesis, data) = (config.genesis.clone(), config.data.clone());
         let options = StoreOptions { archive: config.archive, ..StoreOptions::default() };
@@ -230,8 +229,8 @@ impl Node {
         tasks.spawn(syncing.map(|ended| Ok(joined(ended)??)));
         let health = health(peers, progress.clone(), deciding, talks);
 
-        let metrics = match config.metrics {
-            Some(listen) => {
+        let metrics = match measured {
+            Some((listen, recorder)) => {
                 let sources = metrics::Sources {
                     store: store.clone(),
                     data: config.data,
@@ -239,7 +238,7 @@ impl Node {
                     head: head.clone(),
                     health: health.clone(),
                 };
-                let served = metrics::serve(listen, sources, stop.clone()).await?;
+                let served = metrics::serve(listen, recorder, sources, stop.clone()).await?;
                 tasks.spawn(served.task.map(Ok));
                 Some(served.address)
             }
