@@ -47,6 +47,24 @@ fn a_run_gives_the_same_answers_as_its_blocks_one_by_one() {
 }
 
 #[test]
+fn a_run_answers_messages_of_the_store_and_of_its_own_blocks() {
+    let (dir, chain) = grown(3);
+    let (store, _) = open(dir.path(), &chain);
+    let [kept, new] = ["kept", "new"].map(|text| chain.message(text));
+    store.append(&chain.next(&store, vec![kept.clone()])).unwrap();
+    let (mut tip, mut view) = (store.tip(), Ahead::new(store.clone()));
+    let blocks = [vec![chain.receipt(&kept), new.clone()], vec![chain.receipt(&new)]];
+    let run = blocks.map(|transactions| {
+        let block = chain.next_on(&tip, &view, transactions);
+        view.add(block.verified());
+        tip = block.tip().clone();
+        Arc::new(block)
+    });
+    store.append_many(&run).unwrap();
+    answers(&store);
+}
+
+#[test]
 fn a_run_with_a_gap_is_refused_as_a_whole() {
     let (dir, chain) = grown(3);
     let (store, _) = open(dir.path(), &chain);

@@ -13,7 +13,7 @@ use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::key_bundle::KeyBundle;
 use sealpost_ledger::membership::{ValidatorsChange, validators_approval};
 use sealpost_ledger::message::{Body, Message, Mode, Slot, SlotRecipient, Suite};
-use sealpost_ledger::receipt::receipt_commit;
+use sealpost_ledger::receipt::{Answer, Receipt, receipt_commit};
 use sealpost_ledger::signature::{PublicKey, SigningKey};
 use sealpost_ledger::state::{LedgerView, StateProof, StateRecord};
 use sealpost_ledger::transaction::{Payload, Transaction, VerifiedTransaction};
@@ -22,6 +22,8 @@ use std::sync::Arc;
 
 pub(crate) const SENDER: u8 = 2;
 pub(crate) const RECIPIENT: u8 = 3;
+/// What only whoever opens a message learns.
+const SECRET: [u8; 32] = [9; 32];
 
 /// A network of one validator, with a store's view of it.
 pub(crate) struct Chain {
@@ -81,7 +83,7 @@ impl Chain {
             ecies_share: [1; _],
             ml_kem_share: None,
             wrapped_key: [2; _],
-            receipt_commit: receipt_commit(&[9; 32]),
+            receipt_commit: receipt_commit(&SECRET),
         };
         let message = Message {
             suite: Suite::Ecies,
@@ -100,6 +102,11 @@ impl Chain {
         ecies[1..].copy_from_slice(PublicKey::as_bytes(&key(SENDER).public_key()));
         let valid_until = BlockHeight::new(1_000_000);
         self.sign(Payload::KeyBundle(KeyBundle { sequence, ecies, ml_kem: None, valid_until }), None)
+    }
+    /// The recipient's answer to such a message.
+    pub(crate) fn receipt(&self, message: &VerifiedTransaction) -> VerifiedTransaction {
+        let answer = Answer::Opened { secret: SECRET };
+        self.sign_by(RECIPIENT, Payload::Receipt(Receipt { message: message.id(), slot: 0, answer }), None)
     }
     /// A change of the one validator's power, approved by itself.
     pub(crate) fn power(&self, store: &Store, power: u64, effective: BlockHeight) -> VerifiedTransaction {
@@ -155,14 +162,17 @@ impl Chain {
         }
     }
     fn sign(&self, payload: Payload, body: Option<Body>) -> VerifiedTransaction {
+        self.sign_by(SENDER, payload, body)
+    }
+    fn sign_by(&self, by: u8, payload: Payload, body: Option<Body>) -> VerifiedTransaction {
         let transaction = Transaction {
             version: 1,
             chain: self.genesis.chain_id(),
-            sender: address(SENDER),
+            sender: address(by),
             expiry: BlockHeight::new(900),
             payload,
             nonce: 0,
         };
-        transaction.sign(&key(SENDER), &[0; 32]).unwrap().verify(body, &self.genesis).unwrap()
+        transaction.sign(&key(by), &[0; 32]).unwrap().verify(body, &self.genesis).unwrap()
     }
 }

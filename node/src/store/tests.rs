@@ -412,6 +412,24 @@ fn a_record_that_does_not_belong_among_bodies_is_damage() {
 }
 
 #[test]
+fn a_record_that_does_not_belong_among_blocks_is_damage() {
+    // Another kind of record in the next place, and a block out of place.
+    for (kind, height) in [(frame::Kind::Bodies, 6), (frame::Kind::Block, 5), (frame::Kind::Block, 7)] {
+        let (dir, _) = grown(5);
+        let journal = dir.path().join("journal");
+        let layout = stream::Layout { segment_bytes: SEGMENT_BYTES, first: 0 };
+        let mut blocks =
+            stream::Stream::open(&journal, "headers", layout, stream::TornEnd::Cut, |_, _| Ok(())).unwrap();
+        blocks.append(kind, height, b"anything").unwrap();
+        drop(blocks);
+        let before = fs::read(journal_file(dir.path(), "headers")).unwrap();
+        let error = Journal::open(&journal, SEGMENT_BYTES, stream::TornEnd::Cut).unwrap_err();
+        assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+        assert_eq!(fs::read(journal_file(dir.path(), "headers")).unwrap(), before, "nothing may be cut off");
+    }
+}
+
+#[test]
 fn a_check_finds_an_index_ahead_of_the_journal() {
     let (dir, chain) = grown(3);
     let headers = fs::read(journal_file(dir.path(), "headers")).unwrap();
