@@ -161,17 +161,15 @@ async fn a_single_validator_makes_blocks_on_demand_and_goes_on_after_a_restart()
     let genesis = genesis(&[key(1)]);
     let store = open(home.path(), "store", &genesis);
     let mut node = Node::start(&store, home.path(), 1, &[]).await.unwrap();
-    let mut heights = Vec::new();
-    for sequence in 1..=5 {
+    for sequence in 1..=3 {
         let transaction = bundle(&genesis, sequence);
         node.submit.send(transaction.clone()).await.unwrap();
         let block = node.block_with(&transaction).await;
         assert_eq!(block.certificate().signatures.len(), 1);
-        heights.push(block.block().height().get());
     }
-    // Between two of them there was nothing to decide.
-    let first = heights[0];
-    assert_eq!(heights, [first, first + 1, first + 2, first + 3, first + 4]);
+    // That nothing comes can't be awaited; a validator that decides without need makes hundreds in this time.
+    let idle = timeout(Duration::from_secs(1), node.next_block()).await;
+    assert!(idle.is_err(), "a block that nobody asked for: {idle:?}");
     node.stop().await;
 
     let height = store.tip().height();
@@ -180,7 +178,7 @@ async fn a_single_validator_makes_blocks_on_demand_and_goes_on_after_a_restart()
     let store = open(home.path(), "store", &genesis);
     assert_eq!(store.tip().height(), height);
     let mut node = Node::start(&store, home.path(), 1, &[]).await.unwrap();
-    let transaction = bundle(&genesis, 6);
+    let transaction = bundle(&genesis, 4);
     node.submit.send(transaction.clone()).await.unwrap();
     assert!(node.block_with(&transaction).await.block().height() > height);
     node.stop().await;
