@@ -394,38 +394,28 @@ fn a_check_finds_a_block_whose_frame_is_sound_and_whose_content_is_not() {
 }
 
 #[test]
-fn a_record_that_does_not_belong_among_bodies_is_damage() {
-    // Another kind of record, and bodies of a block whose bodies are there already.
-    for (kind, height) in [(frame::Kind::Block, 6), (frame::Kind::Bodies, 5)] {
+fn a_record_that_does_not_belong_is_damage() {
+    use frame::Kind::{Block, Bodies};
+    // Another kind of record; bodies of a block whose bodies are there already; a block again, and one too far.
+    let misplaced = [
+        ("bodies", Block, 6),
+        ("bodies", Bodies, 5),
+        ("headers", Bodies, 6),
+        ("headers", Block, 5),
+        ("headers", Block, 7),
+    ];
+    for (name, kind, height) in misplaced {
         let (dir, _) = grown(5);
         let journal = dir.path().join("journal");
         let layout = stream::Layout { segment_bytes: SEGMENT_BYTES, first: 0 };
-        let mut bodies =
-            stream::Stream::open(&journal, "bodies", layout, stream::TornEnd::Cut, |_, _| Ok(())).unwrap();
-        bodies.append(kind, height, b"anything").unwrap();
-        drop(bodies);
-        let before = fs::read(journal_file(dir.path(), "bodies")).unwrap();
+        let mut records =
+            stream::Stream::open(&journal, name, layout, stream::TornEnd::Cut, |_, _| Ok(())).unwrap();
+        records.append(kind, height, b"anything").unwrap();
+        drop(records);
+        let before = fs::read(journal_file(dir.path(), name)).unwrap();
         let error = Journal::open(&journal, SEGMENT_BYTES, stream::TornEnd::Cut).unwrap_err();
         assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
-        assert_eq!(fs::read(journal_file(dir.path(), "bodies")).unwrap(), before, "nothing may be cut off");
-    }
-}
-
-#[test]
-fn a_record_that_does_not_belong_among_blocks_is_damage() {
-    // Another kind of record in the next place, and a block out of place.
-    for (kind, height) in [(frame::Kind::Bodies, 6), (frame::Kind::Block, 5), (frame::Kind::Block, 7)] {
-        let (dir, _) = grown(5);
-        let journal = dir.path().join("journal");
-        let layout = stream::Layout { segment_bytes: SEGMENT_BYTES, first: 0 };
-        let mut blocks =
-            stream::Stream::open(&journal, "headers", layout, stream::TornEnd::Cut, |_, _| Ok(())).unwrap();
-        blocks.append(kind, height, b"anything").unwrap();
-        drop(blocks);
-        let before = fs::read(journal_file(dir.path(), "headers")).unwrap();
-        let error = Journal::open(&journal, SEGMENT_BYTES, stream::TornEnd::Cut).unwrap_err();
-        assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
-        assert_eq!(fs::read(journal_file(dir.path(), "headers")).unwrap(), before, "nothing may be cut off");
+        assert_eq!(fs::read(journal_file(dir.path(), name)).unwrap(), before, "nothing may be cut off");
     }
 }
 
