@@ -52,15 +52,8 @@ fn a_run_answers_messages_of_the_store_and_of_its_own_blocks() {
     let (store, _) = open(dir.path(), &chain);
     let [kept, new] = ["kept", "new"].map(|text| chain.message(text));
     store.append(&chain.next(&store, vec![kept.clone()])).unwrap();
-    let (mut tip, mut view) = (store.tip(), Ahead::new(store.clone()));
     let blocks = [vec![chain.receipt(&kept), new.clone()], vec![chain.receipt(&new)]];
-    let run = blocks.map(|transactions| {
-        let block = chain.next_on(&tip, &view, transactions);
-        view.add(block.verified());
-        tip = block.tip().clone();
-        Arc::new(block)
-    });
-    store.append_many(&run).unwrap();
+    store.append_many(&chain.run_of(&store, blocks)).unwrap();
     answers(&store);
 }
 

@@ -121,7 +121,7 @@ impl Chain {
         self.next_on(&store.tip(), store, transactions)
     }
     /// The next block after a tip, made final.
-    pub(crate) fn next_on<V: LedgerView>(
+    fn next_on<V: LedgerView>(
         &self,
         tip: &Tip,
         view: &V,
@@ -145,14 +145,23 @@ impl Chain {
     }
     /// The same blocks, not appended yet.
     pub(crate) fn run(&self, store: &Store, blocks: u64) -> Vec<Arc<CommittedBlock>> {
+        let next = store.tip().next_height().get();
+        self.run_of(store, (next..next + blocks).map(|height| self.transactions_of(height)))
+    }
+    /// Blocks of these transactions, not appended yet.
+    pub(crate) fn run_of(
+        &self,
+        store: &Store,
+        blocks: impl IntoIterator<Item = Vec<VerifiedTransaction>>,
+    ) -> Vec<Arc<CommittedBlock>> {
         let (mut tip, mut view) = (store.tip(), Ahead::new(store.clone()));
-        let mut next = || {
-            let block = self.next_on(&tip, &view, self.transactions_of(tip.next_height().get()));
+        let next = |transactions| {
+            let block = self.next_on(&tip, &view, transactions);
             view.add(block.verified());
             tip = block.tip().clone();
             Arc::new(block)
         };
-        (0..blocks).map(|_| next()).collect()
+        blocks.into_iter().map(next).collect()
     }
     fn transactions_of(&self, height: u64) -> Vec<VerifiedTransaction> {
         let bundles = height - height / 3;
