@@ -17,7 +17,7 @@ use crate::signature::{BadBatch, PublicKey, Signature, Signed, SigningKey, verif
 use crate::validator::{ValidatorSet, ValidatorSetError};
 use enc::write::Writer;
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use thiserror::Error;
 
 /// The transaction format of this page.
@@ -116,17 +116,28 @@ fn id_of(encoded: &[u8]) -> TransactionId {
 
 /// A transaction and a signature that nobody has checked yet. Cloning it copies a reference; it is encoded once,
 /// when it is made or read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct SignedTransaction(Arc<Parts>);
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 struct Parts {
     transaction: Transaction,
     signature: Signature,
     id: TransactionId,
     /// Canonical bytes of both.
     encoded: Box<[u8]>,
+    /// Its leaf, from the first time that it is asked for: proposing, checking and storing a block each need it.
+    leaf: OnceLock<Node>,
 }
+
+/// Two are the same if their canonical bytes are.
+impl PartialEq for SignedTransaction {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.encoded == other.0.encoded
+    }
+}
+
+impl Eq for SignedTransaction {}
 
 impl Encode for SignedTransaction {
     fn encode<E: enc::Encoder>(&self, encoder: &mut E) -> Result<(), error::EncodeError> {
@@ -156,7 +167,7 @@ impl SignedTransaction {
         encoded.reserve_exact(Signature::BYTES);
         encoded.extend_from_slice(signature.as_bytes());
         let encoded = encoded.into_boxed_slice();
-        Self(Arc::new(Parts { transaction, signature, id, encoded }))
+        Self(Arc::new(Parts { transaction, signature, id, encoded, leaf: OnceLock::new() }))
     }
     /// Reads a transaction from its canonical bytes.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
@@ -211,7 +222,7 @@ impl SignedTransaction {
     }
     /// Its leaf in the block's Merkle tree: header and signature, not the body.
     pub fn leaf(&self) -> Node {
-        leaf_hash(&self.0.encoded)
+        *self.0.leaf.get_or_init(|| leaf_hash(&self.0.encoded))
     }
     /// The signature check, to be made alone or in a batch.
     pub fn signed(&self) -> Signed {

@@ -24,6 +24,11 @@ mod sync;
 use clap::{Parser, Subcommand};
 use report::Report;
 
+/// As in the node: some of these do its work in this process.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 #[derive(Debug, Parser)]
 #[command(about = "Measures Sealpost on this machine", max_term_width = 100)]
 struct Args {

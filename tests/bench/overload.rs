@@ -31,11 +31,11 @@ pub(crate) struct Options {
     /// How many times as much as is taken in
     #[arg(long, default_value_t = 5)]
     factor: usize,
-    /// Seconds that show how much is taken in
-    #[arg(long, default_value_t = 20)]
+    /// Seconds that show how much is taken in, before the flood and after it: an empty ledger's first ones vary
+    #[arg(long, default_value_t = 60)]
     capacity_seconds: u64,
     /// Messages that are ready for them
-    #[arg(long, default_value_t = 800_000)]
+    #[arg(long, default_value_t = 1_300_000)]
     capacity_messages: u64,
     /// Bytes of each message: header, signature and body. Larger ones fill blocks by more than half, so that the price
     /// rises beyond what was paid

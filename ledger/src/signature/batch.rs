@@ -29,7 +29,7 @@ const LARGEST_SUM: usize = 1024;
 /// A batch that fails is halved until its first bad member is found. All halvings together add up no more points
 /// than the first sum did, and read none again. So a bad signature in every batch costs no more than single checks
 /// would from 64 signatures on (half of it at 256), and less than twice that in the smallest batches; measured by
-/// the `signatures` example.
+/// `sealpost-bench signatures`.
 pub fn verify_batch(batch: &[Signed]) -> Result<(), BadBatch> {
     for (lot, first) in batch.chunks(LARGEST_SUM).zip((0_usize..).step_by(LARGEST_SUM)) {
         verify_lot(lot).map_err(|bad| BadBatch { index: first.saturating_add(bad.index) })?;

@@ -50,7 +50,7 @@ impl Digits {
         Self { width, count: (128 / width.max(1)) as usize + 1 }
     }
     /// The width that was fastest for so many terms, in batches of 4 to 1,024 signatures by many and by few senders
-    /// (the `signatures` example measures them).
+    /// (`sealpost-bench signatures` measures them).
     fn for_terms(terms: usize) -> Self {
         Self::new(match terms {
             0..64 => 4,
