@@ -429,6 +429,34 @@ mod tests {
     }
 
     #[test]
+    fn what_others_append_is_not_fetched_any_more() {
+        let (mut planner, now) = (planner(&[(1, 100)]), Instant::now());
+        let before = planner.questions(now);
+        planner.moved(height(30));
+        for question in &before {
+            let (from, count) = (question.from.get(), question.count.into());
+            assert_eq!(planner.answered(question, Answer::Blocks(blocks(from, count)), now), None);
+        }
+        assert!(planner.next_runs().is_empty(), "it begins below what is here");
+        let asked = planner.questions(now).iter().map(|q| (q.from.get(), q.count)).collect::<Vec<_>>();
+        assert_eq!(asked, [(31, 64), (95, 6)]);
+    }
+
+    #[test]
+    fn what_was_not_appended_is_fetched_again() {
+        let (mut planner, now) = (planner(&[(1, 300), (2, 300)]), Instant::now());
+        for question in &planner.questions(now) {
+            let (from, count) = (question.from.get(), question.count.into());
+            planner.answered(question, Answer::Blocks(blocks(from, count)), now);
+        }
+        assert_eq!(planner.next_runs().iter().map(|run| run.blocks.len()).sum::<usize>(), 256);
+        // Nobody is to blame, and 257 to 300 are planned already.
+        planner.verified(height(70), None);
+        let asked = planner.questions(now).iter().map(|q| q.from.get()).collect::<Vec<_>>();
+        assert_eq!(asked, [71, 135, 199, 263]);
+    }
+
+    #[test]
     fn what_all_others_wait_for_is_asked_whatever_is_held() {
         let peers: Vec<_> = (0..8).map(|name| (name, 1000)).collect();
         let (mut planner, now) = (planner(&peers), Instant::now());

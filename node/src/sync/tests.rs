@@ -33,8 +33,11 @@ struct World {
 impl World {
     /// The source has that many blocks.
     fn new(blocks: u64) -> Self {
+        Self::of(Chain::new("sync"), blocks)
+    }
+    /// A source with that many blocks of this chain.
+    fn of(chain: Chain, blocks: u64) -> Self {
         let dirs = [TempDir::new().unwrap(), TempDir::new().unwrap()];
-        let chain = Chain::new("sync");
         let open = |dir: &TempDir| {
             Store::open(dir.path(), chain.genesis.clone(), StoreOptions::default()).unwrap().0
         };
@@ -67,13 +70,20 @@ impl World {
         World { chain, source, store, news, asked, faults, committed, wish, progress, head, stop, task, dirs }
     }
     async fn claims(&self, peer: &Peer, height: u64) {
-        let (height, oldest) = (BlockHeight::new(height), BlockHeight::FIRST);
+        self.claims_from(peer, height, 1).await;
+    }
+    /// A peer says how far it is, and from where on it has whole blocks.
+    async fn claims_from(&self, peer: &Peer, height: u64, oldest: u64) {
+        let (height, oldest) = (BlockHeight::new(height), BlockHeight::new(oldest));
         self.news.send(News::Status { peer: peer.clone(), height, oldest }).await.unwrap();
     }
-    /// A peer tells of a block of the source.
-    async fn announces(&self, peer: &Peer, height: u64) -> oneshot::Receiver<Verdict> {
+    /// A block of the source, as a peer tells of it.
+    fn announcement(&self, height: u64) -> Announcement {
         let (header, certificate) = self.source.header(BlockHeight::new(height)).unwrap().unwrap();
-        self.announces_this(peer, Announcement { header, certificate }).await
+        Announcement { header, certificate }
+    }
+    async fn announces(&self, peer: &Peer, height: u64) -> oneshot::Receiver<Verdict> {
+        self.announces_this(peer, self.announcement(height)).await
     }
     async fn announces_this(&self, peer: &Peer, announcement: Announcement) -> oneshot::Receiver<Verdict> {
         let (verdict, judged) = oneshot::channel();
@@ -81,7 +91,6 @@ impl World {
         self.news.send(News::Announced { peer: peer.clone(), announcement, verdict }).await.unwrap();
         judged
     }
-    /// Answers questions with what `answer` makes of the honest answer, until the follower has come so far.
     /// Serves honestly until a height is reached; the first block that was fetched.
     async fn first_fetched_until(&mut self, height: u64) -> Option<u64> {
         let mut first = None;
@@ -94,6 +103,7 @@ impl World {
         self.serve_until(height, note).await;
         first
     }
+    /// Answers questions with what `answer` makes of the honest answer, until the follower has come so far.
     async fn serve_until(
         &mut self,
         height: u64,
@@ -119,6 +129,11 @@ impl World {
                             height: self.source.tip().height(),
                             oldest: BlockHeight::FIRST,
                         },
+                        // No block of the source changes the validators.
+                        Request::Proof { .. } => {
+                            let head = self.announcement(self.source.tip().height().get());
+                            Response::Proof(Box::new(Proof { changes: Vec::new(), head }))
+                        }
                         other => panic!("{other:?} is nothing for sync"),
                     };
                     // It may have been banned, and its answer not be waited for.
@@ -292,6 +307,31 @@ async fn nobody_is_heard_before_a_peer_has_said_something() {
     world.stop().await;
 }
 
+/// Its bodies are out of retention, and somebody has to show that before blocks are taken without them.
+#[tokio::test(flavor = "multi_thread")]
+async fn where_all_have_dropped_bodies_a_proof_of_age_is_asked_for_and_heard() {
+    let mut world = World::of(Chain::keeping("sync", 10), 100);
+    world.claims_from(&peer("a"), 100, 80).await;
+    let mut proofs = 0;
+    world
+        .serve_until(100, |_, honest| match honest {
+            Response::Status { height, .. } => {
+                Some(Response::Status { height, oldest: BlockHeight::new(80) })
+            }
+            Response::Proof(proof) => {
+                proofs += 1;
+                assert_eq!(proofs, 1, "it is asked for again, though it was given");
+                Some(Response::Proof(proof))
+            }
+            honest => Some(honest),
+        })
+        .await;
+    assert_eq!((proofs, world.progress.borrow().proven.get()), (1, 100));
+    world.agrees_up_to(100);
+    assert!(world.faults.try_recv().is_err());
+    world.stop().await;
+}
+
 /// A chain whose first block changes its validator's power, and whose second one changes nothing. What each announces.
 fn changed() -> (TempDir, Store, [AnnouncedSet; 2]) {
     let (dir, chain) = (TempDir::new().unwrap(), Chain::new("changing"));
@@ -337,6 +377,18 @@ fn a_proof_of_more_changes_than_one_may_have_is_malformed() {
     };
     assert_eq!(told(MAX_CHANGES), None);
     assert_eq!(told(MAX_CHANGES + 1), Some(Fault::Malformed));
+}
+
+#[test]
+fn a_proof_whose_head_nobody_signed_is_a_lie() {
+    let (_dir, store, [change, none]) = changed();
+    let genesis = sealpost_ledger::chain::Tip::genesis(store.tip().genesis_file().clone()).unwrap().0;
+    let mut pursuit = Pursuit::new(genesis);
+    let mut head = none.at.clone();
+    head.certificate.signatures.clone_from(&change.at.certificate.signatures);
+    let proof = Proof { changes: vec![change], head };
+    assert_eq!(pursuit.proved(Some(Response::Proof(Box::new(proof)))), Some(Fault::FalseBlock));
+    assert_eq!(pursuit.proven(), BlockHeight::FIRST, "the change is signed");
 }
 
 #[tokio::test(flavor = "multi_thread")]
