@@ -6,7 +6,7 @@ use super::*;
 use crate::store::StoreOptions;
 use crate::store::testing::Chain;
 use crate::wire::{AnnouncedSet, Announcement, EncodedBlock, MAX_CHANGES, Proof, Request, Response, Verdict};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -377,6 +377,38 @@ fn a_proof_of_more_changes_than_one_may_have_is_malformed() {
     };
     assert_eq!(told(MAX_CHANGES), None);
     assert_eq!(told(MAX_CHANGES + 1), Some(Fault::Malformed));
+}
+
+/// What more there may be is asked for at once, and otherwise nothing before the pause is over.
+#[test]
+fn after_as_many_changes_as_a_proof_may_have_the_next_is_asked_for() {
+    let (_dir, store, [change, none]) = changed();
+    let genesis = sealpost_ledger::chain::Tip::genesis(store.tip().genesis_file().clone()).unwrap().0;
+    let (mut pursuit, now) = (Pursuit::new(genesis), Instant::now());
+    pursuit.claimed(peer("a"), BlockHeight::new(100), BlockHeight::new(80));
+    // 65 to 80 and later ones are to be had; what comes first is not.
+    assert!(pursuit.questions(now).iter().all(|question| question.from > BlockHeight::FIRST));
+    let mut asked_after = |count| {
+        let proof = Proof { changes: vec![change.clone(); count], head: none.at.clone() };
+        assert_eq!(pursuit.proved(Some(Response::Proof(Box::new(proof)))), None);
+        pursuit.to_prove(now).len()
+    };
+    assert_eq!(asked_after(1), 1, "for the first time");
+    assert_eq!(asked_after(1), 0);
+    assert_eq!(asked_after(MAX_CHANGES), 1);
+    assert_eq!(asked_after(MAX_CHANGES - 1), 0);
+}
+
+#[test]
+fn who_is_busy_is_asked_again_when_it_has_rested() {
+    let (_dir, store, _) = changed();
+    let (mut pursuit, now) = (Pursuit::new(store.tip()), Instant::now());
+    pursuit.claimed(peer("a"), BlockHeight::new(10), BlockHeight::FIRST);
+    let question = pursuit.questions(now).pop().unwrap();
+    assert_eq!((pursuit.wakes_at(now), pursuit.answered(&question, Some(Response::Busy), now)), (None, None));
+    let rested = pursuit.wakes_at(now).unwrap();
+    assert!(rested > now && pursuit.questions(now).is_empty());
+    assert_eq!(pursuit.questions(rested), [question]);
 }
 
 #[test]
