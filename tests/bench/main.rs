@@ -24,7 +24,8 @@ mod sync;
 use clap::{Parser, Subcommand};
 use report::Report;
 
-/// As in the node: some of these do its work in this process.
+/// As in the node, whose work `sync` does in this process, as do those that fill ledgers. The wallet, whose work `scan`
+/// does, has the system's.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;

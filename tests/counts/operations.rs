@@ -175,7 +175,8 @@ fn check_evidence(times: Times, story: &Story) -> Result<(), Box<dyn Error>> {
     for (name, evidence) in [("an answer", story.answer()?), ("silence", story.silence()?)] {
         let (text, genesis) = (evidence.to_json(), story.tip.genesis_file());
         times.count(&format!("read evidence of {name}"), text.as_bytes(), Evidence::from_json)?;
-        times.count(&format!("check evidence of {name}"), &evidence, |evidence| evidence.check(genesis))?;
+        let read = || Evidence::from_json(text.as_bytes());
+        times.count_new(&format!("check evidence of {name}"), read, |evidence| evidence.check(genesis))?;
     }
     Ok(())
 }

