@@ -65,12 +65,15 @@ impl Done {
         let (jobs, calls) = (told(&self.jobs), told(&self.calls));
         format!("{} {what} ({jobs}; {calls}), {} more did not come", self.count(), self.missed)
     }
-    /// Whether all held.
+    /// Whether all held, and anything was done to them, if there were any.
     pub(crate) fn held(&self) -> Result<(), String> {
-        match self.broken.is_empty() {
-            true => Ok(()),
-            false => Err(self.broken.join("\n\n")),
+        if !self.broken.is_empty() {
+            return Err(self.broken.join("\n\n"));
         }
+        if self.count() == 0 && !self.tried.is_empty() {
+            return Err("no fault came, nothing was tested".into());
+        }
+        Ok(())
     }
     /// Puts a job to such faults at all its calls of which `is_meant` says so, or at `most` of them.
     pub(crate) fn every_fault(
