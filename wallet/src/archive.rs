@@ -166,8 +166,7 @@ impl Archive {
         Ok(())
     }
     fn sync_folder(&self) -> Result<(), ArchiveError> {
-        let synced = fs::File::open(&self.folder).and_then(|folder| folder.sync_all());
-        synced.map_err(|error| failed("write", &self.folder, &error))
+        sealpost_terminal::sync_folder(&self.folder).map_err(|error| failed("write", &self.folder, &error))
     }
 }
 

@@ -129,7 +129,7 @@ impl Wallet {
         file.as_file().sync_all().map_err(io)?;
         let summary = Backup::open(file.path(), passphrase)?.summary;
         file.persist_noclobber(path).map_err(|error| io(error.error))?;
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(io)?;
+        sealpost_terminal::sync_folder(folder).map_err(io)?;
         Ok(summary)
     }
 
@@ -279,7 +279,7 @@ impl Backup {
         // It is at its place now, and not to be removed any more.
         let _moved = folder.keep();
         let parent = place.parent().unwrap_or(&place);
-        File::open(parent).and_then(|folder| folder.sync_all()).map_err(io)?;
+        sealpost_terminal::sync_folder(parent).map_err(io)?;
         if profile.nodes().is_empty() && !self.nodes.is_empty() {
             profile.set_nodes(&self.nodes)?;
         }

@@ -20,7 +20,7 @@ use same_file::Handle;
 use sealpost_ledger::address::Address;
 use sealpost_ledger::codec::{Decode, Encode, MAX_BYTES, decode, encode};
 use sealpost_ledger::message::Mode;
-use sealpost_terminal::{Failure, create_private_folder, file_failure, write_secret_file};
+use sealpost_terminal::{Failure, create_private_folder, file_failure, sync_folder, write_secret_file};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::fs::{self, File, TryLockError};
@@ -238,8 +238,8 @@ impl Drafts {
     /// Removes a draft and all that belongs to it. No power cut brings it back.
     pub fn remove(&self, draft: Kept) -> Result<(), DraftError> {
         self.forget(draft.id)?;
-        let synced = File::open(&self.folder).and_then(|folder| folder.sync_all());
-        synced.map_err(|error| DraftError::File(file_failure("write", &self.folder, &error)))
+        sync_folder(&self.folder)
+            .map_err(|error| DraftError::File(file_failure("write", &self.folder, &error)))
     }
     /// The same, for who holds its lock, and minds no draft that comes back: it was sent, and is not sent again.
     pub(crate) fn forget(&self, id: DraftId) -> Result<(), DraftError> {

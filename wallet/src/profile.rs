@@ -152,7 +152,7 @@ fn clear(folder: &Path) -> std::io::Result<bool> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
         removed => removed?,
     }
-    fs::File::open(folder.parent().unwrap_or(Path::new(".")))?.sync_all()?;
+    sealpost_terminal::sync_folder(folder.parent().unwrap_or(Path::new(".")))?;
     Ok(true)
 }
 

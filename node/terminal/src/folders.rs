@@ -63,8 +63,11 @@ pub(crate) fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Makes durable what came to be in a folder, or got another name there.
-pub(crate) fn sync_folder(folder: &Path) -> std::io::Result<()> {
+/// Makes durable what came to be in a folder, got another name there, or was removed from it.
+///
+/// # Errors
+/// If the folder can't be opened or synced.
+pub fn sync_folder(folder: &Path) -> std::io::Result<()> {
     std::fs::File::open(folder)?.sync_all()
 }
 
