@@ -13,6 +13,7 @@
 mod apply;
 mod finality;
 mod follow;
+mod pace;
 mod planner;
 mod pursuit;
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! allowed, and tells the rest of the node of each block.
 
 use super::apply::{Applied, apply_knowing};
+use super::pace::{Line, Pace};
 use super::planner::{Question, Run};
 use super::pursuit::Pursuit;
 use super::{Mode, Progress, SyncError, Wiring, Wish};
@@ -20,10 +21,6 @@ use tokio::task::JoinHandle;
 const POLL: Duration = Duration::from_secs(5);
 /// Answers to that which are awaited at once.
 const MAX_POLLED: usize = 4;
-/// Pause between two lines in the log while catching up.
-const REPORT: Duration = Duration::from_secs(5);
-/// Fewer blocks than these are not worth a line.
-const WORTH_A_LINE: u64 = 100;
 
 type Answered = (Question, Option<Response>);
 type Status = (Peer, Option<Response>);
@@ -39,7 +36,7 @@ pub(super) struct Follower {
     applying: Option<Applying>,
     /// Questions for proofs that are open.
     proofs: FuturesUnordered<BoxFuture<'static, Status>>,
-    report: Report,
+    pace: Pace,
 }
 
 /// Blocks that are being verified and appended.
@@ -47,12 +44,6 @@ struct Applying {
     /// Who brought them: each peer, and the number of the blocks up to its last one.
     peers: Vec<(usize, Peer)>,
     work: JoinHandle<Result<Applied, StoreError>>,
-}
-
-/// What was said last of how it goes.
-struct Report {
-    at: Instant,
-    height: BlockHeight,
 }
 
 impl Follower {
@@ -69,7 +60,7 @@ impl Follower {
             statuses: FuturesUnordered::new(),
             applying: None,
             proofs: FuturesUnordered::new(),
-            report: Report { at: Instant::now(), height },
+            pace: Pace::new(Instant::now(), height),
         }
     }
 
@@ -164,21 +155,15 @@ impl Follower {
         self.report(progress);
     }
     fn report(&mut self, progress: Progress) {
-        let passed = self.report.at.elapsed();
-        if passed < REPORT {
+        let Some(Line { blocks_per_second, seconds_left }) = self.pace.line(&progress, Instant::now()) else {
             return;
-        }
-        let blocks = progress.height.blocks_since(self.report.height);
-        self.report = Report { at: Instant::now(), height: progress.height };
-        let behind = progress.behind();
-        if self.wish.mode == Mode::Follow && behind >= WORTH_A_LINE {
-            let per_second = blocks as f64 / passed.as_secs_f64();
-            let left = if per_second > 0.0 { behind as f64 / per_second } else { f64::INFINITY };
+        };
+        if self.wish.mode == Mode::Follow {
             tracing::info!(
                 height = progress.height.get(),
                 target = progress.target.get(),
-                blocks_per_second = per_second.round(),
-                seconds_left = left.round(),
+                blocks_per_second = blocks_per_second.round(),
+                seconds_left = seconds_left.round(),
                 "catching up"
             );
         }

@@ -555,6 +555,109 @@ mod tests {
         assert_eq!(planner.questions(now).iter().map(|q| q.from.get()).collect::<Vec<_>>(), [65, 129]);
     }
 
+    /// First height of each question.
+    fn begins(questions: &[Question]) -> Vec<u64> {
+        questions.iter().map(|question| question.from.get()).collect()
+    }
+
+    #[test]
+    fn what_a_peer_was_asked_that_left_is_asked_of_others_and_nothing_else() {
+        let (mut planner, now) = (planner(&[(1, 200), (2, 200)]), Instant::now());
+        let (gone, _): (Vec<_>, Vec<_>) = planner.questions(now).into_iter().partition(|q| q.peer == peer(1));
+        planner.gone(&peer(1));
+        planner.claim(peer(3), height(200), height(1));
+        assert_eq!(begins(&planner.questions(now)), begins(&gone));
+        // Whoever comes back late with its answer is not waited for any more.
+        planner.claim(peer(1), height(200), height(1));
+        let late = Answer::Blocks(blocks(gone[0].from.get(), 64));
+        assert_eq!(planner.answered(&gone[0], late, now), None);
+        assert_eq!(planner.next_runs(), []);
+        assert_eq!(planner.answered(&gone[1], Answer::NotNow, now), None);
+        assert!(planner.questions(now).is_empty(), "all of it is asked already");
+    }
+
+    #[test]
+    fn more_blocks_than_were_asked_for_are_malformed_and_the_range_is_asked_again() {
+        let (mut planner, now) = (planner(&[(1, 10)]), Instant::now());
+        let question = planner.questions(now).pop().unwrap();
+        assert_eq!(planner.answered(&question, Answer::Blocks(blocks(1, 11)), now), Some(Fault::Malformed));
+        assert_eq!(planner.next_runs(), []);
+        assert_eq!(planner.questions(now), [question]);
+    }
+
+    #[test]
+    fn a_plan_that_is_still_of_use_is_kept() {
+        let (mut planner, now) = (planner(&[(1, 100)]), Instant::now());
+        let questions = planner.questions(now);
+        planner.moved(height(0));
+        answer_all(&mut planner, &questions, now);
+        assert_eq!(planner.next_runs().len(), 2);
+        // These are being verified; what others append meanwhile changes nothing up to their end.
+        planner.moved(height(40));
+        planner.claim(peer(1), height(150), height(1));
+        assert_eq!(begins(&planner.questions(now)), [101]);
+        planner.stop();
+        // One question is still open, and two is all that a peer is asked at once.
+        assert_eq!(begins(&planner.questions(now)), [41]);
+    }
+
+    #[test]
+    fn a_few_answers_are_given_out_at_once() {
+        let (mut planner, now) = (planner(&[(1, 320), (2, 320), (3, 320)]), Instant::now());
+        let questions = planner.questions(now);
+        assert_eq!(begins(&questions), [1, 65, 129, 193, 257]);
+        answer_all(&mut planner, &questions, now);
+        assert_eq!(planner.next_runs().len(), MAX_RUNS);
+        assert_eq!(planner.next_runs().len(), 1);
+    }
+
+    #[test]
+    fn who_has_what_is_asked_for_answers_and_has_little_to_do_is_asked_first() {
+        let (now, asked) =
+            (Instant::now(), |planner: &mut Planner, now| planner.questions(now).remove(0).peer);
+        // It told of a block, and need not have it.
+        let mut told = Planner::new(height(0));
+        told.tell(peer(1), height(1));
+        told.tell(peer(1), height(0));
+        assert_eq!(told.target(), height(1), "what was told stays told");
+        told.claim(peer(2), height(1), height(1));
+        assert_eq!(asked(&mut told, now), peer(2));
+        // It did not answer the last time.
+        let mut missed = planner(&[(1, 1)]);
+        let question = missed.questions(now).remove(0);
+        missed.answered(&question, Answer::NotNow, now);
+        missed.claim(peer(2), height(1), height(1));
+        assert_eq!(asked(&mut missed, now + LONGEST_PAUSE), peer(2));
+        // Nor may one be asked that does not have a block, by one block.
+        let mut short = planner(&[(1, 64), (2, 65), (3, 0)]);
+        let asked =
+            short.questions(now).into_iter().map(|q| (q.from.get(), q.count, q.peer)).collect::<Vec<_>>();
+        assert_eq!(asked, [(1, 64, peer(1)), (65, 1, peer(2))]);
+    }
+
+    #[test]
+    fn what_was_dropped_is_told_to_the_block() {
+        let (mut planner, now) = (planner(&[(1, 128)]), Instant::now());
+        planner.claim(peer(1), height(128), height(65));
+        assert!(!planner.lacks_bodies(), "nothing is planned yet");
+        planner.allow_bodiless(height(63));
+        assert_eq!(begins(&planner.questions(now)), [65]);
+        assert!(planner.lacks_bodies());
+        assert_eq!(planner.claiming_above(height(127)).count(), 1);
+        assert_eq!(planner.claiming_above(height(128)).count(), 0);
+        planner.allow_bodiless(height(64));
+        planner.allow_bodiless(height(10));
+        assert!(!planner.lacks_bodies());
+        assert_eq!(begins(&planner.questions(now)), [1]);
+        // Nobody has it: no proof makes it come.
+        let mut nobody = Planner::new(height(0));
+        nobody.claim(peer(1), height(100), height(50));
+        nobody.questions(now);
+        assert!(nobody.lacks_bodies());
+        nobody.gone(&peer(1));
+        assert!(!nobody.lacks_bodies());
+    }
+
     proptest! {
         /// Whatever peers claim, answer, leave out or take back: every run begins where the last one ended,
         /// and the plan stays bounded.

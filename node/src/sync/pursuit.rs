@@ -171,3 +171,6 @@ impl Pursuit {
         (!hold || self.finality.judge(&head) == Verdict::Refuse).then_some(Fault::FalseBlock)
     }
 }
+
+#[cfg(test)]
+mod tests;

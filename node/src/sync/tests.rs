@@ -1,14 +1,12 @@
 //! Sync with a real store, while the test plays the peers: honest ones, lying ones, absent ones.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
-use super::finality::Finality;
 use super::*;
 use crate::store::testing::Chain;
 use crate::store::{FoundBody, StoreOptions};
-use crate::wire::{AnnouncedSet, Announcement, EncodedBlock, MAX_CHANGES, Proof, Request, Response, Verdict};
+use crate::wire::{Announcement, EncodedBlock, Proof, Request, Response, Verdict};
 use sealpost_ledger::block::Block;
-use sealpost_ledger::chain::Tip;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -347,94 +345,78 @@ async fn where_all_have_dropped_bodies_blocks_are_taken_without_once_their_age_i
     world.stop().await;
 }
 
-/// Where a chain begins whose first block changes its validator's power, and whose second one changes nothing. What each
-/// announces.
-fn changed() -> (Tip, [AnnouncedSet; 2]) {
-    let (dir, chain) = (TempDir::new().unwrap(), Chain::new("changing"));
-    let genesis = Tip::genesis(chain.genesis.clone()).unwrap().0;
-    let store = Store::open(dir.path(), chain.genesis.clone(), StoreOptions::default()).unwrap().0;
-    let change = chain.power(&store, 5, BlockHeight::new(2));
-    store.append(&chain.next(&store, vec![change])).unwrap();
-    store.append(&chain.next(&store, Vec::new())).unwrap();
-    let validators = store.tip().validators().validators().to_vec();
-    let announced = [1, 2].map(|height| {
-        let (header, certificate) = store.header(BlockHeight::new(height)).unwrap().unwrap();
-        AnnouncedSet { at: Announcement { header, certificate }, validators: validators.clone() }
-    });
-    (genesis, announced)
+#[tokio::test(flavor = "multi_thread")]
+async fn who_claimed_little_is_asked_again_how_far_it_is_and_nonsense_is_noted() {
+    let mut world = World::new(30);
+    world.claims(&peer("a"), 0).await;
+    world.claims(&peer("babbler"), 0).await;
+    world
+        .serve_until(30, |peer, honest| match (peer.as_str(), honest) {
+            ("babbler", Response::Status { .. }) => Some(Response::Blocks(Vec::new())),
+            (_, honest) => Some(honest),
+        })
+        .await;
+    world.agrees_up_to(30);
+    let (blamed, fault) = timeout(PATIENCE, world.faults.recv()).await.unwrap().unwrap();
+    assert_eq!((blamed.as_str(), fault), ("babbler", Fault::Malformed));
+    world.stop().await;
 }
 
-/// No signature covers the set itself, only the header that has its hash.
-#[test]
-fn validators_are_believed_if_the_header_names_them_and_those_before_them_signed_it() {
-    let (genesis, [change, none]) = changed();
-    let mut finality = Finality::new(&genesis);
-    let mut others = change.clone();
-    others.validators[0].power = 6;
-    assert!(!finality.extend(others), "another set than the header's");
-    let mut unsigned = change.clone();
-    unsigned.at.certificate = none.at.certificate.clone();
-    assert!(!finality.extend(unsigned), "another block's certificate");
-    assert!(!finality.extend(none.clone()), "signed by validators that are not known yet");
-    assert_eq!((finality.proven(), finality.last_change()), (BlockHeight::GENESIS, BlockHeight::GENESIS));
-    assert!(finality.extend(change.clone()));
-    assert_eq!((finality.proven(), finality.last_change()), (BlockHeight::FIRST, BlockHeight::FIRST));
-    assert!(finality.extend(change), "it is known already");
-    assert!(!finality.extend(none), "it changes nothing");
+#[tokio::test(flavor = "multi_thread")]
+async fn who_keeps_all_bodies_asks_nobody_how_old_blocks_are() {
+    let mut world = World::new(30);
+    world.claims_from(&peer("a"), 30, 20).await;
+    world.progress.wait_for(|progress| progress.target.get() == 30).await.unwrap();
+    world.claims(&peer("b"), 30).await;
+    world
+        .serve_until(30, |peer, honest| match (peer.as_str(), honest) {
+            (_, Response::Proof(proof)) => panic!("{proof:?} is of no use"),
+            ("a", Response::Status { height, .. }) => {
+                Some(Response::Status { height, oldest: BlockHeight::new(20) })
+            }
+            (_, honest) => Some(honest),
+        })
+        .await;
+    world.agrees_up_to(30);
+    world.stop().await;
 }
 
-#[test]
-fn a_proof_of_more_changes_than_one_may_have_is_malformed() {
-    let (genesis, [change, none]) = changed();
-    let mut pursuit = Pursuit::new(genesis);
-    let mut told = |count| {
-        let proof = Proof { changes: vec![change.clone(); count], head: none.at.clone() };
-        pursuit.proved(Some(Response::Proof(Box::new(proof))))
+#[tokio::test(flavor = "multi_thread")]
+async fn who_lies_about_the_age_of_blocks_is_noted() {
+    let mut world = World::of(Chain::keeping("sync", 10), 100);
+    let oldest = BlockHeight::new(80);
+    world.claims_from(&peer("liar"), 100, oldest.get()).await;
+    let other = world.announcement(1).certificate;
+    let mut faults = std::mem::replace(&mut world.faults, mpsc::channel(1).1);
+    let noted = {
+        let lied = world.serve(100, |_, honest| match honest {
+            Response::Proof(mut proof) => {
+                proof.head.certificate.signatures.clone_from(&other.signatures);
+                Some(Response::Proof(proof))
+            }
+            Response::Status { height, .. } => Some(Response::Status { height, oldest }),
+            honest => Some(honest),
+        });
+        tokio::select! {
+            () = lied => None,
+            noted = timeout(PATIENCE, faults.recv()) => noted.unwrap(),
+        }
     };
-    assert_eq!(told(MAX_CHANGES), None);
-    assert_eq!(told(MAX_CHANGES + 1), Some(Fault::Malformed));
-}
-
-/// What more there may be is asked for at once, and otherwise nothing before the pause is over.
-#[test]
-fn after_as_many_changes_as_a_proof_may_have_the_next_is_asked_for() {
-    let (genesis, [change, none]) = changed();
-    let (mut pursuit, now) = (Pursuit::new(genesis), Instant::now());
-    pursuit.claimed(peer("a"), BlockHeight::new(100), BlockHeight::new(80));
-    assert!(pursuit.questions(now).is_empty(), "planned, and nobody gives them whole");
-    let mut asked_after = |count| {
-        let proof = Proof { changes: vec![change.clone(); count], head: none.at.clone() };
-        assert_eq!(pursuit.proved(Some(Response::Proof(Box::new(proof)))), None);
-        pursuit.to_prove(now).len()
-    };
-    assert_eq!(asked_after(1), 1, "for the first time");
-    assert_eq!(asked_after(1), 0);
-    assert_eq!(asked_after(MAX_CHANGES), 1);
-    assert_eq!(asked_after(MAX_CHANGES - 1), 0);
+    assert_eq!(
+        noted.map(|(peer, fault)| (peer.as_str().to_owned(), fault)),
+        Some(("liar".into(), Fault::FalseBlock))
+    );
+    assert_eq!(world.store.tip().height(), BlockHeight::GENESIS);
+    world.stop().await;
 }
 
 #[test]
-fn who_is_busy_is_asked_again_when_it_has_rested() {
-    let (genesis, _) = changed();
-    let (mut pursuit, now) = (Pursuit::new(genesis), Instant::now());
-    pursuit.claimed(peer("a"), BlockHeight::new(10), BlockHeight::FIRST);
-    let question = pursuit.questions(now).pop().unwrap();
-    assert_eq!(pursuit.wakes_at(now), None);
-    assert_eq!(pursuit.answered(&question, Some(Response::Busy), now), None);
-    let rested = pursuit.wakes_at(now).unwrap();
-    assert!(rested > now && pursuit.questions(now).is_empty());
-    assert_eq!(pursuit.questions(rested), [question]);
-}
-
-#[test]
-fn a_proof_whose_head_nobody_signed_is_a_lie() {
-    let (genesis, [change, none]) = changed();
-    let mut pursuit = Pursuit::new(genesis);
-    let mut head = none.at.clone();
-    head.certificate.signatures.clone_from(&change.at.certificate.signatures);
-    let proof = Proof { changes: vec![change], head };
-    assert_eq!(pursuit.proved(Some(Response::Proof(Box::new(proof)))), Some(Fault::FalseBlock));
-    assert_eq!(pursuit.proven(), BlockHeight::FIRST, "the change is signed");
+fn one_is_behind_what_two_claim_and_certainly_what_is_proven() {
+    let [height, target, agreed, proven] = [3, 20, 10, 7].map(BlockHeight::new);
+    let behind = Progress { fulfilled: 0, height, target, agreed, proven, heard: true };
+    assert_eq!((behind.behind(), behind.certainly_behind()), (7, 4));
+    let ahead = Progress { height: target, ..behind };
+    assert_eq!((ahead.behind(), ahead.certainly_behind()), (0, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -96,6 +96,56 @@ fn a_block_that_leaves_out_some_of_its_bodies_is_false_however_old() {
     assert_eq!(applied.refused.unwrap().fault, Fault::FalseBlock);
 }
 
+#[test]
+fn a_run_may_begin_below_the_tip_and_may_change_its_own_validators() {
+    let chain = Chain::new("changing");
+    let ((_dir, source), (_dir2, store)) = (open(&chain, false), open(&chain, false));
+    chain.grow(&source, 2);
+    let change = chain.power(&source, 5, BlockHeight::new(4));
+    source.append(&chain.next(&source, vec![change])).unwrap();
+    chain.grow(&source, 2 * u64::try_from(TOGETHER).unwrap());
+    let blocks = encoded(&source);
+    for run in [&blocks[..1], &blocks[..20], &blocks[..]] {
+        let before = store.tip().height().get();
+        let applied = apply(&store, run, BlockHeight::GENESIS).unwrap();
+        assert!(applied.refused.is_none(), "{:?}", applied.refused);
+        let heights: Vec<_> = applied.committed.iter().map(|block| block.block().height().get()).collect();
+        assert_eq!(heights, (before + 1..=run.len() as u64).collect::<Vec<_>>());
+    }
+    assert_eq!(store.tip().to_record(), source.tip().to_record());
+    let ((_dir, at_once), last) = (open(&chain, false), source.tip().height());
+    let applied = apply(&at_once, &blocks, BlockHeight::GENESIS).unwrap();
+    assert_eq!(
+        (applied.committed.len() as u64, applied.refused.map(|refused| refused.reason)),
+        (last.get(), None)
+    );
+}
+
+#[test]
+fn what_does_not_hold_is_named_by_its_position_and_what_precedes_it_is_kept() {
+    let chain = Chain::new("one");
+    let (_dir, source) = open(&chain, false);
+    chain.grow(&source, BLOCKS);
+    for bad in [0, 1, 17, 19] {
+        let (_dir, store) = open(&chain, false);
+        let mut blocks = encoded(&source);
+        blocks[bad].certificate.signatures[0].signature =
+            blocks[(bad + 1) % 20].certificate.signatures[0].signature;
+        let applied = apply(&store, &blocks, BlockHeight::GENESIS).unwrap();
+        let refused = applied.refused.unwrap();
+        assert_eq!((applied.committed.len(), refused.position, refused.fault), (bad, bad, Fault::FalseBlock));
+        assert_eq!(store.tip().height().get(), bad as u64);
+        // A block in another's place does not follow.
+        let mut blocks = encoded(&source);
+        blocks.remove(bad);
+        if bad < blocks.len() {
+            let (_dir, store) = open(&chain, false);
+            let refused = apply(&store, &blocks, BlockHeight::GENESIS).unwrap().refused.unwrap();
+            assert_eq!((refused.position, refused.fault), (bad, Fault::FalseBlock));
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
