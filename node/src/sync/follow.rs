@@ -256,7 +256,7 @@ impl Follower {
         }
     }
     fn on_status(&mut self, peer: Peer, response: Option<Response>) {
-        if let Some(fault) = self.pursuit.polled(peer.clone(), response) {
+        if let Some(fault) = self.pursuit.polled(&peer, response) {
             self.blame(&peer, fault);
         }
     }

@@ -34,6 +34,8 @@ struct Known {
     /// From where on it has whole blocks.
     oldest: BlockHeight,
     asked: usize,
+    /// The number of the last question that it was asked.
+    last: u64,
     misses: u32,
     rest_until: Option<Instant>,
 }
@@ -42,6 +44,11 @@ impl Known {
     /// The highest block that it has or claims.
     fn height(&self) -> BlockHeight {
         self.claimed.max(self.told)
+    }
+    /// It had nothing of use: it is asked later.
+    fn rest(&mut self, now: Instant) {
+        self.misses = self.misses.saturating_add(1).min(16);
+        self.rest_until = now.checked_add(doubled(FIRST_PAUSE, self.misses, LONGEST_PAUSE));
     }
 }
 
@@ -100,6 +107,8 @@ pub(super) struct Planner {
     /// Blocks up to here may come without their bodies.
     bodiless: BlockHeight,
     peers: BTreeMap<Peer, Known>,
+    /// Questions so far.
+    questions: u64,
     /// By first height; without gaps from the first to the last.
     ranges: BTreeMap<BlockHeight, Range>,
 }
@@ -107,7 +116,7 @@ pub(super) struct Planner {
 impl Planner {
     pub(super) fn new(tip: BlockHeight) -> Self {
         let (peers, ranges) = Default::default();
-        Self { tip, verifying: tip, bodiless: BlockHeight::GENESIS, peers, ranges }
+        Self { tip, verifying: tip, bodiless: BlockHeight::GENESIS, peers, questions: 0, ranges }
     }
     /// The highest block that two peers have or claim, or the only one that there is: what one alone says
     /// makes nobody believe that the network is ahead.
@@ -134,6 +143,12 @@ impl Planner {
         let known = self.known(peer);
         (known.claimed, known.oldest) = (height, oldest);
     }
+    /// A peer that may have left meanwhile says how far it is.
+    pub(super) fn claim_if_known(&mut self, peer: &Peer, height: BlockHeight, oldest: BlockHeight) {
+        if let Some(known) = self.peers.get_mut(peer) {
+            (known.claimed, known.oldest) = (height, oldest);
+        }
+    }
     /// A peer told of a block that is final.
     pub(super) fn tell(&mut self, peer: Peer, height: BlockHeight) {
         let known = self.known(peer);
@@ -145,6 +160,7 @@ impl Planner {
             told: BlockHeight::GENESIS,
             oldest: BlockHeight::GENESIS,
             asked: 0,
+            last: 0,
             misses: 0,
             rest_until: None,
         })
@@ -215,8 +231,9 @@ impl Planner {
                 break;
             }
             let Some(peer) = self.best(from, count, now) else { continue };
+            self.questions = self.questions.saturating_add(1);
             if let Some(known) = self.peers.get_mut(&peer) {
-                known.asked = known.asked.saturating_add(1);
+                (known.asked, known.last) = (known.asked.saturating_add(1), self.questions);
             }
             self.ranges.insert(from, Range::Asked { peer: peer.clone(), count });
             held = held.saturating_add(1);
@@ -238,7 +255,8 @@ impl Planner {
             self.ranges.insert(next, Range::Wanted { count });
         }
     }
-    /// The peer to ask for a block: one that has it, is not resting, and has the least to answer.
+    /// The peer to ask for a block: one that has it, is not resting, and has the least to answer; of equals the one that
+    /// was asked longest ago, so that a slow one does not hold up all others again and again.
     fn best(&self, from: BlockHeight, count: u64, now: Instant) -> Option<Peer> {
         let able = self.peers.iter().filter(|(_, known)| {
             known.height() >= from
@@ -246,8 +264,10 @@ impl Planner {
                 && known.asked < MAX_PER_PEER
                 && known.rest_until.is_none_or(|until| until <= now)
         });
-        able.min_by_key(|(peer, known)| (known.asked, known.misses, known.claimed < from, (*peer).clone()))
-            .map(|(peer, _)| peer.clone())
+        able.min_by_key(|(peer, known)| {
+            (known.asked, known.misses, known.claimed < from, known.last, (*peer).clone())
+        })
+        .map(|(peer, _)| peer.clone())
     }
     /// When a peer that rests may be asked again, if that is what the plan waits for. A rest that is over is
     /// nothing to wait for: such a peer has other questions open, and its answers wake the plan.
@@ -262,16 +282,16 @@ impl Planner {
         let Question { peer, from, count } = question;
         let known = self.peers.get_mut(peer)?;
         known.asked = known.asked.saturating_sub(1);
-        let is_ours =
-            matches!(self.ranges.get(from), Some(Range::Asked { peer: asked, .. }) if asked == peer);
         let asked = u64::from(*count);
+        // An old question may have begun where another range begins now.
+        let is_ours = matches!(self.ranges.get(from),
+            Some(Range::Asked { peer: whom, count }) if whom == peer && *count == asked);
         let (blocks, has_none) = match answer {
             Answer::Blocks(blocks) => (blocks, true),
             Answer::NotNow => (Vec::new(), false),
         };
         if blocks.is_empty() {
-            known.misses = known.misses.saturating_add(1).min(16);
-            known.rest_until = now.checked_add(doubled(FIRST_PAUSE, known.misses, LONGEST_PAUSE));
+            known.rest(now);
             let lied = has_none && known.claimed >= *from;
             if lied {
                 known.claimed = from.saturating_sub(1);
@@ -283,14 +303,15 @@ impl Planner {
             // Whoever only passed on that a block is final may not have it yet.
             return lied.then_some(Fault::NoAnswer);
         }
-        (known.misses, known.rest_until) = (0, None);
         let got = blocks.len() as u64;
-        if got > asked {
+        if got > asked || !follow_one_another(*from, &blocks) {
+            known.rest(now);
             if is_ours {
                 self.ranges.insert(*from, Range::Wanted { count: asked });
             }
             return Some(Fault::Malformed);
         }
+        (known.misses, known.rest_until) = (0, None);
         if is_ours {
             self.ranges.insert(*from, Range::Ready { peer: peer.clone(), blocks });
             if got < asked {
@@ -341,6 +362,13 @@ impl Planner {
             self.peers.remove(peer);
         }
     }
+}
+
+/// Whether blocks are, by what their certificates say, those from a height on. Whatever else they are, the plan puts them
+/// there.
+fn follow_one_another(from: BlockHeight, blocks: &[EncodedBlock]) -> bool {
+    let heights = blocks.iter().map(|block| block.certificate.height);
+    (0..).zip(heights).all(|(place, height)| height == from.saturating_add(place))
 }
 
 #[cfg(test)]
@@ -582,7 +610,63 @@ mod tests {
         let question = planner.questions(now).pop().unwrap();
         assert_eq!(planner.answered(&question, Answer::Blocks(blocks(1, 11)), now), Some(Fault::Malformed));
         assert_eq!(planner.next_runs(), []);
-        assert_eq!(planner.questions(now), [question]);
+        assert!(planner.questions(now).is_empty(), "it rests");
+        assert_eq!(planner.questions(now + LONGEST_PAUSE), [question]);
+    }
+
+    /// They would be passed over when blocks are verified, as others that are here already, and nobody be blamed.
+    #[test]
+    fn blocks_of_other_heights_than_were_asked_for_are_malformed() {
+        for false_ones in [blocks(0, 10), blocks(2, 10), [blocks(1, 9), blocks(9, 1)].concat()] {
+            let (mut planner, now) = (planner(&[(1, 10)]), Instant::now());
+            let question = planner.questions(now).pop().unwrap();
+            let answer = Answer::Blocks(false_ones);
+            assert_eq!(planner.answered(&question, answer, now), Some(Fault::Malformed));
+            assert_eq!(planner.next_runs(), []);
+            planner.claim(peer(2), height(10), height(1));
+            assert_eq!(planner.questions(now)[0].peer, peer(2));
+        }
+    }
+
+    #[test]
+    fn an_old_answer_is_not_taken_for_that_to_a_shorter_question() {
+        let (mut planner, now) = (planner(&[(1, 128), (2, 128)]), Instant::now());
+        let mut questions = planner.questions(now);
+        let old = questions.pop().unwrap();
+        assert_eq!((old.from, old.count, &old.peer), (height(65), 64, &peer(2)));
+        answer_all(&mut planner, &questions, now);
+        let runs = planner.next_runs();
+        planner.verified(height(0), Some(&runs[0].peer));
+        planner.claim(peer(2), height(66), height(1));
+        planner.claim(peer(3), height(66), height(1));
+        let new = planner.questions(now);
+        assert_eq!(new.iter().map(|q| (q.from.get(), q.count)).collect::<Vec<_>>(), [(1, 64), (65, 2)]);
+        planner.claim(peer(3), height(200), height(1));
+        let more = planner.questions(now);
+        assert_eq!(planner.answered(&old, Answer::Blocks(blocks(65, 64)), now), None);
+        answer_all(&mut planner, &new, now);
+        answer_all(&mut planner, &more, now);
+        let mut next = 1;
+        for run in planner.next_runs() {
+            assert_eq!(run.blocks[0].certificate.height.get(), next);
+            next += run.blocks.len() as u64;
+        }
+        assert!(next > 67, "{next}");
+    }
+
+    #[test]
+    fn of_those_that_have_the_same_to_do_each_has_its_turn() {
+        let (mut planner, now) = (Planner::new(height(0)), Instant::now());
+        let mut asked = Vec::new();
+        for tip in 1..=6 {
+            (1..=3).for_each(|name| planner.claim(peer(name), height(tip), height(1)));
+            let questions = planner.questions(now);
+            asked.extend(questions.iter().map(|question| question.peer.clone()));
+            answer_all(&mut planner, &questions, now);
+            assert_eq!(planner.next_runs().len(), 1);
+            planner.verified(height(tip), None);
+        }
+        assert_eq!(asked, [1, 2, 3, 1, 2, 3].map(peer));
     }
 
     #[test]
@@ -704,6 +788,11 @@ mod tests {
                 let held = planner.ranges.values().filter(|r| !matches!(r, Range::Wanted { .. })).count();
                 prop_assert!(held <= MAX_RANGES + 1);
                 prop_assert!(planner.ranges.len() <= 2 * MAX_RANGES + 1);
+                let mut next = planner.verifying.get() + 1;
+                for (from, range) in &planner.ranges {
+                    prop_assert_eq!(from.get(), next, "{:?}", &planner.ranges);
+                    next += range.count();
+                }
                 let blocks: u64 = planner.ranges.values().map(Range::count).sum();
                 prop_assert!(blocks <= MAX_RANGES as u64 * RANGE_BLOCKS);
             }

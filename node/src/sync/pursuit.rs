@@ -23,15 +23,16 @@ pub struct Pursuit {
     finality: Finality,
     /// When proofs may be asked for again; at once if there is no time.
     prove_at: Option<Instant>,
-    /// Whose turn it is to be asked how far it is.
+    /// Whose turn it is to be asked how far it is, and for a proof.
     turn: usize,
+    turn_to_prove: usize,
 }
 
 impl Pursuit {
     /// Begins at the end of the chain here.
     pub fn new(tip: Tip) -> Self {
         let finality = Finality::new(&tip);
-        Self { planner: Planner::new(tip.height()), finality, tip, prove_at: None, turn: 0 }
+        Self { planner: Planner::new(tip.height()), finality, tip, prove_at: None, turn: 0, turn_to_prove: 0 }
     }
     /// The last block here.
     pub fn height(&self) -> BlockHeight {
@@ -133,15 +134,13 @@ impl Pursuit {
 
     /// Whom to ask how far they are: all peers in turn, since a claim that is never asked for again grows stale.
     pub fn to_poll(&mut self) -> Vec<Peer> {
-        let all: Vec<Peer> = self.planner.peers().cloned().collect();
-        let peers = all.iter().cycle().skip(self.turn).take(POLLED.min(all.len())).cloned().collect();
-        self.turn = self.turn.saturating_add(POLLED).checked_rem(all.len()).unwrap_or(0);
-        peers
+        some(self.planner.peers().cloned().collect(), &mut self.turn)
     }
     /// A peer has said how far it is, or something else. Says what it did wrong, if anything.
-    pub fn polled(&mut self, peer: Peer, response: Option<Response>) -> Option<Fault> {
+    pub fn polled(&mut self, peer: &Peer, response: Option<Response>) -> Option<Fault> {
         match response {
-            Some(Response::Status { height, oldest }) => self.planner.claim(peer, height, oldest),
+            // It may have left before its answer was heard.
+            Some(Response::Status { height, oldest }) => self.planner.claim_if_known(peer, height, oldest),
             Some(Response::Busy) | None => {}
             Some(_) => return Some(Fault::Malformed),
         }
@@ -154,7 +153,8 @@ impl Pursuit {
             return Vec::new();
         }
         self.prove_at = now.checked_add(PROVE);
-        self.planner.claiming_above(self.finality.proven()).take(POLLED).cloned().collect()
+        let claiming = self.planner.claiming_above(self.finality.proven()).cloned().collect();
+        some(claiming, &mut self.turn_to_prove)
     }
     /// A peer has answered that. Says what it did wrong, if anything.
     pub fn proved(&mut self, response: Option<Response>) -> Option<Fault> {
@@ -163,13 +163,21 @@ impl Pursuit {
             Some(Response::Busy) | None => return None,
             Some(_) => return Some(Fault::Malformed),
         };
-        // With that many changes there may be more: they are asked for at once.
-        if changes.len() == MAX_CHANGES {
+        let (many, before) = (changes.len() == MAX_CHANGES, self.finality.last_change());
+        let hold = changes.into_iter().all(|change| self.finality.extend(change));
+        // With that many changes there may be more: they are asked for at once, if these were any news.
+        if many && self.finality.last_change() > before {
             self.prove_at = None;
         }
-        let hold = changes.into_iter().all(|change| self.finality.extend(change));
         (!hold || self.finality.judge(&head) == Verdict::Refuse).then_some(Fault::FalseBlock)
     }
+}
+
+/// A few of all, those whose turn it is.
+fn some(all: Vec<Peer>, turn: &mut usize) -> Vec<Peer> {
+    let few = all.iter().cycle().skip(*turn).take(POLLED.min(all.len())).cloned().collect();
+    *turn = turn.saturating_add(POLLED).checked_rem(all.len()).unwrap_or(0);
+    few
 }
 
 #[cfg(test)]

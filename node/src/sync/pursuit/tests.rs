@@ -88,20 +88,23 @@ fn a_proof_of_more_changes_than_one_may_have_is_malformed() {
 
 /// What more there may be is asked for at once, and otherwise nothing before the pause is over.
 #[test]
-fn after_as_many_changes_as_a_proof_may_have_the_next_is_asked_for() {
+fn after_as_many_changes_as_a_proof_may_have_the_next_is_asked_for_if_they_were_news() {
     let (genesis, [change, none]) = changed();
-    let (mut pursuit, now) = (Pursuit::new(genesis), Instant::now());
-    pursuit.claimed(peer("a"), BlockHeight::new(100), BlockHeight::new(80));
-    assert!(pursuit.questions(now).is_empty(), "planned, and nobody gives them whole");
-    let mut asked_after = |count| {
+    let now = Instant::now();
+    let asked_after = |known: bool, count| {
+        let mut pursuit = Pursuit::new(genesis.clone());
+        pursuit.claimed(peer("a"), height(100), height(80));
+        assert!(pursuit.questions(now).is_empty(), "planned, and nobody gives them whole");
+        assert!(!known || pursuit.finality.extend(change.clone()));
+        assert_eq!(pursuit.to_prove(now).len(), 1, "for the first time");
         let proof = Proof { changes: vec![change.clone(); count], head: none.at.clone() };
         assert_eq!(pursuit.proved(Some(Response::Proof(Box::new(proof)))), None);
         pursuit.to_prove(now).len()
     };
-    assert_eq!(asked_after(1), 1, "for the first time");
-    assert_eq!(asked_after(1), 0);
-    assert_eq!(asked_after(MAX_CHANGES), 1);
-    assert_eq!(asked_after(MAX_CHANGES - 1), 0);
+    assert_eq!(asked_after(false, MAX_CHANGES), 1);
+    assert_eq!(asked_after(false, MAX_CHANGES - 1), 0);
+    // Whoever says the same again and again is not asked without a pause.
+    assert_eq!(asked_after(true, MAX_CHANGES), 0);
 }
 
 #[test]
@@ -189,14 +192,14 @@ fn what_is_no_answer_to_the_question_is_malformed() {
     let (mut pursuit, now) = (pursuit(&[("a", 10)]), Instant::now());
     let question = pursuit.questions(now).pop().unwrap();
     assert_eq!(pursuit.answered(&question, status(), now), Some(Fault::Malformed));
-    assert_eq!(pursuit.polled(peer("a"), anything()), Some(Fault::Malformed));
+    assert_eq!(pursuit.polled(&peer("a"), anything()), Some(Fault::Malformed));
     assert_eq!(pursuit.proved(status()), Some(Fault::Malformed));
     for nothing in [Some(Response::Busy), None] {
-        assert_eq!(pursuit.polled(peer("a"), nothing.clone()), None);
+        assert_eq!(pursuit.polled(&peer("a"), nothing.clone()), None);
         assert_eq!(pursuit.proved(nothing), None);
     }
     assert_eq!(pursuit.target(), height(10), "and changes nothing");
-    assert_eq!(pursuit.polled(peer("a"), status()), None);
+    assert_eq!(pursuit.polled(&peer("a"), status()), None);
     assert_eq!(pursuit.target(), height(1));
 }
 
@@ -228,6 +231,31 @@ fn all_peers_are_asked_in_turn_how_far_they_are() {
     assert_eq!(polled(9), ["abcd", "efgh", "iabc"]);
     assert_eq!(polled(2), ["ab", "ab", "ab"]);
     assert_eq!(polled(0), ["", "", ""]);
+}
+
+/// Whoever has left is not there again because its answer was heard late.
+#[test]
+fn who_has_left_claims_nothing() {
+    let mut pursuit = pursuit(&[("a", 10)]);
+    pursuit.gone(&peer("a"));
+    let late = Response::Status { height: height(u64::MAX), oldest: height(1) };
+    assert_eq!(pursuit.polled(&peer("a"), Some(late)), None);
+    assert_eq!((pursuit.target(), pursuit.agreed(), pursuit.has_heard()), (GENESIS, GENESIS, false));
+}
+
+/// Whoever claims much and proves nothing does not keep those from being asked who can.
+#[test]
+fn all_who_claim_more_are_asked_for_a_proof_in_turn() {
+    let (mut pursuit, mut now) = (Pursuit::new(changed().0), Instant::now());
+    for name in ["a", "b", "c", "d", "e"] {
+        pursuit.claimed(peer(name), height(100), height(80));
+    }
+    pursuit.questions(now);
+    let mut round = || {
+        now += PROVE;
+        pursuit.to_prove(now).iter().map(|peer| peer.as_str()).collect::<String>()
+    };
+    assert_eq!([round(), round(), round()], ["abcd", "eabc", "deab"]);
 }
 
 #[test]
