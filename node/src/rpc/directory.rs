@@ -12,6 +12,9 @@ use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::membership::{MAX_CLASS_BYTES, is_class};
 use sealpost_ledger::state::{LedgerView, StateKey, StateProof, StateRecord};
 
+/// A state entry, if there is one, and the proof of that.
+pub(super) type ProvenEntry = (Option<StateRecord>, StateProof);
+
 /// A state entry under a header: decoded, and in the bytes that are proven.
 struct Entry {
     at: SealedHeader,
@@ -33,14 +36,21 @@ impl Reader {
         self.height(BlockId::Height(at))
     }
     /// A state entry after a height, and its proof.
-    pub(super) fn prove(
+    pub(super) fn prove(&self, key: &StateKey, at: BlockHeight) -> Result<ProvenEntry, Failure> {
+        match self.prove_if_kept(key, at)? {
+            Some(proven) => Ok(proven),
+            None => Err(self.state_dropped(at)?.into()),
+        }
+    }
+    /// The same; nothing if this node has dropped the state of then.
+    pub(super) fn prove_if_kept(
         &self,
         key: &StateKey,
         at: BlockHeight,
-    ) -> Result<(Option<StateRecord>, StateProof), Failure> {
+    ) -> Result<Option<ProvenEntry>, Failure> {
         match self.store.prove(key, at)? {
-            FoundState::Proven(proven) => Ok(*proven),
-            FoundState::Dropped => Err(self.state_dropped(at)?.into()),
+            FoundState::Proven(proven) => Ok(Some(*proven)),
+            FoundState::Dropped => Ok(None),
             FoundState::Unknown => {
                 Err(ApiError::new(Category::Internal, "internal.store", "a final state is missing here")
                     .into())

@@ -77,14 +77,15 @@ impl Reader {
         let (block, index) = (located.height, located.index);
         Ok(ProvenTransaction { block, index, path, transaction: located.transaction })
     }
-    /// The key bundles used, as far as they stand in the directory: a sender may have used one from a
-    /// contact card that was never published.
+    /// The key bundles used, as far as they stand in the directory: a sender may have used one from a contact card that
+    /// was never published. They are proven in the state of the message's block; a node that has dropped it leaves them
+    /// out, and who wrote what to whom and who answered is proven all the same.
     fn proven_keys(&self, message: &Message, at: BlockHeight) -> Result<Vec<ProvenBundle>, Failure> {
         let mut keys = Vec::new();
         for (slot, content) in (0_u16..).zip(&message.slots) {
             let SlotRecipient::Named { address, bundle } = content.recipient else { continue };
-            let (record, proof) = self.prove(&StateKey::Bundle(address, bundle), at)?;
-            if let Some(StateRecord::Bundle(record)) = record {
+            let proven = self.prove_if_kept(&StateKey::Bundle(address, bundle), at)?;
+            if let Some((Some(StateRecord::Bundle(record)), proof)) = proven {
                 keys.push(ProvenBundle { slot, block: at, record, proof });
             }
         }
@@ -109,5 +110,40 @@ impl Reader {
             }
         }
         Ok((receipts, absences))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::store::testing::Chain;
+    use crate::store::{Store, StoreOptions};
+
+    /// Two versions are all that this node keeps: the message's own is long gone, and a receipt came since.
+    #[test]
+    fn an_old_message_has_evidence_without_the_state_of_its_block() {
+        let (dir, chain) = (tempfile::tempdir().unwrap(), Chain::new("old"));
+        let options = StoreOptions { state_versions: 2, ..StoreOptions::default() };
+        let store = Store::open(dir.path(), chain.genesis.clone(), options).unwrap().0;
+        let message = chain.message("The lift is out of service");
+        let mut blocks = vec![vec![message.clone()], vec![chain.receipt(&message)]];
+        blocks.extend((1..=5).map(|number| vec![chain.bundle(number)]));
+        for transactions in blocks {
+            store.append(&chain.next(&store, transactions)).unwrap();
+        }
+        let reader = Reader { store, genesis: chain.genesis.clone() };
+        let bundle = StateKey::Bundle(crate::store::testing::address(crate::store::testing::RECIPIENT), 1);
+        assert!(reader.prove_if_kept(&bundle, BlockHeight::FIRST).unwrap().is_none(), "it was dropped");
+        let evidence =
+            Evidence::from_json(reader.evidence(&message.id(), None, true).unwrap().as_bytes()).unwrap();
+        assert_eq!((evidence.receipts.len(), evidence.keys.len(), evidence.absences.len()), (1, 0, 0));
+        evidence.check(&chain.genesis).unwrap();
+        // Nobody may believe that a state is proven which was asked for and is gone.
+        let Err(Failure::Answer(error)) = reader.evidence(&message.id(), Some(BlockHeight::FIRST), true)
+        else {
+            unreachable!("the state after the first block is gone")
+        };
+        assert_eq!(error.code, "block.state_dropped");
     }
 }

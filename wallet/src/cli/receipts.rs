@@ -347,7 +347,7 @@ async fn got(
     for id in wallet.sent(light, limit).await.map_err(failure)? {
         let found = match wallet.receipts_got(light, &id).await.map_err(failure) {
             // It waits in the outbox.
-            Err(error) if error.exit == Exit::No => continue,
+            Err(error) if error.code == "tx.unknown" => continue,
             found => found?,
         };
         entries.extend(found.into_iter().map(|got| Entry {
