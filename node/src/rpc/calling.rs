@@ -150,12 +150,10 @@ where
     }
 }
 
-/// The parameters of `tx_submitMany`, by name or in their order, as far as they are counted.
+/// The parameters of `tx_submitMany` by name, as far as they are counted.
 #[derive(Deserialize)]
 struct Many {
     transactions: Vec<IgnoredAny>,
-    #[serde(default, rename = "wait")]
-    _wait: IgnoredAny,
 }
 
 /// What a call weighs: one, or as many transactions as it brings.
@@ -163,8 +161,13 @@ fn weight(request: &Request<'_>) -> NonZeroU32 {
     if request.method_name() != "tx_submitMany" {
         return NonZeroU32::MIN;
     }
-    let params = request.params.as_ref().map_or("", |params| params.get());
-    let brought = serde_json::from_str(params).map_or(0, |Many { transactions, .. }| transactions.len());
+    // Read as the method reads them, or somebody would write them so that they count for less.
+    let params = request.params();
+    let brought = match params.is_object() {
+        true => params.parse().map(|Many { transactions }| transactions),
+        false => params.sequence().next(),
+    };
+    let brought = brought.map_or(0, |transactions: Vec<IgnoredAny>| transactions.len());
     NonZeroU32::new(u32::try_from(brought).unwrap_or(u32::MAX)).unwrap_or(NonZeroU32::MIN)
 }
 
@@ -183,6 +186,9 @@ mod tests {
         assert_eq!(weight("tx_submitMany", r#"{"transactions":[{},{},{"a":[1,2]}],"wait":"final"}"#), 3);
         assert_eq!(weight("tx_submitMany", r#"{"wait":null,"transactions":[1,2]}"#), 2);
         assert_eq!(weight("tx_submitMany", "[[1,2,3,4]]"), 4);
+        // The method passes over what follows.
+        assert_eq!(weight("tx_submitMany", r#"[[1,2,3,4],"final",0]"#), 4);
+        assert_eq!(weight("tx_submitMany", r#" [ [1,2,3,4] , "final" , {"a":[]} , 7 ] "#), 4);
         assert_eq!(weight("tx_submitMany", r#"[[1,2,3,4],"final"]"#), 4);
         // What is refused for what it is weighs like any other call.
         assert_eq!(weight("tx_submitMany", r#"{"transactions":[]}"#), 1);
