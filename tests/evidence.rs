@@ -250,6 +250,16 @@ fn a_stranger_is_shown_a_certificate_on_a_page_that_loads_nothing() {
     let html = page.to_str().unwrap();
     let shown = stranger(&["evidence", "show", &file, "--html", html]);
     assert!(shown.status.success() && String::from_utf8_lossy(&shown.stdout).contains("VALID"), "{shown:?}");
+    // A key of the file, as an error names it, does not write on the stranger's screen.
+    let painted = elsewhere.path().join("painted.json");
+    let key = r#""\u001b[2K\rVALID\u001b[8m":0,"#;
+    fs::write(&painted, fs::read_to_string(&file).unwrap().replacen('{', &format!("{{{key}"), 1)).unwrap();
+    for color in ["always", "never"] {
+        let shown = stranger(&["evidence", "verify", painted.to_str().unwrap(), "--color", color]);
+        let said = String::from_utf8(shown.stderr).unwrap();
+        assert_eq!(shown.status.code(), Some(2), "{said}");
+        assert!(said.contains("\\u{1b}[2K\\u{d}VALID") && !said.contains("\x1b[2K"), "{said:?}");
+    }
     let page = fs::read_to_string(&page).unwrap();
     let sum = Command::new("sha256sum").arg(&file).output().unwrap().stdout;
     let sum = String::from_utf8(sum).unwrap();

@@ -1,6 +1,7 @@
 //! The terminal: standard output for data, standard error for talk, and never a panic over a closed pipe.
 
 use crate::logging::Logging;
+use crate::wording::printable_lines;
 use crate::{Exit, Failure, GlobalArgs, prompt, style};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -89,11 +90,15 @@ impl Terminal {
     }
     /// A warning, on standard error, even when quiet; a JSON object there in JSON mode.
     pub fn warn(&self, line: impl Display) {
+        let line = line.to_string();
         if self.globals.json {
-            let warning = serde_json::json!({ "schema": "sealpost/warning/1", "message": line.to_string() });
+            let warning = serde_json::json!({ "schema": "sealpost/warning/1", "message": line });
             tell(io::stderr(), &warning);
         } else {
-            tell(anstream::stderr(), &format_args!("{} {line}", style::caution("warning:")));
+            tell(
+                anstream::stderr(),
+                &format_args!("{} {}", style::caution("warning:"), printable_lines(&line)),
+            );
         }
     }
     /// One JSON object with its schema, such as `sealpost/send/1`, in one line; silent without JSON mode.
@@ -151,9 +156,11 @@ impl Terminal {
             tell(io::stderr(), &failure.to_json());
             return;
         }
-        tell(anstream::stderr(), &format_args!("{} {}", style::bad("error:"), failure.message));
+        // What others wrote stands in both, such as a key of a file or the name of an attachment.
+        let message = printable_lines(&failure.message);
+        tell(anstream::stderr(), &format_args!("{} {message}", style::bad("error:")));
         if let Some(help) = &failure.help {
-            tell(anstream::stderr(), &format_args!("{}  {help}", style::strong("help:")));
+            tell(anstream::stderr(), &format_args!("{}  {}", style::strong("help:"), printable_lines(help)));
         }
     }
 }
