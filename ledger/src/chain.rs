@@ -249,7 +249,12 @@ pub fn propose<V: LedgerView>(
                 bodies.extend(candidate.body().cloned());
             }
             Err(Rejection::Refused(Refusal::BlockFull { .. } | Refusal::StrangersFull { .. })) => {}
-            Err(Rejection::Refused(reason)) => refused.push((candidate.id(), reason)),
+            // What only does not go with those before it may stand in another block: this one may never be final.
+            Err(Rejection::Refused(_)) => match tip.check(view, &candidate) {
+                Ok(()) => {}
+                Err(Rejection::Refused(reason)) => refused.push((candidate.id(), reason)),
+                Err(Rejection::View(error)) => return Err(error),
+            },
             Err(Rejection::View(error)) => return Err(error),
         }
     }
