@@ -29,6 +29,7 @@ mod main_job;
 mod merkle;
 mod mishaps;
 mod network;
+mod omissions;
 mod ops;
 mod parcels;
 mod schemas;

@@ -86,6 +86,11 @@ impl Known {
     pub(super) fn newest(&self) -> Option<Header> {
         self.newest.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
+    /// The height of the newest header that was verified, now or before.
+    pub(super) fn reached(&self) -> BlockHeight {
+        let newest = self.newest().map_or(BlockHeight::GENESIS, |header| header.height);
+        newest.max(self.head.height())
+    }
     pub(super) fn set_newest(&self, header: &Header) {
         let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
         if newest.as_ref().is_none_or(|known| known.height < header.height) {

@@ -113,7 +113,9 @@ impl Node {
         let floor = self.floor();
         match self.ask(self.client.chain_head()).await? {
             Some(sealed) => self.recent_header(&sealed, "its head", floor).await.map(Some),
-            None if floor.height() > BlockHeight::GENESIS => Err(self.behind(BlockHeight::GENESIS)),
+            None if floor.height() > BlockHeight::GENESIS => {
+                Err(self.behind(BlockHeight::GENESIS, floor.height()))
+            }
             None => Ok(None),
         }
     }
@@ -162,7 +164,7 @@ impl Node {
             Err(LightError::Node(error)) if error.code == "block.none" => match floor.height() {
                 BlockHeight::GENESIS => Ok(None),
                 // Otherwise "there is nothing" would need no proof.
-                _ => Err(self.behind(BlockHeight::GENESIS)),
+                known => Err(self.behind(BlockHeight::GENESIS, known)),
             },
             answer => answer.map(Some),
         }
@@ -181,7 +183,7 @@ impl Node {
             return Err(self.untrusted(what, reason));
         }
         if header.height < floor.known {
-            return Err(self.behind(header.height));
+            return Err(self.behind(header.height, floor.known));
         }
         self.shown.fetch_max(header.height.get(), Ordering::Relaxed);
         self.known.set_newest(&header);
@@ -193,8 +195,21 @@ impl Node {
         Floor { shown, known: self.known.head.height() }
     }
     /// A node that is behind may be no liar, but its answers are old.
-    fn behind(&self, reached: BlockHeight) -> LightError {
-        LightError::Behind { url: self.url.clone(), reached, known: self.floor().height() }
+    pub(super) fn behind(&self, reached: BlockHeight, known: BlockHeight) -> LightError {
+        LightError::Behind { url: self.url.clone(), reached, known }
+    }
+    /// Whether this node has shown a head as high as the highest that was verified, whoever showed that.
+    fn is_up_to_date(&self) -> bool {
+        self.shown.load(Ordering::Relaxed) >= self.known.reached().get()
+    }
+    /// Makes sure of it. What it does not name afterwards though it should have it, it withholds.
+    async fn make_sure_it_is_up_to_date(&self) -> Result<(), LightError> {
+        if self.is_up_to_date() {
+            return Ok(());
+        }
+        let known = self.known.reached();
+        let reached = self.head().await?.map_or(BlockHeight::GENESIS, |head| head.height);
+        if reached < known { Err(self.behind(reached, known)) } else { Ok(()) }
     }
     /// The encrypted body of a message, checked against its header.
     pub(super) async fn body(&self, message: &Proven) -> Result<Body, LightError> {
@@ -256,6 +271,8 @@ impl Node {
     ) -> Result<Page, LightError> {
         let address = address.to_text(self.genesis().prefix());
         let query = MailboxQuery { address, side, after, limit: Some(limit), order };
+        // One that is behind does not know the newest, and whoever asked goes on from there.
+        self.make_sure_it_is_up_to_date().await?;
         let page = self.ask(self.client.mailbox_list(query)).await?;
         let mut entries = Vec::with_capacity(page.entries.len());
         for entry in &page.entries {

@@ -73,8 +73,13 @@ impl Node {
         to: BlockHeight,
     ) -> Result<SlotPage, LightError> {
         let page = self.ask(self.client.mailbox_tags(query)).await?;
-        check_page(&page, beyond, to)
-            .map_err(|reason| self.untrusted("the hidden slots of sealed messages", reason))
+        let slots = check_page(&page, beyond, to)
+            .map_err(|reason| self.untrusted("the hidden slots of sealed messages", reason))?;
+        // Another node may have shown the head. What this one does not have yet would be passed over for good.
+        if !slots.more && page.to < to {
+            return Err(self.behind(page.to, to));
+        }
+        Ok(slots)
     }
 }
 

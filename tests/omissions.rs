@@ -1,0 +1,90 @@
+//! Nodes that are behind, leave something out, or never come to an end of it. What one of them withholds is found at the
+//! next, and nothing is called certain that rests on what a node could not know.
+
+use crate::world::{World, home_of};
+use sealpost_tests::harness::liar::{Answer, Call, Liar, ask};
+use sealpost_tests::run;
+use serde_json::{Value, json};
+use std::fs;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+/// Blocks after which what was signed can't come into one any more: the fewest that a genesis may name.
+const WINDOW: u64 = 10;
+
+/// A node that lies about one thing.
+fn liar(
+    world: &World,
+    method: &'static str,
+    lie: impl Fn(&Call<'_>) -> Answer + Send + Sync + 'static,
+) -> Liar {
+    Liar::before(&world.node.said("rpc"), move |call| match call.method == method {
+        true => lie(call),
+        false => Answer::Truth,
+    })
+}
+
+/// An error as a node answers it.
+fn says(number: i64, code: &str) -> Answer {
+    Answer::Error(json!({ "code": number, "message": code, "data": { "code": code } }))
+}
+
+fn exit_and_code(error: &Value) -> (i64, &str) {
+    (error["exit"].as_i64().unwrap(), error["code"].as_str().unwrap())
+}
+
+fn head(world: &World) -> u64 {
+    let head = ask(&world.node.said("rpc"), "chain_head", json!({})).unwrap();
+    head["view"]["height"].as_u64().unwrap()
+}
+
+#[test]
+fn sealed_messages_that_one_node_does_not_have_yet_are_found_at_the_next() {
+    let world = World::new();
+    let sent = world.wallet("alice", &["send", "bob", "--sealed", "-m", "noon"]);
+    let short =
+        |_: &Call<'_>| Answer::Lie(json!({ "tags": Vec::<Value>::new(), "to": 1, "next": Value::Null }));
+    let behind = liar(&world, "mailbox_tags", short);
+    // Alone it can't say what there is; that nothing was found is not what is remembered.
+    let output = run(
+        "sealpost",
+        home_of(&world),
+        &["-w", "bob", "--passphrase-file", &world.path("passphrase"), "--node", behind.url(), "inbox"],
+    );
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(behind.told() > 0, "{said}");
+    let inbox = world.wallet("bob", &["inbox"]);
+    assert_eq!(inbox["messages"][0]["id"], sent["id"], "{inbox}");
+    assert!(output.status.code() == Some(3) && said.contains("has reached block 1"), "{said}");
+
+    // With another one beside it the command succeeds.
+    let (told, sent) = (behind.told(), world.wallet("alice", &["send", "bob", "--sealed", "-m", "one"]));
+    let honest = world.node.said("rpc");
+    let inbox = world.wallet("bob", &["--node", behind.url(), "--node", &honest, "inbox"]);
+    assert_eq!(inbox["messages"][0]["id"], sent["id"], "{inbox}");
+    assert!(behind.told() > told);
+}
+
+#[test]
+fn what_a_node_that_is_behind_can_not_list_is_kept_by_the_next_sync() {
+    let world = World::new();
+    let early = head(&world);
+    world.wallet("alice", &["send", "bob", "-m", "late"]);
+    let busy = liar(&world, "mailbox_list", |_| says(4000, "rpc.busy"));
+    let behind = Liar::before(&world.node.said("rpc"), move |call| match call.method {
+        "chain_head" => Answer::Lie(call.honest("chain_header", json!({ "block": early }))),
+        "mailbox_list" => {
+            let mut page = call.said.clone().unwrap();
+            let entries = page["entries"].as_array_mut().unwrap();
+            entries.retain(|entry| entry["place"]["height"].as_u64() <= Some(early));
+            Answer::Lie(page)
+        }
+        _ => Answer::Truth,
+    });
+    let sync = ["--node", busy.url(), "--node", behind.url(), "sync"];
+    let passphrase = world.path("passphrase");
+    let args = [&["-w", "bob", "--passphrase-file", &passphrase], &sync[..]].concat();
+    let exit = run("sealpost", home_of(&world), &args).status.code();
+    assert!(busy.told() > 0 && behind.told() > 0);
+    assert_eq!((world.wallet("bob", &["sync"])["kept"].as_u64(), exit), (Some(1), Some(3)));
+}
