@@ -88,3 +88,37 @@ fn what_a_node_that_is_behind_can_not_list_is_kept_by_the_next_sync() {
     assert!(busy.told() > 0 && behind.told() > 0);
     assert_eq!((world.wallet("bob", &["sync"])["kept"].as_u64(), exit), (Some(1), Some(3)));
 }
+
+#[test]
+fn lists_without_end_or_order_are_not_followed() {
+    let world = World::new();
+    let first = world.wallet("alice", &["send", "bob", "-m", "one"])["id"].as_str().unwrap().to_owned();
+    world.wallet("alice", &["send", "bob", "-m", "two"]);
+    // Each lies a few times only: a wallet that believes it comes to an end, too.
+    let lying = |alter: fn(&Call<'_>, &mut Value)| {
+        let left = AtomicUsize::new(20);
+        liar(&world, "mailbox_list", move |call| {
+            let lies = left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1));
+            let mut page = call.said.clone().unwrap();
+            if lies.is_ok() {
+                alter(call, &mut page);
+            }
+            Answer::Lie(page)
+        })
+    };
+    let same_cursor = lying(|_, page| page["more"] = true.into());
+    let same_page = lying(|call, page| {
+        let mut query = call.params["query"].clone();
+        query["after"] = Value::Null;
+        *page = call.honest("mailbox_list", json!({ "query": query }));
+        page["more"] = true.into();
+    });
+    let reversed = lying(|_, page| page["entries"].as_array_mut().unwrap().reverse());
+    let honest = world.node.said("rpc");
+    for liar in [&same_cursor, &same_page, &reversed] {
+        let error = world.error("bob", &["--node", liar.url(), "read", &first[..8]]);
+        assert_eq!(exit_and_code(&error), (6, "node.untrusted"), "{error}");
+        let read = world.wallet("bob", &["--node", liar.url(), "--node", &honest, "read", &first[..8]]);
+        assert_eq!(read["text"], "one");
+    }
+}

@@ -10,6 +10,7 @@ mod evidence;
 mod follow;
 mod head;
 mod known;
+mod list;
 mod node;
 mod options;
 mod range;
@@ -28,6 +29,7 @@ pub use directory::BundleNow;
 pub use follow::Following;
 pub use head::HeadFile;
 pub use known::Statement;
+pub use list::Page;
 pub use options::{LightOptions, Listener, MAX_POSTAGE, Notice};
 pub use range::Range;
 pub use sealpost_api::verify::WholeBlock;
@@ -35,9 +37,7 @@ pub use tags::{ListedSlot, Position, SlotPage};
 
 use known::Known;
 use node::Node;
-use sealpost_api::{
-    ApiError, Category, MailboxSide, Order, PostageQuote, Submitted, TransactionStatus, WaitFor,
-};
+use sealpost_api::{ApiError, Category, PostageQuote, Submitted, TransactionStatus, WaitFor};
 use sealpost_ledger::address::Address;
 use sealpost_ledger::block::Header;
 use sealpost_ledger::evidence::Evidence;
@@ -126,6 +126,10 @@ impl Proven {
     pub fn id(&self) -> TransactionId {
         self.transaction.id()
     }
+    /// Where it stands.
+    pub const fn place(&self) -> Position {
+        Position { height: self.header.height, index: self.index }
+    }
 }
 
 /// How a slot stands, as verified.
@@ -145,17 +149,6 @@ pub enum SlotAnswer {
     },
     /// The slot hides its recipient: its answer never stands on the ledger.
     Hidden,
-}
-
-/// A page of a list, every entry verified.
-#[derive(Debug)]
-pub struct Page {
-    /// The entries.
-    pub entries: Vec<Proven>,
-    /// Cursor for what follows.
-    pub next: Option<String>,
-    /// Whether more follows now.
-    pub more: bool,
 }
 
 /// Connections to one node or several.
@@ -244,18 +237,6 @@ impl Light {
     /// How each slot of a message stands: answered, or silent up to the head, both proven.
     pub async fn answers(&self, proven: &Proven, message: &Message) -> Result<Vec<SlotAnswer>, LightError> {
         self.through(|node| node.answers(proven, message)).await
-    }
-    /// A page of an address's transactions. That a node names all of them can't be proven; for that there is
-    /// [`Range`].
-    pub async fn list(
-        &self,
-        side: MailboxSide,
-        address: &Address,
-        order: Order,
-        after: Option<String>,
-        limit: u32,
-    ) -> Result<Page, LightError> {
-        self.through(|node| node.list(side, address, order, after.clone(), limit)).await
     }
     /// What a transaction of that size costs now. The price stands in the head; the ledger decides.
     pub async fn postage(&self, bytes: u64) -> Result<PostageQuote, LightError> {

@@ -202,7 +202,7 @@ impl Scan<'_> {
         else {
             return Err(light.wrong_slot(listed, "it names its recipient").into());
         };
-        let at = Position { height: proven.header.height, index: proven.index };
+        let at = proven.place();
         if (ephemeral, view_tag, at) != (listed.slot.ephemeral, listed.slot.view_tag, listed.at) {
             return Err(light.wrong_slot(listed, "it stands elsewhere or has another key").into());
         }

@@ -3,13 +3,13 @@
 //! (that a list is complete) is not claimed.
 
 use super::known::{Known, Statement};
-use super::{LightError, Page, Proven, SlotAnswer};
+use super::{LightError, Proven, SlotAnswer};
 use crate::wallet::now_ms;
 use jsonrpsee::core::ClientError;
 use jsonrpsee::http_client::{HttpClient, HttpClientBuilder};
 use sealpost_api::{
-    ApiError, BlockId, FinalTransaction, Hex, MailboxQuery, MailboxSide, NewTransaction, Order, PostageQuote,
-    SealedHeader, SealpostRpcClient, SubmissionAnswer, Submitted, TransactionStatus, WaitFor, verify,
+    ApiError, BlockId, FinalTransaction, Hex, NewTransaction, PostageQuote, SealedHeader, SealpostRpcClient,
+    SubmissionAnswer, Submitted, TransactionStatus, WaitFor, verify,
 };
 use sealpost_ledger::address::Address;
 use sealpost_ledger::block::Header;
@@ -203,7 +203,7 @@ impl Node {
         self.shown.load(Ordering::Relaxed) >= self.known.reached().get()
     }
     /// Makes sure of it. What it does not name afterwards though it should have it, it withholds.
-    async fn make_sure_it_is_up_to_date(&self) -> Result<(), LightError> {
+    pub(super) async fn make_sure_it_is_up_to_date(&self) -> Result<(), LightError> {
         if self.is_up_to_date() {
             return Ok(());
         }
@@ -259,26 +259,6 @@ impl Node {
         let absent = verify::verify_absence(&answer, &id, slot, &header);
         absent.map_err(|error| self.untrusted(&what, error))?;
         Ok(SlotAnswer::Silent { until: Box::new(header) })
-    }
-    /// A page of an address's transactions. That a node names all of them can't be proven.
-    pub(super) async fn list(
-        &self,
-        side: MailboxSide,
-        address: &Address,
-        order: Order,
-        after: Option<String>,
-        limit: u32,
-    ) -> Result<Page, LightError> {
-        let address = address.to_text(self.genesis().prefix());
-        let query = MailboxQuery { address, side, after, limit: Some(limit), order };
-        // One that is behind does not know the newest, and whoever asked goes on from there.
-        self.make_sure_it_is_up_to_date().await?;
-        let page = self.ask(self.client.mailbox_list(query)).await?;
-        let mut entries = Vec::with_capacity(page.entries.len());
-        for entry in &page.entries {
-            entries.push(self.verify_final(entry).await?);
-        }
-        Ok(Page { entries, next: page.next, more: page.more })
     }
     /// What a transaction of that size costs now. The price stands in the verified head and moves by an eighth a
     /// block at most, so that a node can't name any other.

@@ -6,7 +6,7 @@ use super::known::Known;
 use super::*;
 use crate::testing::genesis;
 use proptest::prelude::*;
-use sealpost_api::Hex;
+use sealpost_api::{Hex, MailboxSide, Order};
 use sealpost_ledger::hash::{BlockHash, HistoryRoot, StateRoot, TransactionRoot, ValidatorsHash};
 use sealpost_ledger::signature::SigningKey;
 use std::time::Duration;

@@ -3,7 +3,7 @@
 use super::{Wallet, WalletError};
 use crate::envelope::{Content, Letter, OpenError, Opened, open};
 use crate::keystore::Origin;
-use crate::light::{Light, Proven, Range, SlotAnswer};
+use crate::light::{Light, Page, Position, Proven, Range, SlotAnswer};
 use sealpost_api::{MailboxSide, Order};
 use sealpost_ledger::address::Address;
 use sealpost_ledger::evidence::{Disclosure, Evidence};
@@ -249,8 +249,8 @@ impl Wallet {
         &self,
         light: &Light,
         side: MailboxSide,
-        after: Option<String>,
-    ) -> Result<crate::light::Page, WalletError> {
+        after: Option<Position>,
+    ) -> Result<Page, WalletError> {
         Ok(light.list(side, &self.address, Order::NewestFirst, after, PAGE).await?)
     }
 }
