@@ -122,3 +122,46 @@ fn lists_without_end_or_order_are_not_followed() {
         assert_eq!(read["text"], "one");
     }
 }
+
+#[test]
+fn a_message_is_void_only_if_every_node_says_that_it_has_none() {
+    let world = World::with_genesis(|genesis| {
+        genesis["limits"]["expiry_window"] = WINDOW.into();
+        genesis["timing"]["heartbeat_ms"] = 1000.into();
+    });
+    let early = head(&world);
+    let sent = world.wallet("alice", &["send", "bob", "-m", "x", "--wait", "accepted"]);
+    let id = sent["id"].as_str().unwrap();
+    let list = world.path("list.jsonl");
+    fs::write(&list, "{\"to\":[\"bob\"],\"text\":\"of a list\"}\n").unwrap();
+    world.wallet("alice", &["send-many", &list, "--wait", "accepted"]);
+    let proven = world.wallet("alice", &["send", "bob", "-m", "y"]);
+    let until = head(&world) + WINDOW;
+    while head(&world) <= until {
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    let busy = liar(&world, "tx_get", |_| says(4000, "rpc.busy"));
+    let unknown = liar(&world, "tx_get", |_| says(2000, "tx.unknown"));
+    let behind = Liar::before(&world.node.said("rpc"), move |call| match call.method {
+        "chain_head" => Answer::Lie(call.honest("chain_header", json!({ "block": early }))),
+        "tx_get" => says(2000, "tx.unknown"),
+        _ => Answer::Truth,
+    });
+    // One does not say, one may not know, and only one that knows says no.
+    let both = ["--node", busy.url(), "--node", unknown.url()];
+    let status = world.wallet("alice", &[&both[..], &["status", id]].concat());
+    assert_eq!(status["status"], "uncertain", "{status}");
+    let passphrase = world.path("passphrase");
+    let again = ["-w", "alice", "--passphrase-file", &passphrase, "--json", "send-many", &list];
+    let output = run("sealpost", home_of(&world), &[&again[..], &both].concat());
+    let listed = String::from_utf8(output.stdout).unwrap();
+    assert!(listed.contains("rpc.busy") && !listed.contains("outbox.void"), "{listed}");
+    let error = world.error("alice", &["--node", busy.url(), "--node", behind.url(), "status", id]);
+    assert_eq!(exit_and_code(&error), (3, "node.behind"), "{error}");
+    let status = world.wallet("alice", &["--node", unknown.url(), "status", id]);
+    assert_eq!(status["status"], "void", "{status}");
+    // What was seen to be final is not void, whoever says so.
+    let error = world.error("alice", &["--node", unknown.url(), "status", proven["id"].as_str().unwrap()]);
+    assert_eq!(exit_and_code(&error), (6, "node.untrusted"), "{error}");
+    assert_eq!(world.wallet("alice", &["status", id])["status"], "final");
+}

@@ -92,6 +92,10 @@ impl LightError {
     fn is_contradiction(&self) -> bool {
         matches!(self, Self::Contradiction { .. })
     }
+    /// Whether a node says that it has no such transaction.
+    fn is_unknown(&self) -> bool {
+        matches!(self, Self::Node(error) if error.code == "tx.unknown")
+    }
     /// Which of several nodes' errors to tell: one that answers the question before one that does not.
     const fn weight(&self) -> u8 {
         match self {
@@ -209,12 +213,30 @@ impl Light {
     pub async fn next_height(&self) -> Result<BlockHeight, LightError> {
         Ok(self.head().await?.map_or(BlockHeight::FIRST, |header| header.height.saturating_add(1)))
     }
-    /// A final transaction; nothing if no node has one with that id.
+    /// A final transaction; nothing if a node that is not behind says that there is none with that id, and no other one
+    /// shows it. Nobody can prove that there is none.
     pub async fn transaction(&self, id: &TransactionId) -> Result<Option<Proven>, LightError> {
         match self.through(|node| node.transaction(id)).await {
-            Err(LightError::Node(error)) if error.code == "tx.unknown" => Ok(None),
+            Err(error) if error.is_unknown() => Ok(None),
             found => found.map(Some),
         }
+    }
+    /// The same; nothing only if every node says that there is none. For what is done again when there is none.
+    pub async fn transaction_of_any(&self, id: &TransactionId) -> Result<Option<Proven>, LightError> {
+        let mut errors = Vec::new();
+        for node in self.in_order() {
+            match node.transaction(id).await {
+                Ok(found) => return Ok(Some(found)),
+                Err(error) if error.is_unknown() => {}
+                Err(error) => errors.push((node, error)),
+            }
+        }
+        if errors.is_empty() { Ok(None) } else { Err(self.worst(errors).await) }
+    }
+    /// The error of a transaction that was seen to be final, and of which nodes say that there is none.
+    pub(crate) fn was_final(&self, id: &TransactionId, height: BlockHeight) -> LightError {
+        let reason = format!("it says that there is none, but block {height} contains it, as was verified");
+        self.untrusted(format!("transaction {id}"), reason)
     }
     /// Where an identity receives notices of a class, proven under a head not older than any verified
     /// before; nothing if it never said so.

@@ -66,7 +66,7 @@ struct Slot {
 #[derive(serde::Serialize)]
 pub(super) struct Report {
     id: String,
-    /// `final`, `waiting` or `void`.
+    /// `final`, `waiting`, `uncertain` or `void`.
     status: &'static str,
     from: String,
     height: Option<BlockHeight>,
@@ -150,11 +150,12 @@ pub(super) fn show(id: &str, follow: bool, session: &Session<'_>) -> Result<(), 
         if !follow {
             return Ok(());
         }
-        while report.status == "waiting" {
+        while matches!(report.status, "waiting" | "uncertain") {
             tokio::time::sleep(PAUSE).await;
             next = light.next_height().await.map_err(failure)?;
+            let before = report.status;
             report = self::report(&wallet, &light, &contacts, id).await?;
-            if report.status != "waiting" {
+            if report.status != before {
                 print(session, &report);
                 session.terminal.emit("sealpost/status/1", &report);
             }
@@ -302,6 +303,7 @@ pub(super) async fn report(
             Report { parts: parts.filter(|parts| *parts > 0), ..final_report(wallet, contacts, &timeline) }
         }
         SentStanding::Waiting { expiry, to, signed_ms } => not_final("waiting", expiry, to, signed_ms),
+        SentStanding::Uncertain { expiry, to, signed_ms } => not_final("uncertain", expiry, to, signed_ms),
         SentStanding::Void { expiry, to, signed_ms } => not_final("void", expiry, to, signed_ms),
     })
 }
@@ -419,8 +421,12 @@ fn waits(report: &Report) -> String {
     let expiry = report.expiry.unwrap_or_default();
     match report.status {
         "void" => style::not_held(format_args!(
-            "void     no block up to {expiry} contains it and none may any more; send it again"
+            "void     no block after {expiry} may contain it, and the nodes say that none up to {expiry} does; send it again"
         )),
+        "uncertain" => format!(
+            "· uncertain  no block after {expiry} may contain it; not every node says whether one up to {expiry} does: \
+             ask again before you send it again"
+        ),
         _ => format!("· waiting  for its block; void if none up to {expiry} contains it"),
     }
 }

@@ -65,7 +65,7 @@ impl Node {
                 let what = || format!("key bundle #{} of {text}", view.sequence);
                 let id = view.transaction.ok_or_else(|| self.untrusted(what(), "it is not final"))?;
                 let proven = match self.transaction(&id).await {
-                    Err(LightError::Node(error)) if error.code == "tx.unknown" => {
+                    Err(error) if error.is_unknown() => {
                         return Err(self.untrusted(what(), "it is not on the ledger"));
                     }
                     proven => proven?,

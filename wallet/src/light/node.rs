@@ -119,9 +119,18 @@ impl Node {
             None => Ok(None),
         }
     }
-    /// A final transaction; the node's error `tx.unknown` if it has none with that id.
+    /// A final transaction; the node's error `tx.unknown` if it has none with that id, though it has reached whatever
+    /// was verified before.
     pub(super) async fn transaction(&self, id: &TransactionId) -> Result<Proven, LightError> {
-        let found = self.ask(self.client.tx_get(*id)).await?;
+        let up_to_date = self.is_up_to_date();
+        let found = match self.ask(self.client.tx_get(*id)).await {
+            // One that is behind can't know. What it has caught up with since, it may have.
+            Err(error) if error.is_unknown() && !up_to_date => {
+                self.make_sure_it_is_up_to_date().await?;
+                self.ask(self.client.tx_get(*id)).await?
+            }
+            found => found?,
+        };
         let proven = self.verify_final(&found).await?;
         if proven.id() != *id {
             return Err(self.untrusted(format!("transaction {id}"), "it is another transaction"));
@@ -240,7 +249,7 @@ impl Node {
                 continue;
             };
             let receipt = match self.transaction(&claim.id).await {
-                Err(LightError::Node(error)) if error.code == "tx.unknown" => {
+                Err(error) if error.is_unknown() => {
                     return Err(self.untrusted(&what, "the receipt is not on the ledger"));
                 }
                 receipt => receipt?,

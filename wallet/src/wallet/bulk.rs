@@ -260,14 +260,23 @@ impl Wallet {
                 }
                 None => {
                     let expiry = entry.transaction().map(|transaction| transaction.transaction().expiry);
-                    match expiry.filter(|expiry| *expiry < next) {
+                    let Some(expiry) = expiry.filter(|expiry| *expiry < next) else {
+                        return Ok(Some((number, entry)));
+                    };
+                    match course.light.transaction_of_any(id).await {
                         // Signed again it might arrive twice, if a node withholds the first.
-                        Some(expiry) => {
+                        Ok(None) => {
                             course.tell(number, Some(*id), Err(WalletError::Void { id: *id, expiry }))
                         }
-                        None => return Ok(Some((number, entry))),
+                        Ok(Some(proven)) => {
+                            entry.height = Some(proven.header.height);
+                            self.outbox.put(&entry)?;
+                        }
+                        Err(error @ LightError::Contradiction { .. }) => return Err(error.into()),
+                        Err(source) => {
+                            course.tell(number, Some(*id), Err(WalletError::Undelivered { id: *id, source }));
+                        }
                     }
-                    return Ok(None);
                 }
             }
         }

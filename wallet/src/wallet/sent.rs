@@ -1,9 +1,9 @@
 //! What was sent, and how it stands: final with an answer or the silence of each recipient, waiting for its
-//! block, or void because no block may contain it any more.
+//! block, or void because no block may contain it any more and none is said to.
 
 use super::{Timeline, Wallet, WalletError};
 use crate::envelope::{Content, Letter};
-use crate::light::Light;
+use crate::light::{Light, LightError};
 use crate::outbox::OutboxEntry;
 use sealpost_api::MailboxSide;
 use sealpost_ledger::hash::TransactionId;
@@ -33,7 +33,16 @@ pub enum SentStanding {
         /// When it was signed, milliseconds since 1970 UTC.
         signed_ms: u64,
     },
-    /// It was signed here, and no block contains it or may any more.
+    /// It was signed here, no block may contain it any more, and some nodes do not say whether one does.
+    Uncertain {
+        /// The last height whose block may have contained it.
+        expiry: BlockHeight,
+        /// Addresses it is for.
+        to: Vec<String>,
+        /// When it was signed, milliseconds since 1970 UTC.
+        signed_ms: u64,
+    },
+    /// It was signed here, no block may contain it any more, and every node says that none does.
     Void {
         /// The last height whose block might have contained it.
         expiry: BlockHeight,
@@ -56,13 +65,22 @@ impl Wallet {
         // Of other things than messages there is no more to say than whether they are final.
         let entry = self.outbox.get(id)?.filter(|entry| entry.kind == "message");
         let entry = entry.ok_or(WalletError::Unknown { id: *id })?;
+        if let Some(height) = entry.height {
+            return Err(light.was_final(id, height).into());
+        }
         let transaction = entry.transaction().ok_or(WalletError::Unknown { id: *id })?;
         let (expiry, to) = (transaction.transaction().expiry, self.sent_to(&entry)?);
         let signed_ms = entry.signed_ms;
-        Ok(match expiry < next {
-            true => SentStanding::Void { expiry, to, signed_ms },
-            false => SentStanding::Waiting { expiry, to, signed_ms },
-        })
+        if expiry >= next {
+            return Ok(SentStanding::Waiting { expiry, to, signed_ms });
+        }
+        // Whoever is told that it is void sends it again: one node's word is too little where several are named.
+        match light.transaction_of_any(id).await {
+            Ok(None) => Ok(SentStanding::Void { expiry, to, signed_ms }),
+            Ok(Some(_)) => Ok(SentStanding::Final(Box::new(self.timeline(light, id).await?))),
+            Err(error @ LightError::Contradiction { .. }) => Err(error.into()),
+            Err(_) => Ok(SentStanding::Uncertain { expiry, to, signed_ms }),
+        }
     }
     /// The messages that this wallet sent, the newest first, `limit` at most: what it signed here, and what
     /// the ledger has of this identity.
