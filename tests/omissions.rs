@@ -165,3 +165,24 @@ fn a_message_is_void_only_if_every_node_says_that_it_has_none() {
     assert_eq!(exit_and_code(&error), (6, "node.untrusted"), "{error}");
     assert_eq!(world.wallet("alice", &["status", id])["status"], "final");
 }
+
+#[test]
+fn a_receipt_whose_reply_had_no_body_once_counts_when_it_has() {
+    let world = World::new();
+    let sent = world.wallet("alice", &["send", "bob", "--sealed", "-m", "noon"]);
+    let id = sent["id"].as_str().unwrap();
+    world.wallet("bob", &["inbox"]);
+    let given = world.wallet("bob", &["receipt", "give", id]);
+    let without = liar(&world, "tx_body", |_| says(2000, "tx.body_pruned"));
+    let inbox = world.wallet("alice", &["--node", without.url(), "inbox"]);
+    assert!(without.told() > 0);
+    let reply = &inbox["messages"][0];
+    assert_eq!((&reply["id"], reply["from"].is_null()), (&given["receipt"], true), "{inbox}");
+
+    let inbox = world.wallet("alice", &["inbox"]);
+    let reply = &inbox["messages"][0];
+    assert_eq!((&reply["id"], &reply["only_receipts"]), (&given["receipt"], &true.into()), "{inbox}");
+    let status = world.wallet("alice", &["status", id]);
+    let slot = &status["slots"][0];
+    assert_eq!((slot["answer"].as_str(), &slot["receipt"]), (Some("opened"), &given["receipt"]), "{status}");
+}

@@ -16,20 +16,24 @@ mod state;
 pub use state::{Found, FoundKind, HeldAnswer, ScanState};
 
 use crate::envelope::{BundleSecret, Content, Opened, ViewKey, candidates, open_sealed, slot_for};
-use crate::light::{Light, LightError, ListedSlot, Position, SlotPage};
+use crate::light::{Light, LightError, ListedSlot, Position, Proven, SlotPage};
 use crate::wallet::{Wallet, WalletError};
 use sealpost_ledger::address::Address;
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
-use sealpost_ledger::message::SlotRecipient;
+use sealpost_ledger::message::{Body, SlotRecipient};
 use sealpost_ledger::receipt::{Answer, Receipt, receipt_commit};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long a scan goes on before it writes down how far it is.
 const KEEP_EVERY: Duration = Duration::from_secs(2);
 /// Refused messages that are named; the others are counted.
 const NAMED: usize = 20;
+/// Messages without a body that are asked for again, and how long a program that goes on waits before it does so once
+/// more: each question shows the node whose they are.
+const UNREAD: usize = 8;
+const UNREAD_EVERY: Duration = Duration::from_secs(600);
 
 /// How far a scan is.
 #[derive(Debug, Clone, Copy)]
@@ -88,9 +92,21 @@ impl Wallet {
         let mut scan = Scan { wallet: self, light, keys: Arc::new(keys), state, report, started, kept };
         // Without keys there is nothing to look with; when there are some, a scan begins where they were published.
         if !none {
+            if self.may_look_again() {
+                scan.look_again().await?;
+            }
             scan.run(to, heard).await?;
         }
         Ok(scan.report)
+    }
+    /// Whether it is time to ask again for bodies that were not to be had.
+    fn may_look_again(&self) -> bool {
+        let mut looked = self.looked_again.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = looked.is_none_or(|looked| looked.elapsed() > UNREAD_EVERY);
+        if due {
+            *looked = Some(Instant::now());
+        }
+        due
     }
     /// What scans have found so far.
     pub fn scan_state(&self) -> Result<ScanState, WalletError> {
@@ -180,6 +196,29 @@ impl Scan<'_> {
         progress.slots = progress.slots.saturating_add(slots as u64);
         progress.per_second = progress.slots as f64 / self.started.elapsed().as_secs_f64().max(1e-6);
     }
+    /// Asks once more for bodies that were not to be had: the node may have withheld them, and the answers in them
+    /// count only when they are read.
+    async fn look_again(&mut self) -> Result<(), WalletError> {
+        let bundles: Vec<_> = self.wallet.bundles().iter().map(|secret| secret.sequence).collect();
+        let mut any = false;
+        for mut found in self.state.unread(&bundles, UNREAD) {
+            let Some(proven) = self.light.transaction(&found.id).await? else { continue };
+            let body = match self.light.body(&proven).await {
+                Err(LightError::Node(_)) => continue,
+                body => body?,
+            };
+            found.kind = FoundKind::Broken;
+            if let Some((author, kind)) = self.open(&proven, &body)? {
+                (found.author, found.kind) = (author, kind);
+            }
+            self.state.turned_out(found);
+            any = true;
+        }
+        if any {
+            self.wallet.keep_scan(&self.state)?;
+        }
+        Ok(())
+    }
     /// Fetches, proves and opens what may be ours.
     async fn take_in(&mut self, slots: &[ListedSlot]) -> Result<(), WalletError> {
         let mut before = None;
@@ -214,28 +253,41 @@ impl Scan<'_> {
         match body {
             // Another node may still have it.
             Err(LightError::Node(error)) if error.code == "tx.body_pruned" => {}
-            body => match open_sealed(transaction, &body?, &self.wallet.address(), secrets) {
-                Ok((content, opened)) => {
-                    found.author = opened.author.as_ref().map(|author| author.author);
-                    found.kind = self.read(listed, &content, &opened)?;
-                }
-                Err(error) => {
-                    self.report.refused_count = self.report.refused_count.saturating_add(1);
-                    if self.report.refused.len() < NAMED {
-                        self.report.refused.push((listed.id, error.to_string()));
-                    }
-                    return Ok(());
-                }
+            body => match self.open(&proven, &body?)? {
+                Some((author, kind)) => (found.author, found.kind) = (author, kind),
+                None => return Ok(()),
             },
         }
         self.report.progress.found = self.report.progress.found.saturating_add(1);
         self.state.found.push(found);
         Ok(())
     }
+    /// Opens a message that is ours, and says who wrote it and what it is; nothing if it breaks the rules, which is
+    /// reported.
+    fn open(
+        &mut self,
+        proven: &Proven,
+        body: &Body,
+    ) -> Result<Option<(Option<Address>, FoundKind)>, WalletError> {
+        let (address, secrets) = (self.wallet.address(), self.wallet.bundles());
+        match open_sealed(proven.transaction.transaction(), body, &address, secrets) {
+            Ok((content, opened)) => {
+                let author = opened.author.as_ref().map(|author| author.author);
+                Ok(Some((author, self.read(proven, &content, &opened)?)))
+            }
+            Err(error) => {
+                self.report.refused_count = self.report.refused_count.saturating_add(1);
+                if self.report.refused.len() < NAMED {
+                    self.report.refused.push((proven.id(), error.to_string()));
+                }
+                Ok(None)
+            }
+        }
+    }
     /// Takes note of the answers in a letter, as far as they hold.
     fn read(
         &mut self,
-        listed: &ListedSlot,
+        proven: &Proven,
         content: &Content,
         opened: &Opened,
     ) -> Result<FoundKind, WalletError> {
@@ -244,7 +296,7 @@ impl Scan<'_> {
         let mut holds = false;
         for receipt in &letter.answers {
             if self.wallet.answer_holds(receipt, &author.author)? {
-                self.state.answered(HeldAnswer { reply: listed.id, at: listed.at, receipt: *receipt });
+                self.state.answered(HeldAnswer { reply: proven.id(), at: proven.place(), receipt: *receipt });
                 holds = true;
             }
         }

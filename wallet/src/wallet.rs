@@ -48,8 +48,8 @@ use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::signature::SigningKey;
 use sealpost_terminal::{Failure, create_private_folder};
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Mutex};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -65,6 +65,8 @@ pub struct Wallet {
     archive: Archive,
     identity: SigningKey,
     address: Address,
+    /// When bodies of sealed messages that were not to be had were last asked for again.
+    pub(crate) looked_again: Mutex<Option<Instant>>,
 }
 
 /// Why a wallet did not do what it was asked.
@@ -193,7 +195,8 @@ impl Wallet {
         let outbox = Outbox::open(&folder.join("outbox"))?;
         let (drafts, known) = (Drafts::open(&folder.join("drafts"))?, Known::open(&folder));
         let archive = Archive::open(&folder.join("archive"), archive_key(&mut keystore)?)?;
-        Ok(Self { name: name.into(), profile, keystore, outbox, drafts, known, archive, identity, address })
+        let (name, looked_again) = (name.into(), Mutex::new(None));
+        Ok(Self { name, profile, keystore, outbox, drafts, known, archive, identity, address, looked_again })
     }
     /// Whether a wallet of that name can be made: to be asked before words are shown or written down.
     pub fn check_new(profile: &Profile, name: &str) -> Result<(), WalletError> {

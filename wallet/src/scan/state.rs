@@ -65,6 +65,8 @@ pub enum FoundKind {
     Unread,
     /// A letter that carries receipts and says nothing besides.
     Receipts,
+    /// Its body was found later, and breaks the rules.
+    Broken,
 }
 
 impl HeldAnswer {
@@ -113,6 +115,20 @@ impl ScanState {
             None => self.answers.push(answer),
         }
     }
+    /// Those of the bundles at hand whose bodies were not to be had, the newest first, so many at most.
+    pub(super) fn unread(&self, bundles: &[u64], most: usize) -> Vec<Found> {
+        let unread = |found: &&Found| found.kind == FoundKind::Unread && bundles.contains(&found.bundle);
+        let mut unread: Vec<_> = self.found.iter().filter(unread).copied().collect();
+        unread.sort_by_key(|found| std::cmp::Reverse(found.at));
+        unread.truncate(most);
+        unread
+    }
+    /// What a message turned out to be.
+    pub(super) fn turned_out(&mut self, message: Found) {
+        if let Some(found) = self.found.iter_mut().find(|found| found.id == message.id) {
+            *found = message;
+        }
+    }
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         encode(self)
     }
@@ -146,6 +162,31 @@ mod tests {
         state.answered(held(4, refused));
         assert_eq!(state.answer(&message, 0), Some(held(4, refused)));
         assert_eq!(state.answer(&message, 1), None);
+        assert_eq!(ScanState::from_bytes(&state.to_bytes()), Some(state));
+    }
+
+    #[test]
+    fn the_newest_messages_without_a_body_are_looked_at_again_as_long_as_their_keys_are_here() {
+        let found = |number: u8, bundle, kind| {
+            let at = Position { height: BlockHeight::new(number.into()), index: 0 };
+            Found { id: TransactionId::from_bytes([number; 32]), at, slot: 0, bundle, author: None, kind }
+        };
+        let mut state = ScanState::default();
+        state.found.extend([
+            found(1, 3, FoundKind::Unread),
+            found(5, 3, FoundKind::Unread),
+            found(2, 3, FoundKind::Letter),
+            found(3, 4, FoundKind::Unread),
+            found(4, 3, FoundKind::Unread),
+        ]);
+        let heights = |state: &ScanState, bundles: &[u64], most| -> Vec<u64> {
+            state.unread(bundles, most).iter().map(|found| found.at.height.get()).collect()
+        };
+        assert_eq!(heights(&state, &[3], 2), [5, 4]);
+        assert_eq!(heights(&state, &[3, 4], 9), [5, 4, 3, 1]);
+        state.turned_out(found(5, 3, FoundKind::Receipts));
+        state.turned_out(found(4, 3, FoundKind::Broken));
+        assert_eq!(heights(&state, &[3], 9), [1]);
         assert_eq!(ScanState::from_bytes(&state.to_bytes()), Some(state));
     }
 

@@ -241,7 +241,7 @@ pub(super) fn reply_with(author: Address, receipt: Receipt) -> Draft {
 
 /// What has not been read yet may be one.
 fn is_letter(found: &Found) -> bool {
-    found.kind != FoundKind::Part
+    !matches!(found.kind, FoundKind::Part | FoundKind::Broken)
 }
 
 /// What the encrypted author block of a message is bound to.
