@@ -98,6 +98,18 @@ fn messages_are_shown_once_each_as_they_come_and_none_is_missed_while_the_node_i
 }
 
 #[test]
+fn a_view_that_becomes_old_while_somebody_follows_is_warned_about() {
+    let world = World::with_genesis(|genesis| genesis["timing"]["heartbeat_ms"] = 3_600_000.into());
+    let (looks, does_not) = (["--max-age", "15s"], ["--max-age", "15s", "--no-scan"]);
+    let sent = send(&world, "the newest block for an hour");
+    let both = [Following::start(&world, "bob", &looks), Following::start(&world, "bob", &does_not)];
+    for following in &both {
+        assert_eq!(following.message(), sent);
+        following.err.with("Newer blocks may be withheld");
+    }
+}
+
+#[test]
 fn a_hook_hears_of_each_message_even_of_those_that_came_while_nobody_followed() {
     let world = World::new();
     let pipe = world.path("pipe");

@@ -389,6 +389,26 @@ fn an_old_view_is_named_in_the_answers_that_rest_on_it() {
     assert!(alice.ask("address", &json!({})).get("old_view").is_none());
 }
 
+/// A node that shows no new blocks any more ends no subscription.
+#[test]
+fn a_view_that_becomes_old_is_told_to_whoever_follows() {
+    let world = World::with_genesis(|genesis| genesis["timing"]["heartbeat_ms"] = 3_600_000.into());
+    let bobs = serve(&world, "bob", &["--max-age", "20s"]);
+    world.wallet("alice", &["send", "bob", "-m", "the newest block for an hour"]);
+    let mut bob = Client::authenticated(&bobs);
+    let followed = bob.ask("inbox_follow", &json!({ "scan": false }));
+    assert!(followed.get("old_view").is_none(), "{followed}");
+    let told = bob.read();
+    assert_eq!(
+        (told["method"].as_str(), &told["params"]["old_view"]["max_age_seconds"]),
+        (Some("inbox_view"), &20.into())
+    );
+    world.wallet("alice", &["send", "bob", "-m", "a newer one"]);
+    let both = [bob.read(), bob.read()];
+    let view = both.iter().find(|told| told["method"] == "inbox_view").unwrap();
+    assert!(view["params"]["old_view"].is_null(), "{view}");
+}
+
 #[tokio::test]
 async fn what_waits_in_the_outbox_is_sent_by_the_wallet_that_is_served() {
     let world = World::new();

@@ -116,6 +116,14 @@ impl Terminal {
             self.attached().insert(key.to_owned(), value);
         }
     }
+    /// Whether a key is added so.
+    pub fn attaches(&self, key: &str) -> bool {
+        self.attached().contains_key(key)
+    }
+    /// Leaves out again what was added so.
+    pub fn detach(&self, key: &str) {
+        self.attached().remove(key);
+    }
     fn attached(&self) -> MutexGuard<'_, Map<String, Value>> {
         self.attached.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -93,7 +93,7 @@ impl Follower<'_> {
             self.session.terminal.note("the node is back");
         }
         // The first tick of each comes at once.
-        let (mut scanning, mut tending) =
+        let (mut looking, mut tending) =
             (tokio::time::interval(SCAN_EVERY), tokio::time::interval(TEND_EVERY));
         loop {
             let proven = {
@@ -101,7 +101,7 @@ impl Follower<'_> {
                 loop {
                     tokio::select! {
                         proven = &mut next => break proven.map_err(failure)?,
-                        _ = scanning.tick(), if self.scans => self.scan(light, cursor).await?,
+                        _ = looking.tick() => self.look(light, cursor).await?,
                         _ = tending.tick() => self.tend(light).await?,
                     }
                 }
@@ -136,6 +136,17 @@ impl Follower<'_> {
         if before != Some(tended.own.standing) && tended.rotated.is_none() {
             own_keys::tell(terminal, &tended.own);
         }
+        Ok(())
+    }
+    /// Looks whether the node still shows new blocks, and for sealed messages. One that withholds the newest blocks ends no
+    /// subscription: that nothing comes any more would look like silence.
+    async fn look(&mut self, light: &Light, cursor: &mut Cursor) -> Result<(), Failure> {
+        if self.scans {
+            self.scan(light, cursor).await?;
+        } else {
+            light.head().await.map_err(failure)?;
+        }
+        self.session.watch_age(light);
         Ok(())
     }
     /// Looks for sealed messages that are new. How far a scan has come is kept by the wallet itself.

@@ -86,7 +86,10 @@ impl<'de> Deserialize<'de> for Period {
     }
 }
 
-/// What JSON output says of an old view, beside the command's answer.
+/// The key of what JSON output says of an old view, beside the command's answer.
+const OLD_VIEW: &str = "old_view";
+
+/// What it says.
 #[derive(Serialize)]
 pub(super) struct OldView {
     height: u64,
@@ -174,7 +177,19 @@ impl Session<'_> {
                 ));
             }
         }
-        self.terminal.attach("old_view", &self.old_view(light));
+        self.terminal.attach(OLD_VIEW, &self.old_view(light));
+    }
+    /// Says it when the view becomes old while a command goes on, once, and when it is new again.
+    pub(super) fn watch_age(&self, light: &Light) {
+        match (self.old_view(light), self.terminal.attaches(OLD_VIEW)) {
+            (Some(_), false) => self.warn_of_age(light),
+            (Some(view), true) => self.terminal.attach(OLD_VIEW, &view),
+            (None, true) => {
+                self.terminal.detach(OLD_VIEW);
+                self.terminal.note("the nodes show new blocks again");
+            }
+            (None, false) => {}
+        }
     }
     /// What is to be said beside an answer that rests on this view of the ledger, if that is old or can't be told.
     pub(super) fn old_view(&self, light: &Light) -> Option<OldView> {

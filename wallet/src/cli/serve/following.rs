@@ -10,7 +10,7 @@ use crate::failure;
 use crate::light::{Following, Light};
 use crate::wallet::{Incoming, Wallet};
 use sealpost_ledger::height::BlockHeight;
-use sealpost_terminal::Failure;
+use sealpost_terminal::{Exit, Failure};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::VecDeque;
@@ -47,6 +47,8 @@ enum Source {
     Told(Box<Following>),
     /// The wallet looks for them.
     Looked { known: usize, ready: VecDeque<Incoming> },
+    /// Whether new blocks are shown at all. A node that withholds them ends nothing.
+    Watched { is_old: bool },
 }
 
 /// Begins to follow the inbox.
@@ -70,6 +72,8 @@ pub(super) async fn follow(server: &Server<'_>, question: Request) -> Done {
             subscriptions.push(Subscription { light: light.clone(), source, over: over.clone() });
         }
         let followed = server.tagged(&light, "sealpost/inbox-follow/1", &Followed { from });
+        let source = Source::Watched { is_old: server.session.old_view(&light).is_some() };
+        subscriptions.push(Subscription { light: light.clone(), source, over: over.clone() });
         subscriptions.push(Subscription { light, source: Source::Told(Box::new(following)), over });
         Ok::<_, Refusal>((followed, subscriptions))
     };
@@ -86,6 +90,7 @@ impl Subscription {
         let told = match source {
             Source::Told(following) => next_told(server, light, following).await,
             Source::Looked { known, ready } => next_found(server, light, known, ready, over).await,
+            Source::Watched { is_old } => next_view(server, light, is_old, over).await,
         };
         match told {
             _ if over.load(Ordering::Relaxed) => Done::Over,
@@ -138,6 +143,29 @@ async fn next_found(
         {
             *known = found;
             ready.extend(letters);
+        }
+    }
+    Ok(None)
+}
+
+/// That the view has become old, or is so no longer; nothing if another source is at its end. If the node is gone, the
+/// source that it tells says so.
+async fn next_view(
+    server: &Server<'_>,
+    light: &Light,
+    is_old: &mut bool,
+    over: &AtomicBool,
+) -> Result<Option<Vec<u8>>, Refusal> {
+    while !over.load(Ordering::Relaxed) {
+        tokio::time::sleep(SCAN_EVERY).await;
+        if let Err(lie) = light.head().await.map_err(failure)
+            && lie.exit == Exit::Untrusted
+        {
+            return Err(lie.into());
+        }
+        let old_view = server.session.old_view(light);
+        if std::mem::replace(is_old, old_view.is_some()) != old_view.is_some() {
+            return Ok(Some(notification("inbox_view", json!({ "old_view": old_view }))));
         }
     }
     Ok(None)
