@@ -66,6 +66,25 @@ fn sealed_messages_that_one_node_does_not_have_yet_are_found_at_the_next() {
 }
 
 #[test]
+fn sealed_messages_that_a_node_left_out_are_found_by_a_scan_that_begins_anew() {
+    let world = World::new();
+    let sent = world.wallet("alice", &["send", "bob", "--sealed", "-m", "noon"]);
+    let without = liar(&world, "mailbox_tags", |call| {
+        let mut page = call.said.clone().unwrap();
+        page["tags"] = json!([]);
+        Answer::Lie(page)
+    });
+    let messages = |args: &[&str]| world.wallet("bob", args)["messages"].as_array().unwrap().clone();
+    // Nobody can see that.
+    assert!(messages(&["--node", without.url(), "inbox"]).is_empty() && without.told() > 0);
+    assert!(messages(&["inbox"]).is_empty());
+    for args in [&["inbox", "--rescan"][..], &["inbox"]] {
+        let found = messages(args);
+        assert_eq!((found.len(), &found[0]["id"]), (1, &sent["id"]), "{args:?}");
+    }
+}
+
+#[test]
 fn what_a_node_that_is_behind_can_not_list_is_kept_by_the_next_sync() {
     let world = World::new();
     let early = head(&world);

@@ -6,8 +6,8 @@
 //!  mailbox_tags ─► view tags on all cores ─► 1 of 256, and ours ─► fetched and proven ─► opened, author checked
 //! ```
 //!
-//! What a node can do: leave slots out, which another node shows; and see which messages are fetched, among
-//! which are one in 256 of everybody else's.
+//! What a node can do: leave slots out, which another node shows to a scan that begins anew; and see which messages are
+//! fetched, among which are one in 256 of everybody else's.
 
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
@@ -118,6 +118,12 @@ impl Wallet {
         // What can't be read is found again.
         let note = self.keystore().open_note(b"scan", &bytes).ok();
         Ok(note.and_then(|note| ScanState::from_bytes(&note)).unwrap_or_default())
+    }
+    /// Makes the next scan begin at the first block, and keeps what was found: what one node left out, another may show.
+    pub fn scan_anew(&self) -> Result<(), WalletError> {
+        let mut state = self.scan_state()?;
+        state.position = Position::default();
+        self.keep_scan(&state)
     }
     fn keep_scan(&self, state: &ScanState) -> Result<(), WalletError> {
         let note = self.keystore().seal_note(b"scan", &state.to_bytes())?;

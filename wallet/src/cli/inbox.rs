@@ -29,7 +29,7 @@ receipts and says nothing besides, otherwise 0), and SEALPOST_NETWORK and SEALPO
 `sealpost read`. What it prints goes to standard error.
 
 Sealed messages name nobody, so the wallet looks at every one of them with its own keys: no node learns which are \
-yours by a question for your address. A node can leave messages out (another one, --node URL, shows them). \
+yours by a question for your address. A node can leave messages out; another one shows them: --rescan --node URL. \
 A scan looks at yours and at about one in 256 of everybody else's; listing and reading yours again shows the node which \
 they are: use one of your own, or one that you trust with that.")]
 pub(super) struct InboxArgs {
@@ -48,6 +48,9 @@ pub(super) struct InboxArgs {
     /// Don't look for sealed messages: show those that were found before
     #[arg(long)]
     no_scan: bool,
+    /// Look for sealed messages from the first block on once more: finds what a node left out that was asked before
+    #[arg(long, conflicts_with_all = ["no_scan", "complete"])]
+    rescan: bool,
     /// Show only messages that were not read on this machine
     #[arg(short, long)]
     unread: bool,
@@ -102,6 +105,9 @@ pub(super) fn inbox(args: &InboxArgs, session: &Session<'_>) -> Result<(), Failu
         // Asked for before the list, so that nothing falls between the two.
         let next = light.next_height().await.map_err(failure)?;
         let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
+        if args.rescan {
+            wallet.scan_anew().map_err(failure)?;
+        }
         let scanned = match args.no_scan {
             true => None,
             false => Some(scan(session, &wallet, &light).await?),
