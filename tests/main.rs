@@ -31,6 +31,7 @@ mod mishaps;
 mod network;
 mod omissions;
 mod ops;
+mod outbox;
 mod parcels;
 mod schemas;
 mod schnorr;

@@ -110,7 +110,9 @@ pub enum SubmissionRefusal {
         message: String,
     },
     /// It waited too long for a block.
-    #[error("the transaction waited too long for a block and was let go; sign it again with a later expiry")]
+    #[error(
+        "the transaction waited too long for a block, and this node let it go; up to its expiry a block may still contain it"
+    )]
     TimedOut,
     /// This node failed.
     #[error("{0}")]

@@ -11,12 +11,19 @@ use jsonrpsee::core::client::ClientT;
 use jsonrpsee::core::params::ObjectParams;
 use jsonrpsee::http_client::{HttpClient, HttpClientBuilder};
 use serde_json::{Value, json};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use tokio::runtime::Runtime;
 
 /// What the honest node says: a result, or an error object.
 pub type Said = Result<Value, Value>;
+
+/// The error that a node answers with: the number of its kind, and its code.
+pub fn error(number: i32, code: &str) -> Answer {
+    Answer::Error(
+        json!({ "code": number, "message": format!("said to be {code}"), "data": { "code": code } }),
+    )
+}
 
 /// How a question is answered.
 #[derive(Debug, Clone)]
@@ -55,6 +62,8 @@ impl Call<'_> {
 }
 
 type Rule = dyn Fn(&Call<'_>) -> Answer + Send + Sync;
+/// Answers some methods by itself.
+type Alone = dyn Fn(&str) -> Option<Answer> + Send + Sync;
 
 /// A running proxy; it ends when it is dropped.
 #[derive(Debug)]
@@ -68,17 +77,31 @@ struct Proxy {
     honest: String,
     client: HttpClient,
     told: Arc<AtomicUsize>,
+    alone: Box<Alone>,
     rule: Box<Rule>,
 }
 
 impl Liar {
     /// Begins to stand before an honest node.
     pub fn before(honest: &str, rule: impl Fn(&Call<'_>) -> Answer + Send + Sync + 'static) -> Self {
+        Self::begin(honest, Box::new(|_| None), Box::new(rule))
+    }
+    /// Answers the first questions of a method by itself, one after another: the honest node never hears of them. Of
+    /// all other questions it tells the truth.
+    pub fn instead_of(honest: &str, method: &'static str, answers: impl Into<Vec<Answer>>) -> Self {
+        let mut answers = answers.into();
+        answers.reverse();
+        let answers = Mutex::new(answers);
+        let alone = move |asked: &str| {
+            if asked == method { answers.lock().expect("no panic").pop() } else { None }
+        };
+        Self::begin(honest, Box::new(alone), Box::new(|_| Answer::Truth))
+    }
+    fn begin(honest: &str, alone: Box<Alone>, rule: Box<Rule>) -> Self {
         let runtime = Runtime::new().expect("a runtime");
         let told = Arc::new(AtomicUsize::new(0));
         let client = HttpClientBuilder::default().build(honest).expect("a URL");
-        let proxy =
-            Arc::new(Proxy { honest: honest.into(), client, told: told.clone(), rule: Box::new(rule) });
+        let proxy = Arc::new(Proxy { honest: honest.into(), client, told: told.clone(), alone, rule });
         let listener =
             runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).expect("a port of this machine");
         let url = format!("http://{}", listener.local_addr().expect("bound"));
@@ -137,12 +160,17 @@ async fn answer(State(proxy): State<Arc<Proxy>>, question: Bytes) -> Response {
     };
     let method = question["method"].as_str().expect("a method").to_owned();
     let (id, params) = (question["id"].clone(), question["params"].clone());
-    let said = pass_on(&proxy.client, &method, &params).await;
-    let (asked, rule) = (said.clone(), proxy.clone());
-    let answered = tokio::task::spawn_blocking(move || {
-        (rule.rule)(&Call { method: &method, params: &params, said: &asked, honest: &rule.honest })
-    });
-    let answer = answered.await.expect("a rule that does not fail");
+    let (said, answer) = match (proxy.alone)(&method) {
+        Some(answer) => (Err(Value::Null), answer),
+        None => {
+            let said = pass_on(&proxy.client, &method, &params).await;
+            let (asked, rule) = (said.clone(), proxy.clone());
+            let answered = tokio::task::spawn_blocking(move || {
+                (rule.rule)(&Call { method: &method, params: &params, said: &asked, honest: &rule.honest })
+            });
+            (said, answered.await.expect("a rule that does not fail"))
+        }
+    };
     if !matches!(answer, Answer::Truth) {
         proxy.told.fetch_add(1, Ordering::Relaxed);
     }

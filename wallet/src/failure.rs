@@ -28,9 +28,15 @@ pub fn failure(error: impl Into<WalletError>) -> Failure {
     let plain = |exit, code: &'static str| Failure::new(exit, code, &message);
     match error {
             WalletError::Light(error) => light(error, &message),
-            WalletError::Undelivered { id, source } => light(source, &message).help(format!(
-                "it is kept in the outbox as {id}: `sealpost outbox` sends it when a node answers; --node URL names another one"
-            )),
+            WalletError::Undelivered { id, expiry, source } => {
+                let mut failure = failure(*source);
+                failure.message = message;
+                with_help(failure, &format!(
+                    "`sealpost outbox` hands it in again, and a block up to {expiry} may contain it: a message that is sent anew arrives twice"
+                ))
+                .with("id", id.to_string())
+                .with("expiry", expiry.get())
+            }
             WalletError::Keystore(KeystoreError::File(failure))
             | WalletError::Profile(ProfileError::File(failure))
             | WalletError::Contact(ContactError::File(failure))
@@ -190,6 +196,12 @@ fn backup(error: &BackupError, message: &str) -> Failure {
         StreamError::TooLong => Failure::new(Exit::Usage, "backup.too_long", message),
         StreamError::Randomness(_) => Failure::unavailable("system.randomness", message),
     }
+}
+
+/// A failure with one more way out.
+pub(crate) fn with_help(failure: Failure, more: &str) -> Failure {
+    let help = failure.help.as_ref().map_or_else(|| more.to_owned(), |help| format!("{help}; {more}"));
+    failure.help(help)
 }
 
 fn light(error: LightError, message: &str) -> Failure {

@@ -41,6 +41,8 @@
 //!   pool of threads of their own; dropping the future, or a progress function that answers `false`, ends them.
 //! - Dropping a future loses nothing that was signed: it is in the outbox before it leaves, and
 //!   [`Wallet::flush_outbox`] sends it.
+//! - [`WalletError::Undelivered`] is the error of something that is signed and in the outbox, whatever went wrong: it may
+//!   arrive, and whoever sends it anew sends it twice.
 //! - Files are written whole or not at all, secrets with mode 0600.
 //! - Other languages find the same in `sealpost serve` (`docs/serve.md`).
 

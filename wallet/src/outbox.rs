@@ -104,6 +104,10 @@ impl OutboxEntry {
     pub fn transaction(&self) -> Option<SignedTransaction> {
         SignedTransaction::from_bytes(&self.transaction).ok()
     }
+    /// The last height whose block may contain it.
+    pub fn expiry(&self) -> Option<BlockHeight> {
+        self.transaction().map(|transaction| transaction.transaction().expiry)
+    }
     /// Bytes of the transaction and its body.
     pub(crate) fn bytes(&self) -> usize {
         self.transaction.len().saturating_add(self.body.as_ref().map_or(0, |body| body.0.len()))
@@ -126,6 +130,10 @@ impl Outbox {
         let json = serde_json::to_vec_pretty(entry)
             .map_err(|error| OutboxError::Malformed { path: path.clone(), reason: error.to_string() })?;
         write_secret_file(&path, &json).map_err(OutboxError::File)
+    }
+    /// Whether there is an entry of that id.
+    pub fn has(&self, id: &TransactionId) -> bool {
+        self.folder.join(format!("{id}.json")).exists()
     }
     /// An entry.
     pub fn get(&self, id: &TransactionId) -> Result<Option<OutboxEntry>, OutboxError> {

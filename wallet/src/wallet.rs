@@ -41,6 +41,7 @@ use crate::outbox::{Outbox, OutboxError};
 use crate::parcel::ParcelError;
 use crate::profile::{Profile, ProfileError};
 use crate::random::NoRandomness;
+use sealpost_api::{ApiError, Category};
 use sealpost_ledger::address::Address;
 use sealpost_ledger::genesis::Genesis;
 use sealpost_ledger::hash::TransactionId;
@@ -75,8 +76,9 @@ pub struct Wallet {
 pub enum WalletError {
     #[error(transparent)]
     Light(#[from] LightError),
-    #[error("{source}")]
-    Undelivered { id: TransactionId, source: LightError },
+    /// It is signed and in the outbox, so it may arrive whatever went wrong.
+    #[error("{source}; it is signed, and kept in the outbox as {id}")]
+    Undelivered { id: TransactionId, expiry: BlockHeight, source: Box<WalletError> },
     #[error(transparent)]
     Keystore(#[from] KeystoreError),
     #[error(transparent)]
@@ -161,6 +163,17 @@ pub enum WalletError {
     Scan { reason: String },
     #[error("this wallet has neither written nor opened {id}, so it cannot show what it says")]
     NothingToDisclose { id: TransactionId },
+}
+
+impl WalletError {
+    /// What the ledger's rules say against something, if that is the error.
+    fn refusal(&self) -> Option<&ApiError> {
+        match self {
+            Self::Undelivered { source, .. } => source.refusal(),
+            Self::Light(LightError::Node(error)) if error.category == Category::Refused => Some(error),
+            _ => None,
+        }
+    }
 }
 
 impl Wallet {

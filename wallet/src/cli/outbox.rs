@@ -9,7 +9,7 @@ use crate::light::{Light, LightError};
 use crate::outbox::OutboxEntry;
 use crate::wallet::Wallet;
 use clap::Args;
-use sealpost_api::WaitFor;
+use sealpost_api::{ApiError, Category, WaitFor};
 use sealpost_ledger::height::BlockHeight;
 use sealpost_terminal::{Failure, clock, rfc3339};
 
@@ -32,6 +32,9 @@ pub(super) struct Entry {
     expiry: Option<BlockHeight>,
     #[serde(skip_serializing_if = "Option::is_none")]
     refused: Option<String>,
+    /// Why the node does not take it now, though nothing is wrong with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waiting: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     parts: Option<u32>,
 }
@@ -42,28 +45,36 @@ pub(super) struct Sent {
     pub(super) drafts: Vec<draft::Entry>,
 }
 
-/// An entry of the outbox, with the reason why a node refuses it, if one does.
+/// An entry of the outbox, with what the node said of it if it did not take it.
 pub(super) fn entry(
     wallet: &Wallet,
     entry: &OutboxEntry,
-    refused: Option<&LightError>,
+    not_taken: Option<&LightError>,
 ) -> Result<Entry, Failure> {
-    let transaction = entry.transaction().filter(|_| entry.height.is_none());
+    let reason = not_taken.map(ToString::to_string);
+    let (status, refused, waiting) = match (not_taken, entry.height) {
+        (Some(error), _) if is_busy(error) => ("waiting", None, reason),
+        (Some(_), _) => ("refused", reason, None),
+        (None, Some(_)) => ("final", None, None),
+        (None, None) => ("accepted", None, None),
+    };
     Ok(Entry {
         id: entry.id.to_string(),
         kind: entry.kind.clone(),
         to: wallet.sent_to(entry).map_err(failure)?,
         signed: rfc3339(entry.signed_ms),
-        status: match (refused, entry.height) {
-            (Some(_), _) => "refused",
-            (None, Some(_)) => "final",
-            (None, None) => "accepted",
-        },
+        status,
         height: entry.height,
-        expiry: transaction.map(|transaction| transaction.transaction().expiry),
-        refused: refused.map(ToString::to_string),
+        expiry: entry.expiry().filter(|_| entry.height.is_none()),
+        refused,
+        waiting,
         parts: entry.parcel.map(|parcel| parcel.parts).filter(|parts| *parts > 0),
     })
+}
+
+/// Whether a node had no room or failed by itself, so that this says nothing of what was handed in.
+const fn is_busy(error: &LightError) -> bool {
+    matches!(error, LightError::Node(ApiError { category: Category::Busy | Category::Internal, .. }))
 }
 
 pub(super) fn outbox(args: &OutboxArgs, session: &Session<'_>) -> Result<(), Failure> {
@@ -77,8 +88,8 @@ pub(super) fn outbox(args: &OutboxArgs, session: &Session<'_>) -> Result<(), Fai
         Ok::<_, Failure>((wallet.flush_outbox(&light).await.map_err(failure)?, drafts))
     })?;
     let mut listed = Sent { entries: Vec::new(), drafts };
-    for (kept, refused) in entries {
-        let entry = entry(&wallet, &kept, refused.as_ref())?;
+    for (kept, not_taken) in entries {
+        let entry = entry(&wallet, &kept, not_taken.as_ref())?;
         let to: Vec<_> = entry.to.iter().map(|to| session.terminal.address(to)).collect();
         let ahead = entry.parts.map(|parts| format!("  after {parts} parts")).unwrap_or_default();
         let status = entry.status;
@@ -93,7 +104,7 @@ pub(super) fn outbox(args: &OutboxArgs, session: &Session<'_>) -> Result<(), Fai
             entry.kind,
             to.join(", ")
         ));
-        if let Some(error) = &entry.refused {
+        if let Some(error) = entry.refused.as_ref().or(entry.waiting.as_ref()) {
             session.terminal.say(format_args!("    {error}"));
         }
         listed.entries.push(entry);

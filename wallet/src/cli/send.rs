@@ -8,7 +8,7 @@ use super::sealed::SealedArgs;
 use super::{Session, own_keys, runtime};
 use crate::drafts::{Attached, DraftId, Kept, PackError, Typed, measure};
 use crate::envelope::Letter;
-use crate::failure;
+use crate::failure::{failure, with_help};
 use crate::light::Light;
 use crate::parcel::MAX_TEXT_BYTES;
 use crate::wallet::{Draft, ParcelProgress, ParcelQuote, Prepared, Sent, Wallet, least_days};
@@ -280,12 +280,7 @@ pub(super) fn kept_as_draft(failure: Failure, wallet: &Wallet, id: DraftId) -> F
     }
     let id = id.to_string();
     let id = id.get(..8).unwrap_or_default();
-    let kept = format!("what you wrote is kept as a draft: `sealpost send --draft {id}` sends it");
-    let help = match &failure.help {
-        Some(help) => format!("{help}; {kept}"),
-        None => kept,
-    };
-    failure.help(help)
+    with_help(failure, &format!("what you wrote is kept as a draft: `sealpost send --draft {id}` sends it"))
 }
 
 fn print_quote(session: &Session<'_>, quote: &ParcelQuote) {

@@ -6,7 +6,7 @@ pub(super) mod list;
 use super::progress::{CountWatch, PostageWatch};
 use super::send::Wait;
 use super::{Session, own_keys, runtime};
-use crate::failure;
+use crate::failure::{failure, with_help};
 use crate::wallet::{BulkList, BulkResult, BulkRun, BulkState, Repeat, Wallet};
 use clap::Args;
 use list::Entry;
@@ -183,7 +183,7 @@ impl Summary {
             (self.done, "final, proven here"),
             (self.before, "final before"),
             (self.accepted, "accepted by the node; the outbox keeps them until they are final"),
-            (self.failed, "not sent"),
+            (self.failed, "not sent, or kept in the outbox until a block has them: see above"),
             (self.left, "not come to"),
         ];
         for (count, what) in counts.into_iter().filter(|(count, _)| *count > 0) {
@@ -193,13 +193,7 @@ impl Summary {
     /// How the command ends: well, if nothing failed and nothing is left.
     fn conclude(self, ended: Result<(), Failure>) -> Result<(), Failure> {
         const AGAIN: &str = "give the same list again: it goes on where it stopped, and sends nothing twice";
-        ended.map_err(|failure| match &failure.help {
-            Some(help) => {
-                let help = format!("{help}; {AGAIN}");
-                failure.help(help)
-            }
-            None => failure.help(AGAIN),
-        })?;
+        ended.map_err(|failure| with_help(failure, AGAIN))?;
         let Some(first) = self.first else { return Ok(()) };
         let (failed, all) = (grouped(self.failed as u64), counted(self.messages as u64, "message"));
         let message = format!("{failed} of {all} failed; the first: {}", first.message);

@@ -13,7 +13,7 @@ impl Light {
     }
     /// The error of a transaction that was called final and is not shown.
     pub(crate) fn not_final(&self, id: &TransactionId) -> LightError {
-        let reason = "it calls it final, and shows no such transaction; it is kept in the outbox";
+        let reason = "it calls it final, and shows no such transaction";
         self.untrusted(format!("the submission of {id}"), reason)
     }
     /// The nodes, those first that are to be relied on.

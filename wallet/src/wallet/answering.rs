@@ -7,7 +7,7 @@ use super::{Incoming, PostageProgress, Reading, Sent, Wallet, WalletError};
 use crate::envelope::Letter;
 use crate::light::{Light, LightError, Proven};
 use crate::outbox::OutboxEntry;
-use sealpost_api::{Category, MailboxSide, TransactionStatus, WaitFor};
+use sealpost_api::{MailboxSide, WaitFor};
 use sealpost_ledger::address::Address;
 use sealpost_ledger::evidence::{Finding, Place};
 use sealpost_ledger::hash::TransactionId;
@@ -140,10 +140,9 @@ impl Wallet {
         progress: PostageProgress<'_>,
     ) -> Result<Sent, WalletError> {
         if let Some(entry) = &unanswered.signed {
-            match self.send_again(light, entry).await {
+            match self.send_kept(light, entry.as_ref().clone(), WaitFor::Final).await {
                 // Its postage may have become too little meanwhile: then it is signed anew.
-                Err(WalletError::Light(LightError::Node(error)))
-                    if error.category == Category::Refused && error.code != ALREADY_ANSWERED => {}
+                Err(error) if error.refusal().is_some_and(|refusal| refusal.code != ALREADY_ANSWERED) => {}
                 sent => return sent,
             }
         }
@@ -251,19 +250,5 @@ impl Wallet {
             Err(error) => return Err(error),
         }
         Ok(())
-    }
-    async fn send_again(&self, light: &Light, entry: &OutboxEntry) -> Result<Sent, WalletError> {
-        let id = entry.id;
-        let transaction = entry.transaction().ok_or(WalletError::Unknown { id })?;
-        let submitted = light.submit(&transaction, None, WaitFor::Final).await?;
-        let mut place = None;
-        if let TransactionStatus::Final(_) = submitted.status {
-            let proven = light.transaction(&id).await?.ok_or(WalletError::Unknown { id })?;
-            let mut entry = entry.clone();
-            entry.height = Some(proven.header.height);
-            self.outbox.put(&entry)?;
-            place = Some(Box::new(proven));
-        }
-        Ok(Sent { id, place, bytes: transaction.as_bytes().len(), work: 0 })
     }
 }

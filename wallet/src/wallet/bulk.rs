@@ -259,8 +259,7 @@ impl Wallet {
                     self.outbox.put(&entry)?;
                 }
                 None => {
-                    let expiry = entry.transaction().map(|transaction| transaction.transaction().expiry);
-                    let Some(expiry) = expiry.filter(|expiry| *expiry < next) else {
+                    let Some(expiry) = entry.expiry().filter(|expiry| *expiry < next) else {
                         return Ok(Some((number, entry)));
                     };
                     match course.light.transaction_of_any(id).await {
@@ -274,7 +273,7 @@ impl Wallet {
                         }
                         Err(error @ LightError::Contradiction { .. }) => return Err(error.into()),
                         Err(source) => {
-                            course.tell(number, Some(*id), Err(WalletError::Undelivered { id: *id, source }));
+                            course.tell(number, Some(*id), Err(self.undelivered(&entry, source)));
                         }
                     }
                 }
@@ -405,14 +404,14 @@ impl Wallet {
                     }
                     Ok(_) => left.push((number, entry, super::parcels::no_block())),
                     Err(source) if may_pass(&source) => left.push((number, entry, source)),
-                    Err(source) => course.tell(number, Some(id), Err(source.into())),
+                    Err(source) => course.tell(number, Some(id), Err(self.undelivered(&entry, source))),
                 }
             }
             let proofs = over.into_iter().map(|(number, entry)| self.confirm(course, number, entry));
             stream::iter(proofs).buffer_unordered(QUESTIONS).try_collect::<()>().await?;
             if left.is_empty() || patience == 0 {
-                for (number, OutboxEntry { id, .. }, source) in left {
-                    course.tell(number, Some(id), Err(WalletError::Undelivered { id, source }));
+                for (number, entry, source) in left {
+                    course.tell(number, Some(entry.id), Err(self.undelivered(&entry, source)));
                 }
                 return Ok(());
             }
@@ -428,8 +427,9 @@ impl Wallet {
         number: u32,
         mut entry: OutboxEntry,
     ) -> Result<(), WalletError> {
-        let proven = course.light.transaction(&entry.id).await?;
-        let proven = proven.ok_or_else(|| course.light.not_final(&entry.id))?;
+        let proven = course.light.transaction(&entry.id).await;
+        let proven = proven.and_then(|proven| proven.ok_or_else(|| course.light.not_final(&entry.id)));
+        let proven = proven.map_err(|error| self.undelivered(&entry, error))?;
         entry.height = Some(proven.header.height);
         self.outbox.put(&entry)?;
         course.tell(number, Some(entry.id), Ok(BulkState::Final(proven.header.height)));

@@ -6,8 +6,8 @@ use super::sending::PostageProgress;
 use super::{Prepared, Sent, Wallet, WalletError, now_ms};
 use crate::envelope::BundleSecret;
 use crate::keystore::{KeysHash, Moment, Origin, Publication};
-use crate::light::{Light, LightError, Proven};
-use sealpost_api::{Category, WaitFor};
+use crate::light::{Light, Proven};
+use sealpost_api::WaitFor;
 use sealpost_ledger::block::Header;
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::key_bundle::{KeyBundle, Revoke};
@@ -349,9 +349,7 @@ impl Wallet {
         if let Some(prepared) = self.signed_before(&secret, next)? {
             sent = match self.send_prepared(light, &prepared, Vec::new(), None, WaitFor::Final).await {
                 // Its postage may have become too little meanwhile: then the same keys are signed anew.
-                Err(WalletError::Light(LightError::Node(error))) if error.category == Category::Refused => {
-                    None
-                }
+                Err(error) if error.refusal().is_some() => None,
                 sent => Some(sent?),
             };
         }

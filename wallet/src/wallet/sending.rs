@@ -1,12 +1,12 @@
 //! Sending: designate, seal and sign a message, answer one. Everything signed is in the outbox before it
 //! leaves.
 
-use super::{Wallet, WalletError, now_ms};
+use super::{ALREADY_ANSWERED, Wallet, WalletError, now_ms};
 use crate::envelope::{Content, Recipient, SealRequest, Sealed, seal};
 use crate::light::{Light, LightError, Proven};
 use crate::outbox::{OutboxEntry, Parcel};
 use crate::random::random;
-use sealpost_api::{Category, TransactionStatus, WaitFor};
+use sealpost_api::{TransactionStatus, WaitFor};
 use sealpost_ledger::address::Address;
 use sealpost_ledger::author::AuthorBlock;
 use sealpost_ledger::hash::TransactionId;
@@ -260,14 +260,14 @@ impl Wallet {
         self.send_prepared(light, &prepared, Vec::new(), None, WaitFor::Final).await
     }
     /// Submits again what the outbox holds and no block contains, and verifies what has become final.
-    /// Returns the entries as they stand then, with the reason for each that is refused.
+    /// Returns the entries as they stand then, with what the node said of each that it did not take.
     pub async fn flush_outbox(
         &self,
         light: &Light,
     ) -> Result<Vec<(OutboxEntry, Option<LightError>)>, WalletError> {
         let mut entries = Vec::new();
         for mut entry in self.outbox.list()? {
-            let mut refused = None;
+            let mut not_taken = None;
             if entry.height.is_none() {
                 if let Some(proven) = light.transaction(&entry.id).await? {
                     entry.height = Some(proven.header.height);
@@ -276,14 +276,14 @@ impl Wallet {
                     let submitted =
                         light.submit(&transaction, entry.body().as_ref(), WaitFor::Accepted).await;
                     match submitted {
-                        Err(error @ LightError::Node(_)) => refused = Some(error),
+                        Err(error @ LightError::Node(_)) => not_taken = Some(error),
                         other => {
                             other?;
                         }
                     }
                 }
             }
-            entries.push((entry, refused));
+            entries.push((entry, not_taken));
         }
         Ok(entries)
     }
@@ -388,31 +388,47 @@ impl Wallet {
     ) -> Result<Sent, WalletError> {
         let Prepared { transaction, body, work, .. } = prepared;
         let mut entry = OutboxEntry::new(transaction, body.as_ref(), to, now_ms(), note);
-        self.put_out(prepared, &mut entry)?;
-        let id = transaction.id();
-        // From here on the outbox has it, whatever becomes of the node.
-        let kept = |source| match source {
-            LightError::Unreachable { .. } | LightError::Behind { .. } => {
-                WalletError::Undelivered { id, source }
-            }
-            LightError::Node(ref error) if error.category == Category::Busy => {
-                WalletError::Undelivered { id, source }
-            }
-            source => source.into(),
-        };
-        let submitted = light.submit(transaction, body.as_ref(), wait).await.map_err(kept)?;
-        let mut place = None;
-        if let TransactionStatus::Final(_) = submitted.status {
-            // Not because the node says so, but because it is proven.
-            let proven = light.transaction(&id).await.map_err(kept)?;
-            let proven = proven.ok_or_else(|| light.not_final(&id))?;
-            entry.height = Some(proven.header.height);
-            self.outbox.put(&entry)?;
-            place = Some(Box::new(proven));
+        self.put_out(prepared, &mut entry).map_err(|error| self.undelivered(&entry, error))?;
+        let sent = self.send_kept(light, entry, wait).await?;
+        Ok(Sent { work: *work, ..sent })
+    }
+    /// Submits what the outbox has, and notes the height of its block once that is proven.
+    pub(super) async fn send_kept(
+        &self,
+        light: &Light,
+        mut entry: OutboxEntry,
+        wait: WaitFor,
+    ) -> Result<Sent, WalletError> {
+        let submitted = self.submit_kept(light, &mut entry, wait).await;
+        let place = submitted.map_err(|error| self.undelivered(&entry, error))?;
+        Ok(Sent { id: entry.id, place, bytes: entry.bytes(), work: 0 })
+    }
+    async fn submit_kept(
+        &self,
+        light: &Light,
+        entry: &mut OutboxEntry,
+        wait: WaitFor,
+    ) -> Result<Option<Box<Proven>>, WalletError> {
+        let id = entry.id;
+        let transaction = entry.transaction().ok_or(WalletError::Unknown { id })?;
+        let submitted = light.submit(&transaction, entry.body().as_ref(), wait).await?;
+        let TransactionStatus::Final(_) = submitted.status else { return Ok(None) };
+        // Not because the node says so, but because it is proven.
+        let proven = light.transaction(&id).await?.ok_or_else(|| light.not_final(&id))?;
+        entry.height = Some(proven.header.height);
+        self.outbox.put(entry)?;
+        Ok(Some(Box::new(proven)))
+    }
+    /// An error of something that the outbox may have. If it has it, that is told with every error but one: a node
+    /// that took it may have said that it did not, and what is refused now may be taken when the price has fallen.
+    /// Whoever signs it anew sends it twice. Only of a second answer nothing can come.
+    pub(super) fn undelivered(&self, entry: &OutboxEntry, error: impl Into<WalletError>) -> WalletError {
+        let (id, source) = (entry.id, error.into());
+        let may_arrive = source.refusal().is_none_or(|refusal| refusal.code != ALREADY_ANSWERED);
+        match entry.expiry().filter(|_| may_arrive && self.outbox.has(&id)) {
+            Some(expiry) => WalletError::Undelivered { id, expiry, source: Box::new(source) },
+            None => source,
         }
-        let bytes =
-            transaction.as_bytes().len().saturating_add(body.as_ref().map_or(0, |b| b.as_bytes().len()));
-        Ok(Sent { id, place, bytes, work: *work })
     }
 }
 

@@ -252,7 +252,7 @@ async fn list_outbox(server: &Server<'_>, _: Nothing) -> Answered {
     let wallet = server.wallet().await?;
     let light = server.light().await?;
     let entries = wallet.flush_outbox(&light).await.map_err(failure)?;
-    let entries = entries.iter().map(|(kept, refused)| outbox::entry(&wallet, kept, refused.as_ref()));
+    let entries = entries.iter().map(|(kept, not_taken)| outbox::entry(&wallet, kept, not_taken.as_ref()));
     let entries = entries.collect::<Result<_, _>>()?;
     let drafts = wallet.drafts().map_err(failure)?;
     let drafts = drafts.iter().map(|listed| draft::entry(&wallet, listed)).collect();

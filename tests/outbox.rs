@@ -1,0 +1,115 @@
+//! What was signed arrives once, whatever nodes say of it: every error tells that it is kept, and under which id.
+
+use crate::world::{World, home_of};
+use sealpost_tests::harness::liar::{Answer, Liar, error};
+use sealpost_tests::run;
+use serde_json::Value;
+use std::fs;
+
+fn text<'a>(value: &'a Value, name: &str) -> &'a str {
+    value[name].as_str().unwrap_or_else(|| panic!("{name}: {value}"))
+}
+
+/// A command that asks these nodes.
+fn at<'a>(nodes: &[&'a Liar], args: &[&'a str]) -> Vec<&'a str> {
+    nodes.iter().flat_map(|node| ["--node", node.url()]).chain(args.iter().copied()).collect()
+}
+
+/// The entry of the outbox with that id, as a command with these arguments lists it.
+fn entry(world: &World, args: &[&str], id: &str) -> Value {
+    let listed = world.wallet("alice", args);
+    let entries = listed["entries"].as_array().unwrap();
+    entries.iter().find(|entry| entry["id"] == id).unwrap_or_else(|| panic!("{id}: {listed}")).clone()
+}
+
+/// What has come to bob.
+fn came(world: &World) -> Vec<String> {
+    let inbox = world.wallet("bob", &["inbox"]);
+    inbox["messages"].as_array().unwrap().iter().map(|message| text(message, "id").to_owned()).collect()
+}
+
+/// An error that says what is kept, until when it may arrive, and that sending it anew doubles it.
+fn tells_what_is_kept(error: &Value) -> &str {
+    let (id, expiry) = (text(error, "id"), error["expiry"].as_u64().unwrap());
+    assert!(text(error, "message").ends_with(&format!("kept in the outbox as {id}")), "{error}");
+    let help = text(error, "help");
+    assert!(help.contains("arrives twice") && help.contains(&format!("up to {expiry} ")), "{error}");
+    id
+}
+
+#[test]
+fn a_message_that_is_refused_is_kept_and_told_and_arrives_once() {
+    let world = World::new();
+    let refused = || error(3000, "tx.postage_too_low");
+    let answers = [refused(), error(4000, "mempool.full"), refused()];
+    let node = Liar::instead_of(&world.node.said("rpc"), "tx_submit", answers);
+    let error = world.error("alice", &at(&[&node], &["send", "bob", "-m", "x"]));
+    assert_eq!((text(&error, "code"), error["exit"].as_u64()), ("tx.postage_too_low", Some(5)));
+    let id = tells_what_is_kept(&error);
+    assert_eq!(world.wallet("alice", &["draft", "list"])["drafts"], Value::Array(Vec::new()));
+    assert_eq!(came(&world), Vec::<String>::new());
+
+    // A node that has no room refuses nothing.
+    let busy = entry(&world, &at(&[&node], &["outbox"]), id);
+    assert_eq!((text(&busy, "status"), busy["refused"].is_null()), ("waiting", true), "{busy}");
+    assert!(text(&busy, "waiting").contains("mempool.full"), "{busy}");
+    let again = entry(&world, &at(&[&node], &["outbox"]), id);
+    assert_eq!((text(&again, "status"), again["waiting"].is_null()), ("refused", true), "{again}");
+    assert_eq!(node.told(), 3);
+    assert_eq!(entry(&world, &at(&[&node], &["outbox"]), id)["status"], "accepted");
+    assert_eq!(world.follow("bob", &["inbox", "--follow"]).next()["id"], id);
+    assert_eq!(entry(&world, &["outbox"], id)["status"], "final");
+    assert_eq!(came(&world), [id]);
+}
+
+/// One node takes a message and can't say so, the next one refuses it: it is the refusal that is told.
+#[test]
+fn a_refusal_by_the_second_node_does_not_hide_that_the_first_may_have_taken_it() {
+    let world = World::new();
+    let honest = world.node.said("rpc");
+    let mute = Liar::before(&honest, |call| match call.method {
+        "tx_submit" => Answer::OtherQuestion,
+        _ => Answer::Truth,
+    });
+    let dear = Liar::instead_of(&honest, "tx_submit", [error(3000, "tx.postage_too_low")]);
+    let error = world.error("alice", &at(&[&mute, &dear], &["send", "bob", "-m", "x"]));
+    assert_eq!(text(&error, "code"), "tx.postage_too_low", "{error}");
+    assert_eq!(came(&world), [tells_what_is_kept(&error)]);
+}
+
+/// What answers for itself is signed anew when it is refused: a slot is answered once, whoever signs twice.
+#[test]
+fn a_receipt_that_was_refused_is_handed_in_again_and_signed_anew_if_need_be() {
+    let world = World::new();
+    let sent = world.wallet("alice", &["send", "bob", "-m", "x"]);
+    let id = text(&sent, "id");
+    let refused = || error(3000, "tx.postage_too_low");
+    let node = Liar::instead_of(&world.node.said("rpc"), "tx_submit", [refused(), refused()]);
+    let give = ["receipt", "give", id];
+    let error = world.error("bob", &at(&[&node], &give));
+    assert_eq!(text(&error, "code"), "tx.postage_too_low");
+    let kept = tells_what_is_kept(&error);
+    let given = world.wallet("bob", &at(&[&node], &give));
+    assert_eq!(node.told(), 2);
+    assert!(given["height"].is_u64() && given["receipt"] != kept, "{given}");
+    assert_eq!(world.wallet("alice", &["status", id])["slots"][0]["answer"], "opened");
+}
+
+#[test]
+fn of_a_list_too_what_is_refused_is_told_to_be_kept() {
+    let world = World::new();
+    let path = world.path("list.jsonl");
+    fs::write(&path, r#"{"to":["bob"],"text":"x"}"#).unwrap();
+    let refusal = serde_json::json!({ "category": 3000, "code": "tx.version", "message": "unknown" });
+    let answers = [Answer::Lie(serde_json::json!([{ "error": refusal }]))];
+    let node = Liar::instead_of(&world.node.said("rpc"), "tx_submitMany", answers);
+    let passphrase = world.path("passphrase");
+    let send = ["-w", "alice", "--passphrase-file", &passphrase, "send-many", &path, "--json"];
+    let output = run("sealpost", home_of(&world), &at(&[&node], &send));
+    assert_eq!(output.status.code(), Some(5), "{output:?}");
+    let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let result = &summary["results"][0];
+    assert_eq!(text(result, "code"), "tx.version");
+    let kept = format!("kept in the outbox as {}", text(result, "id"));
+    assert!(text(result, "error").ends_with(&kept), "{summary}");
+}
