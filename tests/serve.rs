@@ -2,6 +2,7 @@
 //! does not show the token, or asks what can't be asked, is told so; and nothing is left when it stops.
 
 use crate::world::{World, home_of};
+use sealpost_tests::harness::liar::{Answer, Liar, error};
 use sealpost_tests::{Server, run};
 use sealpost_wallet::envelope::Letter;
 use sealpost_wallet::ledger::message::Mode;
@@ -407,6 +408,35 @@ fn a_view_that_becomes_old_is_told_to_whoever_follows() {
     let both = [bob.read(), bob.read()];
     let view = both.iter().find(|told| told["method"] == "inbox_view").unwrap();
     assert!(view["params"]["old_view"].is_null(), "{view}");
+}
+
+/// Whoever sends again what goes on by itself sends it twice: so that has a code of its own, whatever went wrong.
+#[test]
+fn a_letter_that_was_signed_and_not_delivered_is_told_apart_from_one_that_was_not_sent() {
+    let world = World::new();
+    let answers = [Answer::OtherQuestion, error(3000, "tx.postage_too_low")];
+    let node = Liar::instead_of(&world.node.said("rpc"), "tx_submit", answers);
+    let served = serve(&world, "alice", &["--node", node.url()]);
+    let mut alice = Client::authenticated(&served);
+    for (number, reason) in [(3, "node.unreachable"), (5, "tx.postage_too_low")] {
+        let letter = json!({ "to": ["bob"], "text": reason });
+        let answer = alice.answer("send", &letter);
+        assert_eq!(code(&answer), (number, "outbox.kept".into()), "{answer}");
+        let told = &answer["error"]["data"];
+        assert_eq!(told["reason"], reason);
+        assert!(told["help"].as_str().unwrap().contains("don't send it again"), "{told}");
+        let listed = alice.ask("outbox", &json!({}));
+        let entries = listed["entries"].as_array().unwrap();
+        assert!(entries.iter().any(|entry| entry["id"] == told["id"] && !told["id"].is_null()), "{listed}");
+    }
+    assert_eq!(node.told(), 2);
+    let mut bob = world.follow("bob", &["inbox", "--follow"]);
+    assert_ne!(bob.next()["id"], bob.next()["id"]);
+    assert_eq!(world.wallet("bob", &["inbox"])["messages"].as_array().unwrap().len(), 2);
+    // Nothing is signed before the node is asked for keys.
+    let World { dir: _home, node: honest } = world;
+    honest.kill();
+    assert_ne!(alice.refused("send", &json!({ "to": ["bob"], "text": "x" })).1, "outbox.kept");
 }
 
 #[tokio::test]

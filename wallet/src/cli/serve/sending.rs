@@ -7,7 +7,7 @@ use crate::drafts::{Attached, DraftId, Kept, Typed};
 use crate::envelope::{Attachment, Content, Data, Letter};
 use crate::failure;
 use crate::light::Light;
-use crate::wallet::{Draft, Wallet};
+use crate::wallet::{Draft, Wallet, WalletError};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use sealpost_api::WaitFor;
@@ -100,10 +100,23 @@ async fn at_once(
     let (prepared, salt) = wallet.prepare_message(light, message, &unwatched).await.map_err(failure)?;
     let mut answer = send::describe(wallet, message, &prepared)?;
     if !dry_run {
-        let sent = wallet.send_message(light, &prepared, message, salt, wait).await.map_err(failure)?;
+        let sent = wallet.send_message(light, &prepared, message, salt, wait).await.map_err(kept)?;
         answer.was_sent(&sent);
     }
     Ok(answer)
+}
+
+/// What is signed goes on by itself. Told under one code whatever the reason: whoever sends it again sends it twice.
+fn kept(error: WalletError) -> Failure {
+    let is_kept = matches!(error, WalletError::Undelivered { .. });
+    let mut failure = failure(error);
+    if is_kept {
+        let reason = std::mem::replace(&mut failure.code, "outbox.kept".into());
+        failure = failure.with("reason", reason).help(
+            "don't send it again: it is handed in by itself until a block has it; `outbox` tells how it stands",
+        );
+    }
+    failure
 }
 
 /// As a draft: what has begun to leave goes on whatever happens to the program that asked for it.
@@ -132,7 +145,7 @@ async fn in_parts(
     let sent = deliver(wallet, light, draft, end).await;
     sent.map_err(|failure| match give_up(wallet, id) {
         GivenUp::Gone => failure,
-        GivenUp::GoesOn => goes_on(&failure, id),
+        GivenUp::GoesOn => goes_on(failure, id),
     })
 }
 
@@ -145,9 +158,10 @@ enum GivenUp {
 }
 
 /// Told under one code whatever the reason: whoever sends it again sends it twice.
-fn goes_on(failure: &Failure, id: DraftId) -> Failure {
-    let message = format!("{}; what has begun to leave goes on by itself", failure.message);
-    Failure::new(failure.exit, "parcel.left", message)
+fn goes_on(mut failure: Failure, id: DraftId) -> Failure {
+    failure.message.push_str("; what has begun to leave goes on by itself");
+    failure.code = "parcel.left".into();
+    failure
         .with("draft", id.to_string())
         .help("don't send it again: `outbox` lists it until it has left, and `sealpost draft discard` throws it away")
 }
