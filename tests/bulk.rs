@@ -3,6 +3,7 @@
 
 use crate::parcels::{folder_of, until, wallet_command};
 use crate::world::{World, home_of};
+use sealpost_tests::harness::liar::{Answer, Liar};
 use sealpost_tests::{json, run};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -152,6 +153,45 @@ fn a_wallet_that_is_killed_amid_a_list_loses_and_doubles_none_of_it() {
     let messages = kept["entries"].as_array().unwrap().iter().filter(|entry| entry["kind"] == "message");
     assert_eq!(messages.count(), count);
     assert_eq!(came(&world), once_each(count));
+}
+
+/// `--again` is given again too, by whoever repeats the command that was interrupted: each time it is the same round.
+#[test]
+fn a_list_that_goes_once_more_and_is_interrupted_goes_on_and_does_not_begin_anew() {
+    let world = World::new();
+    let path = list(&world, 2);
+    let again = ["send-many", &path, "--again"];
+    assert_eq!(counts(&world.wallet("alice", &again)), [0, 2, 0, 0, 0]);
+    // All are signed, and no node has one.
+    let node = Liar::instead_of(&world.node.said("rpc"), "tx_submitMany", [Answer::OtherQuestion]);
+    let passphrase = world.path("passphrase");
+    let flags = ["-w", "alice", "--passphrase-file", &passphrase, "--node", node.url(), "--json"];
+    let away = run("sealpost", home_of(&world), &[&flags[..], &again].concat());
+    assert_eq!((away.status.code(), node.told()), (Some(3), 1), "{away:?}");
+    assert_eq!(counts(&world.wallet("alice", &again)), [0, 2, 0, 0, 0]);
+    let kept = world.wallet("alice", &["outbox"]);
+    let messages = kept["entries"].as_array().unwrap().iter().filter(|entry| entry["kind"] == "message");
+    assert_eq!(messages.count(), 4, "{kept}");
+    let twice = once_each(2).into_keys().map(|subject| (subject, 2));
+    assert_eq!(came(&world), twice.collect());
+}
+
+/// What is missing of a list is sent by itself: that it could not be signed is no reason to send the rest once more.
+#[test]
+fn a_list_of_which_not_everything_was_signed_does_not_begin_anew() {
+    let world = World::new();
+    let made = world.wallet("carol", &["new", "carol", "--mnemonic-out", &world.path("carol.words")]);
+    json("sealpost", home_of(&world), &["contact", "add", "carol", made["address"].as_str().unwrap()]);
+    let path = world.path("list.jsonl");
+    let lines = ["carol", "bob"].map(|to| format!(r#"{{"to":["{to}"],"subject":"to {to}.","text":"x"}}"#));
+    fs::write(&path, lines.join("\n")).unwrap();
+    for _ in 0..2 {
+        assert_eq!(world.exit("alice", &["send-many", &path, "--again"]), 1);
+    }
+    assert_eq!(came(&world), [("to bob.".to_owned(), 1)].into());
+    world.wallet("carol", &["keys", "publish"]);
+    assert_eq!(counts(&world.wallet("alice", &["send-many", &path, "--again"])), [1, 1, 0, 0, 0]);
+    assert_eq!(counts(&world.wallet("alice", &["send-many", &path, "--again"])), [0, 2, 0, 0, 0]);
 }
 
 /// A list that fills blocks makes its own postage dearer: what is not paid enough for waits until the price falls.

@@ -40,7 +40,7 @@ pub(super) struct SendManyArgs {
     /// How long to wait
     #[arg(long, value_enum, default_value = "final")]
     wait: Wait,
-    /// Send a list once more of which everything was sent
+    /// Send a list once more of which everything is on the ledger; one that was interrupted goes on first
     #[arg(long)]
     again: bool,
     /// Check the list, and send nothing

@@ -71,7 +71,8 @@ impl HeadFile {
     pub(super) fn known_sets(&self) -> &[KnownSet] {
         &self.sets
     }
-    pub(super) fn height(&self) -> BlockHeight {
+    /// Its height; that of the genesis if nothing was verified yet.
+    pub fn height(&self) -> BlockHeight {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.as_ref().map_or(BlockHeight::GENESIS, |head| head.height)
     }

@@ -91,12 +91,12 @@ impl BulkList {
     }
 }
 
-/// Whether a list whose messages are all signed is sent once more.
+/// Whether a list is sent once more of which no message has still to reach a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Repeat {
     /// No: what was sent is sent.
     Never,
-    /// Yes: every message anew.
+    /// Yes: every message anew. A list that was interrupted goes on first, whichever time it was.
     Again,
 }
 
@@ -161,6 +161,9 @@ impl Course<'_> {
     }
 }
 
+/// What is signed of a list in one round: by its number in the list.
+type Round = BTreeMap<u32, OutboxEntry>;
+
 /// A message with its place in the list.
 type Numbered<T> = (u32, T);
 
@@ -169,23 +172,20 @@ impl Wallet {
     /// on any list meanwhile.
     ///
     /// # Errors
-    /// When another process does, or the outbox can't be read.
+    /// When another process does, or the outbox or the head that was verified last can't be read.
     pub fn take_list<'a>(&self, list: &'a BulkList, repeat: Repeat) -> Result<BulkRun<'a>, WalletError> {
         let lock = self.lock_lists()?;
-        let mut ours = Vec::new();
+        let mut rounds: BTreeMap<u32, Round> = BTreeMap::new();
         for entry in self.outbox.list()? {
-            ours.extend(
-                self.place_of(&entry)?.filter(|place| place.list == list.id).map(|place| (place, entry.id)),
-            );
+            if let Some(place) = self.place_of(&entry)?.filter(|place| place.list == list.id) {
+                rounds.entry(place.round).or_default().insert(place.number, entry);
+            }
         }
-        let last = ours.iter().map(|(place, _)| place.round).max();
-        let round = match (last, repeat) {
-            (None, _) => 0,
-            (Some(last), Repeat::Never) => last,
-            (Some(last), Repeat::Again) => last.saturating_add(1),
-        };
-        let of_round = ours.into_iter().filter(|(place, _)| place.round == round);
-        let before = of_round.map(|(place, id)| (place.number, id)).collect();
+        let (mut round, mut signed) = rounds.pop_last().unwrap_or_default();
+        if repeat == Repeat::Again && is_over(&signed, list.messages.len(), self.profile.head()?.height()) {
+            (round, signed) = (round.saturating_add(1), Round::new());
+        }
+        let before = signed.into_iter().map(|(number, entry)| (number, entry.id)).collect();
         Ok(BulkRun { list, round, before, _lock: lock })
     }
     fn place_of(&self, entry: &OutboxEntry) -> Result<Option<Place>, WalletError> {
@@ -435,6 +435,13 @@ impl Wallet {
         course.tell(number, Some(entry.id), Ok(BulkState::Final(proven.header.height)));
         Ok(())
     }
+}
+
+/// Whether every message of a round is final, or void. While one may still reach a block the round goes on: whoever
+/// gives an interrupted list again, with everything that stood in the command before, means no further round.
+fn is_over(signed: &Round, messages: usize, reached: BlockHeight) -> bool {
+    let is_void = |entry: &OutboxEntry| entry.expiry().is_none_or(|expiry| expiry <= reached);
+    signed.len() >= messages && signed.values().all(|entry| entry.height.is_some() || is_void(entry))
 }
 
 /// What the place of a message in its list is bound to.
