@@ -2,9 +2,9 @@
 
 use super::Session;
 use super::inbox::{Entry, entries, print};
-use crate::failure;
+use crate::failure::{failure, with_help};
 use crate::light::{Light, Range};
-use crate::wallet::{Wallet, WalletError};
+use crate::wallet::Wallet;
 use indicatif::{ProgressBar, ProgressStyle};
 use sealpost_ledger::hash::BlockHash;
 use sealpost_ledger::height::BlockHeight;
@@ -19,7 +19,7 @@ struct Report {
     messages: Vec<Entry>,
 }
 
-/// Reads the range; what was found before an error is printed, and the error says where to go on.
+/// Reads the range. What was found before an error is told all the same, and the error says where to go on.
 pub(super) async fn complete(
     session: &Session<'_>,
     wallet: &Wallet,
@@ -32,20 +32,32 @@ pub(super) async fn complete(
     let mut report =
         Report { from: range.next_height(), to, block: None, transactions: 0, messages: Vec::new() };
     let watch = RangeWatch::new(terminal, report.from, to);
-    loop {
-        let incoming = match wallet.next_of_range(light, &mut range).await {
-            Ok(Some(incoming)) => incoming,
-            Ok(None) => break,
-            Err(error) => return Err(stopped(error, report.from, range.next_height())),
-        };
-        for entry in entries(wallet, &incoming)? {
-            watch.aside(|| print(session, &entry));
-            report.messages.push(entry);
+    let ended = loop {
+        let next = range.next_height();
+        match next_entries(wallet, light, &mut range).await {
+            Ok(Some(entries)) => {
+                for entry in entries {
+                    watch.aside(|| print(session, &entry));
+                    report.messages.push(entry);
+                }
+            }
+            Ok(None) => break Ok(()),
+            Err(failure) => {
+                report.to = next.saturating_sub(1);
+                break Err(stopped(failure, report.from, next));
+            }
         }
+        (report.block, report.transactions) = (range.last_block(), range.transactions());
         watch.hear(range.next_height());
-    }
+    };
     drop(watch);
-    (report.block, report.transactions) = (range.last_block(), range.transactions());
+    if ended.is_err() {
+        // Whoever goes on after it does not see it again.
+        if report.block.is_some() {
+            terminal.emit("sealpost/inbox-complete/1", &report);
+        }
+        return ended;
+    }
     match report.block {
         Some(block) => terminal.say(style::held(format_args!(
             "complete: {} to this wallet in {}, blocks {} to {to} ({}); none is left out. Sealed messages are not \
@@ -58,17 +70,27 @@ pub(super) async fn complete(
         None => terminal.note(format_args!("there is no block {} yet; the newest is block {to}", report.from)),
     }
     terminal.emit("sealpost/inbox-complete/1", &report);
-    Ok(())
+    ended
+}
+
+/// The messages of the next blocks; nothing when the range is read.
+async fn next_entries(
+    wallet: &Wallet,
+    light: &Light,
+    range: &mut Range,
+) -> Result<Option<Vec<Entry>>, Failure> {
+    let incoming = wallet.next_of_range(light, range).await.map_err(failure)?;
+    incoming.map(|incoming| entries(wallet, &incoming)).transpose()
 }
 
 /// An error in the middle of a range says how far it is complete.
-fn stopped(error: WalletError, from: BlockHeight, next: BlockHeight) -> Failure {
-    let failure = failure(error).with("from", from.get()).with("next", next.get());
+fn stopped(failure: Failure, from: BlockHeight, next: BlockHeight) -> Failure {
+    let failure = failure.with("from", from.get()).with("next", next.get());
     if next == from {
         return failure;
     }
-    let (last, help) = (next.saturating_sub(1), failure.help.clone().unwrap_or_default());
-    failure.help(format!("{help}; blocks {from} to {last} are complete: go on with --from {next}"))
+    let last = next.saturating_sub(1);
+    with_help(failure, &format!("blocks {from} to {last} are complete: go on with --from {next}"))
 }
 
 /// Blocks read, their rate, and the time left.
