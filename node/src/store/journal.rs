@@ -120,7 +120,11 @@ impl Journal {
     pub(super) fn cut_unfinished(&mut self) -> Result<(), StoreError> {
         self.blocks.cut_torn()?;
         self.bodies.cut_torn()?;
-        self.unneeded.take().map_or(Ok(()), |place| self.bodies.cut(place))
+        let Some(place) = self.unneeded.take() else { return Ok(()) };
+        self.bodies.cut(place)?;
+        // The last segment is being written. One that went, if it were still counted, would make it an older one.
+        self.segments.retain(|segment| segment.number <= place.segment);
+        Ok(())
     }
     /// The error for a journal that ends too early: a block that it has not was on disk once.
     pub(super) fn ends_early(&self, known: BlockHeight) -> StoreError {

@@ -308,3 +308,38 @@ fn a_crash_between_the_note_and_the_blocks_without_bodies_loses_nothing() {
     check(dir.path(), &chain.genesis, |_, _| {}).unwrap();
     assert!(open(dir.path(), &chain, 1).block(BlockHeight::new(10)).unwrap().is_some());
 }
+
+/// A crash after the bodies of a run are safe and before its blocks are: they lie in several files, and no block needs
+/// them. Cutting them off leaves one file, and that one is being written: it never goes as an old one.
+#[test]
+fn bodies_after_a_crash_that_left_several_files_of_unneeded_ones_stay_within_retention() {
+    let (dir, chain) = pruned();
+    let journal = dir.path().join("journal");
+    let headers = || {
+        let names =
+            fs::read_dir(&journal).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.starts_with("headers-")).collect::<Vec<_>>()
+    };
+    let (before, needed) = (headers(), body_files(dir.path()).len());
+    let archive = StoreOptions { archive: true, segment_bytes: 1, ..StoreOptions::default() };
+    let (store, _) = Store::open(dir.path(), chain.genesis.clone(), archive).unwrap();
+    store.append_many(&chain.run(&store, 6)).unwrap();
+    drop(store);
+    assert!(body_files(dir.path()).len() >= needed + 3);
+    for name in headers().iter().filter(|name| !before.contains(name)) {
+        fs::remove_file(journal.join(name)).unwrap();
+    }
+    fs::remove_dir_all(dir.path().join("index")).unwrap();
+
+    let store = open(dir.path(), &chain, 1);
+    assert_eq!(store.tip().height().get(), 14);
+    for _ in 0..6 {
+        store.append(&chain.next(&store, Vec::new())).unwrap();
+    }
+    store.append(&chain.next(&store, vec![chain.message("the newest")])).unwrap();
+    drop(store);
+    let store = open(dir.path(), &chain, 1);
+    assert!(store.block(store.tip().height()).unwrap().is_some());
+    drop(store);
+    check(dir.path(), &chain.genesis, |_, _| {}).unwrap();
+}
