@@ -65,6 +65,7 @@ struct Checked {
     said: Said,
     transactions: u64,
     bodies: u64,
+    absent_bodies: u64,
     state_entries: u64,
 }
 
@@ -175,6 +176,7 @@ fn checked(dir: &Path, report: &SnapshotReport) -> Checked {
         said: said(dir, &report.manifest),
         transactions: report.transactions,
         bodies: report.bodies,
+        absent_bodies: report.absent_bodies,
         state_entries: report.state_entries,
     }
 }
@@ -191,6 +193,13 @@ fn tell(checked: &Checked, checkpoint: Option<Checkpoint>, terminal: &Terminal) 
     if checked.said.oldest_body_height > BlockHeight::FIRST {
         let oldest = grouped(checked.said.oldest_body_height.get());
         terminal.say(format_args!("bodies are there from block {oldest} on"));
+    }
+    if checked.absent_bodies > 0 {
+        terminal.warn(format_args!(
+            "{} bodies are not there that the network still keeps, and a node started from this snapshot won't have \
+             them: its maker was still catching up, or withholds them. Take a snapshot of another node if you can",
+            grouped(checked.absent_bodies)
+        ));
     }
     if let Some(point) = checkpoint {
         terminal.say(style::held(format_args!("block {} is the one you know", point.height)));

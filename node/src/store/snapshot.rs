@@ -20,6 +20,7 @@ pub use restore::restore;
 pub use verify::verify;
 
 use super::{CheckError, StoreError};
+use sealpost_ledger::genesis::Genesis;
 use sealpost_ledger::hash::{BlockHash, ChainId};
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::state::ViewError;
@@ -60,6 +61,17 @@ pub struct Manifest {
     pub files: Vec<FileEntry>,
 }
 
+impl Manifest {
+    /// Up to this height bodies are not there. A maker that was still catching up may honestly name more than its
+    /// last block; nobody decides what is kept of blocks to come. A network without retention keeps all bodies.
+    fn bodiless_up_to(&self, genesis: &Genesis) -> BlockHeight {
+        match genesis.retention_blocks() {
+            0 => BlockHeight::GENESIS,
+            _ => self.oldest_body_height.saturating_sub(1).min(self.height),
+        }
+    }
+}
+
 /// A file of a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -81,6 +93,8 @@ pub struct SnapshotReport {
     pub transactions: u64,
     /// Bodies.
     pub bodies: u64,
+    /// Bodies that are not there though the network still keeps them, counted from the snapshot's last block.
+    pub absent_bodies: u64,
     /// Entries of the state.
     pub state_entries: u64,
     /// Bytes of all files.

@@ -83,8 +83,7 @@ fn fill(
     bodies.sync()?;
     headers.sync()?;
     drop((headers, bodies));
-    let oldest = report.manifest.oldest_body_height;
-    let dropped = oldest.saturating_sub(1);
+    let dropped = report.manifest.bodiless_up_to(genesis);
     if dropped > BlockHeight::GENESIS {
         Note::new(&journal).write(Dropped { segments: 0, height: dropped })?;
     }

@@ -223,6 +223,51 @@ fn a_forger_who_rewrites_the_manifest_is_still_found_out() {
     refused(STATE, "out of order", |all| all.swap(0, 1));
 }
 
+/// A snapshot whose manifest claims another oldest height with bodies, and holds none.
+fn without_bodies(out: &Path, oldest: u64) -> TempDir {
+    let dir = forged(out, BODIES, Vec::clear);
+    let path = dir.path().join(MANIFEST);
+    let mut manifest: Manifest = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    manifest.oldest_body_height = BlockHeight::new(oldest);
+    fs::write(path, serde_json::to_vec(&manifest).unwrap()).unwrap();
+    dir
+}
+
+/// The maker has the say on what is there, and none on what the node keeps from then on.
+#[test]
+fn a_snapshot_without_bodies_does_not_stop_a_node_from_keeping_later_ones() {
+    let (_, out, chain) = snapshot();
+    assert_eq!(checked(out.path(), &chain, None).unwrap().absent_bodies, 0);
+    for oldest in [u64::MAX, 15, 16] {
+        let dir = without_bodies(out.path(), oldest);
+        // Of the last five blocks, 10, 11, 13 and 14 have messages.
+        assert_eq!(checked(dir.path(), &chain, None).unwrap().absent_bodies, 4);
+        for archive in [false, true] {
+            let home = TempDir::new().unwrap();
+            let there = home.path().join("data");
+            restored(dir.path(), &there, &chain, None).unwrap();
+            let options = StoreOptions { archive, ..StoreOptions::default() };
+            let (store, _) = Store::open(&there, chain.genesis.clone(), options).unwrap();
+            assert_eq!(store.oldest_body_height(), BlockHeight::new(15));
+            chain.grow(&store, 2);
+            let block = store.block(BlockHeight::new(16)).unwrap().unwrap();
+            assert_eq!(block.bodies().len(), 1);
+        }
+    }
+}
+
+#[test]
+fn a_snapshot_of_a_network_that_keeps_all_bodies_is_refused_without_them() {
+    let (data, out, chain) = (TempDir::new().unwrap(), TempDir::new().unwrap(), Chain::new("one"));
+    chain.grow(&open(data.path(), &chain), 4);
+    create(data.path(), &chain.genesis, out.path(), |_, _| {}).unwrap();
+    let dir = without_bodies(out.path(), 5);
+    let error = checked(dir.path(), &chain, None).unwrap_err();
+    assert!(matches!(error, SnapshotError::Damaged { height: Some(1), .. }), "{error}");
+    let home = TempDir::new().unwrap();
+    restored(dir.path(), &home.path().join("data"), &chain, None).unwrap_err();
+}
+
 /// One snapshot for the damage below: making it takes longer than looking at it.
 static MADE: LazyLock<(TempDir, TempDir, Chain)> = LazyLock::new(snapshot);
 

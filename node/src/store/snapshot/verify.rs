@@ -49,6 +49,7 @@ pub(super) fn walk(
     let mut report = SnapshotReport {
         transactions: 0,
         bodies: 0,
+        absent_bodies: 0,
         state_entries: 0,
         bytes: manifest.files.iter().fold(0, |sum, file| sum.saturating_add(file.bytes)),
         manifest: manifest.clone(),
@@ -57,6 +58,8 @@ pub(super) fn walk(
     let (mut headers, mut bodies) = (Reader::open(dir, headers)?, Reader::open(dir, bodies)?);
     let mut state = Reader::open(dir, state)?;
     let mut chain = Chain::new(genesis);
+    let bodiless = manifest.bodiless_up_to(genesis);
+    let out_of_retention = manifest.height.saturating_sub(genesis.retention_blocks());
     while chain.height < manifest.height {
         let begin = headers.offset();
         let found = headers.next(Kind::Block)?;
@@ -66,9 +69,12 @@ pub(super) fn walk(
         chain.follow(&record).map_err(wrong)?;
         check_point(checkpoint, chain.height, chain.block)?;
         report.transactions = report.transactions.saturating_add(record.transactions.len() as u64);
-        if chain.height >= manifest.oldest_body_height {
+        if chain.height > bodiless {
             let count = take_bodies(&mut bodies, chain.height, &record.transactions, &mut take)?;
             report.bodies = report.bodies.saturating_add(count);
+        } else if chain.height > out_of_retention {
+            let messages = record.transactions.iter().filter(|t| t.message().is_some()).count();
+            report.absent_bodies = report.absent_bodies.saturating_add(messages as u64);
         }
         take(Kind::Block, chain.height, &found.payload)?;
         progress(chain.height, manifest.height);
