@@ -2,7 +2,7 @@
 
 use super::StoreError;
 use super::check::CheckError;
-use super::durable::replace_file;
+use super::durable::{create_folder, replace_file};
 use sealpost_ledger::hash::ChainId;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
@@ -37,7 +37,9 @@ impl Directory {
     /// Locks the directory, making it if need be, and checks that it is of this format and network.
     pub(super) fn open(path: &Path, chain: ChainId) -> Result<Self, StoreError> {
         let journal = path.join("journal");
-        fs::create_dir_all(&journal).map_err(|e| StoreError::io("create", &journal, e))?;
+        for folder in [path, &journal] {
+            create_folder(folder).map_err(|e| StoreError::io("create", folder, e))?;
+        }
         let lock = lock(path)?;
         check_format(path, chain)?;
         Ok(Self { path: path.into(), _lock: lock })

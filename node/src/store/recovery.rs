@@ -2,6 +2,7 @@
 //! from it, or made anew, by running every block through the same checks as when it was new.
 
 use super::StoreError;
+use super::durable::{discard, finish_discarding};
 use super::index::Index;
 use super::journal::Journal;
 use super::view::View;
@@ -11,7 +12,6 @@ use sealpost_ledger::chain::{CommittedBlock, Tip, replay_block, verify_block};
 use sealpost_ledger::genesis::Genesis;
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::state::LedgerView;
-use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -47,6 +47,7 @@ pub(super) fn open_index(
     journal: &Journal,
     genesis: &Arc<Genesis>,
 ) -> Result<(Index, Tip, Recovery), StoreError> {
+    finish_discarding(path).map_err(|e| StoreError::io("remove", path, e))?;
     let mut recovery = Recovery { cut_bytes: journal.cut_bytes(), ..Recovery::default() };
     let (index, mut tip) = match try_open(path, versions, journal, genesis) {
         Ok(opened) => opened,
@@ -140,10 +141,7 @@ pub(super) fn create(
     versions: Option<u64>,
     genesis: &Arc<Genesis>,
 ) -> Result<(Index, Tip), StoreError> {
-    if path.exists() {
-        let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
-        removed.map_err(|e| StoreError::io("remove", path, e))?;
-    }
+    discard(path).map_err(|e| StoreError::io("remove", path, e))?;
     let index = Index::open(path, versions).map_err(StoreError::fatal)?;
     let (tip, state) = Tip::genesis(genesis.clone())?;
     index.begin(&tip.to_record(), &state)?;

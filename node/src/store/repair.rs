@@ -3,7 +3,7 @@
 
 use super::check::CheckError;
 use super::directory::Directory;
-use super::durable::sync_folder;
+use super::durable::{discard, sync_folder};
 use super::journal::Journal;
 use super::recovery::run_again;
 use super::stream::TornEnd;
@@ -67,7 +67,7 @@ impl Repair {
         let copies = free_folder(dir, plan.keep)?;
         let index = directory.index();
         if plan.cuts.is_empty() {
-            remove_folder(&index)?;
+            discard(&index).map_err(|e| StoreError::io("remove", &index, e))?;
             return Ok((plan, copies));
         }
         fs::create_dir(&copies).map_err(|e| StoreError::io("create", &copies, e))?;
@@ -83,7 +83,7 @@ impl Repair {
         }
         sync(&directory.journal())?;
         // Last: as long as it is there, it knows that blocks are missing.
-        remove_folder(&index)?;
+        discard(&index).map_err(|e| StoreError::io("remove", &index, e))?;
         Ok((plan, copies))
     }
 }
@@ -145,15 +145,6 @@ fn shorten(cut: &FileCut) -> Result<(), StoreError> {
     }
     let file = OpenOptions::new().write(true).open(&cut.path).map_err(io)?;
     file.set_len(cut.from).and_then(|()| file.sync_all()).map_err(io)
-}
-
-fn remove_folder(folder: &Path) -> Result<(), StoreError> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(StoreError::io("remove", folder, error))
-        }
-        _ => Ok(()),
-    }
 }
 
 fn sync(folder: &Path) -> Result<(), StoreError> {

@@ -179,6 +179,7 @@ impl Stream {
             // Whoever wrote the end may have been killed before its sync, or the sync failed. It is taken for safe from
             // now on, and told as final.
             stream.sync_file()?;
+            stream.sync_folder()?;
         }
         Ok(stream)
     }

@@ -247,6 +247,49 @@ fn an_index_of_garbage_is_made_anew() {
     answers(&store);
 }
 
+/// As a kill in the middle of deleting it leaves it.
+#[test]
+fn what_is_left_of_an_index_that_was_being_deleted_is_not_taken_for_one() {
+    let (dir, chain) = grown(6);
+    let (store, _) = open(dir.path(), &chain);
+    let before = answers(&store);
+    drop(store);
+    let (index, gone) = (dir.path().join("index"), dir.path().join("index.gone"));
+    fs::rename(&index, &gone).unwrap();
+    for entry in fs::read_dir(&gone).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if name.starts_with("index_01_") || name.starts_with("table_01_") {
+            fs::remove_file(path).unwrap();
+        }
+    }
+    assert_eq!(checked(dir.path(), &chain).unwrap().indexed, None);
+    let (store, recovery) = open(dir.path(), &chain);
+    assert_eq!((recovery.rebuilt, recovery.replayed_blocks), (Some(RebuildReason::Missing), 6));
+    assert_eq!(answers(&store), before);
+    assert!(!gone.exists());
+}
+
+/// Where a folder was when it was deleted, seen by somebody who has held it open from before.
+#[cfg(target_os = "linux")]
+pub(super) fn last_name(held: &fs::File) -> String {
+    use std::os::fd::AsRawFd;
+    let link = fs::read_link(format!("/proc/self/fd/{}", held.as_raw_fd())).unwrap();
+    link.file_name().unwrap().to_str().unwrap().to_owned()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_index_is_deleted_under_another_name() {
+    let (dir, chain) = grown(3);
+    let index = dir.path().join("index");
+    let held = fs::File::open(&index).unwrap();
+    fs::write(index.join("metadata"), b"nonsense").unwrap();
+    let (_, recovery) = open(dir.path(), &chain);
+    assert_eq!(recovery.rebuilt, Some(RebuildReason::Unreadable));
+    assert_eq!(last_name(&held), "index.gone (deleted)");
+}
+
 #[test]
 fn an_index_whose_every_file_is_garbage_is_made_anew() {
     let (dir, chain) = grown(4);

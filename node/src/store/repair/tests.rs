@@ -107,3 +107,12 @@ fn a_missing_file_in_the_middle_is_repaired_too() {
     assert_eq!(store.tip().height(), plan.keep);
     chain.grow(&store, 3);
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_repair_deletes_the_index_under_another_name() {
+    let (dir, _, chain) = grown(0);
+    let held = File::open(dir.path().join("index")).unwrap();
+    repair(dir.path(), &chain.genesis).unwrap();
+    assert_eq!(super::super::tests::last_name(&held), "index.gone (deleted)");
+}
