@@ -166,3 +166,32 @@ fn a_damaged_journal_is_cut_only_when_told_to_and_the_validator_does_not_vote_be
     let (code, error) = refused(dir.path(), &start);
     assert_ne!((code, error.as_str()), (0, ""), "it doesn't vote at heights that were decided");
 }
+
+/// What stands beside the blocks binds no vote: a repair leaves the log of votes, and the validator goes on.
+#[test]
+fn damage_in_proposals_or_equivocations_is_repaired_and_the_validator_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let (node, _) = network(dir.path());
+    assert!(node.stop().success());
+    let home = dir.path().join("node");
+    let votes = fs::read(home.join("consensus.wal")).unwrap();
+    for name in ["proposals", "equivocations"] {
+        // Records of blocks, the first of them changed.
+        let mut bytes = fs::read(home.join("data/journal/headers-000001.log")).unwrap();
+        bytes[60] ^= 1;
+        let path = home.join(format!("data/journal/{name}-000001.log"));
+        fs::write(&path, &bytes).unwrap();
+        let output = run("sealpost-node", dir.path(), &["check"]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{name}");
+        assert!(said.contains(name) && said.contains("check --repair"), "{said}");
+        let repaired = json("sealpost-node", dir.path(), &["check", "--repair"]);
+        assert!(repaired["votes"].is_null() && repaired["keeps"].as_u64() > Some(0), "{repaired}");
+        let copies = Path::new(repaired["copies"].as_str().unwrap());
+        assert_eq!(fs::read(copies.join(format!("{name}-000001.log.from-0"))).unwrap(), bytes);
+        assert_eq!(fs::read(home.join("consensus.wal")).unwrap(), votes);
+        let checked = json("sealpost-node", dir.path(), &["check"]);
+        assert_eq!(checked["indexed"], repaired["keeps"]);
+    }
+    assert!(Server::node(dir.path()).stop().success());
+}

@@ -207,9 +207,9 @@ impl From<CheckError> for Failure {
     fn from(error: CheckError) -> Self {
         match &error {
             CheckError::NoData { .. } => Failure::usage(error),
-            CheckError::Store(StoreError::Damaged { .. }) | CheckError::Index { .. } => {
-                Failure::no("store.damaged", error)
-            }
+            CheckError::Store(StoreError::Damaged { .. })
+            | CheckError::Beside(_)
+            | CheckError::Index { .. } => Failure::no("store.damaged", error),
             CheckError::Store(store) => Failure::unavailable(store_code(store), error),
             CheckError::View(_) => Failure::unavailable("store.failed", error),
         }

@@ -16,7 +16,7 @@ const STEP: u64 = 10_000;
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {
     /// Cut the journal at the first damage, so that the node fetches the rest from its peers again; what is
-    /// cut is kept in a folder beside it
+    /// cut is kept in a folder beside it. Proposals and recorded equivocations are cut in the same way
     #[arg(long)]
     repair: bool,
 }
@@ -61,15 +61,26 @@ pub(super) fn say_torn(torn_bytes: u64, terminal: &Terminal) {
 
 /// Whether something on disk is not as it was written, rather than out of reach.
 const fn is_damage(error: &CheckError) -> bool {
-    matches!(error, CheckError::Index { .. } | CheckError::Store(StoreError::Damaged { .. }))
+    matches!(
+        error,
+        CheckError::Index { .. } | CheckError::Beside(_) | CheckError::Store(StoreError::Damaged { .. })
+    )
 }
+
+/// What a cut of the files beside the blocks costs.
+const LOST_BESIDE: &str = "blocks that were proposed here and not decided, or recorded equivocations";
 
 /// Damage, and what a repair would do; nothing is cut without being asked for.
 fn refuse(home: &Home, genesis: &Arc<Genesis>, error: CheckError) -> Failure {
     let repair = store::plan_repair(&home.data(), genesis);
-    let lost_blocks = matches!(error, CheckError::Store(_));
+    let beside = matches!(error, CheckError::Beside(_));
     let failure = Failure::from(error);
     match repair.map(|repair| repair.plan) {
+        Ok(plan) if beside => failure.help(format!(
+            "all {} blocks and the index hold. `check --repair` cuts the file at the damage, and keeps a copy of what \
+             goes: {LOST_BESIDE}",
+            grouped(plan.keep.get())
+        )),
         Ok(plan) if !plan.cuts.is_empty() => failure.help(format!(
             "the blocks up to {} hold. `check --repair` drops what comes after, {} in {} files, and keeps a copy \
              of it; the node fetches it from its peers again",
@@ -77,7 +88,7 @@ fn refuse(home: &Home, genesis: &Arc<Genesis>, error: CheckError) -> Failure {
             bytes(plan.bytes()),
             plan.cuts.len()
         )),
-        Ok(plan) if lost_blocks => failure.help(format!(
+        Ok(plan) if plan.loses_blocks => failure.help(format!(
             "the blocks up to {} hold. `check --repair` deletes the index, which knows later ones; the node fetches \
              those from its peers again",
             grouped(plan.keep.get()),
@@ -96,20 +107,25 @@ fn repair(
     // Before anything is cut: a crash in between leaves a validator that doesn't vote, never one that votes
     // again at a height that was decided.
     let repair = store::plan_repair(&home.data(), genesis)?;
-    let lost_blocks = matches!(error, CheckError::Store(_));
-    let votes = if lost_blocks { home.set_votes_aside()? } else { None };
-    let (plan, copies) = repair.carry_out()?;
-    let files: Vec<_> = plan.cuts.iter().map(|cut| cut.path.display().to_string()).collect();
-    if !lost_blocks {
+    let votes = if repair.plan.loses_blocks { home.set_votes_aside()? } else { None };
+    let beside = matches!(error, CheckError::Beside(_));
+    let (plan, copies) = if beside { repair.carry_out_beside()? } else { repair.carry_out()? };
+    for cut in plan.all_cuts() {
+        let (path, from) = (cut.path.display(), cut.from);
+        terminal.say(format_args!("cut        {path} at byte {from}, {}", bytes(cut.bytes)));
+    }
+    let files: Vec<_> = plan.all_cuts().map(|cut| cut.path.display().to_string()).collect();
+    if !files.is_empty() {
+        terminal.say(format_args!("kept       a copy in {}", copies.display()));
+    }
+    if !plan.beside.is_empty() {
+        terminal.say(format_args!("lost       {LOST_BESIDE}"));
+    }
+    if beside {
+        terminal.say("all blocks and the index hold, and a log of votes stays as it is");
+    } else if !plan.loses_blocks {
         terminal.say("the journal is whole; the index was deleted, and the next start makes it anew");
     } else {
-        for cut in &plan.cuts {
-            let (path, from) = (cut.path.display(), cut.from);
-            terminal.say(format_args!("cut        {path} at byte {from}, {}", bytes(cut.bytes)));
-        }
-        if !plan.cuts.is_empty() {
-            terminal.say(format_args!("kept       a copy in {}", copies.display()));
-        }
         terminal.say(format_args!(
             "the blocks up to {} hold; the node fetches the later ones from its peers",
             grouped(plan.keep.get())
@@ -119,7 +135,7 @@ fn repair(
         }
     }
     let votes = votes.map(|path| path.display().to_string());
-    let copies = if plan.cuts.is_empty() { String::new() } else { copies.display().to_string() };
+    let copies = if files.is_empty() { String::new() } else { copies.display().to_string() };
     let repaired = Repaired { keeps: plan.keep, dropped_bytes: plan.bytes(), files, copies, votes };
     terminal.emit("sealpost/check-repair/1", &repaired);
     Ok(())

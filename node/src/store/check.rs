@@ -7,6 +7,7 @@ use super::equivocations::Equivocations;
 use super::index::{Index, TransactionPlace};
 use super::journal::Journal;
 use super::lists::Cursor;
+use super::proposals::Proposals;
 use super::recovery::run_again;
 use super::stream::TornEnd;
 use super::{SEGMENT_BYTES, StoreError};
@@ -51,6 +52,9 @@ pub enum CheckError {
     /// The journal, or the directory itself.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// What stands beside the blocks: proposals, or recorded equivocations. The blocks and the index hold.
+    #[error(transparent)]
+    Beside(StoreError),
     /// The index. It can be made anew: the journal is whole up to there.
     #[error("the index is damaged: {what}; delete {path} and start the node, it makes the index anew", path = .path.display())]
     Index {
@@ -73,7 +77,6 @@ pub fn check(
     let directory = Directory::open_existing(dir, genesis.chain_id())?;
     let journal = Journal::open(&directory.journal(), SEGMENT_BYTES, TornEnd::Keep)?;
     let mut index = Indexed::open(&directory.index(), genesis)?;
-    Equivocations::open(&directory.journal(), TornEnd::Keep)?;
     let end = journal.height();
     let mut report = CheckReport {
         blocks: 0,
@@ -103,10 +106,22 @@ pub fn check(
         progress(tip.height(), end);
     }
     match index {
-        Some(index) if index.tip > end => Err(journal.ends_early(index.tip).into()),
-        Some(index) => index.check_missing().map(|()| report),
-        None => Ok(report),
+        Some(index) if index.tip > end => return Err(journal.ends_early(index.tip).into()),
+        Some(index) => index.check_missing()?,
+        None => {}
     }
+    // Last: whoever mends it then knows that nothing else is to be mended.
+    let beside = [Proposals::check(&directory.journal()), Equivocations::check(&directory.journal())];
+    beside.into_iter().collect::<Result<(), _>>().map_err(|error| match error {
+        damage @ StoreError::Damaged { .. } => CheckError::Beside(damage),
+        error => error.into(),
+    })?;
+    Ok(report)
+}
+
+/// The height that an index knows; nothing if there is none, or none that can be read.
+pub(super) fn indexed_height(path: &Path, genesis: &Arc<Genesis>) -> Option<BlockHeight> {
+    Indexed::open(path, genesis).ok().flatten().map(|index| index.tip)
 }
 
 /// The index of a directory, and how far it has come.

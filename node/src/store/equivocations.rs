@@ -5,11 +5,13 @@ use super::StoreError;
 use super::frame::Kind;
 use super::stream::{Layout, Stream, TornEnd};
 use sealpost_ledger::equivocation::{Equivocation, StatementPlace};
-use std::collections::HashSet;
+use sealpost_ledger::signature::PublicKey;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-/// No more are kept: one suffices against a validator, and a set has a thousand of them at most.
-pub const MAX_EQUIVOCATIONS: usize = 10_000;
+/// No more are kept of one validator: one suffices against it, and these show that it goes on. One that says everything
+/// twice must not take the place of another's. There are as many validators as were ever approved by two thirds.
+pub const MAX_EQUIVOCATIONS: usize = 100;
 
 /// What became of an equivocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,7 +20,7 @@ pub enum Recorded {
     New,
     /// One of the same validator, height, round and kind is kept already.
     Known,
-    /// [`MAX_EQUIVOCATIONS`] are kept, and this one is not among them.
+    /// [`MAX_EQUIVOCATIONS`] of the same validator are kept, and this one is not among them.
     Full,
 }
 
@@ -27,17 +29,24 @@ pub(super) struct Equivocations {
     stream: Stream,
     list: Vec<Equivocation>,
     places: HashSet<StatementPlace>,
+    /// How many are kept of each validator.
+    of: HashMap<PublicKey, usize>,
 }
 
 impl Equivocations {
+    /// Looks at every record, and changes nothing.
+    pub(super) fn check(dir: &Path) -> Result<(), StoreError> {
+        Self::open(dir, TornEnd::Keep).map(drop)
+    }
     pub(super) fn open(dir: &Path, torn: TornEnd) -> Result<Self, StoreError> {
-        let (mut list, mut places) = (Vec::new(), HashSet::new());
+        let (mut list, mut places, mut of) = (Vec::new(), HashSet::new(), HashMap::new());
         let layout = Layout { segment_bytes: u64::MAX, first: 0 };
         let mut wrong = None;
         let stream = Stream::open(dir, "equivocations", layout, torn, |found, payload| {
             match Equivocation::from_bytes(payload) {
                 Ok(equivocation) if found.kind == Kind::Equivocation => {
                     places.insert(equivocation.place());
+                    count(&mut of, equivocation.place().validator);
                     list.push(equivocation);
                 }
                 _ => wrong = wrong.or(Some(found.place)),
@@ -45,8 +54,8 @@ impl Equivocations {
             Ok(())
         })?;
         match wrong {
-            Some(place) => Err(stream.damaged(place, "a record that is no equivocation".into())),
-            None => Ok(Self { stream, list, places }),
+            Some(place) => Err(stream.damaged(place.frame(), "a record that is no equivocation".into())),
+            None => Ok(Self { stream, list, places, of }),
         }
     }
     /// Keeps an equivocation. It is durable when this returns.
@@ -54,14 +63,15 @@ impl Equivocations {
         if self.places.contains(&equivocation.place()) {
             return Ok(Recorded::Known);
         }
-        if self.list.len() >= MAX_EQUIVOCATIONS {
+        let StatementPlace { validator, height, .. } = equivocation.place();
+        if self.of.get(&validator).is_some_and(|kept| *kept >= MAX_EQUIVOCATIONS) {
             return Ok(Recorded::Full);
         }
-        let height = equivocation.place().height.get();
-        self.stream.append(Kind::Equivocation, height, &equivocation.to_bytes())?;
+        self.stream.append(Kind::Equivocation, height.get(), &equivocation.to_bytes())?;
         self.stream.sync()?;
         self.places.insert(equivocation.place());
         self.list.push(*equivocation);
+        count(&mut self.of, validator);
         Ok(Recorded::New)
     }
     /// Those after a number, each with its own; the first has number 1.
@@ -75,10 +85,15 @@ impl Equivocations {
     }
 }
 
+fn count(of: &mut HashMap<PublicKey, usize>, validator: PublicKey) {
+    let kept = of.entry(validator).or_default();
+    *kept = kept.saturating_add(1);
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
-    use super::super::testing::{Chain, equivocation};
+    use super::super::testing::{Chain, equivocation, equivocation_of, key};
     use super::super::{Store, StoreOptions};
     use super::*;
     use std::fs;
@@ -135,13 +150,19 @@ mod tests {
     }
 
     #[test]
-    fn no_more_are_kept_than_the_bound() {
+    fn one_validator_s_equivocations_are_bounded_and_leave_room_for_another_s() {
         let (dir, chain) = (tempfile::tempdir().unwrap(), Chain::new("one"));
+        let of = |signer, round| equivocation_of(&chain, &key(signer), round, 1);
         let mut kept = Equivocations::open(dir.path(), TornEnd::Cut).unwrap();
-        let first = equivocation(&chain, 0, 1);
-        kept.put(&first).unwrap();
-        kept.list.resize(MAX_EQUIVOCATIONS, first);
-        assert_eq!(kept.put(&equivocation(&chain, 1, 1)).unwrap(), Recorded::Full);
-        assert_eq!(kept.put(&first).unwrap(), Recorded::Known);
+        for round in 0..MAX_EQUIVOCATIONS as u32 {
+            assert_eq!(kept.put(&of(1, round)).unwrap(), Recorded::New);
+        }
+        let next = MAX_EQUIVOCATIONS as u32;
+        assert_eq!(kept.put(&of(1, next)).unwrap(), Recorded::Full);
+        assert_eq!(kept.put(&of(1, 0)).unwrap(), Recorded::Known);
+        drop(kept);
+        let mut kept = Equivocations::open(dir.path(), TornEnd::Cut).unwrap();
+        assert_eq!(kept.put(&of(1, next)).unwrap(), Recorded::Full);
+        assert_eq!(kept.put(&of(9, next)).unwrap(), Recorded::New);
     }
 }

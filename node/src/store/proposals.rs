@@ -19,10 +19,19 @@ pub(super) struct Proposals {
 impl Proposals {
     /// Opens the file and forgets what is decided by now.
     pub(super) fn open(dir: &Path, tip: BlockHeight) -> Result<Self, StoreError> {
+        let mut proposals = Self::load(dir, TornEnd::Cut)?;
+        proposals.drop_decided(tip)?;
+        Ok(proposals)
+    }
+    /// Looks at every record, and changes nothing.
+    pub(super) fn check(dir: &Path) -> Result<(), StoreError> {
+        Self::load(dir, TornEnd::Keep).map(drop)
+    }
+    fn load(dir: &Path, torn: TornEnd) -> Result<Self, StoreError> {
         let mut blocks = BTreeMap::new();
         // One file: it is emptied again and again.
         let layout = Layout { segment_bytes: u64::MAX, first: 0 };
-        let stream = Stream::open(dir, "proposals", layout, TornEnd::Cut, |found, payload| {
+        let stream = Stream::open(dir, "proposals", layout, torn, |found, payload| {
             if found.kind == Kind::Proposal
                 && let Ok(block) = Block::from_bytes(payload)
             {
@@ -30,9 +39,7 @@ impl Proposals {
             }
             Ok(())
         })?;
-        let mut proposals = Self { stream, blocks };
-        proposals.drop_decided(tip)?;
-        Ok(proposals)
+        Ok(Self { stream, blocks })
     }
     /// Keeps a block. It is durable when this returns.
     pub(super) fn put(&mut self, block: &Block) -> Result<(), StoreError> {

@@ -1,10 +1,12 @@
 //! Cutting a damaged journal at its first damage, so that the node can fetch the rest from its peers again.
 //! What is cut is kept in a folder beside it. The index is deleted: the next start makes it anew.
 
-use super::check::CheckError;
+use super::check::{self, CheckError};
 use super::directory::Directory;
 use super::durable::{discard, sync_folder};
+use super::equivocations::Equivocations;
 use super::journal::Journal;
+use super::proposals::Proposals;
 use super::recovery::run_again;
 use super::stream::TornEnd;
 use super::{SEGMENT_BYTES, StoreError};
@@ -22,8 +24,13 @@ use std::sync::Arc;
 pub struct RepairPlan {
     /// The last block that stays; all up to it hold.
     pub keep: BlockHeight,
-    /// The files that are cut, and where. Later bytes of them go.
+    /// The files of blocks and bodies that are cut, and where. Later bytes of them go.
     pub cuts: Vec<FileCut>,
+    /// Whether blocks go that were final here, or are gone already: the index knows later ones than those that stay. A
+    /// validator may have voted on later ones. An end that was never finished is no such loss.
+    pub loses_blocks: bool,
+    /// The files beside the blocks that are cut: proposals, and recorded equivocations.
+    pub beside: Vec<FileCut>,
 }
 
 /// The end of a file that a repair cuts.
@@ -37,10 +44,21 @@ pub struct FileCut {
     pub bytes: u64,
 }
 
+impl FileCut {
+    fn new(path: PathBuf, from: u64) -> Result<Self, StoreError> {
+        let length = fs::metadata(&path).map_err(|e| StoreError::io("read", &path, e))?.len();
+        Ok(Self { path, from, bytes: length.saturating_sub(from) })
+    }
+}
+
 impl RepairPlan {
+    /// Every file that is cut.
+    pub fn all_cuts(&self) -> impl DoubleEndedIterator<Item = &FileCut> {
+        self.beside.iter().chain(&self.cuts)
+    }
     /// Bytes that go, of all files together.
     pub fn bytes(&self) -> u64 {
-        self.cuts.iter().fold(0, |sum, cut| sum.saturating_add(cut.bytes))
+        self.all_cuts().fold(0, |sum, cut| sum.saturating_add(cut.bytes))
     }
 }
 
@@ -55,36 +73,48 @@ pub struct Repair {
 /// Finds what would be cut, and changes nothing. Every block is run again on the way, so it takes a while.
 pub fn plan_repair(dir: &Path, genesis: &Arc<Genesis>) -> Result<Repair, CheckError> {
     let directory = Directory::open_existing(dir, genesis.chain_id())?;
-    Ok(Repair { plan: plan(&directory.journal(), genesis)?, directory })
+    let mut plan = plan(&directory.journal(), genesis)?;
+    plan.loses_blocks |=
+        check::indexed_height(&directory.index(), genesis).is_some_and(|indexed| indexed > plan.keep);
+    Ok(Repair { plan, directory })
 }
 
 impl Repair {
     /// Cuts the journal at its first damage, and deletes the index: it is a function of the journal, and after a cut
     /// one of another journal. Returns what was cut and the folder with a copy of it.
     pub fn carry_out(self) -> Result<(RepairPlan, PathBuf), StoreError> {
-        let Self { plan, directory } = self;
-        let dir = directory.path();
+        let copies = self.cut()?;
+        // Last: as long as it is there, it knows that blocks are missing.
+        let index = self.directory.index();
+        discard(&index).map_err(|e| StoreError::io("remove", &index, e))?;
+        Ok((self.plan, copies))
+    }
+    /// As [`carry_out`](Self::carry_out) for [`CheckError::Beside`]: the index holds, and stays.
+    pub fn carry_out_beside(mut self) -> Result<(RepairPlan, PathBuf), StoreError> {
+        self.plan.cuts.clear();
+        let copies = self.cut()?;
+        Ok((self.plan, copies))
+    }
+    /// Cuts what is planned. Returns the folder with a copy of it.
+    fn cut(&self) -> Result<PathBuf, StoreError> {
+        let (plan, dir) = (&self.plan, self.directory.path());
         let copies = free_folder(dir, plan.keep)?;
-        let index = directory.index();
-        if plan.cuts.is_empty() {
-            discard(&index).map_err(|e| StoreError::io("remove", &index, e))?;
-            return Ok((plan, copies));
+        if plan.all_cuts().next().is_none() {
+            return Ok(copies);
         }
         fs::create_dir(&copies).map_err(|e| StoreError::io("create", &copies, e))?;
-        for cut in &plan.cuts {
+        for cut in plan.all_cuts() {
             copy_end(cut, &copies)?;
         }
         sync(&copies)?;
         sync(dir)?;
         // From the back, blocks before bodies: after a crash in between, what is left is a shorter journal with
         // bodies that no block needs.
-        for cut in plan.cuts.iter().rev() {
+        for cut in plan.all_cuts().rev() {
             shorten(cut)?;
         }
-        sync(&directory.journal())?;
-        // Last: as long as it is there, it knows that blocks are missing.
-        discard(&index).map_err(|e| StoreError::io("remove", &index, e))?;
-        Ok((plan, copies))
+        sync(&self.directory.journal())?;
+        Ok(copies)
     }
 }
 
@@ -111,13 +141,30 @@ fn plan(journal_dir: &Path, genesis: &Arc<Genesis>) -> Result<RepairPlan, CheckE
     for (files, (segment, from)) in [(bodies, journal.bodies_end(keep)), (blocks, journal.blocks_end(keep))] {
         for (number, path) in files {
             let from = if number == segment { from } else { 0 };
-            let length = fs::metadata(&path).map_err(|e| StoreError::io("read", &path, e))?.len();
-            if number >= segment && length > from {
-                cuts.push(FileCut { path, from, bytes: length.saturating_sub(from) });
+            let cut = FileCut::new(path, from)?;
+            if number >= segment && cut.bytes > 0 {
+                cuts.push(cut);
             }
         }
     }
-    Ok(RepairPlan { keep, cuts })
+    let loses_blocks = match Journal::open(journal_dir, SEGMENT_BYTES, TornEnd::Keep) {
+        Ok(whole) => keep < whole.height(),
+        Err(StoreError::Damaged { .. }) => true,
+        Err(error) => return Err(error.into()),
+    };
+    Ok(RepairPlan { keep, cuts, loses_blocks, beside: beside(journal_dir)? })
+}
+
+/// Where the files beside the blocks are damaged. What stands before it stays.
+fn beside(journal: &Path) -> Result<Vec<FileCut>, StoreError> {
+    let mut cuts = Vec::new();
+    for checked in [Proposals::check(journal), Equivocations::check(journal)] {
+        match checked {
+            Err(StoreError::Damaged { segment, offset, .. }) => cuts.push(FileCut::new(segment, offset)?),
+            checked => checked?,
+        }
+    }
+    Ok(cuts)
 }
 
 /// A name that no earlier repair has taken.

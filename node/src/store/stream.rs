@@ -39,6 +39,10 @@ impl Place {
     pub(super) fn end(self) -> (u32, u64) {
         (self.segment, self.offset.saturating_add(self.length.into()))
     }
+    /// The place of the frame around the payload, as far as its beginning goes.
+    pub(super) const fn frame(self) -> Self {
+        Self { offset: self.offset.saturating_sub(HEAD_BYTES as u64), ..self }
+    }
     /// A part of the payload.
     pub(super) fn part(self, start: u32, length: u32) -> Self {
         Self { offset: self.offset.saturating_add(start.into()), length, ..self }
@@ -177,7 +181,7 @@ impl Stream {
         }
         if torn.writes() && !cfg!(feature = "test-no-fsync") {
             // Whoever wrote the end may have been killed before its sync, or the sync failed. It is taken for safe from
-            // now on, and told as final.
+            // now on, and told as final. The same goes for whoever made the file.
             stream.sync_file()?;
             stream.sync_folder()?;
         }

@@ -49,12 +49,17 @@ pub(super) fn proven(found: FoundState) -> (Option<StateRecord>, StateProof) {
 
 /// The validator's two precommits in a round of height 1: for nothing, and for a block.
 pub(crate) fn equivocation(chain: &Chain, round: u32, block: u8) -> Equivocation {
+    equivocation_of(chain, &chain.validator, round, block)
+}
+
+/// The same of whoever has a key.
+pub(crate) fn equivocation_of(chain: &Chain, signer: &SigningKey, round: u32, block: u8) -> Equivocation {
     let (id, height) = (chain.genesis.chain_id(), BlockHeight::FIRST);
     let votes = [None, Some(BlockHash::from_bytes([block; 32]))].map(|block| {
         let digest = vote_digest(&id, VoteKind::Precommit, height, round, block.as_ref());
-        SignedVote { block, signature: chain.validator.sign(&digest, &[0; 32]).unwrap() }
+        SignedVote { block, signature: signer.sign(&digest, &[0; 32]).unwrap() }
     });
-    Equivocation::votes(chain.validator.public_key(), height, round, VoteKind::Precommit, votes)
+    Equivocation::votes(signer.public_key(), height, round, VoteKind::Precommit, votes)
 }
 
 impl Chain {
@@ -118,7 +123,11 @@ impl Chain {
     }
     /// The next block after a store's tip, made final.
     pub(crate) fn next(&self, store: &Store, transactions: Vec<VerifiedTransaction>) -> CommittedBlock {
-        self.next_on(&store.tip(), store, transactions)
+        self.next_on(&store.tip(), store, transactions, 2_000)
+    }
+    /// The next block after a store's tip, made final, of that time.
+    pub(crate) fn next_at(&self, store: &Store, time_ms: u64) -> CommittedBlock {
+        self.next_on(&store.tip(), store, Vec::new(), time_ms)
     }
     /// The next block after a tip, made final.
     fn next_on<V: LedgerView>(
@@ -126,9 +135,10 @@ impl Chain {
         tip: &Tip,
         view: &V,
         transactions: Vec<VerifiedTransaction>,
+        time_ms: u64,
     ) -> CommittedBlock {
         let count = transactions.len();
-        let proposal = propose(tip, view, transactions, 2_000, self.validator.public_key()).unwrap();
+        let proposal = propose(tip, view, transactions, time_ms, self.validator.public_key()).unwrap();
         assert_eq!(proposal.block.block().transactions().len(), count, "{:?}", proposal.refused);
         let (height, block) = (tip.next_height(), proposal.block.block().hash());
         let digest = vote_digest(&self.genesis.chain_id(), VoteKind::Precommit, height, 0, Some(&block));
@@ -156,7 +166,7 @@ impl Chain {
     ) -> Vec<Arc<CommittedBlock>> {
         let (mut tip, mut view) = (store.tip(), Ahead::new(store.clone()));
         let next = |transactions| {
-            let block = self.next_on(&tip, &view, transactions);
+            let block = self.next_on(&tip, &view, transactions, 2_000);
             view.add(block.verified());
             tip = block.tip().clone();
             Arc::new(block)

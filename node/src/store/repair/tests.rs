@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-use super::super::testing::Chain;
+use super::super::testing::{Chain, equivocation};
 use super::super::{Store, StoreOptions, check};
 use super::*;
 use proptest::prelude::*;
@@ -115,4 +115,80 @@ fn a_repair_deletes_the_index_under_another_name() {
     let held = File::open(dir.path().join("index")).unwrap();
     repair(dir.path(), &chain.genesis).unwrap();
     assert_eq!(super::super::tests::last_name(&held), "index.gone (deleted)");
+}
+
+/// Two proposals and two equivocations beside three blocks, nothing else to mend, and the first record of a file changed.
+fn damaged_beside(name: &str) -> (TempDir, Chain, Vec<u8>) {
+    let (dir, chain) = (TempDir::new().unwrap(), Chain::new("one"));
+    let store = open(dir.path(), &chain).unwrap();
+    chain.grow(&store, 3);
+    for (round, time_ms) in [(1, 5_000), (2, 6_000)] {
+        store.put_proposal(chain.next_at(&store, time_ms).block()).unwrap();
+        store.put_equivocation(&equivocation(&chain, round, 1)).unwrap();
+    }
+    drop(store);
+    let path = dir.path().join("journal").join(name);
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[40] ^= 1;
+    fs::write(&path, &bytes).unwrap();
+    (dir, chain, bytes)
+}
+
+#[test]
+fn damage_beside_the_blocks_is_found_and_cut_without_touching_blocks_or_index() {
+    for name in ["proposals-000001.log", "equivocations-000001.log"] {
+        let (dir, chain, bytes) = damaged_beside(name);
+        assert!(matches!(open(dir.path(), &chain), Err(StoreError::Damaged { .. })));
+        let error = check(dir.path(), &chain.genesis, |_, _| {}).unwrap_err();
+        let CheckError::Beside(StoreError::Damaged { segment, offset: 0, .. }) = &error else {
+            unreachable!("{name}: {error}")
+        };
+        assert!(segment.ends_with(name), "{error}");
+        let repair = plan_repair(dir.path(), &chain.genesis).unwrap();
+        assert!(!repair.plan.loses_blocks && repair.plan.cuts.is_empty());
+        let (plan, copies) = repair.carry_out_beside().unwrap();
+        assert_eq!((plan.beside.len(), plan.bytes()), (1, bytes.len() as u64));
+        assert_eq!(fs::read(copies.join(format!("{name}.from-0"))).unwrap(), bytes);
+        let report = check(dir.path(), &chain.genesis, |_, _| {}).unwrap();
+        assert_eq!((report.blocks, report.indexed), (3, Some(BlockHeight::new(3))));
+        let store = open(dir.path(), &chain).unwrap();
+        let kept = (store.proposals_at(BlockHeight::new(4)).len(), store.equivocation_count());
+        assert_eq!(kept, if name.starts_with("proposals") { (0, 2) } else { (2, 0) });
+    }
+}
+
+/// With the index damaged too, one repair mends both.
+#[test]
+fn damage_beside_the_blocks_is_mended_together_with_the_index() {
+    let (dir, chain, _) = damaged_beside("proposals-000001.log");
+    fs::write(dir.path().join("index").join("metadata"), b"nonsense").unwrap();
+    assert!(matches!(check(dir.path(), &chain.genesis, |_, _| {}), Err(CheckError::Index { .. })));
+    let (plan, _) = repair(dir.path(), &chain.genesis).unwrap();
+    assert!(!plan.loses_blocks);
+    check(dir.path(), &chain.genesis, |_, _| {}).unwrap();
+    open(dir.path(), &chain).unwrap();
+}
+
+#[test]
+fn blocks_are_lost_by_a_cut_or_before_it_and_not_by_an_end_that_was_never_finished() {
+    let (dir, _, chain) = grown(0);
+    let loses = || plan_repair(dir.path(), &chain.genesis).unwrap().plan.loses_blocks;
+    assert!(!loses());
+    let (last, whole) = files(dir.path())
+        .into_iter()
+        .rfind(|(path, bytes)| {
+            !bytes.is_empty() && path.file_name().unwrap().to_str().unwrap().starts_with("headers-")
+        })
+        .unwrap();
+    fs::write(&last, [&whole[..], &whole[..30]].concat()).unwrap();
+    assert!(!loses(), "a record that was never finished");
+    fs::write(&last, &whole[..whole.len() - 1]).unwrap();
+    assert!(loses(), "the index knows the last block");
+    fs::write(&last, &whole).unwrap();
+    let (first, mut bytes) =
+        files(dir.path()).into_iter().find(|(path, _)| path.ends_with("headers-000001.log")).unwrap();
+    bytes[60] ^= 1;
+    fs::write(first, bytes).unwrap();
+    fs::remove_dir_all(dir.path().join("index")).unwrap();
+    assert!(loses(), "a damaged block");
 }
