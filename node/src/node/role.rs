@@ -12,7 +12,7 @@
 use crate::consensus::{self, ConsensusError};
 use crate::store::Store;
 use crate::sync::{Mode, Progress, Wish};
-use sealpost_ledger::chain::CommittedBlock;
+use sealpost_ledger::chain::{CommittedBlock, Tip};
 use sealpost_ledger::execution::Refusal;
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
@@ -63,7 +63,7 @@ impl Role {
         };
         let stop = self.stop.clone();
         if self.rejoin {
-            match stop.run_until_cancelled(self.wait_until_votes_are_past()).await {
+            match stop.run_until_cancelled(self.wait_until_votes_are_past(Now::since(Instant::now()))).await {
                 Some(()) => consensus::begin_wal(&config.wal)?,
                 None => return Ok(()),
             }
@@ -97,25 +97,35 @@ impl Role {
     }
 
     /// What this key has voted for before its log was lost lies at most one block above the head that the
-    /// network had then. A block whose time is later than this start (beyond what clocks may differ) was decided
-    /// after it, without this validator: from the next height on its old votes bind nothing. Nothing that a
-    /// peer could feign decides this: the block is verified, and its time was agreed by two thirds.
-    async fn wait_until_votes_are_past(&mut self) {
+    /// network had then. A block that was decided after this start, without this validator, is that one or a later
+    /// one: from the next height on its old votes bind nothing. Nothing that a peer could feign decides this: the
+    /// block is verified, and its time was agreed by two thirds. See [`Restart`] for what tells that it is such a block.
+    async fn wait_until_votes_are_past(&mut self, now: impl Fn() -> Now) {
         self.wish(Mode::Follow);
-        let drift = self.store.tip().genesis_file().timing().clock_drift_ms;
-        let past = super::pool::now_ms().saturating_add(drift.into());
+        let restart = Restart::at(&self.store.tip());
         tracing::warn!(
             "the log of votes is gone: this validator follows until the network has made a block without it, \
              {} s from now or later, and only then votes again",
-            drift / 1000
+            restart.margin_ms / 1000
         );
+        let mut told = false;
         loop {
             let _ = self.head.borrow_and_update();
-            if self.store.tip().time_ms() > past {
-                break;
+            let behind = self.progress.borrow_and_update().certainly_behind();
+            let tip = self.store.tip();
+            match restart.compare(&tip, now()) {
+                Made::Since if behind <= NEAR => break,
+                Made::AheadOfTheClock if !std::mem::replace(&mut told, true) => tracing::warn!(
+                    height = tip.height().get(),
+                    "this machine's clock is behind the time of a final block; until it is right, this validator can't \
+                     tell whether a block is new, and does not vote"
+                ),
+                _ => {}
             }
-            if self.head.changed().await.is_err() {
-                std::future::pending().await
+            tokio::select! {
+                Ok(()) = self.progress.changed() => {}
+                Ok(()) = self.head.changed() => {}
+                else => return std::future::pending().await,
             }
         }
         tracing::info!("the network has gone on: this validator votes again");
@@ -225,9 +235,70 @@ impl Role {
     }
 }
 
+/// What time it is.
+#[derive(Debug, Clone, Copy)]
+struct Now {
+    /// Since 1970, by this machine's clock.
+    clock_ms: u64,
+    /// Since the start, whatever the clock says.
+    running_ms: u64,
+}
+
+impl Now {
+    fn since(start: Instant) -> impl Fn() -> Self {
+        move || Self {
+            clock_ms: super::pool::now_ms(),
+            running_ms: u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+}
+
+/// The start of a validator without its log of votes, against which the times of blocks are compared.
+#[derive(Debug)]
+struct Restart {
+    /// The last block that was here, and its time.
+    height: BlockHeight,
+    time_ms: u64,
+    /// A block may be ahead of this clock by so much: by one drift of its proposer's clock, which may itself be ahead of
+    /// this one by another.
+    margin_ms: u64,
+}
+
+/// When a block was made, as far as can be told.
+#[derive(Debug, PartialEq, Eq)]
+enum Made {
+    /// Before the start, or maybe before it.
+    Before,
+    /// Certainly after the start, if the clock is right.
+    Since,
+    /// At a time that a right clock would have come to.
+    AheadOfTheClock,
+}
+
+impl Restart {
+    fn at(tip: &Tip) -> Self {
+        let drift = u64::from(tip.genesis_file().timing().clock_drift_ms);
+        Self { height: tip.height(), time_ms: tip.time_ms(), margin_ms: drift.saturating_mul(2) }
+    }
+    fn compare(&self, tip: &Tip, now: Now) -> Made {
+        if tip.time_ms() > now.clock_ms.saturating_add(self.margin_ms) {
+            return Made::AheadOfTheClock;
+        }
+        // By the clock of now, not by that of then: it may have been set since.
+        let started = now.clock_ms.saturating_sub(now.running_ms).max(self.time_ms);
+        match tip.height() > self.height && tip.time_ms() > started.saturating_add(self.margin_ms) {
+            true => Made::Since,
+            false => Made::Before,
+        }
+    }
+}
+
 /// Attempts to follow others that only claim to have more.
 #[derive(Debug, Default)]
 struct Trials {
     made: u32,
     begun: Option<Instant>,
 }
+
+#[cfg(test)]
+mod tests;
