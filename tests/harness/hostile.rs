@@ -119,6 +119,20 @@ impl Peer {
         chain: ChainId,
         within: Duration,
     ) -> Result<Self, NotLetIn> {
+        Self::connect_for(&[Topic::Transactions, Topic::Blocks], key, node, chain, within).await
+    }
+    /// Connects and joins no topic, so that gossipsub says nothing by itself. A node reads the stream of a peer that began
+    /// last: what is said there would end a raw one that has not been read to its end.
+    pub async fn connect_mute(node: &Multiaddr, chain: ChainId, within: Duration) -> Result<Self, NotLetIn> {
+        Self::connect_for(&[], identity::Keypair::generate_ed25519(), node, chain, within).await
+    }
+    async fn connect_for(
+        topics: &[Topic],
+        key: identity::Keypair,
+        node: &Multiaddr,
+        chain: ChainId,
+        within: Duration,
+    ) -> Result<Self, NotLetIn> {
         let last = node.iter().last();
         let Some(Protocol::P2p(id)) = last else {
             return Err(NotLetIn::Untried(format!("{node} does not end in /p2p/<id>")));
@@ -130,7 +144,7 @@ impl Peer {
             chain,
             answers: 0,
         };
-        for topic in [Topic::Transactions, Topic::Blocks] {
+        for topic in topics {
             let topic = IdentTopic::new(topic.name(chain));
             peer.swarm.behaviour_mut().gossip.subscribe(&topic).map_err(untried)?;
         }

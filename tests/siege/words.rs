@@ -3,7 +3,7 @@
 use super::{FAULTS, FULL_NODE, MALFORMED, SOON, Siege, VALIDATOR};
 use sealpost_api::SealpostRpcClient;
 use sealpost_ledger::height::BlockHeight;
-use sealpost_tests::harness::hostile::{Misuse, Stream, Topic, Word, published, words};
+use sealpost_tests::harness::hostile::{Misuse, Peer, Stream, Topic, Word, published, words};
 use sealpost_tests::harness::network::Place;
 use std::time::Duration;
 
@@ -57,7 +57,7 @@ async fn floods_of_other_words_cost_the_node_no_memory_and_nobody_his_turn() {
     for word in [Word::Subscribe, Word::IHave, Word::IWant, Word::IDontWant] {
         let last = siege.messages.make(BlockHeight::new(1000));
         let flood = [words(word, siege.chain, 100_000), published(siege.chain, &last.gossiped())].concat();
-        let mut peer = siege.joins(VALIDATOR).await;
+        let mut peer = Peer::connect_mute(&siege.address(VALIDATOR), siege.chain, SOON).await.unwrap();
         let attack = async {
             peer.open(Stream::Mesh, Misuse::SendAndStall(flood));
             tokio::select! {
