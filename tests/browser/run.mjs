@@ -14,6 +14,8 @@ import * as stories from "./stories.mjs";
 
 /** So many pages are open at the same time. */
 const AT_ONCE = 3;
+/** Milliseconds that no part needs: one that hangs is named, in place of everybody waiting for ever. */
+const PATIENCE = 300_000;
 
 const plan = JSON.parse(await readFile(process.argv[2], "utf8"));
 const report = new Report();
@@ -34,9 +36,16 @@ const visitors = {
 };
 const kinds = new Set();
 const seconds = {};
+const patiently = (run) => {
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`not done after ${PATIENCE / 1000} s`)), PATIENCE);
+  });
+  return Promise.race([run(), late]).finally(() => clearTimeout(timer));
+};
 const timed = async (name, run) => {
   const began = performance.now();
-  await report.part(name, run);
+  await report.part(name, () => patiently(run));
   seconds[name] = Math.round((performance.now() - began) / 100) / 10;
 };
 const each = { browser, plan, report, ask, shoot };
