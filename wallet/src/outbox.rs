@@ -126,18 +126,21 @@ impl Outbox {
     }
     /// Writes an entry, or writes it anew.
     pub fn put(&self, entry: &OutboxEntry) -> Result<(), OutboxError> {
-        let path = self.folder.join(format!("{}.json", entry.id));
+        let path = self.path(&entry.id);
         let json = serde_json::to_vec_pretty(entry)
             .map_err(|error| OutboxError::Malformed { path: path.clone(), reason: error.to_string() })?;
         write_secret_file(&path, &json).map_err(OutboxError::File)
     }
+    fn path(&self, id: &TransactionId) -> PathBuf {
+        self.folder.join(format!("{id}.json"))
+    }
     /// Whether there is an entry of that id.
     pub fn has(&self, id: &TransactionId) -> bool {
-        self.folder.join(format!("{id}.json")).exists()
+        self.path(id).exists()
     }
     /// An entry.
     pub fn get(&self, id: &TransactionId) -> Result<Option<OutboxEntry>, OutboxError> {
-        let path = self.folder.join(format!("{id}.json"));
+        let path = self.path(id);
         if path.exists() { read(&path).map(Some) } else { Ok(None) }
     }
     /// The ids of all entries, in no order. Reads none of them.

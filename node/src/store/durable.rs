@@ -1,24 +1,15 @@
 //! Files and folders that are on disk before anybody relies on them.
 
+use sealpost_terminal::{folder_of, sync_folder};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// A file is there, or gone, after a power cut only if its folder was synced too.
-pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
-}
-
-/// The folder that a file or folder is in.
-fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
 /// Makes a folder, and those above it, so that they outlive a power cut. One that is there may have been made by a
 /// process that was killed before it could say so: its folder is synced too.
 pub(super) fn create_folder(path: &Path) -> io::Result<()> {
-    let new = path.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists());
-    let new: Vec<_> = new.chain([path]).collect();
+    let is_new = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.exists();
+    let new: Vec<_> = [path].into_iter().chain(path.ancestors().skip(1).take_while(is_new)).collect();
     fs::create_dir_all(path)?;
     new.into_iter().try_for_each(|folder| sync_folder(folder_of(folder)))
 }

@@ -3,7 +3,7 @@
 
 use super::check::{self, CheckError};
 use super::directory::Directory;
-use super::durable::{discard, sync_folder};
+use super::durable::discard;
 use super::equivocations::Equivocations;
 use super::journal::Journal;
 use super::proposals::Proposals;
@@ -14,6 +14,7 @@ use sealpost_ledger::chain::Tip;
 use sealpost_ledger::genesis::Genesis;
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::state::MemoryState;
+use sealpost_terminal::sync_folder;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Seek, SeekFrom};
 use std::path::{Path, PathBuf};

@@ -12,8 +12,8 @@
 //! out the fsync alone would not show it: the system's page cache outlives a killed process.
 
 use super::StoreError;
-use super::durable::sync_folder;
 use super::frame::{HEAD_BYTES, Head, Kind, contains_settled_head};
+use sealpost_terminal::sync_folder;
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io::{BufReader, Read, Write};

@@ -59,7 +59,7 @@ pub fn create_private_folder(path: &Path) -> Result<(), Failure> {
 }
 
 /// The folder that something lies in.
-pub(crate) fn folder_of(path: &Path) -> &Path {
+pub fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 

@@ -99,7 +99,7 @@ pub use files::{
     write_new_secret_file, write_secret_file,
 };
 pub use flags::{ColorWhen, GlobalArgs, HasGlobals, LogFormat, long_version};
-pub use folders::{Folder, Folders, create_private_folder, sync_folder};
+pub use folders::{Folder, Folders, create_private_folder, folder_of, sync_folder};
 pub use logging::Logging;
 pub use new_file::NewFile;
 pub use output::Terminal;

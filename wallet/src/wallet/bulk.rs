@@ -255,8 +255,7 @@ impl Wallet {
             let next = course.light.next_height().await?;
             match course.light.transaction(id).await? {
                 Some(proven) => {
-                    entry.height = Some(proven.header.height);
-                    self.outbox.put(&entry)?;
+                    self.note_final(&mut entry, &proven)?;
                 }
                 None => {
                     let Some(expiry) = entry.expiry().filter(|expiry| *expiry < next) else {
@@ -268,8 +267,7 @@ impl Wallet {
                             course.tell(number, Some(*id), Err(WalletError::Void { id: *id, expiry }))
                         }
                         Ok(Some(proven)) => {
-                            entry.height = Some(proven.header.height);
-                            self.outbox.put(&entry)?;
+                            self.note_final(&mut entry, &proven)?;
                         }
                         Err(error @ LightError::Contradiction { .. }) => return Err(error.into()),
                         Err(source) => {
@@ -430,8 +428,7 @@ impl Wallet {
         let proven = course.light.transaction(&entry.id).await;
         let proven = proven.and_then(|proven| proven.ok_or_else(|| course.light.not_final(&entry.id)));
         let proven = proven.map_err(|error| self.undelivered(&entry, error))?;
-        entry.height = Some(proven.header.height);
-        self.outbox.put(&entry)?;
+        self.note_final(&mut entry, &proven)?;
         course.tell(number, Some(entry.id), Ok(BulkState::Final(proven.header.height)));
         Ok(())
     }

@@ -270,8 +270,7 @@ impl Wallet {
             let mut not_taken = None;
             if entry.height.is_none() {
                 if let Some(proven) = light.transaction(&entry.id).await? {
-                    entry.height = Some(proven.header.height);
-                    self.outbox.put(&entry)?;
+                    self.note_final(&mut entry, &proven)?;
                 } else if let Some(transaction) = entry.transaction() {
                     let submitted =
                         light.submit(&transaction, entry.body().as_ref(), WaitFor::Accepted).await;
@@ -415,9 +414,13 @@ impl Wallet {
         let TransactionStatus::Final(_) = submitted.status else { return Ok(None) };
         // Not because the node says so, but because it is proven.
         let proven = light.transaction(&id).await?.ok_or_else(|| light.not_final(&id))?;
-        entry.height = Some(proven.header.height);
-        self.outbox.put(entry)?;
+        self.note_final(entry, &proven)?;
         Ok(Some(Box::new(proven)))
+    }
+    /// Notes in the outbox which block is proven to contain an entry.
+    pub(super) fn note_final(&self, entry: &mut OutboxEntry, proven: &Proven) -> Result<(), WalletError> {
+        entry.height = Some(proven.header.height);
+        Ok(self.outbox.put(entry)?)
     }
     /// An error of something that the outbox may have. If it has it, that is told with every error but one: a node
     /// that took it may have said that it did not, and what is refused now may be taken when the price has fallen.

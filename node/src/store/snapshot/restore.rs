@@ -3,13 +3,13 @@
 
 use super::verify::walk;
 use super::{Checkpoint, SnapshotError, SnapshotReport};
-use crate::store::durable::sync_folder;
 use crate::store::frame::Kind;
 use crate::store::pruning::{Dropped, Note};
 use crate::store::stream::{Layout, Stream, TornEnd};
 use crate::store::{Store, StoreError, StoreOptions};
 use sealpost_ledger::genesis::Genesis;
 use sealpost_ledger::height::BlockHeight;
+use sealpost_terminal::sync_folder;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
