@@ -19,6 +19,10 @@ const MAX_RUNS: usize = 4;
 const RANGE_BLOCKS: u64 = 64;
 /// Questions that one peer has to answer at once.
 const MAX_PER_PEER: usize = 2;
+/// Peers that are asked for the same at once.
+const MAX_ASKED: usize = 2;
+/// What all the others wait for is asked of another peer if it has not come after this time.
+const HURRY: Duration = Duration::from_secs(3);
 /// Pause before a peer that had nothing is asked again; doubles each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 /// The longest such pause.
@@ -45,9 +49,13 @@ impl Known {
     fn height(&self) -> BlockHeight {
         self.claimed.max(self.told)
     }
+    /// It is asked after others.
+    fn miss(&mut self) {
+        self.misses = self.misses.saturating_add(1).min(16);
+    }
     /// It had nothing of use: it is asked later.
     fn rest(&mut self, now: Instant) {
-        self.misses = self.misses.saturating_add(1).min(16);
+        self.miss();
         self.rest_until = now.checked_add(doubled(FIRST_PAUSE, self.misses, LONGEST_PAUSE));
     }
 }
@@ -55,11 +63,19 @@ impl Known {
 #[derive(Debug)]
 enum Range {
     Wanted { count: u64 },
-    Asked { peer: Peer, count: u64 },
+    Asked { peers: Vec<Peer>, since: Instant, count: u64 },
     Ready { peer: Peer, blocks: Vec<EncodedBlock> },
 }
 
 impl Range {
+    /// A peer is not waited for any more.
+    fn give_up(&mut self, peer: &Peer) {
+        let Range::Asked { peers, count, .. } = self else { return };
+        peers.retain(|asked| asked != peer);
+        if peers.is_empty() {
+            *self = Range::Wanted { count: *count };
+        }
+    }
     fn count(&self) -> u64 {
         match self {
             Range::Wanted { count } | Range::Asked { count, .. } => *count,
@@ -168,13 +184,7 @@ impl Planner {
     /// A peer has left; what it was asked is wanted again.
     pub(super) fn gone(&mut self, peer: &Peer) {
         self.peers.remove(peer);
-        for range in self.ranges.values_mut() {
-            if let Range::Asked { peer: asked, count } = range
-                && asked == peer
-            {
-                *range = Range::Wanted { count: *count };
-            }
-        }
+        self.ranges.values_mut().for_each(|range| range.give_up(peer));
     }
     /// Somebody appended a block.
     pub(super) fn moved(&mut self, tip: BlockHeight) {
@@ -230,16 +240,44 @@ impl Planner {
             if held >= MAX_RANGES && from != next {
                 break;
             }
-            let Some(peer) = self.best(from, count, now) else { continue };
-            self.questions = self.questions.saturating_add(1);
-            if let Some(known) = self.peers.get_mut(&peer) {
-                (known.asked, known.last) = (known.asked.saturating_add(1), self.questions);
-            }
-            self.ranges.insert(from, Range::Asked { peer: peer.clone(), count });
+            let Some(peer) = self.best(from, count, &[], now) else { continue };
+            self.ranges.insert(from, Range::Asked { peers: vec![peer.clone()], since: now, count });
             held = held.saturating_add(1);
-            questions.push(Question { peer, from, count: u32::try_from(count).unwrap_or(u32::MAX) });
+            questions.push(self.question(peer, from, count));
         }
+        questions.extend(self.hurry(now));
         questions
+    }
+    /// What all the others wait for is asked of one more peer if it has not come for long: a slow one holds nobody up.
+    fn hurry(&mut self, now: Instant) -> Option<Question> {
+        let late = self.late_at().is_some_and(|at| at <= now);
+        let (from, Range::Asked { peers, count, .. }) = self.ranges.first_key_value().filter(|_| late)?
+        else {
+            return None;
+        };
+        let (from, count, mut peers) = (*from, *count, peers.clone());
+        let peer = self.best(from, count, &peers, now)?;
+        for slow in &peers {
+            // Its line may be slow: it is blamed for nothing.
+            self.peers.entry(slow.clone()).and_modify(Known::miss);
+        }
+        peers.push(peer.clone());
+        self.ranges.insert(from, Range::Asked { peers, since: now, count });
+        Some(self.question(peer, from, count))
+    }
+    /// When one more peer may be asked for what all the others wait for.
+    fn late_at(&self) -> Option<Instant> {
+        match self.ranges.first_key_value()?.1 {
+            Range::Asked { peers, since, .. } if peers.len() < MAX_ASKED => since.checked_add(HURRY),
+            _ => None,
+        }
+    }
+    fn question(&mut self, peer: Peer, from: BlockHeight, count: u64) -> Question {
+        self.questions = self.questions.saturating_add(1);
+        if let Some(known) = self.peers.get_mut(&peer) {
+            (known.asked, known.last) = (known.asked.saturating_add(1), self.questions);
+        }
+        Question { peer, from, count: u32::try_from(count).unwrap_or(u32::MAX) }
     }
     /// Plans ranges as far as anybody has blocks.
     fn extend(&mut self) {
@@ -257,9 +295,10 @@ impl Planner {
     }
     /// The peer to ask for a block: one that has it, is not resting, and has the least to answer; of equals the one that
     /// was asked longest ago, so that a slow one does not hold up all others again and again.
-    fn best(&self, from: BlockHeight, count: u64, now: Instant) -> Option<Peer> {
-        let able = self.peers.iter().filter(|(_, known)| {
+    fn best(&self, from: BlockHeight, count: u64, but: &[Peer], now: Instant) -> Option<Peer> {
+        let able = self.peers.iter().filter(|(peer, known)| {
             known.height() >= from
+                && !but.contains(peer)
                 && self.gives(known, from, count)
                 && known.asked < MAX_PER_PEER
                 && known.rest_until.is_none_or(|until| until <= now)
@@ -269,12 +308,14 @@ impl Planner {
         })
         .map(|(peer, _)| peer.clone())
     }
-    /// When a peer that rests may be asked again, if that is what the plan waits for. A rest that is over is
-    /// nothing to wait for: such a peer has other questions open, and its answers wake the plan.
+    /// When a peer that rests may be asked again, or one more for what is late, if that is what the plan waits for. A
+    /// time that is over is nothing to wait for: such a peer has other questions open, and its answers wake the plan.
     pub(super) fn wakes_at(&self, now: Instant) -> Option<Instant> {
-        let waits = self.ranges.values().any(|range| matches!(range, Range::Wanted { .. }));
-        let rests = self.peers.values().filter_map(|known| known.rest_until.filter(|until| *until > now));
-        waits.then(|| rests.min()).flatten()
+        let late = self.late_at();
+        let waits = self.ranges.values().any(|range| matches!(range, Range::Wanted { .. }))
+            || late.is_some_and(|at| at <= now);
+        let rests = self.peers.values().filter_map(|known| known.rest_until).filter(|_| waits);
+        rests.chain(late).filter(|at| *at > now).min()
     }
 
     /// A peer has answered with blocks, or not at all. Says what it did wrong, if anything.
@@ -285,7 +326,7 @@ impl Planner {
         let asked = u64::from(*count);
         // An old question may have begun where another range begins now.
         let is_ours = matches!(self.ranges.get(from),
-            Some(Range::Asked { peer: whom, count }) if whom == peer && *count == asked);
+            Some(Range::Asked { peers, count, .. }) if peers.contains(peer) && *count == asked);
         let (blocks, has_none) = match answer {
             Answer::Blocks(blocks) => (blocks, true),
             Answer::NotNow => (Vec::new(), false),
@@ -297,7 +338,7 @@ impl Planner {
                 known.claimed = from.saturating_sub(1);
             }
             if is_ours {
-                self.ranges.insert(*from, Range::Wanted { count: asked });
+                self.give_up(*from, peer);
                 self.trim();
             }
             // Whoever only passed on that a block is final may not have it yet.
@@ -307,12 +348,12 @@ impl Planner {
         if got > asked || !follow_one_another(*from, &blocks) {
             known.rest(now);
             if is_ours {
-                self.ranges.insert(*from, Range::Wanted { count: asked });
+                self.give_up(*from, peer);
             }
             return Some(Fault::Malformed);
         }
-        (known.misses, known.rest_until) = (0, None);
         if is_ours {
+            (known.misses, known.rest_until) = (0, None);
             self.ranges.insert(*from, Range::Ready { peer: peer.clone(), blocks });
             if got < asked {
                 let rest = Range::Wanted { count: asked.saturating_sub(got) };
@@ -320,6 +361,11 @@ impl Planner {
             }
         }
         None
+    }
+    fn give_up(&mut self, from: BlockHeight, peer: &Peer) {
+        if let Some(range) = self.ranges.get_mut(&from) {
+            range.give_up(peer);
+        }
     }
     /// Takes away wanted ranges that nobody claims to have any more.
     fn trim(&mut self) {
@@ -524,8 +570,8 @@ mod tests {
         assert!(planner.questions(now).is_empty());
         let wakes = planner.wakes_at(now).unwrap();
         assert_eq!(planner.questions(wakes).len(), 1);
-        // Asked again, and still resting by the clock of before: nothing to wake up for.
-        assert_eq!(planner.wakes_at(wakes), None);
+        // Asked again, and still resting by the clock of before: that is nothing to wake up for.
+        assert_eq!(planner.wakes_at(wakes), Some(wakes + HURRY));
     }
 
     #[test]
@@ -720,6 +766,47 @@ mod tests {
     }
 
     #[test]
+    fn what_all_others_wait_for_is_asked_of_one_more_when_it_is_late() {
+        let (mut planner, now) = (planner(&[(1, 65), (2, 65), (3, 65)]), Instant::now());
+        let questions = planner.questions(now);
+        let [slow, quick] = &questions[..] else { panic!("{questions:?}") };
+        // What comes later is not waited for yet, however late it is.
+        assert_eq!(planner.wakes_at(now), Some(now + HURRY));
+        assert!(planner.questions(now + HURRY - Duration::from_millis(1)).is_empty());
+        let again = planner.questions(now + HURRY);
+        assert_eq!(again, [Question { peer: peer(3), ..slow.clone() }]);
+        assert_eq!(planner.wakes_at(now + HURRY), None);
+        assert!(planner.questions(now + 9 * HURRY).is_empty(), "two are enough");
+        // The first answer counts, and once; who was late is asked after others.
+        answer_all(&mut planner, &again, now + HURRY);
+        answer_all(&mut planner, std::slice::from_ref(slow), now + HURRY);
+        answer_all(&mut planner, std::slice::from_ref(quick), now + HURRY);
+        assert_eq!(planner.next_runs().iter().map(|run| run.blocks.len()).collect::<Vec<_>>(), [64, 1]);
+        planner.verified(height(65), None);
+        for _ in 0..2 {
+            let tip = planner.tip.saturating_add(1);
+            (1..=3).for_each(|name| planner.claim(peer(name), tip, height(1)));
+            let questions = planner.questions(now + HURRY);
+            assert!(questions.iter().all(|question| question.peer != slow.peer));
+            answer_all(&mut planner, &questions, now + HURRY);
+            planner.next_runs();
+            planner.verified(tip, None);
+        }
+    }
+
+    #[test]
+    fn who_is_late_may_still_answer_while_another_cannot() {
+        let (mut planner, now) = (planner(&[(1, 10), (2, 10)]), Instant::now());
+        let slow = planner.questions(now).remove(0);
+        let again = planner.questions(now + HURRY).remove(0);
+        assert_eq!(planner.answered(&again, Answer::NotNow, now + HURRY), None);
+        let more = Answer::Blocks(blocks(1, 11));
+        assert!(planner.questions(now + HURRY).is_empty(), "the first is still waited for");
+        assert_eq!(planner.answered(&slow, more, now + HURRY), Some(Fault::Malformed));
+        assert_eq!(planner.questions(now + 2 * HURRY).len(), 1, "nobody is waited for any more");
+    }
+
+    #[test]
     fn what_was_dropped_is_told_to_the_block() {
         let (mut planner, now) = (planner(&[(1, 128)]), Instant::now());
         planner.claim(peer(1), height(128), height(65));
@@ -750,7 +837,7 @@ mod tests {
             let mut planner = Planner::new(height(0));
             let (mut now, mut open, mut tip) = (Instant::now(), Vec::<Question>::new(), 0_u64);
             for (step, name, number) in steps {
-                now += Duration::from_millis(7);
+                now += Duration::from_millis(700);
                 match step {
                     0 => planner.claim(peer(name), height(number), height(number / 3)),
                     1 => planner.tell(peer(name), height(number)),
@@ -784,6 +871,10 @@ mod tests {
                             planner.verified(height(tip), bad);
                         }
                     },
+                }
+                for range in planner.ranges.values() {
+                    let asked = if let Range::Asked { peers, .. } = range { peers.len() } else { 1 };
+                    prop_assert!((1..=MAX_ASKED).contains(&asked));
                 }
                 let held = planner.ranges.values().filter(|r| !matches!(r, Range::Wanted { .. })).count();
                 prop_assert!(held <= MAX_RANGES + 1);
