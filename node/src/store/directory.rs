@@ -9,8 +9,8 @@ use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 /// The format of the data directory that this program writes. Format 2 knows runs of blocks and dropped
-/// bodies; what format 1 holds means the same in it.
-pub const FORMAT: u32 = 2;
+/// bodies, format 3 files with a mark of their own; what an older one holds means the same in a newer one.
+pub const FORMAT: u32 = 3;
 /// The oldest format that is read. It becomes the newest when the node opens it.
 const OLDEST_FORMAT: u32 = 1;
 

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 use super::directory;
-use super::frame::{HEAD_BYTES, Head, Kind};
+use super::frame::{HEAD_BYTES, Head, Kind, SNAPSHOT_MARK};
 use super::index;
 use super::lists;
 use super::pruning;
@@ -57,7 +57,7 @@ pub(crate) fn targets() -> Vec<Target> {
 
 fn heads() -> Vec<Vec<u8>> {
     [(Kind::Block, false), (Kind::Proposal, true)]
-        .map(|(kind, joined)| Head::of(kind, joined, 7, b"payload").unwrap().to_bytes())
+        .map(|(kind, joined)| Head::of(SNAPSHOT_MARK, kind, joined, 7, b"payload").unwrap().to_bytes())
         .to_vec()
 }
 
@@ -92,7 +92,7 @@ fn journal_file() -> Target {
         for height in 0..u64::from(script.byte() % 8) {
             let (kind, payload) = (script.byte(), script.some().to_vec());
             let (kind, joined) = (KINDS[usize::from(kind % 5)], kind >= 128);
-            file.extend(Head::of(kind, joined, height, &payload).unwrap().to_bytes());
+            file.extend(Head::of(SNAPSHOT_MARK, kind, joined, height, &payload).unwrap().to_bytes());
             file.extend_from_slice(&payload);
             written.push((kind, height, payload));
         }
@@ -213,7 +213,7 @@ impl Made {
         for (frames, entry) in files.iter().zip(&mut manifest.files) {
             let mut bytes = Vec::new();
             for (kind, height, payload) in frames {
-                bytes.extend(Head::of(*kind, false, *height, payload).unwrap().to_bytes());
+                bytes.extend(Head::of(SNAPSHOT_MARK, *kind, false, *height, payload).unwrap().to_bytes());
                 bytes.extend_from_slice(payload);
             }
             entry.bytes = bytes.len() as u64;

@@ -200,18 +200,20 @@ fn a_missing_file_of_headers_is_damage() {
 }
 
 #[test]
-fn a_directory_of_format_1_is_read_and_becomes_one_of_format_2() {
+fn a_directory_of_an_older_format_is_read_and_becomes_one_of_the_newest() {
     let (dir, chain) = (TempDir::new().unwrap(), Chain::keeping("one", 0));
     chain.grow(&open(dir.path(), &chain, 1 << 20), 4);
     let format = dir.path().join("FORMAT");
     let text = fs::read_to_string(&format).unwrap();
     let of = |number: u32| format!("{number} {}\n", chain.genesis.chain_id());
-    fs::write(&format, of(1)).unwrap();
-    assert_eq!(open(dir.path(), &chain, 1 << 20).tip().height().get(), 4);
-    assert_eq!(fs::read_to_string(&format).unwrap(), text);
-    fs::write(&format, of(3)).unwrap();
+    for older in [1, 2] {
+        fs::write(&format, of(older)).unwrap();
+        assert_eq!(open(dir.path(), &chain, 1 << 20).tip().height().get(), 4);
+        assert_eq!(fs::read_to_string(&format).unwrap(), text);
+    }
+    fs::write(&format, of(4)).unwrap();
     let error = Store::open(dir.path(), chain.genesis.clone(), StoreOptions::default()).err().unwrap();
-    assert!(matches!(error, StoreError::Format { expected: 2, .. }));
+    assert!(matches!(error, StoreError::Format { expected: 3, .. }));
 }
 
 /// The blocks of a run as a node gives them that has dropped their bodies.

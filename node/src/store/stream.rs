@@ -7,12 +7,14 @@
 //! the node runs. Frames that were made durable by one sync are marked as
 //! joined: a torn end may begin at any of them, though whole ones follow.
 //!
+//! The frames of a segment have its mark, that of its first frame: what a message says is taken for none of them.
+//!
 //! With the feature `test-no-fsync` a stream keeps what it was given in memory and hands it to the
 //! operating system only now and then. That is what a node that acknowledges too early does, and leaving
 //! out the fsync alone would not show it: the system's page cache outlives a killed process.
 
 use super::StoreError;
-use super::frame::{HEAD_BYTES, Head, Kind, contains_settled_head};
+use super::frame::{HEAD_BYTES, Head, Kind, Mark, contains_settled_head};
 use sealpost_terminal::sync_folder;
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
@@ -95,6 +97,13 @@ pub(super) struct Layout {
 }
 
 #[derive(Debug)]
+struct Segment {
+    file: File,
+    /// The mark of its frames, if it has any.
+    mark: Option<Mark>,
+}
+
+#[derive(Debug)]
 pub(super) struct Stream {
     dir: PathBuf,
     name: &'static str,
@@ -102,7 +111,7 @@ pub(super) struct Stream {
     segment_bytes: u64,
     /// Number of the first segment: those before were dropped.
     first: u32,
-    segments: VecDeque<File>,
+    segments: VecDeque<Segment>,
     written: u64,
     pending: Vec<u8>,
     /// Whether a frame has been appended since the last sync.
@@ -167,11 +176,17 @@ impl Stream {
             }
             let path = stream.path(*number);
             let file = OpenOptions::new().read(true).append(torn.writes()).open(&path);
-            stream.segments.push_back(file.map_err(|e| StoreError::io("open", &path, e))?);
+            let file = file.map_err(|e| StoreError::io("open", &path, e))?;
+            stream.segments.push_back(Segment { file, mark: None });
         }
-        for (segment, _) in (first..).zip(0..stream.segments.len()) {
+        for (segment, index) in (first..).zip(0..stream.segments.len()) {
             let reading = if segment == stream.last_number() { Reading::Whole } else { closed };
-            match stream.walk(segment, torn, reading, &mut visit) {
+            let mut mark = None;
+            let walked = stream.walk(segment, torn, reading, &mut mark, &mut visit);
+            if let Some(segment) = stream.segments.get_mut(index) {
+                segment.mark = mark;
+            }
+            match walked {
                 Err(StoreError::Damaged { .. }) if torn == TornEnd::Salvage => break,
                 walked => walked?,
             }
@@ -233,7 +248,7 @@ impl Stream {
     /// Bytes of all segments.
     pub(super) fn bytes(&self) -> u64 {
         let earlier = self.segments.iter().rev().skip(1);
-        let earlier: u64 = earlier.filter_map(|file| file.metadata().ok()).map(|m| m.len()).sum();
+        let earlier: u64 = earlier.filter_map(|segment| segment.file.metadata().ok()).map(|m| m.len()).sum();
         earlier.saturating_add(self.end())
     }
     /// Appends a frame. It is durable after the next [`sync`](Self::sync).
@@ -241,7 +256,7 @@ impl Stream {
         if self.end() > self.segment_bytes {
             self.begin_segment()?;
         }
-        let head = Head::of(kind, self.unsynced, height, payload)
+        let head = Head::of(self.mark()?, kind, self.unsynced, height, payload)
             .ok_or(StoreError::TooLong { length: payload.len(), limit: super::frame::MAX_PAYLOAD_BYTES })?;
         let segment = self.last_number();
         let offset = self.end().saturating_add(HEAD_BYTES as u64);
@@ -273,7 +288,7 @@ impl Stream {
             return bytes.map(<[u8]>::to_vec).ok_or_else(|| self.damaged(place, "no such place".into()));
         }
         let index = place.segment.checked_sub(self.first).and_then(|index| usize::try_from(index).ok());
-        let file = index
+        let Segment { file, .. } = index
             .and_then(|index| self.segments.get(index))
             .ok_or_else(|| self.damaged(place, "segment missing".into()))?;
         let mut bytes = vec![0; length];
@@ -337,16 +352,29 @@ impl Stream {
         let next = u32::from(!self.segments.is_empty());
         let path = self.path(self.last_number().saturating_add(next));
         let file = OpenOptions::new().read(true).append(true).create_new(true).open(&path);
-        self.segments.push_back(file.map_err(|e| StoreError::io("create", &path, e))?);
+        let file = file.map_err(|e| StoreError::io("create", &path, e))?;
+        self.segments.push_back(Segment { file, mark: None });
         self.written = 0;
         self.sync_folder()
+    }
+    /// The mark of the segment that is being written; drawn if it has no frames yet.
+    fn mark(&mut self) -> Result<Mark, StoreError> {
+        if let Some(mark) = self.segments.back().and_then(|segment| segment.mark) {
+            return Ok(mark);
+        }
+        let mut mark = Mark::default();
+        getrandom::fill(&mut mark).map_err(StoreError::fatal)?;
+        if let Some(segment) = self.segments.back_mut() {
+            segment.mark = Some(mark);
+        }
+        Ok(mark)
     }
     fn sync_folder(&self) -> Result<(), StoreError> {
         sync_folder(&self.dir).map_err(|e| StoreError::io("sync", &self.dir, e))
     }
     fn flush(&mut self) -> Result<(), StoreError> {
         let path = self.last_path();
-        let Some(file) = self.segments.back_mut() else { return Ok(()) };
+        let Some(Segment { file, .. }) = self.segments.back_mut() else { return Ok(()) };
         let pending = std::mem::take(&mut self.pending);
         if let Err(error) = file.write_all(&pending) {
             // Half a frame may be there (the disk is full). Nobody was told of it, and nothing may be
@@ -358,7 +386,7 @@ impl Stream {
         Ok(())
     }
     fn sync_file(&self) -> Result<(), StoreError> {
-        let Some(file) = self.segments.back() else { return Ok(()) };
+        let Some(Segment { file, .. }) = self.segments.back() else { return Ok(()) };
         let started = Instant::now();
         file.sync_data().map_err(|e| StoreError::io("sync", &self.last_path(), e))?;
         metrics::histogram!("sealpost_journal_fsync_seconds").record(started.elapsed());
@@ -366,7 +394,7 @@ impl Stream {
     }
     fn set_length(&mut self, length: u64) -> Result<(), StoreError> {
         let path = self.last_path();
-        let Some(file) = self.segments.back() else { return Ok(()) };
+        let Some(Segment { file, .. }) = self.segments.back() else { return Ok(()) };
         file.set_len(length).and_then(|()| file.sync_all()).map_err(|e| StoreError::io("cut", &path, e))?;
         self.written = length;
         Ok(())
@@ -376,6 +404,7 @@ impl Stream {
         segment: u32,
         torn: TornEnd,
         reading: Reading,
+        mark: &mut Option<Mark>,
         visit: &mut impl FnMut(Found, &[u8]) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let path = self.path(segment);
@@ -396,14 +425,17 @@ impl Stream {
             let mut head_bytes = vec![0; HEAD_BYTES.min(usize::try_from(left).unwrap_or(usize::MAX))];
             reader.read_exact(&mut head_bytes).map_err(io)?;
             let place = Place { segment, offset, length: 0 };
-            let Some(head) = Head::parse(&head_bytes) else {
+            let Some(head) =
+                Head::parse(&head_bytes).filter(|head| mark.is_none_or(|mark| mark == head.mark))
+            else {
                 let mut rest = head_bytes.split_off(1.min(head_bytes.len()));
                 reader.read_to_end(&mut rest).map_err(io)?;
-                if contains_settled_head(&rest) {
+                if contains_settled_head(&rest, *mark) {
                     return Err(self.damaged(place, "a frame's head".into()));
                 }
                 return self.end_torn(place, left, torn, "a frame's head");
             };
+            *mark = Some(head.mark);
             let frame = (HEAD_BYTES as u64).saturating_add(head.length.into());
             if frame > left {
                 return self.end_torn(place, left, torn, "an incomplete record");
@@ -425,7 +457,7 @@ impl Stream {
             if !head.matches(&payload) {
                 let mut rest = Vec::new();
                 reader.read_to_end(&mut rest).map_err(io)?;
-                if !contains_settled_head(&rest) {
+                if !contains_settled_head(&rest, *mark) {
                     return self.end_torn(place, left, torn, "the last records");
                 }
                 return Err(StoreError::Damaged {

@@ -211,6 +211,75 @@ fn a_flipped_byte_before_the_last_record_is_damage_and_drops_nothing() {
     }
 }
 
+/// Otherwise whoever sends a message could make an end that a power cut tore look like damage, and keep a node from
+/// starting.
+#[test]
+fn a_message_that_looks_like_records_of_a_journal_is_none() {
+    let layout = stream::Layout { segment_bytes: SEGMENT_BYTES, first: 0 };
+    let open = |dir: &Path| {
+        stream::Stream::open(&dir.join("journal"), "bodies", layout, stream::TornEnd::Cut, |_, _| Ok(()))
+    };
+    let torn = |mark: Option<frame::Mark>| {
+        let dir = TempDir::new().unwrap();
+        let path = journal_file(dir.path(), "bodies");
+        fs::create_dir(dir.path().join("journal")).unwrap();
+        open(dir.path()).unwrap().append(frame::Kind::Bodies, 1, b"the first").unwrap();
+        let first = fs::read(&path).unwrap();
+        let mark = mark.unwrap_or_else(|| frame::Head::parse(&first).unwrap().mark);
+        let imitated = frame::Head::of(mark, frame::Kind::Bodies, false, 3, b"").unwrap().to_bytes();
+        open(dir.path()).unwrap().append(frame::Kind::Bodies, 2, &imitated.repeat(4)).unwrap();
+        let whole = fs::read(&path).unwrap();
+        (dir, path, first, whole)
+    };
+    let (dir, path, first, whole) = torn(Some(frame::SNAPSHOT_MARK));
+    for kept in [first.len() + 1, first.len() + 3 * frame::HEAD_BYTES, whole.len() - 1] {
+        // Cut there, or all of it but the head on the disk.
+        let mut headless = whole.clone();
+        headless[first.len()..kept].fill(0);
+        for end in [&whole[..kept], &headless] {
+            fs::write(&path, end).unwrap();
+            open(dir.path()).unwrap();
+            assert_eq!(fs::read(&path).unwrap(), first, "{kept}");
+        }
+    }
+    // Whoever knew the mark could: it is drawn for each file.
+    let (dir, path, first, mut whole) = torn(None);
+    whole[first.len()] ^= 1;
+    fs::write(&path, &whole).unwrap();
+    assert!(matches!(open(dir.path()), Err(StoreError::Damaged { .. })));
+    let marks: std::collections::BTreeSet<_> = (0..8).map(|_| torn(None).2[..4].to_vec()).collect();
+    assert!(marks.len() > 1);
+}
+
+#[test]
+fn a_journal_of_an_earlier_version_is_read_and_continued() {
+    let (dir, chain) = grown(3);
+    let path = journal_file(dir.path(), "headers");
+    let (mut old, mut rest) = (Vec::new(), &fs::read(&path).unwrap()[..]);
+    while let Some(mut head) = frame::Head::parse(rest) {
+        let (frame, after) = rest.split_at(frame::HEAD_BYTES + usize::try_from(head.length).unwrap());
+        head.mark = frame::SNAPSHOT_MARK;
+        old.extend(head.to_bytes());
+        old.extend_from_slice(&frame[frame::HEAD_BYTES..]);
+        rest = after;
+    }
+    fs::write(&path, &old).unwrap();
+    let (store, _) = open(dir.path(), &chain);
+    chain.grow(&store, 2);
+    drop(store);
+    assert_eq!(open(dir.path(), &chain).0.tip().height().get(), 5);
+    let new = fs::read(&path).unwrap();
+    assert_eq!(new[old.len()..][..4], frame::SNAPSHOT_MARK, "a file has one mark");
+    // A record of another file is none of this one.
+    let mut foreign = new.clone();
+    let mut other = frame::Head::parse(&new[old.len()..]).unwrap();
+    other.mark = *b"none";
+    foreign[old.len()..][..frame::HEAD_BYTES].copy_from_slice(&other.to_bytes());
+    fs::write(&path, &foreign).unwrap();
+    let journal = Journal::open(&dir.path().join("journal"), SEGMENT_BYTES, stream::TornEnd::Keep);
+    assert!(matches!(journal, Err(StoreError::Damaged { .. })));
+}
+
 #[test]
 fn a_deleted_index_is_made_anew() {
     let (dir, chain) = grown(6);

@@ -3,7 +3,7 @@
 
 use super::{FileEntry, SnapshotError};
 use crate::store::StoreError;
-use crate::store::frame::{HEAD_BYTES, Head, Kind, MAX_PAYLOAD_BYTES};
+use crate::store::frame::{HEAD_BYTES, Head, Kind, MAX_PAYLOAD_BYTES, SNAPSHOT_MARK};
 use sha2::{Digest, Sha256};
 use std::fs::{File, OpenOptions};
 use std::io::{BufReader, BufWriter, Read, Write};
@@ -30,7 +30,7 @@ impl Writer {
     }
     pub(super) fn append(&mut self, kind: Kind, height: u64, payload: &[u8]) -> Result<(), SnapshotError> {
         let too_long = StoreError::TooLong { length: payload.len(), limit: MAX_PAYLOAD_BYTES };
-        let head = Head::of(kind, false, height, payload).ok_or(too_long)?;
+        let head = Head::of(SNAPSHOT_MARK, kind, false, height, payload).ok_or(too_long)?;
         for part in [&head.to_bytes()[..], payload] {
             self.out.write_all(part).map_err(|e| SnapshotError::io("write", &self.path, e))?;
             self.hash.update(part);
@@ -93,7 +93,8 @@ impl Reader {
         }
         let begin = self.offset;
         let head = self.read(HEAD_BYTES.min(usize::try_from(left).unwrap_or(usize::MAX)))?;
-        let head = Head::parse(&head).ok_or_else(|| self.damaged(begin, None, "a frame's head".into()))?;
+        let head = Head::parse(&head).filter(|head| head.mark == SNAPSHOT_MARK);
+        let head = head.ok_or_else(|| self.damaged(begin, None, "a frame's head".into()))?;
         let left = left.saturating_sub(HEAD_BYTES as u64);
         if u64::from(head.length) > left {
             return Err(self.damaged(begin, Some(head.height), "an incomplete record".into()));

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-use super::super::frame::{Head, Kind};
+use super::super::frame::{Head, Kind, SNAPSHOT_MARK};
 use super::super::record::{decode_block, encode_block};
 use super::super::testing::{Chain, key};
 use super::super::{Store, StoreOptions};
@@ -66,7 +66,7 @@ fn with_second_block(
         let signatures = vec![CommitSignature { validator: 0, signature }];
         let certificate = CommitCertificate { height: header.height, round: 0, block, signatures };
         let (payload, _) = encode_block(&Block::new(header, transactions, Vec::new()), &certificate);
-        let head = Head::of(Kind::Block, false, 2, &payload).unwrap();
+        let head = Head::of(SNAPSHOT_MARK, Kind::Block, false, 2, &payload).unwrap();
         *bytes = [all[0].clone(), head.to_bytes(), payload].concat();
     })
 }
