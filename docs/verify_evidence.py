@@ -195,7 +195,7 @@ def read_receipt(r):
 
 
 def read_author(r):
-    return {"author": r.hash(), "recipients": r.list(r.hash), "signature": r.take(64)}
+    return {"author": r.hash(), "recipients": r.list(r.hash), "blinding": r.hash(), "signature": r.take(64)}
 
 
 def read_content(r):
@@ -329,7 +329,8 @@ SHAPE = {
     "validator_changes": [{"block": int, "validators": [{"public_key": "hex", "power": int}]}],
     "message": {"block": int, "index": int, "path": ["hex"], "transaction": "b64"},
     "receipts": [{"block": int, "index": int, "path": ["hex"], "transaction": "b64"}],
-    "keys": [{"slot": int, "block": int, "record": "b64", "proof": "b64"}],
+    "keys": [{"slot": int, "block": int, "record": "b64", "proof": "b64",
+              "newest": {"record": "b64", "proof": "b64"}}],
     "absences": [{"slot": int, "block": int, "proof": "b64"}],
     "body": "b64", "disclosure": {"salt": "hex", "content": "b64", "author": "b64"},
 }
@@ -340,7 +341,8 @@ def shaped(value, shape):
     if isinstance(shape, list) and isinstance(value, list):
         return [shaped(element, shape[0]) for element in value]
     if isinstance(shape, dict) and isinstance(value, dict):
-        missing = [name for name in shape if name not in value and name not in ("body", "disclosure", "author")]
+        optional = ("body", "disclosure", "author", "newest")
+        missing = [name for name in shape if name not in value and name not in optional]
         if missing or any(name not in shape for name in value):
             raise NotEvidence("a field is missing or unknown")
         return {name: shaped(field, shape[name]) for name, field in value.items()}
@@ -373,7 +375,9 @@ def read_evidence(data):
     if evidence["format"] != "sealpost-evidence/1":
         raise NotEvidence("another format")
     for order, entries in (((n for n in SHAPE["message"]), [raw["message"], *raw["receipts"]]),
-                           ((n for n in SHAPE["keys"][0]), raw["keys"]),
+                           (("slot", "block", "record", "proof"),
+                            [{n: v for n, v in key.items() if n != "newest"} for key in raw["keys"]]),
+                           (("record", "proof"), [key["newest"] for key in raw["keys"] if "newest" in key]),
                            ((n for n in SHAPE["absences"][0]), raw["absences"]),
                            ((n for n in SHAPE["blocks"][0]), raw["blocks"]),
                            ((n for n in SHAPE["disclosure"] if n in raw.get("disclosure", {})),
@@ -381,6 +385,8 @@ def read_evidence(data):
         order = list(order)
         if any(list(entry) != order for entry in entries):
             raise NotEvidence("fields are in another order")
+    if any("newest" in key and list(key)[-1] != "newest" for key in raw["keys"]):
+        raise NotEvidence("fields are in another order")
     for change in raw["validator_changes"]:
         if list(change) != ["block", "validators"] or any(
                 list(v) != ["public_key", "power"] for v in change["validators"]):
@@ -392,10 +398,11 @@ def read_evidence(data):
     for proven in [evidence["message"], *evidence["receipts"]]:
         proven["leaf"] = sha256(b"\x00", proven["transaction"])
         proven["transaction"] = whole(proven["transaction"], 512 * 1024, read_transaction)
-    for key in evidence["keys"]:
-        key["record_bytes"] = key["record"]
-        whole(key["record"], 4096, read_record)
-    for entry in evidence["keys"] + evidence["absences"]:
+    bundles = evidence["keys"] + [key["newest"] for key in evidence["keys"] if "newest" in key]
+    for bundle in bundles:
+        bundle["record_bytes"] = bundle["record"]
+        bundle["record"] = whole(bundle["record"], 4096, read_record)
+    for entry in bundles + evidence["absences"]:
         entry["proof"] = whole(entry["proof"], 10 * 1024, read_proof)
     disclosure = evidence.get("disclosure", {})
     if "author" in disclosure:
@@ -405,12 +412,15 @@ def read_evidence(data):
 
 # [7] Sealed mode
 
-def check_author(author, sent):
+def check_author(author, sent, salt):
     """The author block of a sealed message: who wrote it and to whom, signed inside."""
     message, recipients = sent["payload"][1], author["recipients"]
     need(message["mode"] == "sealed", "an author block beside a message that is not sealed")
     need(len(recipients) == len(message["slots"]), "as many recipients as slots are needed")
     need(len(set(recipients)) == len(recipients), "a recipient twice")
+    named = struct.pack("<Q", len(recipients)) + b"".join(recipients)
+    need(tagged("salt", author["blinding"], author["author"], named) == salt,
+         "the message was sent with another author or other recipients")
     context = struct.pack("<H", sent["version"]) + sent["chain"] + sent["sender"]
     context += struct.pack("<QIIQ", sent["expiry"], SUITES.index(message["suite"]), 1, len(recipients))
     for slot in message["slots"]:
@@ -418,7 +428,7 @@ def check_author(author, sent):
         context += struct.pack("<I", 1) + who + bytes([detail]) if kind == "hidden" \
             else struct.pack("<I", 0) + who + struct.pack("<Q", detail)
     context_hash = tagged("context", context + message["content_commit"])
-    digest = tagged("author", context_hash, struct.pack("<Q", len(recipients)), *recipients)
+    digest = tagged("author", context_hash, named)
     need(signature_holds(author["author"], digest, author["signature"]), "the author block's signature is wrong")
 
 
@@ -437,7 +447,7 @@ def check(genesis, data):
     chain, validators = genesis
     need(evidence["chain"] == chain, "another genesis")
 
-    blocks, used, previous = {}, set(), -1
+    blocks, used, previous, unlisted = {}, set(), -1, False
     changes = list(evidence["validator_changes"])
     for block in evidence["blocks"]:
         header = block["header"]
@@ -445,6 +455,7 @@ def check(genesis, data):
         need(header["version"] == 1 and header["chain"] == chain, "a block of another version or chain")
         need(height > previous, "blocks repeat or are out of order")
         need(header["validators_hash"] == validators_hash(validators), "a block of other validators")
+        need(not unlisted, "a block after a change of validators that the file leaves out")
         check_certificate(header, header_hash, block["certificate"], validators)
         previous, blocks[height] = height, header
         if changes and changes[0]["block"] == height:
@@ -456,6 +467,8 @@ def check(genesis, data):
                  "a validator change that the block does not announce")
             validators = change
             used.add(height)
+        else:
+            unlisted = header["next_validators_hash"] != header["validators_hash"]
     need(not changes, "a validator change without its block")
 
     def block_of(entry):
@@ -505,10 +518,15 @@ def check(genesis, data):
     for key in evidence["keys"]:
         address, sequence = named(key["slot"])
         need(key["block"] == at, "a key as of another block")
-        place = state_place(2, address, struct.pack("<Q", sequence))
-        value = sha256(struct.pack("<I", 1), key["record_bytes"])
-        need(state_proof_holds(key["proof"], block_of(key)["state_root"], place, value), "a key not in the state")
-        lines.append(f"slot {key['slot']} used key bundle {sequence} of the recipient")
+        root, directory = block_of(key)["state_root"], state_place(1, address)
+        older, newest = state_place(2, address, struct.pack("<Q", sequence)), key.get("newest")
+        for place, bundle in ((older if newest else directory, key), (directory, newest)):
+            value = sha256(struct.pack("<I", 1), bundle["record_bytes"]) if bundle else None
+            need(not bundle or state_proof_holds(bundle["proof"], root, place, value), "a key not in the state")
+        need(not newest or newest["record"]["sequence"] > sequence, "a newer key that is not newer")
+        need(key["record"]["sequence"] == sequence, "another key than the message names")
+        standing = f"superseded by bundle {newest['record']['sequence']}" if newest else "the newest"
+        lines.append(f"slot {key['slot']} names key bundle {sequence} of the recipient, {standing}")
     for absence in evidence["absences"]:
         slot, height, root = absence["slot"], absence["block"], block_of(absence)["state_root"]
         named(slot)
@@ -529,7 +547,7 @@ def check(genesis, data):
         lines.append(f"content of {len(content)} bytes, committed to by the sender")
         if "author" in evidence["disclosure"]:
             author = evidence["disclosure"]["author"]
-            check_author(author, sent)
+            check_author(author, sent, salt)
             lines.append(f"written by key {author['author'].hex()} to "
                          + ", ".join(recipient.hex() for recipient in author["recipients"]))
             for receipt in sealed_answers(content):

@@ -1,5 +1,8 @@
 //! The author block of a sealed message: who wrote it and to whom, signed by the author and kept inside. The
 //! transaction outside is signed by a key made for it alone, so this is the one place that names the author.
+//!
+//! The salt of the content commitment is a hash of author and recipients. So the transaction commits to both: nobody who
+//! is shown the content can sign it as their own, and the author can't name other recipients later.
 
 use crate::address::Address;
 use crate::codec::{Decode, DecodeError, Encode, MAX_BYTES, decode, encode};
@@ -17,6 +20,8 @@ pub struct AuthorBlock {
     pub author: Address,
     /// The real recipients, in the order of the slots.
     pub recipients: Vec<Address>,
+    /// Random. The salt would tell who wrote to whom without it, to whoever tries all addresses.
+    pub blinding: [u8; 32],
     /// The author's signature over [`author_digest`].
     pub signature: Signature,
 }
@@ -38,9 +43,17 @@ pub enum AuthorError {
     /// A recipient stands there twice.
     #[error("it names a recipient twice")]
     Repeated,
+    /// The message commits to another author, or to other recipients.
+    #[error("the message was sent with another author or other recipients: its salt is not made of these")]
+    Salt,
     /// The signature is not the author's over this message and these recipients.
     #[error("it is not signed by the author it names, for this message and these recipients")]
     Signature,
+}
+
+/// The salt of a sealed message's content commitment: `H("salt", blinding ‖ author ‖ recipients)`.
+pub fn author_salt(blinding: &[u8; 32], author: &Address, recipients: &[Address]) -> [u8; 32] {
+    tagged(Tag::Salt, &[blinding, author.as_bytes(), &encode(&recipients.to_vec())])
 }
 
 /// What the author signs: `H("author", context hash ‖ recipients)`. The context hash binds the network, the
@@ -50,7 +63,7 @@ pub fn author_digest(context: &ContextHash, recipients: &[Address]) -> [u8; 32] 
 }
 
 impl AuthorBlock {
-    /// Signs. See [`SigningKey::sign`] for `aux_rand`.
+    /// Signs; the context has to commit to the content under [`author_salt`]. See [`SigningKey::sign`] for `aux_rand`.
     ///
     /// # Errors
     /// With probability 2^-256, as [`SigningKey::sign`].
@@ -58,14 +71,15 @@ impl AuthorBlock {
         author: &SigningKey,
         context: &ContextHash,
         recipients: Vec<Address>,
+        blinding: [u8; 32],
         aux_rand: &[u8; 32],
     ) -> Result<Self, BadSecretKey> {
         let signature = author.sign(&author_digest(context, &recipients), aux_rand)?;
-        Ok(Self { author: Address::new(author.public_key()), recipients, signature })
+        Ok(Self { author: Address::new(author.public_key()), recipients, blinding, signature })
     }
     /// Bytes of a block with so many recipients.
     pub const fn length(recipients: usize) -> usize {
-        recipients.saturating_mul(32).saturating_add(32 + 8 + 64)
+        recipients.saturating_mul(32).saturating_add(32 + 8 + 32 + 64)
     }
     /// Canonical bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
@@ -75,11 +89,11 @@ impl AuthorBlock {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
         decode("author block", bytes, MAX_BYTES)
     }
-    /// Checks the block against the message it belongs to.
+    /// Checks the block against the message it belongs to, whose content commitment opens with that salt.
     ///
     /// # Errors
     /// The first rule that it breaks.
-    pub fn verify(&self, transaction: &Transaction) -> Result<(), AuthorError> {
+    pub fn verify(&self, transaction: &Transaction, salt: &[u8; 32]) -> Result<(), AuthorError> {
         let Payload::Message(message) = &transaction.payload else { return Err(AuthorError::NotSealed) };
         if message.mode != Mode::Sealed {
             return Err(AuthorError::NotSealed);
@@ -90,6 +104,9 @@ impl AuthorBlock {
         }
         if self.recipients.iter().collect::<BTreeSet<_>>().len() != recipients {
             return Err(AuthorError::Repeated);
+        }
+        if author_salt(&self.blinding, &self.author, &self.recipients) != *salt {
+            return Err(AuthorError::Salt);
         }
         let digest = author_digest(&message_context(transaction, message).hash(), &self.recipients);
         self.author.key().verify(&digest, &self.signature).map_err(|_| AuthorError::Signature)
@@ -121,7 +138,7 @@ mod tests {
         let context = ContextHash::from_bytes([7; 32]);
         for count in [0, 1, 2, 3, 16] {
             let recipients = (1..).map(address).take(count).collect();
-            let block = AuthorBlock::sign(&key(ALICE), &context, recipients, &[0; 32]).unwrap();
+            let block = AuthorBlock::sign(&key(ALICE), &context, recipients, [5; 32], &[0; 32]).unwrap();
             assert_eq!(block.to_bytes().len(), AuthorBlock::length(count));
         }
     }

@@ -105,6 +105,17 @@ pub struct ProvenBundle {
     pub block: BlockHeight,
     /// The entry.
     pub record: BundleRecord,
+    /// Proof of its presence: as its owner's newest, or by its number if there is a newer one.
+    pub proof: StateProof,
+    /// The newer one, if there was one.
+    pub newest: Option<NewestBundle>,
+}
+
+/// The newest key bundle of an identity, where it is not the one that a slot was made for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewestBundle {
+    /// The entry.
+    pub record: BundleRecord,
     /// Proof of its presence.
     pub proof: StateProof,
 }

@@ -134,7 +134,7 @@ pub static KINDS: LazyLock<Vec<Kind>> = LazyLock::new(|| {
     let transactions = transactions();
     let context = ContextHash::from_bytes([6; 32]);
     let authors = [vec![address(BOB)], vec![address(BOB), address(CAROL)]]
-        .map(|to| AuthorBlock::sign(&key(ALICE), &context, to, &[0; 32]).unwrap());
+        .map(|to| AuthorBlock::sign(&key(ALICE), &context, to, [8; 32], &[0; 32]).unwrap());
     fn of<T>(all: &[SignedTransaction], select: fn(Payload) -> Option<T>) -> Vec<T> {
         all.iter().filter_map(|one| select(one.payload().clone())).collect()
     }

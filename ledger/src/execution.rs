@@ -60,7 +60,7 @@ pub enum Refusal {
     UnknownBundle { sequence: u64 },
     #[error("key bundle: bundle {sequence} is withdrawn from height {from} on already")]
     AlreadyRevoked { sequence: u64, from: BlockHeight },
-    #[error("key bundle: withdrawn from height {from} on, which is past; the next block is {next}")]
+    #[error("key bundle: withdrawn from height {from} on; it must be later than the next block, {next}")]
     RevokedInThePast { from: BlockHeight, next: BlockHeight },
     #[error(
         "validators: the change takes effect at height {effective}; on top of block {next} it must be later, \

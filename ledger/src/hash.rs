@@ -28,6 +28,8 @@ pub enum Tag {
     Key,
     /// Receipt secret → receipt commitment of a slot.
     Receipt,
+    /// Author and recipients of a sealed message → the salt of its content commitment.
+    Salt,
     /// What the author of a sealed message signs, inside the body.
     Author,
     /// Shared point of a hidden slot → its view tag, the first byte.
@@ -66,6 +68,7 @@ impl Tag {
             Tag::Content => "sealpost/v1/content",
             Tag::Key => "sealpost/v1/key",
             Tag::Receipt => "sealpost/v1/receipt",
+            Tag::Salt => "sealpost/v1/salt",
             Tag::Author => "sealpost/v1/author",
             Tag::View => "sealpost/v1/view",
             Tag::Block => "sealpost/v1/block",

@@ -7,7 +7,7 @@ use crate::block::Header;
 use crate::certificate::{CommitCertificate, CommitSignature, VoteKind, vote_digest};
 use crate::chain::{CommittedBlock, Tip, propose, verify_block};
 use crate::evidence::{
-    CertifiedHeader, Disclosure, Evidence, ProvenAbsence, ProvenBundle, ProvenTransaction,
+    CertifiedHeader, Disclosure, Evidence, NewestBundle, ProvenAbsence, ProvenBundle, ProvenTransaction,
 };
 use crate::genesis::{
     DEVELOPMENT_VALIDATOR, GENESIS_FORMAT, Genesis, GenesisFile, GenesisValidator, Limits, PostageRules,
@@ -179,10 +179,19 @@ impl Chain {
     pub(crate) fn state_proof(&self, at: BlockHeight, key: &StateKey) -> (Option<StateRecord>, StateProof) {
         prove(&self.state, self.block(at).tip().state_version(), key).unwrap()
     }
+    /// That of the owner's first bundle.
     pub(crate) fn key_proof(&self, slot: u16, owner: u8, at: BlockHeight) -> ProvenBundle {
-        let (record, proof) = self.state_proof(at, &StateKey::Bundle(address(owner), 1));
-        let Some(StateRecord::Bundle(record)) = record else { unreachable!("no bundle of {owner}") };
-        ProvenBundle { slot, block: at, record, proof }
+        let proven = |key| match self.state_proof(at, &key) {
+            (Some(StateRecord::Bundle(record)), proof) => (record, proof),
+            _ => unreachable!("no bundle of {owner}"),
+        };
+        let (record, proof) = proven(StateKey::Directory(address(owner)));
+        if record.bundle.sequence == 1 {
+            return ProvenBundle { slot, block: at, record, proof, newest: None };
+        }
+        let newest = Some(NewestBundle { record, proof });
+        let (record, proof) = proven(StateKey::Bundle(address(owner), 1));
+        ProvenBundle { slot, block: at, record, proof, newest }
     }
     pub(crate) fn absence(&self, id: TransactionId, slot: u16, at: BlockHeight) -> ProvenAbsence {
         let (record, proof) = self.state_proof(at, &StateKey::Receipt(id, slot));
@@ -222,10 +231,13 @@ impl Chain {
         (self.sign(ALICE, Payload::Message(message)), body)
     }
     pub(crate) fn bundle(&self, owner: u8) -> SignedTransaction {
+        self.numbered_bundle(owner, 1)
+    }
+    pub(crate) fn numbered_bundle(&self, owner: u8, sequence: u64) -> SignedTransaction {
         let mut ecies = [2; 33];
         ecies[1..].copy_from_slice(key(owner + 10).public_key().as_bytes());
         let valid_until = BlockHeight::new(1000);
-        self.sign(owner, Payload::KeyBundle(KeyBundle { sequence: 1, ecies, ml_kem: None, valid_until }))
+        self.sign(owner, Payload::KeyBundle(KeyBundle { sequence, ecies, ml_kem: None, valid_until }))
     }
     pub(crate) fn opened(&self, by: u8, message: TransactionId, slot: u16) -> SignedTransaction {
         let answer = Answer::Opened { secret: SECRETS[usize::from(slot)] };

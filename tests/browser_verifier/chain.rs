@@ -2,11 +2,13 @@
 //! envelopes are stand-ins, since evidence never looks inside them.
 
 use sealpost_ledger::address::Address;
-use sealpost_ledger::author::{AuthorBlock, message_context};
+use sealpost_ledger::author::{AuthorBlock, author_salt, message_context};
 use sealpost_ledger::block::Header;
 use sealpost_ledger::certificate::{CommitCertificate, CommitSignature, VoteKind, vote_digest};
 use sealpost_ledger::chain::{CommittedBlock, Tip, propose};
-use sealpost_ledger::evidence::{CertifiedHeader, Evidence, ProvenAbsence, ProvenBundle, ProvenTransaction};
+use sealpost_ledger::evidence::{
+    CertifiedHeader, Evidence, NewestBundle, ProvenAbsence, ProvenBundle, ProvenTransaction,
+};
 use sealpost_ledger::genesis::{Genesis, GenesisFile, GenesisValidator};
 use sealpost_ledger::hash::{ContextHash, TransactionId};
 use sealpost_ledger::height::BlockHeight;
@@ -19,7 +21,7 @@ use sealpost_ledger::message::{
 };
 use sealpost_ledger::receipt::{Answer, Receipt, receipt_commit};
 use sealpost_ledger::signature::{PublicKey, SigningKey};
-use sealpost_ledger::state::{MemoryState, StateKey, StateRecord, prove};
+use sealpost_ledger::state::{BundleRecord, MemoryState, StateKey, StateProof, StateRecord, prove};
 use sealpost_ledger::transaction::{Payload, SignedTransaction, TRANSACTION_VERSION, Transaction};
 use sealpost_ledger::validator::{Validator, ValidatorSet};
 use std::sync::Arc;
@@ -31,6 +33,7 @@ pub(super) const DAVE: u8 = 4;
 /// Signs sealed messages outside.
 pub(super) const ONE_TIME: u8 = 90;
 pub(super) const SALT: [u8; 32] = [0x5a; 32];
+const BLINDING: [u8; 32] = [0xb1; 32];
 
 /// A key whose secret is the same byte 32 times.
 pub(super) fn key(seed: u8) -> SigningKey {
@@ -72,11 +75,12 @@ pub(super) struct Kind<'a> {
     pub(super) suite: Suite,
     pub(super) mode: Mode,
     pub(super) content: &'a [u8],
+    pub(super) salt: [u8; 32],
 }
 
 impl<'a> Kind<'a> {
     pub(super) fn open(content: &'a [u8]) -> Self {
-        Self { suite: Suite::Ecies, mode: Mode::Open, content }
+        Self { suite: Suite::Ecies, mode: Mode::Open, content, salt: SALT }
     }
 }
 
@@ -159,11 +163,22 @@ impl Chain {
             transaction: block.transactions()[index].clone(),
         }
     }
+    /// That of the owner's first bundle.
     pub(super) fn key_proof(&self, slot: u16, owner: u8, at: BlockHeight) -> ProvenBundle {
+        let (record, proof) = self.bundle_proof(&StateKey::Directory(address(owner)), at);
+        if record.bundle.sequence == 1 {
+            return ProvenBundle { slot, block: at, record, proof, newest: None };
+        }
+        let newest = Some(NewestBundle { record, proof });
+        let (record, proof) = self.bundle_proof(&StateKey::Bundle(address(owner), 1), at);
+        ProvenBundle { slot, block: at, record, proof, newest }
+    }
+    pub(super) fn bundle_proof(&self, key: &StateKey, at: BlockHeight) -> (BundleRecord, StateProof) {
         let version = self.block(at).tip().state_version();
-        let (record, proof) = prove(&self.state, version, &StateKey::Bundle(address(owner), 1)).unwrap();
-        let Some(StateRecord::Bundle(record)) = record else { panic!("no bundle of {owner}") };
-        ProvenBundle { slot, block: at, record, proof }
+        match prove(&self.state, version, key).unwrap() {
+            (Some(StateRecord::Bundle(record)), proof) => (record, proof),
+            _ => panic!("no bundle under {key:?}"),
+        }
     }
     pub(super) fn absence(&self, id: TransactionId, slot: u16, at: BlockHeight) -> ProvenAbsence {
         let version = self.block(at).tip().state_version();
@@ -196,18 +211,27 @@ impl Chain {
             mode: kind.mode,
             slots: slots.collect(),
             key_commit: key_commit(&ContextHash::from_bytes([1; 32]), &[0x33; 32]),
-            content_commit: content_commit(&SALT, kind.content),
+            content_commit: content_commit(&kind.salt, kind.content),
             body_hash: body.hash(),
             body_length: body.as_bytes().len() as u32,
         };
         (self.sign(seed, Payload::Message(message)), body)
     }
     pub(super) fn bundle(&self, owner: u8, valid_until: u64, suite: Suite) -> SignedTransaction {
+        self.numbered_bundle(owner, 1, valid_until, suite)
+    }
+    pub(super) fn numbered_bundle(
+        &self,
+        owner: u8,
+        sequence: u64,
+        valid_until: u64,
+        suite: Suite,
+    ) -> SignedTransaction {
         let mut ecies = [2; 33];
         ecies[1..].copy_from_slice(key(owner + 10).public_key().as_bytes());
         let ml_kem = (suite == Suite::EciesMlKem768).then(|| vec![0x55; ML_KEM_KEY_BYTES]);
         let valid_until = BlockHeight::new(valid_until);
-        self.sign(owner, Payload::KeyBundle(KeyBundle { sequence: 1, ecies, ml_kem, valid_until }))
+        self.sign(owner, Payload::KeyBundle(KeyBundle { sequence, ecies, ml_kem, valid_until }))
     }
     pub(super) fn answer(
         &self,
@@ -252,8 +276,16 @@ pub(super) fn certify(header: &Header, seeds: &[u8], set: &ValidatorSet) -> Comm
 /// The author's word inside a sealed message.
 pub(super) fn author_block(signer: u8, sent: &SignedTransaction, to: &[u8]) -> AuthorBlock {
     let context: MessageContext = message_context(sent.transaction(), sent.message().unwrap());
-    let recipients = to.iter().map(|seed| address(*seed)).collect();
-    AuthorBlock::sign(&key(signer), &context.hash(), recipients, &[0; 32]).unwrap()
+    AuthorBlock::sign(&key(signer), &context.hash(), addresses(to), BLINDING, &[0; 32]).unwrap()
+}
+
+/// The salt of a message that has such an author block.
+pub(super) fn salt_of(author: u8, to: &[u8]) -> [u8; 32] {
+    author_salt(&BLINDING, &address(author), &addresses(to))
+}
+
+fn addresses(seeds: &[u8]) -> Vec<Address> {
+    seeds.iter().map(|seed| address(*seed)).collect()
 }
 
 /// Evidence of a message alone, in its block.

@@ -2,11 +2,14 @@
 //! keys could make: so that every rule of the check is met, and not only the first.
 
 use super::chain::{
-    ALICE, BOB, CAROL, Chain, DAVE, Kind, SALT, author_block, bare, certify, genesis_of, key, secret, set_of,
+    ALICE, BOB, CAROL, Chain, DAVE, Kind, SALT, author_block, bare, certify, genesis_of, key, salt_of,
+    secret, set_of,
 };
 use sealpost_ledger::block::{Header, transaction_root};
 use sealpost_ledger::codec::encode;
-use sealpost_ledger::evidence::{Disclosure, Evidence, ProvenTransaction, ProvenValidators};
+use sealpost_ledger::evidence::{
+    Disclosure, Evidence, NewestBundle, ProvenBundle, ProvenTransaction, ProvenValidators,
+};
 use sealpost_ledger::genesis::{DEVELOPMENT_VALIDATOR, Genesis};
 use sealpost_ledger::hash::{ChainId, TransactionId};
 use sealpost_ledger::height::BlockHeight;
@@ -14,6 +17,7 @@ use sealpost_ledger::key_bundle::Revoke;
 use sealpost_ledger::merkle;
 use sealpost_ledger::message::{Body, Mode, Suite};
 use sealpost_ledger::receipt::{Answer, Receipt, RefusalReason};
+use sealpost_ledger::state::StateKey;
 use sealpost_ledger::transaction::{Payload, SignedTransaction};
 use std::sync::Arc;
 
@@ -83,6 +87,7 @@ fn village() -> (Chain, Evidence) {
     file.members.clear();
     let mut chain = Chain::new(file, &[77]);
     chain.add(vec![(chain.bundle(BOB, 1000, Suite::Ecies), None)]);
+    chain.add(vec![(chain.numbered_bundle(BOB, 2, 1000, Suite::Ecies), None)]);
     let (message, body) = chain.message(&[BOB], &Kind::open(b""));
     let id = message.id();
     let sent = chain.add(vec![(message, Some(body))]);
@@ -144,13 +149,14 @@ fn letter() -> Vec<u8> {
 
 fn sealed(signer: u8, to: &[u8], content: &[u8]) -> (Chain, Evidence) {
     let mut chain = Chain::new(genesis_of(&FOUR), &FOUR_SEEDS);
-    let kind = Kind { suite: Suite::EciesMlKem768, mode: Mode::Sealed, content };
+    let salt = salt_of(signer, to);
+    let kind = Kind { suite: Suite::EciesMlKem768, mode: Mode::Sealed, content, salt };
     let (message, body) = chain.message(&[BOB, CAROL], &kind);
     let author = author_block(signer, &message, to);
     let id = message.id();
     chain.add(vec![(message, Some(body))]);
     let mut evidence = bare(&chain, id);
-    evidence.disclosure = Some(Disclosure { salt: SALT, content: content.to_vec(), author: Some(author) });
+    evidence.disclosure = Some(Disclosure { salt, content: content.to_vec(), author: Some(author) });
     (chain, evidence)
 }
 
@@ -463,6 +469,31 @@ pub(super) fn forged() -> Vec<Story> {
         e.validator_changes.push(e.validator_changes[0].clone());
     });
 
+    // A key that had a newer one, and one that had not.
+    let (village_chain, whole) = village();
+    for (name, change) in [
+        ("newest left out", (|key| key.newest = None) as fn(&mut ProvenBundle)),
+        ("newest in place of the older", |key| {
+            let NewestBundle { record, proof } = key.newest.take().unwrap();
+            (key.record, key.proof) = (record, proof);
+        }),
+        ("older as the newest", |key| {
+            let (record, proof) = (key.record.clone(), key.proof.clone());
+            key.newest = Some(NewestBundle { record, proof });
+        }),
+        ("newest changed", |key| key.newest.as_mut().unwrap().record.height = BlockHeight::new(9)),
+    ] {
+        let mut evidence = whole.clone();
+        change(&mut evidence.keys[0]);
+        add(name, &village_chain.genesis, evidence);
+    }
+    let mut itself = town.evidence.clone();
+    let key = &mut itself.keys[0];
+    let (record, proof) = chain.bundle_proof(&StateKey::Bundle(super::chain::address(BOB), 1), key.block);
+    let directory = std::mem::replace(&mut key.proof, proof);
+    key.newest = Some(NewestBundle { record, proof: directory });
+    add("newest newer than itself", &chain.genesis, itself);
+
     // Sealed messages.
     for (name, signer, to, by) in [
         ("another's name", ALICE, vec![BOB, CAROL], BOB),
@@ -479,6 +510,13 @@ pub(super) fn forged() -> Vec<Story> {
     let mut turned = whole.clone();
     turned.disclosure.as_mut().unwrap().author.as_mut().unwrap().recipients.reverse();
     add("sealed: other order", &sealed_chain.genesis, turned);
+    let mut another = whole.clone();
+    another.disclosure.as_mut().unwrap().author.as_mut().unwrap().signature = *signed.signature();
+    add("sealed: another signature", &sealed_chain.genesis, another);
+    let mut later = whole.clone();
+    later.disclosure.as_mut().unwrap().author =
+        Some(author_block(BOB, &whole.message.transaction, &[ALICE, CAROL]));
+    add("sealed: signed by another later", &sealed_chain.genesis, later);
     let (id, at) = (whole.message.transaction.id(), whole.message.block);
     let mut silent = whole.clone();
     silent.absences = vec![sealed_chain.absence(id, 0, at)];

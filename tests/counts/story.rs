@@ -142,7 +142,7 @@ impl Story {
     /// What both have: headers, the message and the keys it was written for.
     fn evidence(&self, sender: usize) -> Result<Evidence, Failure> {
         let block = &self.messages.block;
-        let key = StateKey::Bundle(address(recipient(sender))?, 1);
+        let key = StateKey::Directory(address(recipient(sender))?);
         // Messages change no state: the keys stood there when they were written.
         let (record, proof) = prove(&self.messages.state, self.messages.tip.state_version(), &key)?;
         let Some(StateRecord::Bundle(record)) = record else { return Err("no keys".into()) };
@@ -152,7 +152,7 @@ impl Story {
             validator_changes: Vec::new(),
             message: proven(block, sender)?,
             receipts: Vec::new(),
-            keys: vec![ProvenBundle { slot: 0, block: block.height(), record, proof }],
+            keys: vec![ProvenBundle { slot: 0, block: block.height(), record, proof, newest: None }],
             absences: Vec::new(),
             body: block.bodies().get(sender).cloned(),
             disclosure: None,

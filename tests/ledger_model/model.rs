@@ -248,13 +248,13 @@ impl Model {
         let bundles = self.records.keys().filter(|key| matches!(key, StateKey::Bundle(of, _) if of == owner));
         bundles.count() as u64 + 1
     }
-    /// A bundle is withdrawn from a height on that is not past; again only from an earlier one.
+    /// A bundle is withdrawn from a height on that is later than the block; again only from an earlier one.
     fn revoke(&mut self, revoke: &Revoke, owner: &Address) -> Verdict {
         let key = StateKey::Bundle(*owner, revoke.sequence);
         let Some(StateRecord::Bundle(mut record)) = self.records.get(&key).cloned() else {
             return Err("bundle.unknown");
         };
-        if revoke.from.get() < self.height + 1 {
+        if revoke.from.get() <= self.height + 1 {
             return Err("bundle.revoked_in_the_past");
         }
         if self.breaks("withdrawn", record.revoked_from.is_some_and(|earlier| earlier <= revoke.from)) {

@@ -126,7 +126,7 @@ impl People {
             11 | 12 => {
                 let newest = model.next_sequence(&address(&self.people[sender]));
                 let sequence = random.below(newest as usize + 1) as u64;
-                let from = BlockHeight::new([next - 1, next, next + 3, next + 8][random.below(4)]);
+                let from = BlockHeight::new([next, next + 1, next + 3, next + 8][random.below(4)]);
                 Payload::Revoke(Revoke { sequence, from })
             }
             13 => {

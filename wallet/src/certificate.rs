@@ -227,6 +227,9 @@ fn recipients(message: &Message, findings: &Findings, prefix: &AddressPrefix) ->
         let key = match standing(findings, slot) {
             Some(KeyStanding::Valid { until }) => format!("number {bundle}, valid until block {until}"),
             Some(KeyStanding::Expired { since }) => format!("number {bundle}, past its last block {since}"),
+            Some(KeyStanding::Superseded { by, since }) => {
+                format!("number {bundle}, superseded by number {by} in block {since}")
+            }
             Some(KeyStanding::Revoked { from }) => format!("number {bundle}, withdrawn from block {from} on"),
             None => format!("number {bundle}, not proven in this file"),
         };

@@ -6,7 +6,13 @@
 import { addressText } from "./address.ts";
 import { BLOCK_VERSION, type Header } from "./block.ts";
 import { concat, equal, littleEndian, toHex } from "./bytes.ts";
-import { type CertifiedHeader, type Evidence, type ProvenTransaction, readEvidence } from "./evidence.ts";
+import {
+  type CertifiedHeader,
+  type Evidence,
+  type ProvenKey,
+  type ProvenTransaction,
+  readEvidence,
+} from "./evidence.ts";
 import { NotReadable, Refused } from "./failure.ts";
 import * as findings from "./findings.ts";
 import type { Line } from "./findings.ts";
@@ -17,7 +23,7 @@ import { isIncluded, leafHash } from "./merkle.ts";
 import { type Place, placeOf, within } from "./place.ts";
 import { authorProblem, clock, inOrder, missing, named, refuse } from "./rules.ts";
 import { signatureHolds } from "./signature.ts";
-import { absenceFault, bundlePlace, presenceFault, receiptPlace } from "./state.ts";
+import { absenceFault, bundlePlace, directoryPlace, presenceFault, receiptPlace } from "./state.ts";
 import {
   type Message,
   type Receipt,
@@ -155,11 +161,12 @@ class Walk {
     for (const change of changes) this.used.add(change.block);
     let inOffice = this.genesis.validators;
     let previous: bigint | undefined;
+    let unlisted: CertifiedHeader | undefined;
     for (const certified of evidence.blocks) {
       const header = certified.header.value;
       const { height } = header;
       this.step(`Block ${height} is final`, () => {
-        const commit = this.finalBlock(certified, previous, inOffice);
+        const commit = this.finalBlock(certified, previous, inOffice, unlisted);
         this.blocks.set(height, { header, commit });
         const who = `${commit.signers} of ${commit.validators} validators signed it`;
         return [undefined, `${who}; its proposer's clock said ${clock(header.timeMs)}`];
@@ -178,6 +185,8 @@ class Walk {
           }
           return [change.validators, `the block announces these ${change.validators.validators.length}`];
         });
+      } else if (!equal(header.nextValidatorsHash, header.validatorsHash)) {
+        unlisted = certified;
       }
     }
     const left = changes[0];
@@ -192,6 +201,7 @@ class Walk {
     certified: CertifiedHeader,
     previous: bigint | undefined,
     inOffice: ValidatorSet,
+    unlisted: CertifiedHeader | undefined,
   ): Commit {
     const { value: header, field } = certified.header;
     const { height, spans } = header;
@@ -209,6 +219,15 @@ class Walk {
         "other_validators",
         "it is decided by other validators than those in office, as far as the file shows",
         within(field, spans.validatorsHash),
+      );
+    }
+    if (unlisted !== undefined) {
+      // Whoever has left office could sign what comes after.
+      const { value, field } = unlisted.header;
+      throw refuse(
+        "unlisted_change",
+        `block ${value.height} announces other validators, but the file has no change there and goes on`,
+        within(field, value.spans.nextValidatorsHash),
       );
     }
     try {
@@ -347,19 +366,38 @@ class Walk {
   private keys(evidence: Evidence, message: Message): void {
     const at = evidence.message.block;
     let previous = -1;
-    for (const { slot, block, record, proof, place } of evidence.keys) {
+    for (const { slot, block, record, proof, newest, place } of evidence.keys) {
       this.step(`The key of slot ${slot} stood in the directory`, () => {
         previous = inOrder(slot, previous, place);
         const { address, bundle } = named(message, slot, place);
         if (block !== at)
           throw refuse("key_block", `it is proved at block ${block}, not at the message's`, place);
-        const { header } = this.block(block, place);
-        const entry = bundlePlace(address, bundle);
-        const fault = presenceFault(proof.value, header.stateRoot, entry, record.value.valueHash);
-        if (fault !== undefined)
-          throw refuse("state", `the state proof does not hold: ${fault}`, placeOf(proof.field));
-        const { height: publishedAt, validUntil, withdrawnFrom } = record.value;
-        const standing = { sequence: bundle, publishedAt, validUntil, withdrawnFrom };
+        const { stateRoot } = this.block(block, place).header;
+        const directory = directoryPlace(address);
+        const stands = (entry: Uint8Array, { record, proof }: Pick<ProvenKey, "record" | "proof">): void => {
+          const fault = presenceFault(proof.value, stateRoot, entry, record.value.valueHash);
+          if (fault !== undefined)
+            throw refuse("state", `the state proof does not hold: ${fault}`, placeOf(proof.field));
+        };
+        stands(newest === undefined ? directory : bundlePlace(address, bundle), { record, proof });
+        if (newest !== undefined) {
+          stands(directory, newest);
+          const { sequence } = newest.record.value;
+          if (sequence <= bundle)
+            throw refuse("not_newer", `bundle ${sequence} is no newer one`, placeOf(newest.record.field));
+        }
+        const { sequence, height: publishedAt, validUntil, withdrawnFrom } = record.value;
+        if (sequence !== bundle)
+          throw refuse(
+            "other_bundle",
+            `it is bundle ${sequence}, the message names ${bundle}`,
+            placeOf(record.field),
+          );
+        const newer = newest && {
+          sequence: newest.record.value.sequence,
+          publishedAt: newest.record.value.height,
+        };
+        const standing = { sequence, publishedAt, validUntil, withdrawnFrom, newest: newer };
         return [
           undefined,
           "the entry is under the block's state root",
@@ -437,15 +475,18 @@ class Walk {
     const disclosed: Content = read ?? { kind: "bytes", bytes: content.bytes };
     if (author !== undefined) {
       this.step("The author signed inside", () => {
-        const { author: by, recipients, signature } = author.value;
+        const { author: by, recipients, blinding, signature } = author.value;
         const problem = authorProblem(recipients, message);
         if (problem !== undefined) throw refuse("author", problem, placeOf(author.field));
-        const digest = tagged(
-          "author",
-          contextHash(sent, message),
-          littleEndian(recipients.length, 8),
-          concat(...recipients),
-        );
+        const list = concat(littleEndian(recipients.length, 8), ...recipients);
+        if (!equal(tagged("salt", blinding, by, list), salt.bytes)) {
+          throw refuse(
+            "author",
+            "the message was sent with another author or other recipients: its salt is not made of these",
+            placeOf(author.field),
+          );
+        }
+        const digest = tagged("author", contextHash(sent, message), list);
         if (!signatureHolds(by, digest, signature)) {
           throw refuse(
             "author",
@@ -460,7 +501,7 @@ class Walk {
         const answers = read?.kind === "letter" ? read.answers : [];
         return [
           undefined,
-          "the signature covers the content and its recipients",
+          "the signature covers the content and its recipients, and the message commits to both",
           written,
           ...answers.map((receipt) => this.answerInside(by, receipt)),
         ];

@@ -23,7 +23,14 @@ export interface EvidenceFile {
   readonly validatorChanges: { block: bigint; validators: { key: Field; power: bigint }[]; place: Place }[];
   readonly message: TransactionEntry;
   readonly receipts: TransactionEntry[];
-  readonly keys: { slot: bigint; block: bigint; record: Field; proof: Field; place: Place }[];
+  readonly keys: {
+    slot: bigint;
+    block: bigint;
+    record: Field;
+    proof: Field;
+    newest: { record: Field; proof: Field } | undefined;
+    place: Place;
+  }[];
   readonly absences: { slot: bigint; block: bigint; proof: Field; place: Place }[];
   readonly body: Field | undefined;
   readonly disclosure: { salt: Field; content: Field; author: Field | undefined } | undefined;
@@ -110,14 +117,20 @@ const transaction: Read<TransactionEntry> = (json, path) => {
 };
 
 const key: Read<EvidenceFile["keys"][number]> = (json, path) => {
-  const fields = Fields.of(json, path, ["slot", "block", "record", "proof"]);
+  const fields = Fields.of(json, path, ["slot", "block", "record", "proof", "newest"]);
   return {
     slot: fields.required("slot", integer(16)),
     block: fields.required("block", integer(64)),
     record: fields.required("record", base64url),
     proof: fields.required("proof", base64url),
+    newest: fields.optional("newest", newest),
     place: placeOfEntry(json, path),
   };
+};
+
+const newest: Read<{ record: Field; proof: Field }> = (json, path) => {
+  const fields = Fields.of(json, path, ["record", "proof"]);
+  return { record: fields.required("record", base64url), proof: fields.required("proof", base64url) };
 };
 
 const absence: Read<EvidenceFile["absences"][number]> = (json, path) => {
@@ -187,6 +200,13 @@ export function plainFile(file: EvidenceFile): Plain {
           ["block", key.block],
           ["record", toBase64url(key.record.bytes)],
           ["proof", toBase64url(key.proof.bytes)],
+          key.newest && [
+            "newest",
+            object([
+              ["record", toBase64url(key.newest.record.bytes)],
+              ["proof", toBase64url(key.newest.proof.bytes)],
+            ]),
+          ],
         ]),
       ),
     ],

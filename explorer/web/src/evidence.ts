@@ -41,6 +41,8 @@ export interface ProvenKey {
   readonly block: bigint;
   readonly record: Held<BundleRecord>;
   readonly proof: Held<StateProof>;
+  /** The owner's newest bundle, where it is not this one. */
+  readonly newest: { readonly record: Held<BundleRecord>; readonly proof: Held<StateProof> } | undefined;
   readonly place: Place;
 }
 export interface ProvenAbsence {
@@ -53,6 +55,7 @@ export interface ProvenAbsence {
 export interface AuthorBlock {
   readonly author: Uint8Array;
   readonly recipients: Uint8Array[];
+  readonly blinding: Uint8Array;
   readonly signature: Uint8Array;
 }
 export interface Disclosure {
@@ -112,11 +115,15 @@ function readFields(file: EvidenceFile): Evidence {
     }),
     message: readProven(file.message),
     receipts: file.receipts.map(readProven),
-    keys: file.keys.map(({ slot, block, record, proof, place }) => ({
+    keys: file.keys.map(({ slot, block, record, proof, newest, place }) => ({
       slot: Number(slot),
       block,
       record: structure(record, readBundleRecord),
       proof: structure(proof, readStateProof),
+      newest: newest && {
+        record: structure(newest.record, readBundleRecord),
+        proof: structure(newest.proof, readStateProof),
+      },
       place,
     })),
     absences: file.absences.map(({ slot, block, proof, place }) => ({
@@ -142,6 +149,7 @@ function readAuthorBlock(bytes: Uint8Array): AuthorBlock {
   return decode(bytes, MAX_BYTES, (decoder) => ({
     author: decoder.hash(),
     recipients: decoder.list(32, () => decoder.hash()),
+    blinding: decoder.hash(),
     signature: decoder.take(64),
   }));
 }

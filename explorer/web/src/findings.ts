@@ -44,14 +44,18 @@ const IN_BLOCK: Kind = {
   code: "in_block",
   label: "in block",
   shows: "the message stands at this place of the ledger, which two thirds of the validators made final",
-  doesNotShow: "the exact time: the order is certain, the time is the proposer's clock",
+  doesNotShow:
+    "the exact time: the order is certain, the time is the proposer's word, no earlier than that of the " +
+    "block before",
   etsi: "SubmissionAcceptance",
 };
 const COMMITTED: Kind = {
   code: "committed",
   label: "committed by",
   shows: "these validators signed the block, and they were enough to decide",
-  doesNotShow: "that the validators are independent of each other or honest",
+  doesNotShow:
+    "that the validators are independent of each other or honest, nor that they kept their keys safe " +
+    "after they left office",
 };
 const SAME_FOR_ALL: Kind = {
   code: "same_for_all",
@@ -63,13 +67,16 @@ const SAME_FOR_ALL: Kind = {
 };
 const KEY_USED: Kind = {
   code: "key_used",
-  label: "key used",
-  shows: "the message names a key that its recipient had published and that was valid at the time",
-  doesNotShow: "that the recipient still had the secret part, nor that it was safe",
+  label: "key named",
+  shows: "the message names its recipient's newest published key, and it was valid at the time",
+  doesNotShow:
+    "that the recipient still had the secret part, nor that the message was really encrypted to this key",
 };
 const OLD_KEY_USED: Kind = {
   ...KEY_USED,
   shows: "the message names a key that its recipient had published, but that was no longer to be used",
+  doesNotShow:
+    "that the sender could know so when signing, nor that the message was really encrypted to this key",
 };
 const OPENED: Kind = {
   code: "opened",
@@ -89,7 +96,7 @@ const UNANSWERED: Kind = {
   code: "unanswered",
   label: "no answer by",
   shows: "the ledger held no answer for this recipient when this block was final",
-  doesNotShow: "that the recipient did not see or read it, nor that no answer came later",
+  doesNotShow: "that the recipient could open it, nor that they did not see it, nor that no answer came later",
   etsi: "AcceptanceRejectionExpiry",
 };
 const BODY_ATTACHED: Kind = {
@@ -107,22 +114,23 @@ const CONTENT_DISCLOSED: Kind = {
 const AUTHORED: Kind = {
   code: "authored",
   label: "written by",
-  shows: "the key behind the author's address signed this content, for exactly these recipients",
+  shows:
+    "the key behind the author's address signed this content, for exactly these recipients, and the " +
+    "message was sent with that author and those recipients inside",
   doesNotShow: "who held the key, nor that a slot was really made for the recipient it is said to be for",
 };
 const ANSWER_INSIDE = {
   code: "sealed_answer",
   label: "answer inside",
   doesNotShow:
-    "that the answered slot is the author's, which that message's own evidence says, nor that a " +
-    "person read or understood it",
+    "that the answered slot is the author's, which that message's own evidence says, nor that there " +
+    "was no earlier answer, nor that a person read or understood it",
 };
 const OPENED_INSIDE: Kind = {
   ...ANSWER_INSIDE,
   shows:
     "the author's key signed that they opened that message; if its slot is theirs and carries this " +
     "receipt commitment, as that message's own evidence says, they had decrypted it",
-  etsi: "ContentHandover",
 };
 const REFUSED_INSIDE: Kind = {
   ...ANSWER_INSIDE,
@@ -163,16 +171,22 @@ export interface KeyStanding {
   readonly publishedAt: bigint;
   readonly validUntil: bigint;
   readonly withdrawnFrom: bigint | undefined;
+  /** The owner's newest bundle, where it is not this one. */
+  readonly newest: { readonly sequence: bigint; readonly publishedAt: bigint } | undefined;
 }
 
 export function keyUsed(owner: string, key: KeyStanding, at: bigint): Line {
-  const { sequence, publishedAt, validUntil, withdrawnFrom } = key;
+  const { sequence, publishedAt, validUntil, withdrawnFrom, newest } = key;
   const fact = (standing: string): string =>
     `bundle ${sequence} of ${owner}, published in block ${publishedAt}, ${standing}`;
   if (withdrawnFrom !== undefined && withdrawnFrom <= at) {
     return line(OLD_KEY_USED, fact(`withdrawn from height ${withdrawnFrom} on`));
   }
   if (validUntil < at) return line(OLD_KEY_USED, fact(`past its last height ${validUntil}`));
+  if (newest !== undefined) {
+    const { sequence: by, publishedAt: since } = newest;
+    return line(OLD_KEY_USED, fact(`superseded by bundle ${by} in block ${since}`));
+  }
   return line(KEY_USED, fact(`valid until ${validUntil}`));
 }
 

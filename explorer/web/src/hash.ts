@@ -12,6 +12,7 @@ export function sha256(...parts: Uint8Array[]): Uint8Array {
 /** The uses of the tagged hash that a check of evidence needs. */
 export type Tag =
   | "author"
+  | "salt"
   | "block"
   | "body"
   | "content"

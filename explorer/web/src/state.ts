@@ -15,9 +15,15 @@ const LEAF = utf8("JMT::LeafNode");
 const INNER = utf8("JMT::IntrnalNode");
 
 // Variants of keys and values.
+const KEY_DIRECTORY = 1;
 const KEY_BUNDLE = 2;
 const KEY_RECEIPT = 3;
 const VALUE_BUNDLE = 1;
+
+/** The place of an identity's newest key bundle in the tree. */
+export function directoryPlace(owner: Uint8Array): Uint8Array {
+  return tagged("state-key", littleEndian(KEY_DIRECTORY, 4), owner);
+}
 
 /** The place of a key bundle in the tree. */
 export function bundlePlace(owner: Uint8Array, sequence: bigint): Uint8Array {

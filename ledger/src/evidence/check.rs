@@ -12,7 +12,7 @@ use crate::height::BlockHeight;
 use crate::merkle::verify_inclusion;
 use crate::message::{Message, Slot, SlotRecipient, content_commit};
 use crate::receipt::{Answer, Receipt, receipt_commit};
-use crate::state::{StateKey, StateRecord};
+use crate::state::{BundleRecord, StateKey, StateProof, StateRecord};
 use crate::transaction::{Payload, TRANSACTION_VERSION};
 use crate::validator::ValidatorSet;
 use std::collections::{BTreeMap, BTreeSet};
@@ -55,7 +55,7 @@ fn certified_blocks<'a>(
     let mut blocks = BTreeMap::new();
     let mut changes = evidence.validator_changes.iter().enumerate().peekable();
     let mut in_office = genesis.validators();
-    let mut previous = None;
+    let (mut previous, mut unlisted) = (None, None);
     for CertifiedHeader { header, certificate } in &evidence.blocks {
         let height = header.height;
         if header.version != BLOCK_VERSION {
@@ -72,6 +72,10 @@ fn certified_blocks<'a>(
         if header.validators_hash != expected {
             return Err(No::OtherValidators { height, found: header.validators_hash, expected });
         }
+        // Whoever has left office could sign what comes after.
+        if let Some(height) = unlisted {
+            return Err(No::UnlistedChange { height });
+        }
         let verified = certificate.verify(&header.chain, height, &header.hash(), in_office);
         verified.map_err(|source| No::Certificate { height, source })?;
         let signers = certificate.signatures.iter().map(|commit| commit.validator);
@@ -80,6 +84,8 @@ fn certified_blocks<'a>(
         if let Some((_, change)) = changes.next_if(|(_, change)| change.block == height) {
             check_change(header, in_office, &change.validators)?;
             in_office = &change.validators;
+        } else if header.next_validators_hash != header.validators_hash {
+            unlisted = Some(height);
         }
     }
     match changes.next() {
@@ -176,7 +182,7 @@ impl<'a> Check<'a> {
         findings: &mut Vec<Finding>,
     ) -> Result<(), No> {
         let mut previous = None;
-        for ProvenBundle { slot, block, record, proof } in &self.evidence.keys {
+        for ProvenBundle { slot, block, record, proof, newest } in &self.evidence.keys {
             let (slot, height, part) = (*slot, *block, EvidencePart::Key(*slot));
             check_order(part, slot, &mut previous)?;
             let (owner, sequence) = named(part, slot, message)?;
@@ -184,17 +190,33 @@ impl<'a> Check<'a> {
                 return Err(No::KeyBlock { part, height, message: at });
             }
             let root = self.block(part, height)?.header.state_root;
-            let key = StateKey::Bundle(owner, sequence);
-            proof
-                .verify_present(&root, &key, &StateRecord::Bundle(record.clone()))
-                .map_err(|source| No::State { part, source })?;
+            let holds = |key: &StateKey, record: &BundleRecord, proof: &StateProof| {
+                let record = StateRecord::Bundle(record.clone());
+                proof.verify_present(&root, key, &record).map_err(|source| No::State { part, source })
+            };
+            let directory = StateKey::Directory(owner);
+            match newest {
+                None => holds(&directory, record, proof)?,
+                Some(newest) => {
+                    holds(&StateKey::Bundle(owner, sequence), record, proof)?;
+                    holds(&directory, &newest.record, &newest.proof)?;
+                    let found = newest.record.bundle.sequence;
+                    if found <= sequence {
+                        return Err(No::NotNewer { part, found, named: sequence });
+                    }
+                }
+            }
+            let found = record.bundle.sequence;
+            if found != sequence {
+                return Err(No::OtherBundle { part, found, named: sequence });
+            }
             findings.push(Finding::KeyUsed {
                 slot,
                 owner,
                 sequence,
                 published_in: record.transaction,
                 published_at: record.height,
-                standing: KeyStanding::of(record, at),
+                standing: KeyStanding::of(record, newest.as_ref().map(|newest| &newest.record), at),
             });
         }
         Ok(())
@@ -298,7 +320,7 @@ impl<'a> Check<'a> {
             findings.push(Finding::ContentDisclosed { commit: message.content_commit, length });
             if let Some(author) = &disclosure.author {
                 author
-                    .verify(self.evidence.message.transaction.transaction())
+                    .verify(self.evidence.message.transaction.transaction(), &disclosure.salt)
                     .map_err(|source| No::Author { source })?;
                 let (by, to) = (author.author, author.recipients.clone());
                 findings.push(Finding::Authored { by, to });

@@ -202,6 +202,13 @@ pub enum KeyStanding {
         /// That height.
         since: BlockHeight,
     },
+    /// No: its owner had published a newer one. The secret of an older one is usually destroyed.
+    Superseded {
+        /// The number of the newest.
+        by: u64,
+        /// The height of its block.
+        since: BlockHeight,
+    },
     /// No: its owner had withdrawn it.
     Revoked {
         /// From that height on.
@@ -279,7 +286,7 @@ impl Finding {
             Finding::InBlock { .. } => "in block",
             Finding::Committed { .. } => "committed by",
             Finding::SameForAll { .. } => "same for all",
-            Finding::KeyUsed { .. } => "key used",
+            Finding::KeyUsed { .. } => "key named",
             Finding::Opened { .. } => "opened by",
             Finding::Refused { .. } => "refused by",
             Finding::Unanswered { .. } => "no answer by",
@@ -308,6 +315,9 @@ impl Finding {
                 let standing = match standing {
                     KeyStanding::Valid { until } => format!("valid until {until}"),
                     KeyStanding::Expired { since } => format!("past its last height {since}"),
+                    KeyStanding::Superseded { by, since } => {
+                        format!("superseded by bundle {by} in block {since}")
+                    }
                     KeyStanding::Revoked { from } => format!("withdrawn from height {from} on"),
                 };
                 format!("bundle {sequence} of {}, published in block {published_at}, {standing}", name(owner))
@@ -352,7 +362,7 @@ impl Finding {
                  it gets this content and no other"
             }
             Finding::KeyUsed { standing: KeyStanding::Valid { .. }, .. } => {
-                "the message names a key that its recipient had published and that was valid at the time"
+                "the message names its recipient's newest published key, and it was valid at the time"
             }
             Finding::KeyUsed { .. } => {
                 "the message names a key that its recipient had published, but that was no longer to be used"
@@ -369,7 +379,8 @@ impl Finding {
                 "the sender committed to exactly this content when they signed"
             }
             Finding::Authored { .. } => {
-                "the key behind the author's address signed this content, for exactly these recipients"
+                "the key behind the author's address signed this content, for exactly these recipients, and the \
+                 message was sent with that author and those recipients inside"
             }
             Finding::SealedAnswer { answer: SealedAnswer::Opened { .. }, .. } => {
                 "the author's key signed that they opened that message; if its slot is theirs and carries this \
@@ -388,17 +399,26 @@ impl Finding {
             }
             Finding::Signed { mode: Mode::Sealed, .. } => "who wrote it: the author's signature is inside",
             Finding::InBlock { .. } => {
-                "the exact time: the order is certain, the time is the proposer's clock"
+                "the exact time: the order is certain, the time is the proposer's word, no earlier than that of the \
+                 block before"
             }
-            Finding::Committed { .. } => "that the validators are independent of each other or honest",
+            Finding::Committed { .. } => {
+                "that the validators are independent of each other or honest, nor that they kept their keys safe \
+                 after they left office"
+            }
             Finding::SameForAll { .. } => {
                 "that each of them could open it, nor that none of them was sent something else besides"
             }
-            Finding::KeyUsed { .. } => "that the recipient still had the secret part, nor that it was safe",
+            Finding::KeyUsed { standing: KeyStanding::Valid { .. }, .. } => {
+                "that the recipient still had the secret part, nor that the message was really encrypted to this key"
+            }
+            Finding::KeyUsed { .. } => {
+                "that the sender could know so when signing, nor that the message was really encrypted to this key"
+            }
             Finding::Opened { .. } => "that a person read or understood it",
             Finding::Refused { .. } => "that the recipient knew the content, nor that the reason is true",
             Finding::Unanswered { .. } => {
-                "that the recipient did not see or read it, nor that no answer came later"
+                "that the recipient could open it, nor that they did not see it, nor that no answer came later"
             }
             Finding::BodyAttached { .. } => "what the body says: it is encrypted",
             Finding::ContentDisclosed { .. } => {
@@ -408,8 +428,8 @@ impl Finding {
                 "who held the key, nor that a slot was really made for the recipient it is said to be for"
             }
             Finding::SealedAnswer { .. } => {
-                "that the answered slot is the author's, which that message's own evidence says, nor that a \
-                 person read or understood it"
+                "that the answered slot is the author's, which that message's own evidence says, nor that there \
+                 was no earlier answer, nor that a person read or understood it"
             }
         }
     }
@@ -418,11 +438,9 @@ impl Finding {
         match self {
             Finding::InBlock { .. } => Some("SubmissionAcceptance"),
             Finding::Opened { .. } => Some("ContentHandover"),
-            Finding::SealedAnswer { answer: SealedAnswer::Opened { .. }, .. } => Some("ContentHandover"),
-            Finding::SealedAnswer { answer: SealedAnswer::Refused { .. }, .. } => {
+            Finding::Refused { .. } | Finding::SealedAnswer { answer: SealedAnswer::Refused { .. }, .. } => {
                 Some("ConsignmentRejection")
             }
-            Finding::Refused { .. } => Some("ConsignmentRejection"),
             Finding::Unanswered { .. } => Some("AcceptanceRejectionExpiry"),
             Finding::Signed { .. }
             | Finding::Committed { .. }
@@ -430,7 +448,8 @@ impl Finding {
             | Finding::KeyUsed { .. }
             | Finding::BodyAttached { .. }
             | Finding::ContentDisclosed { .. }
-            | Finding::Authored { .. } => None,
+            | Finding::Authored { .. }
+            | Finding::SealedAnswer { answer: SealedAnswer::Opened { .. }, .. } => None,
         }
     }
     /// The fact in words.
@@ -478,10 +497,11 @@ impl Commit {
 }
 
 impl KeyStanding {
-    pub(super) fn of(record: &BundleRecord, at: BlockHeight) -> Self {
-        match record.revoked_from {
-            Some(from) if from <= at => KeyStanding::Revoked { from },
+    pub(super) fn of(record: &BundleRecord, newest: Option<&BundleRecord>, at: BlockHeight) -> Self {
+        match (record.revoked_from, newest) {
+            (Some(from), _) if from <= at => KeyStanding::Revoked { from },
             _ if record.bundle.valid_until < at => KeyStanding::Expired { since: record.bundle.valid_until },
+            (_, Some(newest)) => KeyStanding::Superseded { by: newest.bundle.sequence, since: newest.height },
             _ => KeyStanding::Valid { until: record.bundle.valid_until },
         }
     }

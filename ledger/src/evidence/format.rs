@@ -5,7 +5,8 @@
 //! of each evidence and no room for anything unchecked: no spaces, comments or second fields.
 
 use super::{
-    CertifiedHeader, Disclosure, Evidence, ProvenAbsence, ProvenBundle, ProvenTransaction, ProvenValidators,
+    CertifiedHeader, Disclosure, Evidence, NewestBundle, ProvenAbsence, ProvenBundle, ProvenTransaction,
+    ProvenValidators,
 };
 use crate::author::AuthorBlock;
 use crate::block::Header;
@@ -176,6 +177,15 @@ struct KeyEntry {
     block: BlockHeight,
     record: Base64,
     proof: Base64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    newest: Option<NewestEntry>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewestEntry {
+    record: Base64,
+    proof: Base64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -316,14 +326,27 @@ impl TransactionEntry {
 
 impl KeyEntry {
     fn of(key: &ProvenBundle) -> Self {
-        let (record, proof) = (Base64(encode(&key.record)), Base64(key.proof.to_bytes()));
-        Self { slot: key.slot, block: key.block, record, proof }
+        let spell =
+            |record: &BundleRecord, proof: &StateProof| (Base64(encode(record)), Base64(proof.to_bytes()));
+        let newest = key.newest.as_ref().map(|newest| {
+            let (record, proof) = spell(&newest.record, &newest.proof);
+            NewestEntry { record, proof }
+        });
+        let (record, proof) = spell(&key.record, &key.proof);
+        Self { slot: key.slot, block: key.block, record, proof, newest }
     }
     fn read(self, place: &str) -> Result<ProvenBundle, NotEvidence> {
-        let record: BundleRecord =
-            at(place, "record", decode("bundle record", &self.record.0, MAX_RECORD_BYTES))?;
-        let proof = at(place, "proof", StateProof::from_bytes(&self.proof.0))?;
-        Ok(ProvenBundle { slot: self.slot, block: self.block, record, proof })
+        let read =
+            |place: &str, record: Base64, proof: Base64| -> Result<(BundleRecord, StateProof), NotEvidence> {
+                let record = at(place, "record", decode("bundle record", &record.0, MAX_RECORD_BYTES))?;
+                Ok((record, at(place, "proof", StateProof::from_bytes(&proof.0))?))
+            };
+        let newest = self.newest.map(|newest| {
+            let (record, proof) = read(&format!("{place}.newest"), newest.record, newest.proof)?;
+            Ok(NewestBundle { record, proof })
+        });
+        let (record, proof) = read(place, self.record, self.proof)?;
+        Ok(ProvenBundle { slot: self.slot, block: self.block, record, proof, newest: newest.transpose()? })
     }
 }
 

@@ -63,6 +63,8 @@ pub enum EvidenceRefusal {
     EmptyChange { height: BlockHeight },
     #[error("the validator change at block {height} stands there twice or out of order")]
     ChangeOrder { height: BlockHeight },
+    #[error("block {height} announces other validators, but the file has no change there and goes on")]
+    UnlistedChange { height: BlockHeight },
     #[error("{part} names block {height}, which is not in the evidence")]
     MissingBlock { part: EvidencePart, height: BlockHeight },
     #[error("block {height} proves nothing: no part of the evidence names it")]
@@ -93,6 +95,10 @@ pub enum EvidenceRefusal {
     WrongSecret { part: EvidencePart, slot: u16 },
     #[error("{part} stands in block {height}, which is not later than the message's {message}")]
     AnswerTooEarly { part: EvidencePart, height: BlockHeight, message: BlockHeight },
+    #[error("{part} is bundle {found}, the message names {named}")]
+    OtherBundle { part: EvidencePart, found: u64, named: u64 },
+    #[error("{part} is bundle {named}, and {found} is said to be its owner's newer one")]
+    NotNewer { part: EvidencePart, found: u64, named: u64 },
     #[error("{part} is proved at block {height}, keys are proved at the message's block {message}")]
     KeyBlock { part: EvidencePart, height: BlockHeight, message: BlockHeight },
     #[error("{part} is proved at block {height}, which is earlier than the message's {message}")]
@@ -131,6 +137,7 @@ impl EvidenceRefusal {
             EvidenceRefusal::OtherChange { .. } => "evidence.other_change",
             EvidenceRefusal::EmptyChange { .. } => "evidence.empty_change",
             EvidenceRefusal::ChangeOrder { .. } => "evidence.change_order",
+            EvidenceRefusal::UnlistedChange { .. } => "evidence.unlisted_change",
             EvidenceRefusal::MissingBlock { .. } => "evidence.missing_block",
             EvidenceRefusal::UnusedBlock { .. } => "evidence.unused_block",
             EvidenceRefusal::Inclusion { .. } => "evidence.inclusion",
@@ -146,6 +153,8 @@ impl EvidenceRefusal {
             EvidenceRefusal::NotRecipient { .. } => "evidence.not_recipient",
             EvidenceRefusal::WrongSecret { .. } => "evidence.wrong_secret",
             EvidenceRefusal::AnswerTooEarly { .. } => "evidence.answer_too_early",
+            EvidenceRefusal::OtherBundle { .. } => "evidence.other_bundle",
+            EvidenceRefusal::NotNewer { .. } => "evidence.not_newer",
             EvidenceRefusal::KeyBlock { .. } => "evidence.key_block",
             EvidenceRefusal::AbsenceTooEarly { .. } => "evidence.absence_too_early",
             EvidenceRefusal::AbsenceNotNewest { .. } => "evidence.absence_not_newest",

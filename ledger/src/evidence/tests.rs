@@ -10,8 +10,9 @@ use crate::certificate::CertificateError;
 use crate::genesis::Genesis;
 use crate::hash::TransactionId;
 use crate::receipt::{Answer, Receipt, RefusalReason};
+use crate::state::{StateKey, StateRecord};
 use crate::testing::{
-    ALICE, BOB, CAROL, Chain, VALIDATORS, certify, genesis_file, key, noise, story, validators,
+    ALICE, BOB, CAROL, Chain, VALIDATORS, address, certify, genesis_file, key, noise, story, validators,
 };
 use crate::transaction::Payload;
 use proptest::prelude::*;
@@ -432,6 +433,85 @@ fn keys_are_proved_in_the_messages_block_and_for_their_own_slot() {
     assert_eq!(refused(&later).code(), "evidence.key_block");
 }
 
+/// The evidence of a message to Bob's first bundle: in the state of its block he has as many.
+fn with_bundles(count: u64) -> (Chain, Evidence) {
+    let mut chain = Chain::new();
+    for number in 1..=count {
+        chain.add(vec![(chain.numbered_bundle(BOB, number), None)]);
+    }
+    let (message, body) = chain.message(&[BOB]);
+    let id = message.id();
+    let sent = chain.add(vec![(message, Some(body))]);
+    let evidence = Evidence {
+        blocks: vec![chain.certified(sent)],
+        message: chain.proven(id),
+        receipts: Vec::new(),
+        keys: vec![chain.key_proof(0, BOB, sent)],
+        absences: Vec::new(),
+        body: None,
+        disclosure: None,
+        ..evidence()
+    };
+    (chain, evidence)
+}
+
+/// Evidence that is not true about a key that had a newer one, and why it is refused.
+pub(super) fn false_newest() -> Vec<(&'static str, Evidence, &'static str)> {
+    let (_, good) = with_bundles(2);
+    let with = |change: fn(&mut ProvenBundle)| {
+        let mut changed = good.clone();
+        change(&mut changed.keys[0]);
+        changed
+    };
+    let older = |key: &mut ProvenBundle| {
+        let (record, proof) = (key.record.clone(), key.proof.clone());
+        *key.newest.as_mut().unwrap() = NewestBundle { record, proof };
+    };
+    let newest_alone = |key: &mut ProvenBundle| {
+        let newest = key.newest.take().unwrap();
+        (key.record, key.proof) = (newest.record, newest.proof);
+    };
+    let (chain, mut itself) = with_bundles(1);
+    let key = &mut itself.keys[0];
+    let (record, proof) = chain.state_proof(key.block, &StateKey::Bundle(address(BOB), 1));
+    assert_eq!(record, Some(StateRecord::Bundle(key.record.clone())));
+    let directory = std::mem::replace(&mut key.proof, proof);
+    key.newest = Some(NewestBundle { record: key.record.clone(), proof: directory });
+    vec![
+        ("newest left out", with(|key| key.newest = None), "evidence.state"),
+        ("newest in place of the older", with(newest_alone), "evidence.other_bundle"),
+        (
+            "newest changed",
+            with(|key| key.newest.as_mut().unwrap().record.height = BlockHeight::FIRST),
+            "evidence.state",
+        ),
+        ("older as the newest", with(older), "evidence.state"),
+        ("newest newer than itself", itself, "evidence.not_newer"),
+    ]
+}
+
+pub(super) fn superseded() -> Evidence {
+    with_bundles(2).1
+}
+
+/// The secret of the first may be destroyed by then.
+#[test]
+fn a_key_that_had_a_newer_one_is_said_to_be_superseded() {
+    let standing = |evidence: Evidence| {
+        let findings = judge(evidence.to_json().as_bytes()).unwrap();
+        findings.list().iter().find_map(|finding| match finding {
+            Finding::KeyUsed { standing, .. } => Some(*standing),
+            _ => None,
+        })
+    };
+    let until = BlockHeight::new(1000);
+    assert_eq!(standing(with_bundles(1).1), Some(KeyStanding::Valid { until }));
+    assert_eq!(standing(superseded()), Some(KeyStanding::Superseded { by: 2, since: BlockHeight::new(2) }));
+    for (name, evidence, code) in false_newest() {
+        assert_eq!(refused(&evidence).code(), code, "{name}");
+    }
+}
+
 #[test]
 fn another_body_or_content_is_refused() {
     let mut body = evidence();
@@ -530,6 +610,11 @@ fn an_unproven_change_of_validators_is_refused() {
     let mut late = with_change();
     late.validator_changes[0].block = late.blocks[1].header.height;
     assert_eq!(refused(&late).code(), "evidence.other_validators");
+    // Those who left office sign what comes after, as if they had not announced others.
+    let mut ignored = evidence();
+    ignored.blocks[0].header.next_validators_hash = validators(&[1, 2, 3]).hash();
+    recertify(&mut ignored, 0, &VALIDATORS, genesis().validators());
+    assert_eq!(refused(&ignored).code(), "evidence.unlisted_change");
     let mut nothing = evidence();
     let (block, validators) = (nothing.blocks[0].header.height, genesis().validators().clone());
     nothing.validator_changes = vec![ProvenValidators { block, validators }];

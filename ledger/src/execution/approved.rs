@@ -85,7 +85,8 @@ impl<V: LedgerView> Execution<'_, V> {
         Ok(())
     }
 
-    /// Withdraws a bundle of its owner. A withdrawal can be moved to an earlier height, never to a later one.
+    /// Withdraws a bundle of its owner, from a later block on: nobody can make a key look withdrawn to whose message stands in
+    /// the same block. A withdrawal can be moved to an earlier height, never to a later one.
     pub(super) fn revoke(
         &mut self,
         revoke: &Revoke,
@@ -97,7 +98,7 @@ impl<V: LedgerView> Execution<'_, V> {
         let Some(StateRecord::Bundle(mut record)) = self.record(&key)? else {
             return Err(Refusal::UnknownBundle { sequence }.into());
         };
-        if from < height {
+        if from <= height {
             return Err(Refusal::RevokedInThePast { from, next: height }.into());
         }
         if let Some(earlier) = record.revoked_from.filter(|earlier| *earlier <= from) {

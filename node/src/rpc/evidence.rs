@@ -3,12 +3,12 @@
 use super::{Failure, Reader};
 use sealpost_api::{ApiError, Category, MAX_PAGE};
 use sealpost_ledger::evidence::{
-    CertifiedHeader, Evidence, ProvenAbsence, ProvenBundle, ProvenTransaction, ProvenValidators,
+    CertifiedHeader, Evidence, NewestBundle, ProvenAbsence, ProvenBundle, ProvenTransaction, ProvenValidators,
 };
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::message::{Message, SlotRecipient};
-use sealpost_ledger::state::{StateKey, StateRecord};
+use sealpost_ledger::state::{BundleRecord, StateKey, StateProof, StateRecord};
 use std::collections::BTreeSet;
 
 impl Reader {
@@ -77,19 +77,40 @@ impl Reader {
         let (block, index) = (located.height, located.index);
         Ok(ProvenTransaction { block, index, path, transaction: located.transaction })
     }
-    /// The key bundles used, as far as they stand in the directory: a sender may have used one from a contact card that
-    /// was never published. They are proven in the state of the message's block; a node that has dropped it leaves them
+    /// The key bundles used, as far as they stand in the directory, and the newest of those that were not: a sender may have
+    /// used one from a contact card that was never published. They are proven in the state of the message's block; a node that has dropped it leaves them
     /// out, and who wrote what to whom and who answered is proven all the same.
     fn proven_keys(&self, message: &Message, at: BlockHeight) -> Result<Vec<ProvenBundle>, Failure> {
         let mut keys = Vec::new();
         for (slot, content) in (0_u16..).zip(&message.slots) {
             let SlotRecipient::Named { address, bundle } = content.recipient else { continue };
-            let proven = self.prove_if_kept(&StateKey::Bundle(address, bundle), at)?;
-            if let Some((Some(StateRecord::Bundle(record)), proof)) = proven {
-                keys.push(ProvenBundle { slot, block: at, record, proof });
+            let Some((newest, newest_proof)) = self.proven_bundle(StateKey::Directory(address), at)? else {
+                continue;
+            };
+            if newest.bundle.sequence == bundle {
+                keys.push(ProvenBundle {
+                    slot,
+                    block: at,
+                    record: newest,
+                    proof: newest_proof,
+                    newest: None,
+                });
+            } else if let Some((record, proof)) = self.proven_bundle(StateKey::Bundle(address, bundle), at)? {
+                let newest = Some(NewestBundle { record: newest, proof: newest_proof });
+                keys.push(ProvenBundle { slot, block: at, record, proof, newest });
             }
         }
         Ok(keys)
+    }
+    fn proven_bundle(
+        &self,
+        key: StateKey,
+        at: BlockHeight,
+    ) -> Result<Option<(BundleRecord, StateProof)>, Failure> {
+        Ok(match self.prove_if_kept(&key, at)? {
+            Some((Some(StateRecord::Bundle(record)), proof)) => Some((record, proof)),
+            _ => None,
+        })
     }
     fn proven_answers(
         &self,

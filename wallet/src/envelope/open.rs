@@ -121,7 +121,7 @@ pub fn open_sealed(
     let author_bytes = AuthorBlock::length(message.slots.len());
     let plain = from_plaintext(&plaintext, author_bytes)?;
     let author = AuthorBlock::from_bytes(plain.author).map_err(ContentError::from)?;
-    author.verify(transaction)?;
+    author.verify(transaction, &plain.salt)?;
     // Whoever opens a letter can wrap it for somebody else; the author did not sign that.
     if author.recipients.get(usize::from(ours.number)) != Some(reader) {
         return Err(OpenError::ForSomebodyElse { slot: ours.number });

@@ -8,7 +8,7 @@ use crate::random::{NoRandomness, random};
 use chacha20poly1305::aead::{Aead, Payload};
 use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
 use sealpost_ledger::address::Address;
-use sealpost_ledger::author::AuthorBlock;
+use sealpost_ledger::author::{AuthorBlock, author_salt};
 use sealpost_ledger::hash::{ChainId, ContextHash};
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::key_bundle::KeyBundle;
@@ -83,14 +83,23 @@ pub enum SealError {
 
 /// Seals content to its recipients. Suite 2 if every recipient has an ML-KEM key, else suite 1.
 pub fn seal(request: &SealRequest<'_>) -> Result<Sealed, SealError> {
-    let Some(author) = request.author else { return seal_with(request, Mode::Open, |_| Ok(None)) };
-    seal_with(request, Mode::Sealed, |context| sign_inside(author, context, request.recipients).map(Some))
+    let Some(key) = request.author else {
+        return seal_with(request, Mode::Open, *random::<32>()?, |_| Ok(None));
+    };
+    let recipients: Vec<_> = request.recipients.iter().map(|recipient| recipient.address).collect();
+    let blinding = *random::<32>()?;
+    let salt = author_salt(&blinding, &Address::new(key.public_key()), &recipients);
+    seal_with(request, Mode::Sealed, salt, |context| {
+        let block = AuthorBlock::sign(key, context, recipients, blinding, &*random::<32>()?);
+        block.map(Some).map_err(|_| SealError::Encryption)
+    })
 }
 
-/// Seals with an author block that is made when the context is known.
+/// Seals with an author block that is made when the context is known, and with the salt that it says.
 pub(super) fn seal_with(
     request: &SealRequest<'_>,
     mode: Mode,
+    salt: [u8; 32],
     author: impl FnOnce(&ContextHash) -> Result<Option<AuthorBlock>, SealError>,
 ) -> Result<Sealed, SealError> {
     let SealRequest { recipients, .. } = request;
@@ -100,7 +109,6 @@ pub(super) fn seal_with(
     let post_quantum = recipients.iter().all(|recipient| recipient.bundle.ml_kem.is_some());
     let suite = if post_quantum { Suite::EciesMlKem768 } else { Suite::Ecies };
     let content = Zeroizing::new(request.content.to_bytes());
-    let salt = *random::<32>()?;
     let shown = recipients.iter().enumerate().map(|(number, recipient)| match mode {
         Mode::Open => Ok(slot_recipient(recipient)),
         Mode::Sealed => hide(&recipient.bundle.ecies)?.ok_or(SealError::Key { number }),
@@ -142,16 +150,6 @@ pub(super) fn seal_with(
 
 fn slot_recipient(recipient: &Recipient) -> SlotRecipient {
     SlotRecipient::Named { address: recipient.address, bundle: recipient.bundle.sequence }
-}
-
-/// The author block of a sealed message.
-fn sign_inside(
-    author: &SigningKey,
-    context: &ContextHash,
-    recipients: &[Recipient],
-) -> Result<AuthorBlock, SealError> {
-    let recipients = recipients.iter().map(|recipient| recipient.address).collect();
-    AuthorBlock::sign(author, context, recipients, &*random::<32>()?).map_err(|_| SealError::Encryption)
 }
 
 /// `nonce (24) ‖ XChaCha20-Poly1305(body key, plaintext, context hash)`.

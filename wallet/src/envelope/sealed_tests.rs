@@ -6,7 +6,7 @@ use super::seal::seal_with;
 use super::*;
 use proptest::prelude::*;
 use sealpost_ledger::address::Address;
-use sealpost_ledger::author::{AuthorBlock, AuthorError};
+use sealpost_ledger::author::{AuthorBlock, AuthorError, author_salt, message_context};
 use sealpost_ledger::codec::encode;
 use sealpost_ledger::hash::ChainId;
 use sealpost_ledger::height::BlockHeight;
@@ -106,7 +106,8 @@ fn reseal(
     let (recipients, content) = (&[recipient(reader)], &content());
     let author = Some(&forger.key);
     let request = SealRequest { chain, sender, author, expiry, recipients, content, body_limit: 65_536 };
-    let sealed = seal_with(&request, Mode::Sealed, |_| Ok(Some(block.clone()))).unwrap();
+    let salt = author_salt(&block.blinding, &block.author, &block.recipients);
+    let sealed = seal_with(&request, Mode::Sealed, salt, |_| Ok(Some(block.clone()))).unwrap();
     let payload = Payload::Message(sealed.message);
     let transaction = Transaction { version: TRANSACTION_VERSION, chain, sender, expiry, payload, nonce: 0 };
     read(&transaction, &sealed.body, reader)
@@ -140,14 +141,19 @@ fn as_many_recipients_as_slots_and_none_twice() {
 fn the_author_can_not_be_exchanged() {
     let (alice, bob, eve) = (person(1), person(2), person(4));
     let (transaction, body) = sealed(&alice, 90, &[recipient(&bob)], &content());
-    let mut block = read(&transaction, &body, &bob).unwrap().1.author.unwrap();
-    block.author = eve.address;
-    assert_eq!(block.verify(&transaction), Err(AuthorError::Signature));
+    let Opened { author, salt, .. } = read(&transaction, &body, &bob).unwrap().1;
+    let mut block = author.unwrap();
+    assert_eq!(block.verify(&transaction, &salt), Ok(()));
     // Nor does a block hold under another context, whoever sends it.
     let (other, _) = sealed(&alice, 91, &[recipient(&bob)], &content());
-    block.author = alice.address;
-    assert_eq!(block.verify(&transaction), Ok(()));
-    assert_eq!(block.verify(&other), Err(AuthorError::Signature));
+    assert_eq!(block.verify(&other, &salt), Err(AuthorError::Signature));
+    block.author = eve.address;
+    assert_eq!(block.verify(&transaction, &salt), Err(AuthorError::Salt));
+    // And if eve signs for herself what bob has read?
+    let Payload::Message(message) = &transaction.payload else { unreachable!() };
+    let context = message_context(&transaction, message).hash();
+    let own = AuthorBlock::sign(&eve.key, &context, vec![bob.address], block.blinding, &[0; 32]).unwrap();
+    assert_eq!(own.verify(&transaction, &salt), Err(AuthorError::Salt));
 }
 
 proptest! {
@@ -182,12 +188,12 @@ proptest! {
     fn a_changed_byte_of_the_author_block_is_found(at in any::<prop::sample::Index>(), mask in 1_u8..) {
         let (alice, bob, carol) = (person(1), person(2), person(3));
         let (transaction, body) = sealed(&alice, 90, &[recipient(&bob), recipient(&carol)], &content());
-        let block = read(&transaction, &body, &bob).unwrap().1.author.unwrap();
-        let mut bytes = block.to_bytes();
+        let Opened { author, salt, .. } = read(&transaction, &body, &bob).unwrap().1;
+        let mut bytes = author.unwrap().to_bytes();
         prop_assert_eq!(bytes.len(), AuthorBlock::length(2));
         let at = at.index(bytes.len());
         bytes[at] ^= mask;
         let changed = AuthorBlock::from_bytes(&bytes);
-        prop_assert!(changed.map_or(true, |changed| changed.verify(&transaction).is_err()));
+        prop_assert!(changed.map_or(true, |changed| changed.verify(&transaction, &salt).is_err()));
     }
 }

@@ -1,15 +1,18 @@
 //! Claims about the evidence of sealed messages: a one-time key signs outside, the author inside.
 
 use super::*;
-use crate::author::{AuthorBlock, AuthorError, message_context};
+use crate::author::{AuthorBlock, AuthorError, author_salt, message_context};
 use crate::codec::encode;
 use crate::evidence::SealedAnswer;
 use crate::message::{Message, Mode, Slot, SlotRecipient, Suite, content_commit, key_commit};
 use crate::receipt::receipt_commit;
-use crate::testing::{SALT, SECRETS, address};
+use crate::testing::SECRETS;
 
 /// Seed of the one-time key.
 const ONE_TIME: u8 = 90;
+/// Seed of one who has nothing to do with it.
+const DAVE: u8 = 77;
+const BLINDING: [u8; 32] = [0xb1; 32];
 /// The message that the letter answers.
 const ANSWERED: TransactionId = TransactionId::from_bytes([0xab; 32]);
 
@@ -36,20 +39,21 @@ fn sealed(signer: u8, author: u8, to: &[u8], content: &[u8]) -> Evidence {
         wrapped_key: [0x22; 48],
         receipt_commit: receipt_commit(&secret),
     });
+    let recipients: Vec<_> = to.iter().map(|seed| address(*seed)).collect();
+    let salt = author_salt(&BLINDING, &address(author), &recipients);
     let mut message = Message {
         suite: Suite::Ecies,
         mode: Mode::Sealed,
         slots: slots.collect(),
         key_commit: key_commit(&crate::hash::ContextHash::from_bytes([1; 32]), &[0x33; 32]),
-        content_commit: content_commit(&SALT, content),
+        content_commit: content_commit(&salt, content),
         body_hash: body.hash(),
         body_length: 48,
     };
     message.slots.truncate(2);
     let transaction = chain.sign(ONE_TIME, Payload::Message(message.clone()));
     let context = message_context(transaction.transaction(), &message).hash();
-    let recipients = to.iter().map(|seed| address(*seed)).collect();
-    let mut block = AuthorBlock::sign(&key(signer), &context, recipients, &[0; 32]).unwrap();
+    let mut block = AuthorBlock::sign(&key(signer), &context, recipients, BLINDING, &[0; 32]).unwrap();
     block.author = address(author);
     let id = transaction.id();
     let sent = chain.add(vec![(transaction, Some(body))]);
@@ -62,7 +66,7 @@ fn sealed(signer: u8, author: u8, to: &[u8], content: &[u8]) -> Evidence {
         keys: Vec::new(),
         absences: Vec::new(),
         body: None,
-        disclosure: Some(Disclosure { salt: SALT, content: content.to_vec(), author: Some(block) }),
+        disclosure: Some(Disclosure { salt, content: content.to_vec(), author: Some(block) }),
     }
 }
 
@@ -84,12 +88,26 @@ pub(super) fn files() -> Vec<(String, Evidence)> {
         with("sealed, other order", |evidence| {
             block_of(evidence, |block| block.as_mut().unwrap().recipients.swap(0, 1))
         }),
+        ("sealed, signed by another later".into(), signed_by(BOB, &[ALICE, CAROL])),
+        ("sealed, for others later".into(), signed_by(ALICE, &[BOB, DAVE])),
         ("author of an open message".into(), open_with_author()),
     ]
 }
 
 fn block_of(evidence: &mut Evidence, change: impl FnOnce(&mut Option<AuthorBlock>)) {
     change(&mut evidence.disclosure.as_mut().unwrap().author);
+}
+
+/// Alice's letter to Bob and Carol, with an author block that somebody signed who knows what it says.
+fn signed_by(author: u8, to: &[u8]) -> Evidence {
+    let mut evidence = sealed(ALICE, ALICE, &[BOB, CAROL], &letter());
+    let transaction = evidence.message.transaction.transaction();
+    let Payload::Message(message) = &transaction.payload else { unreachable!() };
+    let context = message_context(transaction, message).hash();
+    let recipients = to.iter().map(|seed| address(*seed)).collect();
+    let block = AuthorBlock::sign(&key(author), &context, recipients, BLINDING, &[0; 32]).unwrap();
+    block_of(&mut evidence, |place| *place = Some(block));
+    evidence
 }
 
 fn open_with_author() -> Evidence {
@@ -141,7 +159,17 @@ fn an_author_block_that_does_not_hold_is_refused() {
     assert_eq!(author_refused(&open_with_author()), AuthorError::NotSealed);
     let mut other = sealed(ALICE, ALICE, &to, &letter());
     block_of(&mut other, |block| block.as_mut().unwrap().recipients.swap(0, 1));
-    assert_eq!(author_refused(&other), AuthorError::Signature);
+    assert_eq!(author_refused(&other), AuthorError::Salt);
+}
+
+/// A recipient, or whoever was shown a disclosed file, knows content and salt.
+#[test]
+fn nobody_can_sign_a_sealed_message_as_their_own_later_nor_its_author_for_others() {
+    assert_eq!(author_refused(&signed_by(BOB, &[ALICE, CAROL])), AuthorError::Salt);
+    assert_eq!(author_refused(&signed_by(BOB, &[BOB, CAROL])), AuthorError::Salt);
+    assert_eq!(author_refused(&signed_by(ALICE, &[BOB, DAVE])), AuthorError::Salt);
+    let own = signed_by(ALICE, &[BOB, CAROL]);
+    judge(own.to_json().as_bytes()).unwrap();
 }
 
 #[test]

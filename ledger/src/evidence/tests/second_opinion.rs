@@ -67,6 +67,16 @@ fn a_second_implementation_agrees() {
         old.absences = vec![STORY.0.absence(STORY.1.message.transaction.id(), 1, STORY.1.receipts[0].block)];
         old
     });
+    add("a key with a newer one", superseded());
+    for (name, evidence, _) in false_newest() {
+        add(name, evidence);
+    }
+    add("a change announced and ignored", {
+        let mut ignored = evidence();
+        ignored.blocks[0].header.next_validators_hash = validators(&[1, 2, 3]).hash();
+        recertify(&mut ignored, 0, &VALIDATORS, genesis().validators());
+        ignored
+    });
     for (name, evidence) in super::sealed::files() {
         add(&name, evidence);
     }
