@@ -45,6 +45,33 @@ fn a_validator_restored_from_a_snapshot_does_not_vote_before_it_rejoins() {
     assert_eq!((code, error.as_str()), (3, "consensus.wal_missing"));
 }
 
+#[test]
+fn a_restore_that_is_refused_leaves_the_log_of_votes_where_it_is() {
+    let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (node, _) = network(dir.path());
+    let out = other.path().join("snapshot");
+    let out = out.to_str().unwrap();
+    json("sealpost-node", dir.path(), &["snapshot", "create", "--out", out]);
+    let (home, restore) = (dir.path().join("node"), ["snapshot", "restore", out]);
+    let log = home.join("consensus.wal");
+    let files = || {
+        let names = fs::read_dir(&home).unwrap().map(|entry| entry.unwrap().file_name());
+        names.collect::<std::collections::BTreeSet<_>>()
+    };
+    let before = files();
+
+    // While the node votes, its log is not taken from under it.
+    assert_eq!(refused(dir.path(), &restore), (3, "store.locked".into()));
+    assert_eq!(files(), before);
+    assert!(node.stop().success());
+
+    let votes = fs::read(&log).unwrap();
+    assert_eq!(refused(dir.path(), &restore), (2, "input.usage".into()));
+    assert_eq!(files(), before);
+    assert!(fs::read(&log).unwrap() == votes, "the log has changed");
+    assert!(Server::node(dir.path()).stop().success(), "the validator goes on");
+}
+
 /// The exit code of a command of a node that must not end well, and the code of its error.
 fn refused(home: &Path, args: &[&str]) -> (i32, String) {
     let output = run("sealpost-node", home, &[args, &["--json"]].concat());

@@ -121,6 +121,10 @@ impl Home {
     pub fn wal(&self) -> PathBuf {
         self.root.join("consensus.wal")
     }
+    /// Whether a key is here without its log of votes: it votes again only after `run --rejoin`.
+    pub fn lacks_votes(&self) -> bool {
+        self.validator_path().exists() && !self.wal().exists()
+    }
     /// Puts a validator's log of votes away before blocks are lost; see [`consensus::set_wal_aside`]. Nothing
     /// on a node that is no validator.
     pub fn set_votes_aside(&self) -> Result<Option<PathBuf>, HomeError> {

@@ -109,7 +109,8 @@ fn repair(
     let repair = store::plan_repair(&home.data(), genesis)?;
     let votes = if repair.plan.loses_blocks { home.set_votes_aside()? } else { None };
     let beside = matches!(error, CheckError::Beside(_));
-    let (plan, copies) = if beside { repair.carry_out_beside()? } else { repair.carry_out()? };
+    let carried_out = if beside { repair.carry_out_beside() } else { repair.carry_out() };
+    let (plan, copies) = carried_out.map_err(|error| still_aside(votes.as_deref(), Failure::from(error)))?;
     for cut in plan.all_cuts() {
         let (path, from) = (cut.path.display(), cut.from);
         terminal.say(format_args!("cut        {path} at byte {from}, {}", bytes(cut.bytes)));
@@ -149,6 +150,14 @@ pub(super) fn votes_aside(aside: &Path) -> String {
          and only then votes again",
         aside.display()
     )
+}
+
+/// The failure of a command that leaves the log of votes aside says where it is.
+pub(super) fn still_aside(votes: Option<&Path>, failure: Failure) -> Failure {
+    match votes {
+        Some(aside) => failure.help(votes_aside(aside)),
+        None => failure,
+    }
 }
 
 fn tell(report: &CheckReport, terminal: &Terminal) {

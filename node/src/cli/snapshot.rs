@@ -1,6 +1,6 @@
 //! `snapshot`: a ledger as a directory that another machine can start from.
 
-use super::check::{progress, votes_aside};
+use super::check::{progress, still_aside, votes_aside};
 use super::{home, read_genesis};
 use crate::home::Home;
 use crate::store::StoreOptions;
@@ -109,38 +109,50 @@ fn verify(args: &VerifyArgs, terminal: &Terminal) -> Result<(), Failure> {
 fn restore(args: &VerifyArgs, terminal: &Terminal) -> Result<(), Failure> {
     let home = home(terminal)?;
     let genesis = home_for(&home, args.genesis.as_deref())?;
-    // Before the data is there: a snapshot holds no log of votes, and the one in this home is of other data.
-    let votes = home.set_votes_aside()?;
-    let report = snapshot::restore(
+    // Checked and written beside the data's place, which is empty and locked from here on.
+    let restoration = snapshot::restore(
         &args.dir,
         &home.data(),
         &genesis,
         args.checkpoint,
         StoreOptions::default().segment_bytes,
         progress(terminal, "checked"),
-    );
-    if let (Err(_), Some(aside)) = (&report, &votes)
-        && !home.data().join("FORMAT").exists()
-    {
-        home.put_votes_back(aside)?;
-    }
-    let report = report?;
+    )?;
+    // Before the data is there: a snapshot holds no log of votes, and the one in this home is of other data.
+    let votes = home.set_votes_aside()?;
+    let report = restoration.put_in_place().map_err(|error| match &votes {
+        Some(aside) => put_back(&home, aside, error.into()),
+        None => error.into(),
+    })?;
     if !home.exists() {
-        home.create(&genesis, None)?;
+        home.create(&genesis, None).map_err(|error| still_aside(votes.as_deref(), error.into()))?;
     }
     let checked = checked(&args.dir, &report);
     tell(&checked, args.checkpoint, terminal);
     terminal.say(format_args!("restored   {}", home.data().display()));
-    match &votes {
-        Some(aside) => {
-            terminal.warn(votes_aside(aside));
-            terminal.say("next       sealpost-node run --rejoin");
-        }
-        None => terminal.say("next       sealpost-node run"),
+    if let Some(aside) = &votes {
+        terminal.warn(votes_aside(aside));
     }
+    // An attempt that was killed may have put the log away before this one.
+    terminal.say(match home.lacks_votes() {
+        true => "next       sealpost-node run --rejoin",
+        false => "next       sealpost-node run",
+    });
     let votes = votes.map(|path| path.display().to_string());
     terminal.emit("sealpost/snapshot-restore/1", &Restored { checked, votes });
     Ok(())
+}
+
+/// Nothing was restored, so the log of votes goes back to its place.
+fn put_back(home: &Home, aside: &Path, failure: Failure) -> Failure {
+    match home.put_votes_back(aside) {
+        Ok(()) => failure,
+        Err(error) => failure.because(&error).help(format!(
+            "nothing was restored, so the log of votes binds as before: rename {} to {}",
+            aside.display(),
+            home.wal().display()
+        )),
+    }
 }
 
 /// The genesis to restore under. A home that has one keeps it, and none other is taken for it.

@@ -8,7 +8,7 @@ pub use sound::VotesDamage;
 
 use super::ConsensusError;
 use sealpost_ledger::height::BlockHeight;
-use sealpost_terminal::{write_atomically, write_new_file};
+use sealpost_terminal::{folder_of, sync_folder, write_atomically, write_new_file};
 use std::fs;
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
@@ -42,14 +42,21 @@ pub fn set_wal_aside(wal: &Path) -> Result<Option<PathBuf>, ConsensusError> {
     let taken = || io::Error::from(ErrorKind::AlreadyExists);
     let aside = (1..10_000).map(name).find(|path| !path.exists()).ok_or_else(taken).map_err(failed)?;
     fs::rename(wal, &aside).map_err(failed)?;
-    let folder = wal.parent().unwrap_or(Path::new("."));
-    fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
+    if let Err(source) = sync_folder(folder_of(wal)) {
+        put_wal_back(wal, &aside)?;
+        return Err(failed(source));
+    }
     Ok(Some(aside))
 }
 
-/// Puts back what [`set_wal_aside`] put away, when no block was lost after all.
+/// Puts back what [`set_wal_aside`] put away, when no block was lost after all. Its error names where the log is.
 pub fn put_wal_back(wal: &Path, aside: &Path) -> Result<(), ConsensusError> {
-    fs::rename(aside, wal).map_err(|source| ConsensusError::Wal { wal: wal.to_owned(), source })
+    let failed = |source| ConsensusError::Wal { wal: aside.to_owned(), source };
+    // A log that was begun meanwhile holds votes of its own.
+    if wal.try_exists().map_err(failed)? {
+        return Err(failed(ErrorKind::AlreadyExists.into()));
+    }
+    fs::rename(aside, wal).and_then(|()| sync_folder(folder_of(wal))).map_err(failed)
 }
 
 /// Refuses to vote when votes may have been cast and forgotten: without a log, or with one that is not as the engine wrote

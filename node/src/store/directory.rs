@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 pub const FORMAT: u32 = 3;
 /// The oldest format that is read. It becomes the newest when the node opens it.
 const OLDEST_FORMAT: u32 = 1;
+/// The file whose lock holds a data directory.
+pub(super) const LOCK: &str = "LOCK";
 
 /// A locked file. It is let go when this is dropped, not when the last copy of the file is closed: a child process that
 /// another thread is just starting has such a copy until it runs its program.
@@ -36,11 +38,11 @@ pub(super) struct Directory {
 impl Directory {
     /// Locks the directory, making it if need be, and checks that it is of this format and network.
     pub(super) fn open(path: &Path, chain: ChainId) -> Result<Self, StoreError> {
-        let journal = path.join("journal");
-        for folder in [path, &journal] {
-            create_folder(folder).map_err(|e| StoreError::io("create", folder, e))?;
-        }
+        let create = |folder: &Path| create_folder(folder).map_err(|e| StoreError::io("create", folder, e));
+        create(path)?;
         let lock = lock(path)?;
+        // Nothing is made where somebody else is at work.
+        create(&path.join("journal"))?;
         check_format(path, chain)?;
         Ok(Self { path: path.into(), _lock: lock })
     }
@@ -94,7 +96,7 @@ pub fn lock_directory(path: &Path) -> Result<Option<DirectoryLock>, StoreError> 
 }
 
 fn lock(path: &Path) -> Result<Lock, StoreError> {
-    let path = path.join("LOCK");
+    let path = path.join(LOCK);
     let io = |e| StoreError::io("lock", &path, e);
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
     let mut file = file.map_err(|e| StoreError::io("open", &path, e))?;

@@ -16,7 +16,7 @@ mod validator_tests;
 mod verify;
 
 pub use create::create;
-pub use restore::restore;
+pub use restore::{Restoration, restore};
 pub use verify::verify;
 
 use super::{CheckError, StoreError};

@@ -39,7 +39,7 @@ pub(super) fn restored(
     chain: &Chain,
     checkpoint: Option<Checkpoint>,
 ) -> Result<SnapshotReport, SnapshotError> {
-    restore(dir, data, &chain.genesis, checkpoint, SEGMENT_BYTES, |_, _| {})
+    restore(dir, data, &chain.genesis, checkpoint, SEGMENT_BYTES, |_, _| {})?.put_in_place()
 }
 
 /// Everything a peer or a reader can be given, as text.
@@ -74,6 +74,32 @@ fn a_restored_node_gives_the_answers_of_the_one_it_was_made_of() {
     let again = TempDir::new().unwrap();
     create(&there, &chain.genesis, again.path(), |_, _| {}).unwrap();
     checked(again.path(), &chain, None).unwrap();
+}
+
+#[test]
+fn a_restored_snapshot_holds_its_place_until_it_is_put_there_and_leaves_nothing_otherwise() {
+    let (_data, out, chain) = snapshot();
+    let home = TempDir::new().unwrap();
+    let there = home.path().join("data");
+    let begun = || restore(out.path(), &there, &chain.genesis, None, SEGMENT_BYTES, |_, _| {});
+    let restoration = begun().unwrap();
+    // Neither a node nor another restoring begins there meanwhile.
+    let node = Store::open(&there, chain.genesis.clone(), StoreOptions::default());
+    assert!(matches!(node, Err(StoreError::Locked { .. })));
+    assert!(matches!(begun(), Err(SnapshotError::Store(StoreError::Locked { .. }))));
+    drop(restoration);
+    assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0, "nothing is left");
+    // What a killed attempt leaves does not stand in the way.
+    fs::create_dir(&there).unwrap();
+    fs::write(there.join("LOCK"), "1\n").unwrap();
+    fs::create_dir(home.path().join("data.restoring")).unwrap();
+    begun().unwrap().put_in_place().unwrap();
+    check(&there, &chain.genesis, |_, _| {}).unwrap();
+    assert!(matches!(begun(), Err(SnapshotError::Taken { .. })));
+    let running = open(&there, &chain);
+    assert!(matches!(begun(), Err(SnapshotError::Store(StoreError::Locked { .. }))));
+    drop(running);
+    assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1);
 }
 
 /// Seen on a real network: the block that announces a set is not the one whose transaction scheduled it.
