@@ -144,3 +144,84 @@ fn members_designations_and_withdrawn_keys() {
     world.wallet("bob", &["keys", "publish"]);
     world.send();
 }
+
+/// The log of a key that has voted: at height 7.
+const VOTES: [u8; 12] = [0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 7];
+/// The log of a key that has never voted.
+const NO_VOTES: [u8; 12] = [0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0];
+
+/// A home with a validator's key and its log, whose genesis is lost; a copy of that lies outside.
+fn home_without_genesis(dir: &Path, log: Option<[u8; 12]>) -> (std::path::PathBuf, Value) {
+    let made = json("sealpost-node", dir, &["init", "--new-network", "own"]);
+    let home = dir.join("node");
+    fs::rename(home.join("genesis.json"), dir.join("genesis.json")).unwrap();
+    match log {
+        Some(votes) => fs::write(home.join("consensus.wal"), votes).unwrap(),
+        None => fs::remove_file(home.join("consensus.wal")).unwrap(),
+    }
+    (home, made["validator"].clone())
+}
+
+#[test]
+fn no_form_of_init_writes_over_a_validator_s_key_or_its_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let genesis = dir.path().join("genesis.json");
+    let genesis = genesis.to_str().unwrap();
+    let forms: [(&[&str], bool); 5] = [
+        (&["init"], false),
+        (&["init", "--new-network", "another"], false),
+        (&["init", "--genesis", genesis], true),
+        (&["init", "--genesis", genesis, "--validator"], true),
+        (&["init", "--validator"], true),
+    ];
+    let (home, public) = home_without_genesis(dir.path(), Some(VOTES));
+    let key = fs::read(home.join("validator.key")).unwrap();
+    for log in [Some(VOTES), None] {
+        if log.is_none() {
+            // A copy of the key alone, as from a backup.
+            fs::remove_file(home.join("consensus.wal")).unwrap();
+        }
+        for (args, goes_on) in forms {
+            let output = run("sealpost-node", dir.path(), &[args, &["--json"]].concat());
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(if goes_on { 0 } else { 2 }), "{args:?}: {said}");
+            assert_eq!(fs::read(home.join("validator.key")).unwrap(), key, "{args:?}");
+            assert_eq!(fs::read(home.join("consensus.wal")).ok(), log.map(Vec::from), "{args:?}");
+            assert_eq!(home.join("genesis.json").exists(), goes_on, "{args:?}");
+            if goes_on {
+                let made: Value = serde_json::from_slice(&output.stdout).unwrap();
+                assert_eq!(made["validator"], public, "{args:?}");
+                fs::remove_file(home.join("genesis.json")).unwrap();
+            } else {
+                assert!(said.contains("validator.key_there"), "{args:?}: {said}");
+            }
+        }
+    }
+}
+
+#[test]
+fn init_says_of_a_key_without_its_log_that_it_has_to_rejoin_and_no_log_is_begun() {
+    let dir = tempfile::tempdir().unwrap();
+    let (home, _) = home_without_genesis(dir.path(), None);
+    let genesis = dir.path().join("genesis.json");
+    let made =
+        run("sealpost-node", dir.path(), &["init", "--genesis", genesis.to_str().unwrap(), "--validator"]);
+    let said = String::from_utf8(made.stdout).unwrap();
+    assert!(said.contains("next       sealpost-node run --rejoin"), "{said}");
+    let start = ["run", "--rpc", "127.0.0.1:0", "--metrics", "off", "--json"];
+    let started = run("sealpost-node", dir.path(), &start);
+    let said = String::from_utf8_lossy(&started.stderr).into_owned();
+    assert!(started.status.code() == Some(3) && said.contains("consensus.wal_missing"), "{said}");
+    assert!(!home.join("consensus.wal").exists());
+}
+
+#[test]
+fn an_interrupted_making_of_a_network_goes_on_with_its_own_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let (home, public) = home_without_genesis(dir.path(), Some(NO_VOTES));
+    let key = fs::read(home.join("validator.key")).unwrap();
+    let made = json("sealpost-node", dir.path(), &["init", "--new-network", "own"]);
+    assert_eq!(made["validator"], public);
+    assert_eq!(fs::read(home.join("validator.key")).unwrap(), key);
+    assert!(Server::node(dir.path()).stop().success());
+}

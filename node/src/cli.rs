@@ -30,7 +30,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use confique::{Config, Layer};
 use sealpost_ledger::genesis::Genesis;
 use sealpost_terminal::{
-    ConfigArgs, Failure, Folder, Folders, GlobalArgs, HasGlobals, PagesCommand, Terminal, load_config,
+    ConfigArgs, Exit, Failure, Folder, Folders, GlobalArgs, HasGlobals, PagesCommand, Terminal, load_config,
     long_version, with_exit_codes,
 };
 use std::path::Path;
@@ -147,6 +147,10 @@ impl From<HomeError> for Failure {
                 .help("`sealpost-node init` makes a node here; --home names another folder"),
             HomeError::Taken { .. } => Failure::usage(&error)
                 .help("run it with `sealpost-node run`, or name another folder with --home"),
+            HomeError::KeyThere { .. } => Failure::new(Exit::Usage, "validator.key_there", &error).help(
+                "`sealpost-node init --genesis FILE --validator` makes a home of this key; for another one name another \
+                 folder with --home, or move the key and its consensus.wal away together",
+            ),
             error => Failure::usage(error),
         }
     }

@@ -1,8 +1,9 @@
 //! `init`: makes a home for a node.
 
-use super::local::new_genesis;
+use super::local::make_network;
 use super::{home, read_genesis};
 use crate::config::NodeSettings;
+use crate::home::Home;
 use clap::Args;
 use sealpost_ledger::genesis::{DEVELOPMENT_VALIDATOR, Genesis};
 use sealpost_ledger::hash::{Tag, tagged};
@@ -26,7 +27,7 @@ pub(super) struct InitArgs {
     /// the name. An address of one prefix is none on a network of another
     #[arg(long, value_name = "PREFIX", requires = "new_network")]
     address_prefix: Option<String>,
-    /// Make a validator key and print its public half, for a genesis to name
+    /// Make a validator key, or take the one that is in the home, and print its public half, for a genesis to name
     #[arg(long, conflicts_with = "new_network")]
     validator: bool,
 }
@@ -42,28 +43,30 @@ struct Made {
 
 pub(super) fn init(args: &InitArgs, terminal: &Terminal) -> Result<(), Failure> {
     let home = home(terminal)?;
-    let mut secret = None;
+    home.check_free()?;
     let genesis = match (&args.genesis, &args.new_network) {
-        (Some(path), _) => read_genesis(path)?,
-        (None, Some(name)) => {
-            let prefix = args.address_prefix.clone().unwrap_or_else(|| prefix_of(name));
-            let (genesis, key) = new_genesis(name, &prefix)?;
-            secret = Some(key);
+        (Some(path), _) => {
+            let genesis = read_genesis(path)?;
+            let secret = if args.validator { secret_unless_there(&home)? } else { None };
+            home.create(&genesis, secret.as_deref())?;
             genesis
         }
+        (None, Some(name)) => {
+            let prefix = args.address_prefix.clone().unwrap_or_else(|| prefix_of(name));
+            make_network(&home, name, &prefix)?
+        }
         (None, None) => {
-            secret = Some(Zeroizing::new(development_secret()));
-            Genesis::parse(DEVELOPMENT).map_err(Failure::bug)?
+            let genesis = Genesis::parse(DEVELOPMENT).map_err(Failure::bug)?;
+            let secret = match args.validator {
+                true => secret_unless_there(&home)?,
+                false => Some(Zeroizing::new(development_secret())),
+            };
+            home.create(&genesis, secret.as_deref())?;
+            genesis
         }
     };
-    if args.validator {
-        secret = Some(new_secret()?);
-    }
-    let public = match &secret {
-        Some(secret) => Some(SigningKey::from_bytes(secret).map_err(Failure::bug)?.public_key()),
-        None => None,
-    };
-    home.create(&genesis, secret.as_deref())?;
+    // One that was there before votes, too.
+    let public = home.own_key()?.map(|key| key.public_key());
     let (config, _) = write_template::<NodeSettings>("node", terminal.globals())?;
     let made = Made {
         home: home.root().display().to_string(),
@@ -87,9 +90,25 @@ pub(super) fn init(args: &InitArgs, terminal: &Terminal) -> Result<(), Failure> 
     {
         terminal.warn("the genesis does not name this validator key; the node follows the chain until a change of validators does");
     }
-    terminal.say("next       sealpost-node run");
+    if home.lacks_votes() {
+        terminal.warn(
+            "this validator key was here before and stays; its log of votes is not here, and nobody can know what it \
+             has signed. If it is in use on another machine, don't start it here",
+        );
+        terminal.say("next       sealpost-node run --rejoin");
+    } else {
+        terminal.say("next       sealpost-node run");
+    }
     terminal.emit("sealpost/init/1", &made);
     Ok(())
+}
+
+/// A new secret for a validator, unless this home has one.
+fn secret_unless_there(home: &Home) -> Result<Option<Zeroizing<[u8; 32]>>, Failure> {
+    match home.own_key()? {
+        Some(_) => Ok(None),
+        None => new_secret().map(Some),
+    }
 }
 
 /// A prefix of a network's own: "seal" and the name, or its beginning and four digits of its hash if it is

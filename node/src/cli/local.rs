@@ -19,7 +19,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use tempfile::TempDir;
-use zeroize::Zeroizing;
 
 /// Where the network lives.
 pub(super) enum Place {
@@ -57,10 +56,15 @@ pub(super) struct LocalNetwork {
     pub(super) explorer: Option<Explorer>,
 }
 
-/// The genesis of a network with one validator, and that validator's secret.
-pub(super) fn new_genesis(name: &str, prefix: &str) -> Result<(Genesis, Zeroizing<[u8; 32]>), Failure> {
-    let secret = new_secret()?;
-    let public_key = SigningKey::from_bytes(&secret).map_err(Failure::bug)?.public_key();
+/// Makes a network whose one validator lives in this home. An interrupted making goes on with its own key.
+pub(super) fn make_network(home: &Home, name: &str, prefix: &str) -> Result<Genesis, Failure> {
+    let (public_key, secret) = match home.unused_key()? {
+        Some(key) => (key.public_key(), None),
+        None => {
+            let secret = new_secret()?;
+            (SigningKey::from_bytes(&secret).map_err(Failure::bug)?.public_key(), Some(secret))
+        }
+    };
     let genesis = Genesis::new(GenesisFile {
         format: GENESIS_FORMAT.into(),
         chain_name: name.into(),
@@ -73,7 +77,9 @@ pub(super) fn new_genesis(name: &str, prefix: &str) -> Result<(Genesis, Zeroizin
         members: Vec::new(),
         retention_blocks: 0,
     });
-    Ok((genesis.map_err(Failure::usage)?, secret))
+    let genesis = genesis.map_err(Failure::usage)?;
+    home.create(&genesis, secret.as_deref())?;
+    Ok(genesis)
 }
 
 impl LocalNetwork {
@@ -86,8 +92,7 @@ impl LocalNetwork {
     ) -> Result<Self, Failure> {
         let home = Home::new(folder.join("node"));
         if !home.exists() {
-            let (genesis, secret) = new_genesis(name, "sealdev")?;
-            home.create(&genesis, Some(&secret))?;
+            make_network(&home, name, "sealdev")?;
         }
         mute(terminal)?;
         let genesis = home.genesis()?;
