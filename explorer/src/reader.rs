@@ -84,6 +84,9 @@ pub(crate) struct Reader {
 pub(crate) enum ReadError {
     #[error("{0}")]
     NotFound(ApiError),
+    /// There was such a state, and the node does not prove it any more; an archive does.
+    #[error("{0}")]
+    StateDropped(ApiError),
     #[error("{0}")]
     Malformed(ApiError),
     #[error("{what}: {source}")]
@@ -192,6 +195,7 @@ impl Reader {
     async fn ask<T>(&self, call: impl Future<Output = Result<T, ClientError>>) -> Result<T, ReadError> {
         self.counts.question();
         call.await.map_err(|error| match ApiError::from_client(&error) {
+            Some(error) if error.code == "block.state_dropped" => ReadError::StateDropped(error),
             Some(error) if error.category == Category::NotFound => ReadError::NotFound(error),
             Some(error) if error.category == Category::Input => ReadError::Malformed(error),
             _ => {

@@ -110,7 +110,9 @@ impl Problem {
 impl From<ReadError> for Problem {
     fn from(error: ReadError) -> Self {
         match error {
-            ReadError::NotFound(error) => Self::told(StatusCode::NOT_FOUND, error),
+            ReadError::NotFound(error) | ReadError::StateDropped(error) => {
+                Self::told(StatusCode::NOT_FOUND, error)
+            }
             ReadError::Malformed(error) if error.category == Category::Input => {
                 Self::told(StatusCode::BAD_REQUEST, error)
             }

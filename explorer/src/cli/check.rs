@@ -24,7 +24,7 @@ pub(super) async fn check(
         }
         Some(error @ ReadError::Unreachable { .. }) => Err(Failure::unavailable("node.unreachable", error)),
         Some(error @ ReadError::Busy) => Err(Failure::unavailable("explorer.busy", error)),
-        Some(ReadError::NotFound(error) | ReadError::Malformed(error)) => {
+        Some(ReadError::NotFound(error) | ReadError::StateDropped(error) | ReadError::Malformed(error)) => {
             Err(Failure::unavailable(error.code, error.message))
         }
         None if *ready => Ok(()),

@@ -25,6 +25,8 @@ pub(crate) enum PageError {
     Beginning(String),
     /// There is no such thing.
     NotFound(String),
+    /// There was such a thing, and the node can't prove it any more.
+    Dropped(String),
     /// The node gave no answer, or one that does not hold.
     Read(ReadError),
 }
@@ -43,6 +45,7 @@ impl From<ReadError> for PageError {
     fn from(error: ReadError) -> Self {
         match error {
             ReadError::NotFound(error) => PageError::NotFound(error.message),
+            ReadError::StateDropped(error) => PageError::Dropped(error.message),
             ReadError::Malformed(error) => PageError::Malformed(error.message),
             error => PageError::Read(error),
         }
@@ -61,6 +64,12 @@ impl IntoResponse for PageError {
             PageError::NotFound(message) => {
                 (StatusCode::NOT_FOUND, "Not found", message, "What is not final yet is not shown here.")
             }
+            PageError::Dropped(message) => (
+                StatusCode::GONE,
+                "The node behind these pages does not prove that any more",
+                message,
+                "It is no less true: an archive still proves it.",
+            ),
             PageError::Read(error @ (ReadError::Untrusted { .. } | ReadError::Evidence { .. })) => {
                 tracing::error!(%error, "the node's answer does not hold");
                 (

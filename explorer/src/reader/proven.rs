@@ -74,6 +74,16 @@ impl Reader {
         let index = proven.found.place.index;
         Ok(Answered { receipt: *receipt, answer, header: proven.header, index })
     }
+    /// The evidence file of a message with as much as the node keeps: everything is proven without a body that is out of
+    /// retention.
+    pub(crate) async fn whole_evidence(&self, id: &TransactionId) -> Result<String, ReadError> {
+        match self.checked_evidence(id, None, true).await {
+            Err(ReadError::NotFound(error)) if error.code == "tx.body_pruned" => {
+                self.checked_evidence(id, None, false).await
+            }
+            found => found,
+        }
+    }
     /// The evidence file of a message, checked as a stranger checks it.
     pub(crate) async fn checked_evidence(
         &self,

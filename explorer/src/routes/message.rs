@@ -4,7 +4,7 @@
 use super::body::HexView;
 use super::timeline::{Step, steps};
 use crate::page::{Id, PageError, Params, Piece, Source, is_beginning, render, shown};
-use crate::reader::{Proven, Reader};
+use crate::reader::{Proven, ReadError, Reader};
 use askama::Template;
 use axum::extract::{Path, State};
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
@@ -64,7 +64,8 @@ struct MessagePage {
     piece: Piece,
     /// Slots that the node names a receipt for.
     told_answers: usize,
-    keys: Vec<KeyRow>,
+    /// Nothing if the node does not prove the state of then any more.
+    keys: Option<Vec<KeyRow>>,
     keys_left_out: usize,
     hex: Option<HexView>,
     height: u64,
@@ -142,7 +143,7 @@ pub(super) async fn message(
         slots: slots(message, piece, genesis.prefix()),
         piece,
         told_answers: view.slots.iter().filter(|slot| slot.receipt.is_some()).count(),
-        keys_left_out: message.recipients().count().saturating_sub(keys.len()),
+        keys_left_out: message.recipients().count().saturating_sub(keys.as_ref().map_or(0, Vec::len)),
         keys,
         hex,
         height: proven.header.height.get(),
@@ -182,10 +183,11 @@ fn slots(message: &Message, piece: Piece, prefix: &AddressPrefix) -> Vec<SlotRow
     rows.skip(piece.from as usize).take(piece.positions().len()).map(row).collect()
 }
 
-/// The newest keys of sender and recipients at the height of the message, proven by the state then.
-async fn keys(reader: &Reader, proven: &Proven, message: &Message) -> Result<Vec<KeyRow>, PageError> {
+/// The newest keys of sender and recipients at the height of the message, proven by the state then. Nothing if the node
+/// has dropped that state, as all but archives do after a while: everything else about the message is proven without it.
+async fn keys(reader: &Reader, proven: &Proven, message: &Message) -> Result<Option<Vec<KeyRow>>, PageError> {
     if message.mode == Mode::Sealed {
-        return Ok(Vec::new());
+        return Ok(Some(Vec::new()));
     }
     let prefix = reader.genesis().await?.prefix().clone();
     let recipients = message.slots.iter().filter_map(|slot| match slot.recipient {
@@ -195,7 +197,10 @@ async fn keys(reader: &Reader, proven: &Proven, message: &Message) -> Result<Vec
     let people = std::iter::once(("sender", proven.transaction.sender(), None)).chain(recipients);
     let mut rows = Vec::new();
     for (role, address, used) in people.take(KEYS_SHOWN) {
-        let standing = reader.bundle_at(&address, Some(proven.header.height)).await?;
+        let standing = match reader.bundle_at(&address, Some(proven.header.height)).await {
+            Err(ReadError::StateDropped(_)) => return Ok(None),
+            standing => standing?,
+        };
         let newest = standing.found.map(|record| KeyFacts {
             sequence: record.bundle.sequence,
             published: record.height.get(),
@@ -205,7 +210,7 @@ async fn keys(reader: &Reader, proven: &Proven, message: &Message) -> Result<Vec
         });
         rows.push(KeyRow { role, address: Id::new(address.to_text(&prefix)), newest, used });
     }
-    Ok(rows)
+    Ok(Some(rows))
 }
 
 async fn hex_view(
@@ -225,7 +230,7 @@ pub(super) async fn evidence(
     Path(id): Path<String>,
 ) -> Result<Response, PageError> {
     let id = parse_id(&id)?;
-    let json = reader.checked_evidence(&id, None, true).await?;
+    let json = reader.whole_evidence(&id).await?;
     let name = format!("attachment; filename=\"{id}.evidence.json\"");
     Ok(([(CONTENT_TYPE, "application/json".to_owned()), (CONTENT_DISPOSITION, name)], json).into_response())
 }

@@ -57,7 +57,7 @@ impl Material {
     /// By what a part of an address names.
     async fn read(reader: &Reader, id: &str) -> Result<Self, PageError> {
         let id = parse_id(id)?;
-        let evidence = reader.checked_evidence(&id, None, true).await?;
+        let evidence = reader.whole_evidence(&id).await?;
         let genesis = genesis_text(reader).await?;
         Ok(Self { id, name: format!("{id}.evidence.json"), evidence, genesis })
     }

@@ -139,3 +139,87 @@ impl Reader {
         Ok(BundleHistory { bundles, next: (sequence > 0).then(|| sequence.saturating_add(1)) })
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::super::{PoolAnswer, PoolQuery, PoolSizes, Wiring, start, submissions};
+    use crate::health::{Health, HealthSource};
+    use crate::store::testing::Chain;
+    use crate::store::{Store, StoreOptions};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::sync::{mpsc, watch};
+    use tokio_util::sync::CancellationToken;
+
+    /// What connects the RPC with a node that is nothing but a ledger.
+    fn alone(store: &Store) -> Wiring {
+        let (queries, mut asked) = mpsc::channel(100);
+        tokio::spawn(async move {
+            while let Some(PoolQuery { ids, reply }) = asked.recv().await {
+                let _gone = reply.send(vec![PoolAnswer { waiting: false, first_seen_ms: None }; ids.len()]);
+            }
+        });
+        let health = Health { deciding: true, syncing: false, target: 0, peers: 0, needs_peers: false };
+        Wiring {
+            submissions: submissions(1, 1).0,
+            queries,
+            pool: watch::channel(PoolSizes::default()).1,
+            head: watch::channel(store.tip().height()).1,
+            health: HealthSource::new(move || health),
+            roster: None,
+            stop: CancellationToken::new(),
+        }
+    }
+
+    /// Two versions of the state are all that this node keeps, and the bodies of two blocks: those of the message are long
+    /// gone.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn an_explorer_shows_an_old_message_without_the_state_of_its_block_and_without_its_body() {
+        let (dir, chain) = (tempfile::tempdir().unwrap(), Chain::keeping("old", 2));
+        let options = StoreOptions { state_versions: 2, segment_bytes: 100, ..StoreOptions::default() };
+        let store = Store::open(dir.path(), chain.genesis.clone(), options).unwrap().0;
+        let message = chain.message("The lift is out of service");
+        let id = message.id();
+        let mut blocks = vec![vec![message.clone()], vec![chain.receipt(&message)]];
+        let later = |number| vec![chain.bundle(number), chain.message(&format!("message {number}"))];
+        blocks.extend((1..=6).map(later));
+        for transactions in blocks {
+            store.append(&chain.next(&store, transactions)).unwrap();
+        }
+        assert!(store.body(&id).unwrap().kept().is_none(), "the body was dropped");
+        let any = ([127, 0, 0, 1], 0).into();
+        let wiring = alone(&store);
+        let rpc = start(any, &crate::rpc::Limits::default(), store, wiring).await.unwrap();
+        let explorer = sealpost_explorer::start(sealpost_explorer::Settings {
+            listen: any,
+            node: format!("http://{}", rpc.address),
+            genesis: Some(chain.genesis.clone()),
+            limits: sealpost_explorer::Limits::default(),
+        });
+        let explorer = explorer.await.unwrap();
+        let get = async |path: &str| {
+            let mut stream = tokio::net::TcpStream::connect(explorer.address).await.unwrap();
+            let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+            stream.write_all(request.as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.unwrap();
+            assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
+            answer
+        };
+        let page = get(&format!("/message/{id}")).await;
+        let evidence = format!("/message/{id}/evidence");
+        let facts = ["Final", "Opened by", &evidence, "does not prove the state after block 1 any more"];
+        for fact in facts {
+            assert!(page.contains(fact), "{fact}: {page}");
+        }
+        assert!(!page.contains("The newest key bundle of each"), "{page}");
+        let answer = get(&evidence).await;
+        let (_, json) = answer.split_once("\r\n\r\n").unwrap();
+        let kept = sealpost_ledger::evidence::Evidence::from_json(json.as_bytes()).unwrap();
+        kept.check(&chain.genesis).unwrap();
+        assert!(kept.body.is_none() && kept.receipts.len() == 1);
+        assert!(get(&format!("/message/{id}/check")).await.contains("embedded-evidence"));
+        explorer.stop().await;
+        rpc.stop().await;
+    }
+}
