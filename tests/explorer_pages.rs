@@ -2,8 +2,12 @@
 //! never turns what somebody else wrote into markup.
 
 use crate::world::{World, home_of};
+use sealpost_ledger::certificate::{VoteKind, vote_digest};
+use sealpost_ledger::equivocation::{Equivocation, SignedVote};
 use sealpost_ledger::genesis::Genesis;
+use sealpost_ledger::hash::BlockHash;
 use sealpost_ledger::height::BlockHeight;
+use sealpost_ledger::signature::SigningKey;
 use sealpost_tests::harness::liar::{Answer, Liar, ask};
 use sealpost_tests::harness::load::{Message, Messages};
 use sealpost_tests::{LONGEST_SILENCE, Server, get, json as json_of, run};
@@ -487,6 +491,43 @@ fn no_lie_of_a_node_is_shown() {
         assert!(head.starts_with("HTTP/1.1 502"), "{path}, {method}: {head}\n{page}");
         check_page(path, &page);
     }
+}
+
+/// The proof covers the key that signed twice, and no name that a node writes beside it.
+#[test]
+fn a_validator_is_called_as_in_the_genesis_whatever_its_node_says() {
+    let site = Site::new();
+    let secret = fs::read_to_string(site.world.path("node/validator.key")).unwrap();
+    let mut bytes = [0; 32];
+    for (byte, digits) in bytes.iter_mut().zip(secret.trim().as_bytes().chunks(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(digits).unwrap(), 16).unwrap();
+    }
+    let (key, chain) = (SigningKey::from_bytes(&bytes).unwrap(), genesis_of(&site.world).chain_id());
+    let votes = [None, Some(BlockHash::from_bytes([7; 32]))].map(|block| {
+        let digest = vote_digest(&chain, VoteKind::Precommit, BlockHeight::FIRST, 0, block.as_ref());
+        SignedVote { block, signature: key.sign(&digest, &[0; 32]).unwrap() }
+    });
+    let twice = Equivocation::votes(key.public_key(), BlockHeight::FIRST, 0, VoteKind::Precommit, votes);
+    let [first, second] = twice.blocks();
+    let hex: String = twice.to_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    let told = json!({ "entries": [{
+        "number": 1, "equivocation": hex, "validator": key.public_key(), "name": "mallory", "height": 1, "round": 0,
+        "kind": "precommit", "first": first, "second": second,
+    }], "next": 1, "more": false });
+    let liar = Liar::before(&site.world.node.said("rpc"), move |call| match call.method {
+        "chain_equivocations" => Answer::Lie(told.clone()),
+        _ => Answer::Truth,
+    });
+    let args = ["serve", "--node", liar.url(), "--listen", "127.0.0.1:0"];
+    let log = site.world.dir.path().join("misled.log");
+    let misled = Server::start("sealpost-explorer", home_of(&site.world), &args, &log);
+    for path in ["/validators".to_owned(), format!("/validator/{}", key.public_key())] {
+        let (head, page) = get(&format!("{}{path}", misled.said("explorer")));
+        assert!(head.starts_with("HTTP/1.1 200"), "{path}: {head}\n{page}");
+        assert_all(&path, &page, &["both signatures hold", "validator-1"]);
+        assert!(!page.contains("mallory"), "{path}: {page}");
+    }
+    assert!(liar.told() > 0);
 }
 
 /// Evidence is told as the text of its file.

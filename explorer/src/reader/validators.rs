@@ -8,7 +8,7 @@ use sealpost_api::{
 use sealpost_ledger::block::Header;
 use sealpost_ledger::height::BlockHeight;
 
-/// An equivocation, and whether both signatures were checked.
+/// An equivocation with the validator's name in the genesis, and whether both signatures were checked.
 pub(crate) struct Witnessed {
     pub(crate) view: EquivocationView,
     pub(crate) proven: bool,
@@ -55,7 +55,9 @@ impl Reader {
         let page = self.ask(self.client.chain_equivocations(after, None)).await?;
         let (genesis, set) = (self.genesis().await?, NamedValidator::set(&in_office.validators).ok());
         let next = page.next.filter(|_| page.more);
-        let witnessed = move |view: EquivocationView| {
+        let witnessed = move |mut view: EquivocationView| {
+            // Neither signature covers a name, whatever the node says beside them.
+            view.name = genesis.validator_name(&view.validator).map(Into::into);
             let known = set.as_ref().filter(|set| set.find(&view.validator).is_some());
             if let Some(set) = known {
                 verify_equivocation(&view, &genesis, set)
