@@ -530,6 +530,38 @@ fn a_validator_is_called_as_in_the_genesis_whatever_its_node_says() {
     assert!(liar.told() > 0);
 }
 
+/// What "proven" is worth is said at the foot of each page, those about errors too.
+#[test]
+fn the_genesis_comes_from_the_settings_and_without_one_every_page_says_that_it_is_the_node_s_word() {
+    let world = World::new();
+    let node = world.node.said("rpc");
+    let start = |log: &str| {
+        let args = ["serve", "--node", &node, "--listen", "127.0.0.1:0"];
+        Server::start("sealpost-explorer", home_of(&world), &args, &world.dir.path().join(log))
+    };
+    let settings = world.dir.path().join("explorer.toml");
+    for (given, said) in
+        [(false, "is the word of the node behind this page"), (true, "was checked against the genesis;")]
+    {
+        if given {
+            fs::write(&settings, format!("genesis = {:?}\n", world.path("node/genesis.json"))).unwrap();
+        }
+        let explorer = start(if given { "own.log" } else { "node.log" });
+        for path in ["/", "/validators", "/glossary", "/api", "/nowhere", "/block/x"] {
+            let (_, page) = get(&format!("{}{path}", explorer.said("explorer")));
+            assert_all(path, &page, &[said]);
+            assert_eq!(page.contains("is the word of the node"), !given, "{path}: {page}");
+        }
+        assert!(explorer.stop().success());
+    }
+    // One that is named and can't be read is not left out in silence.
+    fs::write(&settings, "genesis = \"/nowhere/genesis.json\"\n").unwrap();
+    let refused =
+        run("sealpost-explorer", home_of(&world), &["serve", "--node", &node, "--listen", "127.0.0.1:0"]);
+    let error = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(refused.status.code() == Some(2) && error.contains("/nowhere/genesis.json"), "{error}");
+}
+
 /// Evidence is told as the text of its file.
 fn of_another_text(said: &mut Value) {
     *said = said.as_str().unwrap().replacen("\"index\": 0", "\"index\": 1", 1).into();

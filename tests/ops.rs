@@ -198,6 +198,25 @@ fn the_compose_file_runs_the_homes_that_testnet_makes() {
     assert!(output.status.success(), "{output:?}");
 }
 
+/// What it calls proven would be its node's word otherwise.
+#[test]
+fn the_explorer_is_delivered_with_a_genesis_of_its_own_and_sees_no_key() {
+    let place = "/etc/sealpost/genesis.json";
+    let unit = read("ops/systemd/sealpost-explorer.service");
+    assert!(unit.contains(&format!("\nEnvironment=SEALPOST_EXPLORER_GENESIS={place}\n")), "{unit}");
+    let install = format!("install -D -m 644 genesis.json {place}");
+    assert!(read("docs/operations.md").contains(&install), "nobody puts it there");
+    let compose = read("ops/compose.yaml");
+    let service = |name: &str| {
+        let rest = compose.split(&format!("\n  {name}:\n")).nth(1).unwrap();
+        rest.split("\n\n").next().unwrap().to_owned()
+    };
+    let (explorer, maker) = (service("explorer"), service("network"));
+    assert!(explorer.contains(&format!("SEALPOST_EXPLORER_GENESIS: {place}\n")), "{explorer}");
+    assert!(explorer.contains("genesis:/etc/sealpost:ro") && !explorer.contains("homes:"), "{explorer}");
+    assert!(maker.contains("genesis:/etc/sealpost\"") && maker.contains(place), "{maker}");
+}
+
 #[test]
 fn the_files_for_operators_name_variables_that_exist() {
     let settings = read("docs/config.md") + &read("node/terminal/src/flags.rs") + &read("ops/Dockerfile");

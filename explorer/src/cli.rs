@@ -90,17 +90,16 @@ pub fn execute(cli: Cli, terminal: &Terminal) -> Result<(), Failure> {
     match cli.command {
         Command::Serve { node, listen, genesis, limits } => {
             let mut flags = <ExplorerSettings as Config>::Layer::empty();
-            (flags.node, flags.listen) = (node, listen);
+            (flags.node, flags.listen, flags.genesis) = (node, listen, genesis);
             limits.enter(&mut flags);
-            let genesis = genesis.as_deref().map(read_genesis).transpose()?;
-            serve(&load_config("explorer", terminal.globals(), flags)?, genesis, terminal)
+            serve(&load_config("explorer", terminal.globals(), flags)?, terminal)
         }
         Command::Check { node, genesis } => {
             let mut flags = <ExplorerSettings as Config>::Layer::empty();
-            flags.node = node;
-            let genesis = genesis.as_deref().map(read_genesis).transpose()?;
+            (flags.node, flags.genesis) = (node, genesis);
             let settings: ExplorerSettings = load_config("explorer", terminal.globals(), flags)?;
             check_url("node", &settings.node)?;
+            let genesis = settings.genesis.as_deref().map(read_genesis).transpose()?;
             runtime()?.block_on(check::check(&settings.node, genesis, terminal))
         }
         Command::Openapi => {
@@ -120,21 +119,18 @@ fn read_genesis(path: &Path) -> Result<Arc<Genesis>, Failure> {
     Genesis::parse(&bytes).map(Arc::new).map_err(|error| wrong(&error))
 }
 
-fn serve(
-    settings: &ExplorerSettings,
-    genesis: Option<Arc<Genesis>>,
-    terminal: &Terminal,
-) -> Result<(), Failure> {
+fn serve(settings: &ExplorerSettings, terminal: &Terminal) -> Result<(), Failure> {
     let listen = settings.listen.parse().map_err(|error| {
         Failure::usage(format_args!("listen: {:?}: {error}", settings.listen))
             .help("an address and a port, such as 127.0.0.1:17329")
     })?;
     check_url("node", &settings.node)?;
     let limits = settings.limits()?;
+    let genesis = settings.genesis.as_deref().map(read_genesis).transpose()?;
     if genesis.is_none() {
         terminal.warn(
-            "without --genesis FILE everything is checked against the genesis that the node gives first: \
-             then \"proven\" is worth no more than that node's word",
+            "without a genesis of your own (--genesis FILE, or the setting `genesis`) everything is checked against the \
+             one that the node gives first: then \"proven\" is worth no more than that node's word, and the pages say so",
         );
     }
     runtime()?.block_on(async {

@@ -10,14 +10,32 @@ pub(crate) use error::{PageError, is_beginning, shown};
 pub(crate) use params::Params;
 pub(crate) use piece::Piece;
 
+use crate::reader::{Anchor, Reader};
 use askama::Template;
 use askama::filters::HtmlSafe;
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
+use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
 use jiff::Timestamp;
 use sealpost_ledger::height::BlockHeight;
 use sealpost_terminal::{printable, seconds};
 use std::time::Duration;
+
+tokio::task_local! {
+    /// Whose word the genesis is. Every page says so at its foot, those about errors too, and no page has to be told.
+    static ANCHOR: Anchor;
+}
+
+/// Answers a request with pages that say whose word the genesis is.
+pub(crate) async fn anchored(State(reader): State<Reader>, request: Request, next: Next) -> Response {
+    ANCHOR.scope(reader.anchor(), next.run(request)).await
+}
+
+/// Whose word the genesis is, for the foot of a page. Where nobody knows, nothing is claimed.
+pub(crate) fn anchor() -> Anchor {
+    ANCHOR.try_with(|anchor| *anchor).unwrap_or(Anchor::Node)
+}
 
 /// Where a fact comes from. Written in words, never by colour alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Template)]

@@ -62,12 +62,28 @@ const SUMMARIES_KEPT: usize = 100_000;
 /// A header and the certificate that made it final, both checked.
 pub(crate) type Certified = Arc<(Header, CommitCertificate)>;
 
+/// Whose word the genesis is that everything is checked against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Anchor {
+    /// Given by whoever runs this explorer.
+    Own,
+    /// The first that the node gave: what is proven then is worth no more than that node's word.
+    Node,
+}
+
+impl Anchor {
+    pub(crate) const fn is_own(self) -> bool {
+        matches!(self, Anchor::Own)
+    }
+}
+
 /// The node behind the pages. Cloning it copies a reference.
 #[derive(Clone)]
 pub(crate) struct Reader {
     client: HttpClient,
     url: Arc<str>,
     genesis: Arc<OnceCell<Arc<Genesis>>>,
+    anchor: Anchor,
     /// Verified changes of the validators; nothing before the genesis is known.
     validators: Arc<Mutex<Option<ValidatorHistory>>>,
     headers: Arc<Mutex<Bounded<Certified>>>,
@@ -122,6 +138,7 @@ impl Reader {
         Ok(Self {
             client,
             url: url.into(),
+            anchor: if genesis.is_some() { Anchor::Own } else { Anchor::Node },
             genesis: Arc::new(OnceCell::new_with(genesis)),
             validators: Arc::default(),
             headers: Arc::new(Mutex::new(Bounded::new(HEADERS_KEPT))),
@@ -130,6 +147,10 @@ impl Reader {
             checks: Checks::default(),
             counts: Arc::default(),
         })
+    }
+    /// Whose word the genesis is.
+    pub(crate) const fn anchor(&self) -> Anchor {
+        self.anchor
     }
     /// What was done since the start.
     pub(crate) fn counted(&self) -> Counted {

@@ -25,7 +25,7 @@ use crate::limits::{Guard, Limits, Streams, guard};
 use crate::live::Hub;
 use crate::metrics::{Meter, Now, measure};
 use crate::reader::Reader;
-use crate::{assets, headers, health};
+use crate::{assets, headers, health, page};
 use axum::Router;
 use axum::extract::{FromRef, Path};
 use axum::middleware::{from_fn, from_fn_with_state};
@@ -55,7 +55,7 @@ pub(crate) fn router(site: Site, limits: Limits, meter: Meter, stop: Cancellatio
     let (follower, streams) = (site.follower.clone(), site.streams.clone());
     let api = Api { reader: site.reader.clone(), follower: follower.clone(), streams: streams.clone(), stop };
     let counted = meter.clone();
-    let reader = site.reader.clone();
+    let (reader, anchored) = (site.reader.clone(), site.reader.clone());
     let metrics = async move || {
         let (height, streams) = (follower.height().get(), streams.count());
         counted.render(Now { height, streams, reader: reader.counted() })
@@ -63,6 +63,7 @@ pub(crate) fn router(site: Site, limits: Limits, meter: Meter, stop: Cancellatio
     pages(site)
         .merge(api::router(api))
         .route("/metrics", get(metrics))
+        .layer(from_fn_with_state(anchored, page::anchored))
         .layer(from_fn_with_state(Guard::new(limits), guard))
         .layer(from_fn_with_state(meter, measure))
         .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))

@@ -7,6 +7,7 @@ use confique::env::parse::list_by_comma;
 use ipnet::IpNet;
 use sealpost_terminal::Failure;
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Settings of the explorer.
@@ -17,6 +18,10 @@ pub(super) struct ExplorerSettings {
     /// The node to ask.
     #[config(env = "SEALPOST_NODE", default = "http://127.0.0.1:17325")]
     pub(super) node: String,
+    /// Genesis of the network, a file that you got from somebody you trust: everything is checked against it. Without it
+    /// against the one that the node gives first, and what the pages call proven is worth no more than that node's word.
+    #[config(env = "SEALPOST_EXPLORER_GENESIS")]
+    pub(super) genesis: Option<PathBuf>,
     /// Where to listen.
     #[config(env = "SEALPOST_EXPLORER_LISTEN", default = "127.0.0.1:17329")]
     pub(super) listen: String,
