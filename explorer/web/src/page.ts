@@ -34,7 +34,10 @@ function embedded(document: Document, id: string): Given | undefined {
 class Page {
   private evidence: Given | undefined;
   private genesis: Given | undefined;
+  /** Whether the visitor gave the genesis, and not the page. */
+  private chosen = false;
   private readonly network = element("p", { class: "network" });
+  private readonly warning = element("p", { class: "warning", role: "alert" });
   private readonly status = element("p", { class: "verdict", role: "status", "aria-live": "polite" });
   private readonly output = element("div");
   /** The check that is being made; a newer one puts an older one aside. */
@@ -55,8 +58,9 @@ class Page {
         "Drop an evidence file here, and a genesis file if you have your own. Both stay on this device.",
       ),
       fileField("evidence", "Evidence file", (given) => this.take({ evidence: given })),
-      fileField("genesis", "Genesis of the network (genesis.json)", (given) => this.take({ genesis: given })),
+      fileField("genesis", "Genesis of the network (genesis.json)", (given) => this.choose(given)),
       this.network,
+      this.warning,
     );
     this.acceptDrops();
     this.place.replaceChildren(drop, this.status, this.output);
@@ -75,8 +79,27 @@ class Page {
   private async drop(files: File[]): Promise<void> {
     for (const file of files) {
       const given = await readGiven(file);
-      this.take(isGenesis(given) ? { genesis: given } : { evidence: given });
+      if (!isGenesis(given)) this.take({ evidence: given });
+      else if (!this.chosen) this.choose(given);
+      else if (this.genesis !== undefined)
+        // Whoever gives the evidence may have put a genesis beside it, and has no say in what it is checked against.
+        this.warn(
+          `Not taken: ${described(given)}. The genesis that you gave stays: ${described(this.genesis)}. To check against another one, choose it above as the genesis.`,
+        );
     }
+  }
+
+  /** Takes the visitor's own genesis. That another one was there before is said, with both chain ids. */
+  private choose(genesis: Given): void {
+    const before = this.genesis;
+    const replaced = before !== undefined && chainOf(before) !== chainOf(genesis);
+    this.warn(replaced ? `The genesis was replaced. Before: ${described(before)}. Now: ${described(genesis)}.` : "");
+    this.chosen = true;
+    this.take({ genesis });
+  }
+
+  private warn(text: string): void {
+    this.warning.textContent = text;
   }
 
   /** Takes what is given, and checks as soon as nothing is missing. */
@@ -84,14 +107,15 @@ class Page {
     this.evidence = evidence ?? this.evidence;
     this.genesis = genesis ?? this.genesis;
     this.showNetwork();
-    this.current++;
+    const run = ++this.current;
     if (this.evidence === undefined || this.genesis === undefined) {
       const what = this.evidence === undefined ? "an evidence file" : "the genesis of the network";
       this.say("waiting", `Give ${what}, and the check begins.`);
       this.output.replaceChildren();
       return;
     }
-    this.check(this.genesis, this.evidence).catch((error: unknown) => {
+    this.check(run, this.genesis, this.evidence).catch((error: unknown) => {
+      if (run !== this.current) return;
       // A fault of the checker is no answer, and must not look like one.
       this.say(
         "fails",
@@ -101,16 +125,17 @@ class Page {
   }
 
   /** Makes the steps and shows them as they pass or fail. */
-  private async check(genesis: Given, evidence: Given): Promise<void> {
-    const run = this.current;
+  private async check(run: number, genesis: Given, evidence: Given): Promise<void> {
     const list = new StepList();
     this.output.replaceChildren(...list.parts);
     const verdict = await resting(checkInSteps(genesis.bytes, evidence.bytes), (steps) => {
+      if (run !== this.current) return false;
       list.show(steps, evidence.bytes);
       this.say("waiting", `${visible(evidence.name)}: checking, ${steps.length} steps passed so far.`);
-      return run === this.current;
+      return true;
     });
-    if (verdict === undefined) return;
+    // While it rested, something else may have been given: what is said below is of that alone.
+    if (verdict === undefined || run !== this.current) return;
     list.show(verdict.steps, (verdict.verdict === "not-genesis" ? genesis : evidence).bytes);
     list.showContent(verdict);
     this.say(
@@ -164,6 +189,20 @@ async function resting(
     await new Promise((resolve) => setTimeout(resolve, 0));
     rested = performance.now();
   }
+}
+
+/** The chain id that a genesis makes; nothing if it can't be read. */
+function chainOf({ bytes }: Given): string | undefined {
+  try {
+    return toHex(readGenesis(bytes).chain);
+  } catch (error) {
+    if (!(error instanceof NotReadable)) throw error;
+    return undefined;
+  }
+}
+
+function described(genesis: Given): string {
+  return `${visible(genesis.name)}, chain ${chainOf(genesis) ?? "unknown: it can't be read"}`;
 }
 
 /** Which of the two a dropped file is meant to be. Only a guess: the check reads it strictly. */

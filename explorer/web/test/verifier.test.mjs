@@ -7,6 +7,7 @@ import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { loadBundle } from "./bundle.mjs";
+import { openPage } from "./page.mjs";
 
 const bundle = loadBundle();
 const file = (path) =>
@@ -190,4 +191,42 @@ test("the one file carries the same script, and its policy names script and styl
   assert.equal(script, text("explorer/assets/verify.js"));
   assert.ok(page.includes(`script-src ${hash(script)};`));
   assert.ok(page.includes(`style-src ${hash(between("<style>", "</style>"))};`));
+});
+
+test("the verdict of an earlier check never stands over a later one", async () => {
+  const page = openPage(loadBundle, { rests: 1 });
+  try {
+    // The first check rests once. Meanwhile the second is made, and done.
+    await page.drop(["genesis.json", genesis], ["first.json", example], ["second.json", utf8("{}")]);
+    assert.match(page.said("verdict"), /^second\.json: This is not an evidence file/);
+    assert.equal(await page.goOn(), 1);
+    assert.match(page.said("verdict"), /^second\.json: This is not an evidence file/);
+    await page.drop(["third.json", example]);
+    assert.match(page.said("verdict"), /^third\.json: The evidence holds/);
+  } finally {
+    page.close();
+  }
+});
+
+test("a dropped genesis displaces none that the visitor gave, and else it is said with both chain ids", async () => {
+  const chain = bundle.check(genesis, example).chain;
+  const other = utf8(new TextDecoder().decode(genesis).replace('"sealpost-dev"', '"sealpost-eve"'));
+  const theirs = bundle.check(other, example).reason.match(/makes ([0-9a-f]{64})/)[1];
+  const embedded = { "embedded-genesis": { name: "the one this site uses", text: text("genesis.json") } };
+  const page = openPage(loadBundle, { embedded });
+  try {
+    await page.drop(["example.json", example]);
+    assert.equal(page.said("warning"), "");
+    await page.drop(["theirs.json", other]);
+    assert.match(page.said("verdict"), /does not hold/);
+    const warned = page.said("warning");
+    assert.ok(warned.startsWith("The genesis was replaced.") && warned.includes(chain) && warned.includes(theirs));
+    // The same again from the visitor: now it is theirs to keep, and nothing that is dropped displaces it.
+    await page.drop(["mine.json", genesis]);
+    assert.match(page.said("warning"), /^Not taken: mine\.json/);
+    assert.ok(page.said("warning").includes(chain) && page.said("warning").includes(theirs));
+    assert.ok(page.said("network").includes(theirs));
+  } finally {
+    page.close();
+  }
 });
