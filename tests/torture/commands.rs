@@ -1,5 +1,5 @@
 //! The commands of the node that make and mend what is on disk, each with a fault at every call that changes a file:
-//! `init`, `snapshot create` and `restore`, `check --repair`.
+//! `init`, `testnet`, `snapshot create` and `restore`, `check --repair`.
 
 use crate::jobs::{Done, Job, copy, said};
 use crate::station::Station;
@@ -104,6 +104,10 @@ impl Ledger {
     fn jobs(&self) -> Vec<Owned<'_>> {
         let snapshot = self.snapshot.display().to_string();
         let init = |place: &Path| Ok(node(place, &["init", "--new-network", "torn"]));
+        let testnet = |place: &Path| {
+            let out = place.join("net").display().to_string();
+            Ok(node(place, &["testnet", "--validators", "2", "--out", &out]))
+        };
         let create = |place: &Path| {
             copy(self.station.home(), &place.join("home"))?;
             let out = place.join("out").display().to_string();
@@ -121,6 +125,7 @@ impl Ledger {
         };
         vec![
             owned("init", init, init_again),
+            owned("testnet", testnet, whole_testnet),
             owned("snapshot create", create, snapshot_again),
             owned("snapshot restore", restore, move |place| self.restore_again(place, &again)),
             owned("check --repair", repair, repair_again),
@@ -169,6 +174,29 @@ fn init_again(place: &Path) -> Result<(), String> {
     match started.stop().success() {
         true => Ok(()),
         false => Err("the node did not stop well".into()),
+    }
+}
+
+/// Where the genesis is, all of the network is: whoever finds it makes no other.
+fn whole_testnet(place: &Path) -> Result<(), String> {
+    let out = place.join("net");
+    if !out.join("genesis.json").exists() {
+        return Ok(());
+    }
+    let homes = ["validator-1", "validator-2"].map(|name| out.join(name));
+    let files = homes.iter().flat_map(|home| {
+        let files = [
+            "node.toml",
+            "node/genesis.json",
+            "node/network.key",
+            "node/validator.key",
+            "node/consensus.wal",
+        ];
+        files.map(|file| home.join(file))
+    });
+    match files.chain([out.join("start.sh")]).find(|file| !file.exists()) {
+        None => Ok(()),
+        Some(missing) => Err(format!("there is a genesis, and no {}", missing.display())),
     }
 }
 

@@ -143,8 +143,6 @@ pub(super) fn testnet(args: &TestnetArgs, terminal: &Terminal) -> Result<(), Fai
     let plans = plans(args, &out)?;
     let genesis = genesis(args, &plans)?;
     create_private_folder(&out)?;
-    let path = out.join("genesis.json");
-    write_atomically(&path, genesis.to_json().as_bytes())?;
     let mut peers = Vec::new();
     for plan in &plans {
         let home = plan.node_home();
@@ -161,6 +159,9 @@ pub(super) fn testnet(args: &TestnetArgs, terminal: &Terminal) -> Result<(), Fai
     if here {
         write_atomically(&out.join("start.sh"), script(&plans).as_bytes())?;
     }
+    // Last: where it is, all of the network is.
+    let path = out.join("genesis.json");
+    write_atomically(&path, genesis.to_json().as_bytes())?;
     terminal.say(format_args!("genesis  {}", path.display()));
     for node in &nodes {
         terminal.say(format_args!("{:<12} rpc {}  p2p {}", node.name, node.rpc, node.p2p));
