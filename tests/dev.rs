@@ -48,6 +48,30 @@ fn dev_has_accounts_that_write_to_one_another_and_reset_begins_anew() {
 }
 
 #[test]
+fn reset_deletes_nothing_that_dev_has_not_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path();
+    let play = home.join("play");
+    let state = play.to_str().unwrap();
+    let reset = ["dev", "--state", state, "--port", "0", "--reset", "--yes"];
+    // Somebody's own network, and wallets of it.
+    json("sealpost-node", &play, &["init", "--new-network", "own"]);
+    std::fs::create_dir_all(play.join("networks/own/wallets")).unwrap();
+    let key = std::fs::read(play.join("node/validator.key")).unwrap();
+    assert_eq!(ended(home, &reset), (2, "input.usage".into()));
+    assert_eq!(std::fs::read(play.join("node/validator.key")).unwrap(), key);
+    std::fs::remove_dir_all(play.join("node")).unwrap();
+    // Wallets of another network beside those of `dev`.
+    let dev = start(home, &[]);
+    let chain = dev.said("chain");
+    assert!(dev.stop().success());
+    let anew = start(home, &["--reset", "--yes"]);
+    assert_ne!(anew.said("chain"), chain);
+    assert!(anew.stop().success());
+    assert!(play.join("networks/own/wallets").exists());
+}
+
+#[test]
 fn a_port_that_is_taken_is_answered_with_the_flag_that_dev_has() {
     let dir = tempfile::tempdir().unwrap();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

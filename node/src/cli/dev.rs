@@ -6,11 +6,20 @@ use super::{runtime, signals};
 use crate::home::Home;
 use crate::store::lock_directory;
 use clap::Args;
-use sealpost_terminal::{Failure, Terminal, short, write_secret_file};
+use sealpost_terminal::{
+    Failure, Terminal, create_private_folder, short, write_atomically, write_secret_file,
+};
 use sealpost_wallet::Wallet;
 use sealpost_wallet::mnemonic::{Phrase, Words};
 use std::path::{Path, PathBuf};
 
+/// The network's name, which is that of its folder of wallets too.
+const NETWORK: &str = "dev";
+/// The file that says of a folder that its network was made by `dev`, with what it says to people.
+const MARK: (&str, &str) = (
+    "made-by-dev",
+    "`sealpost-node dev` made node/ and networks/dev/ in this folder, and with --reset deletes them.\n",
+);
 /// The accounts' names, in order.
 const NAMES: [&str; 10] =
     ["alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi", "ivan", "judy"];
@@ -25,7 +34,7 @@ pub(super) struct DevArgs {
     /// Folder that keeps everything; without it all is gone at the end
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
-    /// Begin anew: delete what that folder holds of an earlier network
+    /// Begin anew: delete what an earlier `dev` has put into that folder
     #[arg(long, requires = "state")]
     reset: bool,
     /// Port of the RPC; metrics and explorer take +3 and +4; 0 takes free ones
@@ -67,10 +76,11 @@ pub(super) fn dev(args: &DevArgs, terminal: &Terminal) -> Result<(), Failure> {
     if args.reset {
         reset(place.path(), terminal)?;
     }
+    mark(place.path())?;
     runtime()?.block_on(async {
         let stop = signals::listen(terminal);
         let network =
-            LocalNetwork::start(place.path(), "dev", ports(args), terminal).await.map_err(port_taken)?;
+            LocalNetwork::start(place.path(), NETWORK, ports(args), terminal).await.map_err(port_taken)?;
         let accounts = accounts(&network, place.path(), args.accounts).await?;
         let passphrase_file = place.path().join("passphrase");
         write_secret_file(&passphrase_file, format!("{PASSPHRASE}\n").as_bytes())?;
@@ -109,12 +119,34 @@ fn ports(args: &DevArgs) -> Ports {
     Ports { rpc: at(0), metrics: Some(at(3)), explorer: (!args.no_explorer).then(|| at(4)) }
 }
 
+/// What `dev` puts into a folder: the node, and the wallets of its network. Wallets of other networks stand beside them.
+fn parts(folder: &Path) -> [PathBuf; 2] {
+    [folder.join("node"), folder.join("networks").join(NETWORK)]
+}
+
+/// Notes that whatever will be in a folder is `dev`'s, before anything is.
+fn mark(folder: &Path) -> Result<(), Failure> {
+    if parts(folder).iter().any(|part| part.exists()) {
+        return Ok(());
+    }
+    create_private_folder(folder)?;
+    write_atomically(&folder.join(MARK.0), MARK.1.as_bytes())
+}
+
 /// Only what an earlier `dev` has put there.
 fn reset(folder: &Path, terminal: &Terminal) -> Result<(), Failure> {
-    let parts = ["node", "networks"].map(|part| folder.join(part));
+    let parts = parts(folder);
     let data = Home::new(folder.join("node")).data();
     if parts.iter().all(|part| !part.exists()) {
         return Ok(());
+    }
+    if !folder.join(MARK.0).exists() {
+        let [node, wallets] = parts.each_ref().map(|part| part.display());
+        let what =
+            format!("reset: {}: nothing says that `dev` made the network that is here", folder.display());
+        return Err(Failure::usage(what).help(format!(
+            "name another folder with --state, or delete {node} and {wallets} by hand if no key in them is needed"
+        )));
     }
     // Said before the question: there is nothing to decide as long as the network runs.
     drop(lock_directory(&data)?);
