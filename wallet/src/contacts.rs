@@ -1,11 +1,13 @@
 //! The contact book: names that this person gave to addresses and groups of them. Nobody else sees or decides them.
+//!
+//! Two programs may use one book at a time: every change is made under a lock and on what the file holds then.
 
 mod groups;
 
 pub use groups::{MAX_GROUPS, MAX_MEMBERS};
 
 use sealpost_ledger::address::{Address, AddressError, AddressPrefix};
-use sealpost_terminal::{Failure, read_secret_file, write_secret_file};
+use sealpost_terminal::{Failure, lock_file, read_secret_file, write_secret_file};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -98,43 +100,39 @@ impl Contacts {
     /// that nobody appears under a second name.
     pub fn add(&mut self, name: &str, address: Address) -> Result<(), ContactError> {
         let name = fold(name)?;
-        self.check_free(&name, None)?;
-        if let Some(known) = self.name_of(&address) {
-            return Err(ContactError::Known { name: known.into(), address: address.to_text(&self.prefix) });
-        }
-        self.entries.insert(name.clone(), address);
-        self.save().inspect_err(|_| {
-            self.entries.remove(&name);
+        self.change(|book| {
+            book.check_free(&name, None)?;
+            if let Some(known) = book.name_of(&address) {
+                let address = address.to_text(&book.prefix);
+                return Err(ContactError::Known { name: known.into(), address });
+            }
+            book.entries.insert(name, address);
+            Ok(())
         })
     }
     /// Forgets a contact and writes the book. Returns the address it had.
     pub fn remove(&mut self, name: &str) -> Result<Address, ContactError> {
         let name = name.to_lowercase();
-        let missing = || ContactError::Missing { name: name.chars().take(100).collect() };
-        let address = self.entries.get(&name).copied().ok_or_else(missing)?;
-        let groups = self.groups_of(&address);
-        if !groups.is_empty() {
-            return Err(ContactError::InGroups { name, groups });
-        }
-        self.entries.remove(&name);
-        self.save().inspect_err(|_| {
-            self.entries.insert(name, address);
-        })?;
-        Ok(address)
+        self.change(|book| {
+            let address = book.address_of(&name)?;
+            let groups = book.groups_of(&address);
+            if !groups.is_empty() {
+                return Err(ContactError::InGroups { name, groups });
+            }
+            book.entries.remove(&name);
+            Ok(address)
+        })
     }
     /// Gives a contact another name and writes the book. Returns its address.
     pub fn rename(&mut self, name: &str, new: &str) -> Result<Address, ContactError> {
         let (name, new) = (name.to_lowercase(), fold(new)?);
-        let missing = || ContactError::Missing { name: name.chars().take(100).collect() };
-        let address = self.entries.get(&name).copied().ok_or_else(missing)?;
-        self.check_free(&new, Some(&name))?;
-        self.entries.remove(&name);
-        self.entries.insert(new.clone(), address);
-        self.save().inspect_err(|_| {
-            self.entries.remove(&new);
-            self.entries.insert(name, address);
-        })?;
-        Ok(address)
+        self.change(|book| {
+            let address = book.address_of(&name)?;
+            book.check_free(&new, Some(&name))?;
+            book.entries.remove(&name);
+            book.entries.insert(new, address);
+            Ok(address)
+        })
     }
     /// The contacts, by name.
     pub fn list(&self) -> impl Iterator<Item = (&str, &Address)> {
@@ -170,6 +168,23 @@ impl Contacts {
         let mut near: Vec<_> = away.filter(|(away, _)| *away <= most.min(3)).collect();
         near.sort_unstable();
         near.into_iter().take(3).map(|(_, known)| known.clone()).collect()
+    }
+    /// Changes the book as the file has it now, and writes it. A change that fails leaves file and book alone.
+    fn change<T>(
+        &mut self,
+        change: impl FnOnce(&mut Self) -> Result<T, ContactError>,
+    ) -> Result<T, ContactError> {
+        let _lock = lock_file(&self.path.with_extension("lock")).map_err(ContactError::File)?;
+        let mut book = Self::load(&self.path, &self.prefix)?;
+        let changed = change(&mut book)?;
+        book.save()?;
+        *self = book;
+        Ok(changed)
+    }
+    /// The address of a contact by its name in small letters.
+    fn address_of(&self, name: &str) -> Result<Address, ContactError> {
+        let missing = || ContactError::Missing { name: name.chars().take(100).collect() };
+        self.entries.get(name).copied().ok_or_else(missing)
     }
     fn save(&self) -> Result<(), ContactError> {
         let contacts = self
@@ -219,6 +234,39 @@ mod tests {
         assert!(matches!(contacts.add("bOB", address(3)), Err(ContactError::Taken { .. })));
         assert!(matches!(contacts.add("robert", address(2)), Err(ContactError::Known { .. })));
         assert!(matches!(contacts.resolve("carol"), Err(ContactError::Unknown { .. })));
+    }
+
+    #[test]
+    fn twenty_programs_at_once_lose_no_contact_of_one_another() {
+        let (dir, prefix) = (tempfile::tempdir().unwrap(), AddressPrefix::new("sealdev").unwrap());
+        let path = dir.path().join("contacts.json");
+        // Each has read the book before any of them changes it.
+        let books: Vec<_> = (1..=20).map(|seed| (seed, Contacts::load(&path, &prefix).unwrap())).collect();
+        let start = std::sync::Barrier::new(books.len());
+        std::thread::scope(|scope| {
+            for (seed, mut book) in books {
+                let start = &start;
+                scope.spawn(move || {
+                    start.wait();
+                    book.add(&format!("contact-{seed}"), address(seed)).unwrap();
+                    book.add_to_group("residents", &[address(seed)]).unwrap();
+                });
+            }
+        });
+        let book = Contacts::load(&path, &prefix).unwrap();
+        assert_eq!((book.list().count(), book.group("residents").unwrap().len()), (20, 20));
+    }
+
+    #[test]
+    fn a_change_that_is_refused_leaves_the_book_as_it_was() {
+        let (dir, prefix) = (tempfile::tempdir().unwrap(), AddressPrefix::new("sealdev").unwrap());
+        let path = dir.path().join("contacts.json");
+        let mut late = Contacts::load(&path, &prefix).unwrap();
+        Contacts::load(&path, &prefix).unwrap().add("bob", address(2)).unwrap();
+        assert!(matches!(late.add("bob", address(3)), Err(ContactError::Taken { .. })));
+        assert!(matches!(late.add("robert", address(2)), Err(ContactError::Known { .. })));
+        let again = Contacts::load(&path, &prefix).unwrap();
+        assert_eq!(again.list().collect::<Vec<_>>(), [("bob", &address(2))]);
     }
 
     #[test]

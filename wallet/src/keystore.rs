@@ -18,9 +18,9 @@ pub use secrets::{KeysHash, Moment, Origin, Publication, Secrets};
 
 use crate::random::{NoRandomness, random};
 use crypt::{CIPHER, COST, Encrypted, KDF, decrypt, encrypt};
-use sealpost_terminal::{Failure, file_failure, read_secret_file, write_secret_file};
+use sealpost_terminal::{Failure, lock_file, read_secret_file, write_new_secret_file, write_secret_file};
 use serde::{Deserialize, Serialize};
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
@@ -210,13 +210,7 @@ impl Keystore {
     }
     /// Held while the file is read, changed and written; gone when it is dropped.
     fn lock(&self) -> Result<fs::File, KeystoreError> {
-        let path = self.path.with_extension("lock");
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(false);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let locked = options.open(&path).and_then(|file| file.lock().map(|()| file));
-        locked.map_err(|error| KeystoreError::File(file_failure("lock", &path, &error)))
+        lock_file(&self.path.with_extension("lock")).map_err(KeystoreError::File)
     }
     fn save(&self) -> Result<(), KeystoreError> {
         let malformed = |reason: String| KeystoreError::Malformed { path: self.path.clone(), reason };

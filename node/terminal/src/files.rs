@@ -56,6 +56,20 @@ pub fn read_secret_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
     fs::read(path).map(Zeroizing::new).map_err(|error| file_failure("read", path, &error))
 }
 
+/// Waits for a lock that one program at a time has, and makes its file if need be. It is held until what is returned
+/// is dropped, or the program ends.
+///
+/// # Errors
+/// If the file can't be made or locked.
+pub fn lock_file(path: &Path) -> Result<fs::File, Failure> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let locked = options.open(path).and_then(|file| file.lock().map(|()| file));
+    locked.map_err(|error| file_failure("lock", path, &error))
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Access {
     Owner,

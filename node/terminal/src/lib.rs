@@ -95,7 +95,7 @@ pub use command_pages::{PagesCommand, Shell};
 pub use configuration::{ConfigArgs, load_config, load_network_config, write_template};
 pub use exit::{Exit, Failure, with_exit_codes};
 pub use files::{
-    file_exists, file_failure, not_new, read_secret_file, write_atomically, write_new_file,
+    file_exists, file_failure, lock_file, not_new, read_secret_file, write_atomically, write_new_file,
     write_new_secret_file, write_secret_file,
 };
 pub use flags::{ColorWhen, GlobalArgs, HasGlobals, LogFormat, long_version};

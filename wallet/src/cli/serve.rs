@@ -97,8 +97,6 @@ struct Server<'a> {
     profile: Profile,
     welcome: Welcome,
     wallet: RwLock<Wallet>,
-    /// Held by whoever changes the contacts.
-    contacts: Mutex<()>,
     light: Mutex<Option<(Arc<Light>, u32)>>,
     /// Held by whoever fetches parts: what was fetched is kept in one place.
     collecting: Mutex<()>,
@@ -120,13 +118,12 @@ impl<'a> Server<'a> {
         let (profile, welcome) = (wallet.profile().clone(), Welcome::to(&wallet));
         let (light, at_rest) = (Mutex::default(), Mutex::default());
         let (wallet, collecting, scanning) = (RwLock::new(wallet), Mutex::default(), Mutex::default());
-        let (keys_at, contacts, told) = (Mutex::default(), Mutex::default(), Mutex::default());
+        let (keys_at, told) = (Mutex::default(), Mutex::default());
         Self {
             session,
             profile,
             welcome,
             wallet,
-            contacts,
             light,
             collecting,
             scanning,

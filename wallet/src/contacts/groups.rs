@@ -18,42 +18,49 @@ impl Contacts {
     /// Returns how many were added.
     pub fn add_to_group(&mut self, name: &str, members: &[Address]) -> Result<usize, ContactError> {
         let name = fold(plain(name))?;
-        if !self.groups.contains_key(&name) {
-            self.check_free(&name, None)?;
-            if self.groups.len() >= MAX_GROUPS {
-                return Err(ContactError::TooManyGroups);
+        self.change(|book| {
+            if !book.groups.contains_key(&name) {
+                book.check_free(&name, None)?;
+                if book.groups.len() >= MAX_GROUPS {
+                    return Err(ContactError::TooManyGroups);
+                }
             }
-        }
-        let before = self.groups.get(&name).cloned();
-        let mut group = before.clone().unwrap_or_default();
-        for member in members {
-            if !group.contains(member) {
-                group.push(*member);
+            let mut group = book.groups.get(&name).cloned().unwrap_or_default();
+            let before = group.len();
+            for member in members {
+                if !group.contains(member) {
+                    group.push(*member);
+                }
             }
-        }
-        if group.len() > MAX_MEMBERS {
-            return Err(ContactError::GroupTooLarge { name, count: group.len() });
-        }
-        let added = group.len().saturating_sub(before.as_ref().map_or(0, Vec::len));
-        self.change_group(&name, Some(group), before)?;
-        Ok(added)
+            if group.len() > MAX_MEMBERS {
+                return Err(ContactError::GroupTooLarge { name, count: group.len() });
+            }
+            let added = group.len().saturating_sub(before);
+            book.groups.insert(name, group);
+            Ok(added)
+        })
     }
     /// Takes members out of a group and writes the book. The group is there until it is forgotten, even empty.
     pub fn remove_from_group(&mut self, name: &str, members: &[Address]) -> Result<(), ContactError> {
         let name = plain(name).to_lowercase();
-        let before = self.group(&name)?.to_vec();
-        if let Some(absent) = members.iter().find(|member| !before.contains(member)) {
-            return Err(ContactError::NotInGroup { name, address: absent.to_text(&self.prefix) });
-        }
-        let left = before.iter().filter(|member| !members.contains(member)).copied().collect();
-        self.change_group(&name, Some(left), Some(before))
+        self.change(|book| {
+            let before = book.group(&name)?.to_vec();
+            if let Some(absent) = members.iter().find(|member| !before.contains(member)) {
+                return Err(ContactError::NotInGroup { name, address: absent.to_text(&book.prefix) });
+            }
+            let left = before.iter().filter(|member| !members.contains(member)).copied().collect();
+            book.groups.insert(name, left);
+            Ok(())
+        })
     }
     /// Forgets a group and writes the book; its members stay contacts. Returns them.
     pub fn forget_group(&mut self, name: &str) -> Result<Vec<Address>, ContactError> {
         let name = plain(name).to_lowercase();
-        let before = self.group(&name)?.to_vec();
-        self.change_group(&name, None, Some(before.clone()))?;
-        Ok(before)
+        self.change(|book| {
+            let before = book.group(&name)?.to_vec();
+            book.groups.remove(&name);
+            Ok(before)
+        })
     }
     /// The groups, by name.
     pub fn groups(&self) -> impl Iterator<Item = (&str, &[Address])> {
@@ -110,21 +117,6 @@ impl Contacts {
             Some(known) => Err(ContactError::LooksLike { name: name.into(), known: known.clone() }),
             None => Ok(()),
         }
-    }
-    fn change_group(
-        &mut self,
-        name: &str,
-        to: Option<Vec<Address>>,
-        from: Option<Vec<Address>>,
-    ) -> Result<(), ContactError> {
-        self.set_group(name, to);
-        self.save().inspect_err(|_| self.set_group(name, from))
-    }
-    fn set_group(&mut self, name: &str, members: Option<Vec<Address>>) {
-        match members {
-            Some(members) => self.groups.insert(name.into(), members),
-            None => self.groups.remove(name),
-        };
     }
     /// Reads the groups of a file whose contacts are read already. The reason names the group.
     pub(super) fn read_groups(&mut self, written: Written) -> Result<(), String> {

@@ -126,7 +126,6 @@ struct Add {
 }
 
 async fn contact_add(server: &Server<'_>, Add { name, address }: Add) -> Answered {
-    let _alone = server.contacts.lock().await;
     let wallet = server.wallet().await?;
     let prefix = wallet.genesis().prefix();
     let address = contact::parse_address(&address, prefix)?;
@@ -146,7 +145,6 @@ async fn contact_list(server: &Server<'_>, _: Nothing) -> Answered {
 }
 
 async fn contact_remove(server: &Server<'_>, OfContact { name }: OfContact) -> Answered {
-    let _alone = server.contacts.lock().await;
     let wallet = server.wallet().await?;
     let mut contacts = wallet.profile().contacts().map_err(failure)?;
     let address = contacts.remove(&name).map_err(failure)?.to_text(wallet.genesis().prefix());
@@ -161,7 +159,6 @@ struct Rename {
 }
 
 async fn contact_rename(server: &Server<'_>, Rename { name, new }: Rename) -> Answered {
-    let _alone = server.contacts.lock().await;
     let wallet = server.wallet().await?;
     let mut contacts = wallet.profile().contacts().map_err(failure)?;
     let address = contacts.rename(&name, &new).map_err(failure)?.to_text(wallet.genesis().prefix());
