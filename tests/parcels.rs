@@ -434,14 +434,14 @@ fn a_draft_whose_letter_is_in_the_outbox_is_not_sent_again() {
 }
 
 /// A sender who makes whatever he likes with the library.
-struct Liar {
+pub(crate) struct Liar {
     wallet: Wallet,
     light: Light,
     bob: Address,
 }
 
 impl Liar {
-    async fn new(world: &World, name: &str) -> Self {
+    pub(crate) async fn new(world: &World, name: &str) -> Self {
         let profile = Profile::open(home_of(world), "world").unwrap();
         let bob = profile.contacts().unwrap().resolve("bob").unwrap();
         let head = profile.head().unwrap();
@@ -452,10 +452,10 @@ impl Liar {
         let draft = Draft { to: vec![self.bob], content: content.into(), mode: Mode::Open };
         self.wallet.send(&self.light, &draft, sealpost_api::WaitFor::Final, &|_, _| true).await.unwrap().id
     }
-    async fn part(&self, number: u32, bytes: &[u8]) -> TransactionId {
+    pub(crate) async fn part(&self, number: u32, bytes: &[u8]) -> TransactionId {
         self.send(Content::Part(Part { parcel: [1; 16], number, bytes: bytes.to_vec() })).await
     }
-    async fn letter(&self, length: u64, whole: &[u8], messages: &[TransactionId]) -> String {
+    pub(crate) async fn letter(&self, length: u64, whole: &[u8], messages: &[TransactionId]) -> String {
         let parts = Parts { length, sha256: Sha256::digest(whole).into(), messages: messages.to_vec() };
         let attachments = vec![Attachment { name: "../plan.pdf".into(), data: Data::Parts(parts) }];
         self.send(Letter { text: "see the plan".into(), attachments, ..Letter::default() }).await.to_string()
@@ -513,4 +513,49 @@ async fn a_sender_who_lies_about_parts_is_refused_and_nothing_is_saved() {
         inbox["messages"].as_array().unwrap().iter().any(|message| message["id"] == id.to_string())
     };
     assert!(listed(&plain) && !listed(&one) && !listed(&two) && !listed(&foreign), "{inbox}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_letter_gets_no_receipt_before_all_its_parts_are_here() {
+    let world = World::new();
+    let alice = Liar::new(&world, "alice").await;
+    let (one, two) = (alice.part(0, b"one").await, alice.part(1, b"two").await);
+    let nowhere = TransactionId::from_bytes([7; 32]);
+    let whole = alice.letter(6, b"onetwo", &[one, two]).await;
+    let missing = alice.letter(6, b"onetwo", &[one, nowhere]).await;
+    let broken = alice.letter(6, b"onetwi", &[one, two]).await;
+    let long = alice.letter(u64::MAX, b"onetwo", &[one, two]).await;
+    for (id, words) in
+        [(&missing, "plan.pdf: part 2 of 2 is missing"), (&broken, "SHA-256"), (&long, "the limit is")]
+    {
+        let error = world.error("bob", &["receipt", "give", id]);
+        assert_eq!((error["code"].as_str(), error["exit"].as_u64()), (Some("receipt.incomplete"), Some(1)));
+        assert!(error["message"].as_str().unwrap().contains(words), "{error}");
+        assert!(error["help"].as_str().unwrap().contains("--without-parts"), "{error}");
+    }
+    // All of them at once: the one that is whole gets its receipt, and of the others it is said why they get none.
+    let passphrase = world.path("passphrase");
+    let args = ["-w", "bob", "--passphrase-file", &passphrase, "--json", "-y", "receipt", "give", "--all"];
+    let all = run("sealpost", home_of(&world), &args);
+    assert_eq!(all.status.code(), Some(1), "{}", String::from_utf8_lossy(&all.stderr));
+    let given: serde_json::Value = serde_json::from_slice(&all.stdout).unwrap();
+    let outcome = |id: &String| {
+        let of = given["answers"].as_array().unwrap().iter().find(|answer| answer["message"] == id.as_str());
+        (of.unwrap()["outcome"].as_str().unwrap(), of.unwrap()["code"].as_str())
+    };
+    assert_eq!(outcome(&whole), ("opened", None));
+    for id in [&missing, &broken, &long] {
+        assert_eq!(outcome(id), ("failed", Some("receipt.incomplete")));
+    }
+    let answer = |id: &str| world.wallet("alice", &["status", id])["slots"][0]["answer"].clone();
+    assert_eq!((answer(&whole), answer(&missing)), ("opened".into(), "silent".into()));
+    // What was fetched to be verified alone is not left behind.
+    let named =
+        Wallet::open(Profile::open(home_of(&world), "world").unwrap(), "bob", "correct horse").unwrap();
+    let name = named.archive().name(&whole.parse().unwrap());
+    assert!(!folder_of(&world, "bob").join("fetched").join(name).exists());
+    // Whoever knows it and answers all the same, or refuses, may.
+    world.wallet("bob", &["receipt", "give", &missing, "--without-parts"]);
+    world.wallet("bob", &["refuse", &broken]);
+    assert_eq!((answer(&missing), answer(&broken)), ("opened".into(), "refused".into()));
 }

@@ -1,6 +1,7 @@
 //! `sealpost serve` from outside: the Python example does the main job through it against a real node; whoever
 //! does not show the token, or asks what can't be asked, is told so; and nothing is left when it stops.
 
+use crate::parcels;
 use crate::world::{World, home_of};
 use sealpost_tests::harness::liar::{Answer, Liar, error};
 use sealpost_tests::{Server, run};
@@ -321,6 +322,23 @@ fn sealed_letters_and_letters_in_parts_are_found_read_and_answered() {
     assert_eq!(bob.read()["method"], "inbox_ended");
     let kept = bob.ask("read", &id);
     assert_eq!((&kept["text"], &kept["source"]), (&json!("between us"), &json!("archive")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_receipt_is_given_for_a_letter_whose_parts_are_not_here() {
+    let world = World::new();
+    let alice = parcels::Liar::new(&world, "alice").await;
+    let one = alice.part(0, b"one").await;
+    let nowhere = sealpost_ledger::hash::TransactionId::from_bytes([7; 32]);
+    let (whole, missing) =
+        (alice.letter(3, b"one", &[one]).await, alice.letter(6, b"onetwo", &[one, nowhere]).await);
+    let bobs = serve(&world, "bob", &[]);
+    let mut bob = Client::authenticated(&bobs);
+    let refused = bob.refused("receipt_give", &json!({ "id": missing }));
+    assert_eq!(refused, (1, "receipt.incomplete".into()));
+    assert_eq!(bob.ask("receipt_give", &json!({ "id": whole }))["answer"], "opened");
+    let alone = json!({ "id": missing, "without_parts": true });
+    assert_eq!(bob.ask("receipt_give", &alone)["answer"], "opened");
 }
 
 /// A program that scans with keys of before passes nothing over: what was sealed to newer ones is found.

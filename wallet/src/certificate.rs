@@ -9,7 +9,7 @@ mod text;
 
 pub(crate) use text::finding_lines;
 
-use crate::envelope::{Content, Letter};
+use crate::envelope::{Attachment, Content, Data, Letter, Parts};
 use sealpost_ledger::address::AddressPrefix;
 use sealpost_ledger::evidence::{
     Disclosure, Evidence, EvidenceError, Finding, FindingLine, Findings, KeyStanding, Place,
@@ -83,7 +83,17 @@ struct Shown {
     subject: String,
     text: String,
     answers: Option<String>,
-    files: Vec<String>,
+    files: Vec<ShownFile>,
+}
+
+/// A file that the sender wrote of, harmless to show.
+#[derive(Debug, Clone)]
+struct ShownFile {
+    name: String,
+    size: String,
+    sha256: String,
+    /// Where it is, if it is not in the evidence file.
+    absent: Option<String>,
 }
 
 impl Certificate {
@@ -285,14 +295,11 @@ fn shown(disclosure: &Disclosure) -> Shown {
 
 impl Shown {
     fn of(letter: &Letter) -> Self {
-        let files = letter.attachments.iter().map(|file| {
-            let size = bytes(file.data.length());
-            format!("{} ({size})", visible(&file.name))
-        });
         let note = letter.continued.as_ref().map(|parts| {
-            let (size, count) = (bytes(parts.length), counted(parts.messages.len() as u64, "message"));
-            format!("The text goes on for {size} in {count} of their own, which are not in this file.")
+            let (size, sha256) = (bytes(parts.length), const_hex::encode(parts.sha256));
+            format!("The text goes on for {size} with SHA-256 {sha256}, {}.", elsewhere(parts))
         });
+        let files = letter.attachments.iter().map(ShownFile::of);
         Self {
             note: note.unwrap_or_default(),
             subject: visible(&letter.subject),
@@ -301,6 +308,27 @@ impl Shown {
             files: files.collect(),
         }
     }
+}
+
+impl ShownFile {
+    fn of(file: &Attachment) -> Self {
+        let (name, size) = (visible(&file.name), bytes(file.data.length()));
+        let (sha256, absent) = match &file.data {
+            Data::Whole(bytes) => (const_hex::encode(Sha256::digest(bytes)), None),
+            Data::Parts(parts) => (const_hex::encode(parts.sha256), Some(elsewhere(parts))),
+        };
+        Self { name, size, sha256, absent }
+    }
+}
+
+/// What a reader must know of what is not in the evidence file: nothing that the file proves speaks for it.
+fn elsewhere(parts: &Parts) -> String {
+    let count = counted(parts.messages.len() as u64, "message");
+    let (own, are) = if parts.messages.len() == 1 { ("its own", "is") } else { ("their own", "are") };
+    format!(
+        "in {count} of {own}, which {are} not in this file: size and SHA-256 are the sender's word, and a receipt for this \
+         message does not cover them"
+    )
 }
 
 /// Foreign text for one line: what can't be seen is shown.

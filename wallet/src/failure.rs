@@ -166,6 +166,10 @@ pub fn failure(error: impl Into<WalletError>) -> Failure {
                 .help("the copy of the wallet that published that bundle can open it; else ask the sender to send it again"),
             WalletError::Unknown { .. } | WalletError::NoneBegins { .. } => plain(Exit::No, "tx.unknown"),
             WalletError::OnlyReceipts { .. } => plain(Exit::Usage, "receipt.of_receipts"),
+            WalletError::Incomplete { lack, .. } if matches!(*lack, ParcelError::TooLong { .. }) => plain(Exit::No, "receipt.incomplete")
+                .help(format!("`attachment_bytes` in wallet.toml allows more; {WITHOUT_PARTS}")),
+            WalletError::Incomplete { .. } => plain(Exit::No, "receipt.incomplete")
+                .help(format!("ask another node with --node URL, or refuse it; {WITHOUT_PARTS}")),
             WalletError::OnlyAPart { .. } => plain(Exit::No, "open.only_a_part"),
             WalletError::NotOurs { .. } => plain(Exit::No, "open.not_for_us"),
             WalletError::Id { .. } => plain(Exit::Usage, "input.id"),
@@ -197,6 +201,10 @@ fn backup(error: &BackupError, message: &str) -> Failure {
         StreamError::Randomness(_) => Failure::unavailable("system.randomness", message),
     }
 }
+
+/// The way out for whoever wants to answer for a letter of which something is not to be had.
+const WITHOUT_PARTS: &str =
+    "--without-parts answers for the letter alone, and the receipt stands all the same";
 
 /// A failure with one more way out.
 pub(crate) fn with_help(failure: Failure, more: &str) -> Failure {

@@ -15,7 +15,7 @@ mod sending;
 mod sent;
 
 pub(crate) use answering::ALREADY_ANSWERED;
-pub use answering::{GivenReceipt, GotReceipt, Unanswered, Waiting};
+pub use answering::{Demand, GivenReceipt, GotReceipt, Unanswered, Waiting};
 pub use bulk::{BulkHeard, BulkList, BulkResult, BulkRun, BulkState, ListId, Repeat};
 pub use collecting::{Collector, FetchHeard};
 pub use keeping::{CaughtUp, Source};
@@ -131,6 +131,8 @@ pub enum WalletError {
     NotOurs { id: TransactionId },
     #[error("{id} carries receipts for sealed messages; receipts are not answered with receipts")]
     OnlyReceipts { id: TransactionId },
+    #[error("no receipt for {id}: it names parts that are not all here: {lack}")]
+    Incomplete { id: TransactionId, lack: Box<ParcelError> },
     #[error("{id} is a part of something that was too long for one message; read the letter that names it")]
     OnlyAPart { id: TransactionId },
     #[error(transparent)]

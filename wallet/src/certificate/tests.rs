@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 use super::*;
-use crate::envelope::{Attachment, Data};
 use proptest::prelude::*;
 use std::sync::LazyLock;
 
@@ -167,14 +166,14 @@ fn what_cannot_be_seen_is_made_visible() {
     let shown = letter("\u{202e}gpj", "one\r\ntwo\u{1b}[2J\u{200b}", "exe.\u{202e}gpj");
     assert_eq!(shown.subject, "Subject \\u{202e}gpj");
     assert_eq!(shown.text, "Text one\ntwo\\u{1b}[2J\\u{200b}");
-    assert!(shown.files[1].starts_with("exe.\\u{202e}gpj"), "{:?}", shown.files);
+    assert_eq!(shown.files[1].name, "exe.\\u{202e}gpj");
 }
 
 #[test]
 fn marks_are_not_stacked_up_to_the_head_of_the_page() {
     let tower = format!("e{}", "\u{301}".repeat(400));
     let shown = letter(&tower, &tower, &tower);
-    for text in [&shown.subject, &shown.text, &shown.files[1]] {
+    for text in [&shown.subject, &shown.text, &shown.files[1].name] {
         assert_eq!(text.matches('\u{301}').count(), MAX_STACKED, "{text}");
         assert_eq!(text.matches("\\u{301}").count(), 400 - MAX_STACKED, "{text}");
     }
@@ -185,16 +184,37 @@ fn marks_are_not_stacked_up_to_the_head_of_the_page() {
     }
 }
 
+/// What went ahead in so many messages, and is not in the file.
+fn ahead(messages: u8) -> Parts {
+    let ids = (1..=messages).map(|number| sealpost_ledger::hash::TransactionId::from_bytes([number; 32]));
+    Parts { length: 3_000_000, sha256: [0xab; 32], messages: ids.collect() }
+}
+
 #[test]
 fn a_text_that_goes_on_elsewhere_says_so() {
-    use crate::envelope::Parts;
-    let parts = Parts {
-        length: 70_000,
-        sha256: [0; 32],
-        messages: vec![sealpost_ledger::hash::TransactionId::from_bytes([1; 32])],
-    };
-    let shown = Shown::of(&Letter { text: "begins".into(), continued: Some(parts), ..Letter::default() });
-    assert!(shown.note.contains("1 message") && shown.note.contains("not in this file"), "{}", shown.note);
+    let shown = Shown::of(&Letter { text: "begins".into(), continued: Some(ahead(1)), ..Letter::default() });
+    for words in ["1 message of", "not in this file", "sender's word", "does not cover", &"ab".repeat(32)] {
+        assert!(shown.note.contains(words), "{words}: {}", shown.note);
+    }
+}
+
+#[test]
+fn each_file_is_named_with_its_hash_and_one_that_is_not_there_as_not_there() {
+    let here = Attachment { name: "plan.pdf".into(), data: Data::Whole(b"abc".to_vec()) };
+    let away = Attachment { name: "contract.pdf".into(), data: Data::Parts(ahead(60)) };
+    let (mut certificate, _) = certificate("x");
+    certificate.content = Some(Shown::of(&Letter { attachments: vec![here, away], ..Letter::default() }));
+    let (text, page) = (certificate.lines().join("\n"), certificate.html());
+    let of_abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    let announced = "ab".repeat(32);
+    let absence = "in 60 messages of their own, which are not in this file";
+    let no_cover = "a receipt for this message does not cover them";
+    for words in ["plan.pdf", of_abc, "contract.pdf", &announced, absence, no_cover] {
+        assert!(text.contains(words), "{words} is missing in the text");
+        assert!(page.contains(words), "{words} is missing on the page");
+    }
+    // Of the file that is there nothing of that is said.
+    assert_eq!((text.matches(absence).count(), page.matches(absence).count()), (1, 1));
 }
 
 fn hostile() -> impl Strategy<Value = String> {

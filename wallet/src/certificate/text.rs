@@ -1,6 +1,6 @@
 //! The certificate as plain text.
 
-use super::{Certificate, LIMITS, Recipient, Shown};
+use super::{Certificate, LIMITS, Recipient, Shown, ShownFile};
 use sealpost_ledger::evidence::FindingLine;
 use sealpost_terminal::style;
 
@@ -58,7 +58,11 @@ fn shown_lines(shown: &Shown, lines: &mut Vec<String>) {
     if let Some(id) = &shown.answers {
         lines.push(format!("Answers    {id}"));
     }
-    lines.extend(shown.files.iter().map(|file| format!("File       {file}")));
+    for ShownFile { name, size, sha256, absent } in &shown.files {
+        lines.push(format!("File       {name} ({size})"));
+        lines.push(format!("{:<10} sha256 {sha256}", ""));
+        lines.extend(absent.iter().map(|absent| format!("{:<10} {absent}", "")));
+    }
     if !shown.text.is_empty() {
         lines.push(String::new());
         lines.extend(shown.text.lines().map(|line| format!("  | {line}")));

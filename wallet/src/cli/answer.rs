@@ -48,10 +48,10 @@ pub(super) fn reason(text: &str) -> Result<RefusalReason, String> {
 }
 
 pub(super) fn receipt(command: &ReceiptCommand, session: &Session<'_>) -> Result<(), Failure> {
-    let id = match command {
+    let (id, demand) = match command {
         ReceiptCommand::List(args) => return receipts::list(args, session),
         ReceiptCommand::Give(args) => match args.ids.as_slice() {
-            [id] => id,
+            [id] => (id, args.demand(session)),
             _ => return receipts::give(args, session),
         },
     };
@@ -59,7 +59,7 @@ pub(super) fn receipt(command: &ReceiptCommand, session: &Session<'_>) -> Result
     runtime()?.block_on(async {
         let light = session.light(wallet.profile()).await?;
         let id = wallet.resolve(&light, id).await.map_err(failure)?;
-        let unanswered = wallet.to_answer(&light, &id).await.map_err(failure)?;
+        let unanswered = wallet.to_answer(&light, &id, demand).await.map_err(failure)?;
         let watch = PostageWatch::new(session.terminal);
         let progress = |tried, work| watch.hear(tried, work);
         let sent = wallet.give_receipt(&light, &unanswered, &progress).await.map_err(failure)?;

@@ -7,7 +7,7 @@ use super::{Session, runtime};
 use crate::contacts::Contacts;
 use crate::failure;
 use crate::light::Light;
-use crate::wallet::{ALREADY_ANSWERED, SealedReceipt, Unanswered, Wallet};
+use crate::wallet::{ALREADY_ANSWERED, Demand, SealedReceipt, Unanswered, Wallet, WalletError};
 use clap::Args;
 use sealpost_ledger::address::Address;
 use sealpost_ledger::hash::TransactionId;
@@ -19,6 +19,7 @@ use sealpost_terminal::{Exit, Failure, clock, counted, printable, rfc3339, short
   sealpost receipt give 5d0c1f2e
   sealpost receipt give --all          lists what has no answer, asks, and answers it
   sealpost receipt give --all --yes    without asking
+A letter's files and long texts that came in parts are fetched and verified first; without them it gets no receipt.
 A receipt shows that your key signed after decrypting; not that anybody read or understood it. It can't be taken back.")]
 pub(super) struct GiveArgs {
     /// The messages: their ids, or how they begin
@@ -30,6 +31,9 @@ pub(super) struct GiveArgs {
     /// With --all: answer at most so many, the newest first; the next run goes on with the others
     #[arg(short = 'n', long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     limit: u32,
+    /// Answer also for letters whose parts can't be had: for the letter alone, though its receipt does not say so
+    #[arg(long)]
+    without_parts: bool,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -70,6 +74,16 @@ struct Given {
     more: bool,
 }
 
+impl GiveArgs {
+    /// What must be here of a letter.
+    pub(super) fn demand(&self, session: &Session<'_>) -> Demand {
+        match self.without_parts {
+            true => Demand::LetterAlone,
+            false => Demand::Whole { limit: session.settings.attachment_bytes },
+        }
+    }
+}
+
 pub(super) fn give(args: &GiveArgs, session: &Session<'_>) -> Result<(), Failure> {
     let wallet = session.wallet()?;
     runtime()?.block_on(async {
@@ -77,7 +91,7 @@ pub(super) fn give(args: &GiveArgs, session: &Session<'_>) -> Result<(), Failure
         let mut given = Given::default();
         let mut first = None;
         let ready = match args.all {
-            true => all(args, session, &wallet, &light, &mut given).await?,
+            true => all(args, session, &wallet, &light, &mut given, &mut first).await?,
             false => named(args, session, &wallet, &light, &mut given, &mut first).await?,
         };
         let watch = PostageWatch::new(session.terminal);
@@ -125,7 +139,7 @@ async fn named(
         }
     }
     for id in ids {
-        match wallet.to_answer(light, &id).await.map_err(failure) {
+        match wallet.to_answer(light, &id, args.demand(session)).await.map_err(failure) {
             Ok(unanswered) => ready.push(unanswered),
             Err(failure) if stops_all(&failure) => return Err(failure),
             Err(failure) => given.tell_failure(session, id, failure, first),
@@ -141,18 +155,25 @@ async fn all(
     wallet: &Wallet,
     light: &Light,
     given: &mut Given,
+    first: &mut Option<Failure>,
 ) -> Result<Vec<Unanswered>, Failure> {
     let terminal = session.terminal;
     let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
     let watch = ScanWatch::new(terminal);
-    let waiting = wallet.unanswered(light, limit, &|count| watch.hear(count)).await.map_err(failure)?;
+    let demand = args.demand(session);
+    let waiting =
+        wallet.unanswered(light, demand, limit, &|count| watch.hear(count)).await.map_err(failure)?;
     drop(watch);
     given.more = waiting.more;
-    for (id, error) in &waiting.unopened {
-        terminal.warn(format_args!("{} can't be opened here, so it gets no receipt: {error}", short(id)));
+    for (id, error) in waiting.unopened {
+        match error {
+            error @ WalletError::Incomplete { .. } => given.tell_failure(session, id, failure(error), first),
+            error => terminal
+                .warn(format_args!("{} can't be opened here, so it gets no receipt: {error}", short(id))),
+        }
     }
     if waiting.ready.is_empty() {
-        terminal.note("every message that can be opened here has its answer");
+        terminal.note("every message that can be opened here as a whole has its answer");
         return Ok(Vec::new());
     }
     let contacts = wallet.profile().contacts().map_err(failure)?;
@@ -199,8 +220,9 @@ fn conclude(given: &Given, first: Option<Failure>) -> Result<(), Failure> {
     };
     let all = given.answers.len();
     let message = format!("{failed} of {all} were not answered{left}; the first: {}", first.message);
-    Err(Failure::new(first.exit, first.code, message)
-        .help("run it again: what is answered is not answered twice"))
+    let again = "run it again: what is answered is not answered twice";
+    let help = first.help.map_or_else(|| again.to_owned(), |help| format!("{help}; {again}"));
+    Err(Failure::new(first.exit, first.code, message).help(help))
 }
 
 impl Outcome {

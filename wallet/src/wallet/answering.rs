@@ -1,5 +1,9 @@
 //! Answering: what came and has no answer yet, giving the answer once, and what was answered before. Every
 //! answer is an explicit act; nothing here answers by itself.
+//!
+//! A receipt covers the letter and not what came in parts, but whoever shows it will say that all of it arrived. So
+//! every part is fetched and verified first, unless the person knows better: a sender who names parts that are not on
+//! the ledger gets no receipt for them.
 
 use super::keeping::is_key_gone;
 use super::sealed::reply_with;
@@ -17,6 +21,18 @@ use std::collections::{HashMap, HashSet};
 
 /// What the ledger says to a second answer.
 pub(crate) const ALREADY_ANSWERED: &str = "receipt.already_answered";
+
+/// What must be here of a letter before it gets a receipt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Demand {
+    /// The letter and everything that came in parts, of which each piece may have so many bytes.
+    Whole {
+        /// Most bytes of a piece.
+        limit: u64,
+    },
+    /// The letter alone: the person answers though its parts are not to be had.
+    LetterAlone,
+}
 
 /// A message that came, was opened here, and has no answer.
 #[derive(Debug)]
@@ -40,7 +56,7 @@ pub struct Unanswered {
 pub struct Waiting {
     /// What can be answered.
     pub ready: Vec<Unanswered>,
-    /// What can't be opened, and so not be answered with a receipt.
+    /// What can't be opened, or lacks parts, and so is not answered with a receipt.
     pub unopened: Vec<(TransactionId, WalletError)>,
     /// Whether older messages were left for another time.
     pub more: bool,
@@ -81,11 +97,12 @@ impl Unanswered {
 
 impl Wallet {
     /// Opens what came and has no answer by this wallet, the newest first, `enough` at most; of sealed letters those
-    /// that scans have found. Nobody is told.
+    /// that scans have found. Nobody is told. One of which `demand` lacks something is among the unopened.
     /// `heard` is told how many were found so far.
     pub async fn unanswered(
         &self,
         light: &Light,
+        demand: Demand,
         enough: usize,
         heard: &(dyn Fn(usize) + Sync),
     ) -> Result<Waiting, WalletError> {
@@ -101,7 +118,7 @@ impl Wallet {
                     return Ok(waiting);
                 }
                 let before = signed.remove(&incoming.message.id());
-                self.take_in(light, incoming, before, &mut waiting).await?;
+                self.take_in(light, demand, incoming, before, &mut waiting).await?;
                 heard(waiting.ready.len());
             }
             if !page.more {
@@ -115,18 +132,24 @@ impl Wallet {
                 break;
             }
             for incoming in self.proven_letters(light, vec![found]).await? {
-                self.take_in(light, incoming, None, &mut waiting).await?;
+                self.take_in(light, demand, incoming, None, &mut waiting).await?;
             }
             heard(waiting.ready.len());
         }
         Ok(waiting)
     }
-    /// Opens a message in order to answer for it.
-    pub async fn to_answer(&self, light: &Light, id: &TransactionId) -> Result<Unanswered, WalletError> {
+    /// Opens a message in order to answer for it. Everything that `demand` names is here and verified when this returns.
+    pub async fn to_answer(
+        &self,
+        light: &Light,
+        id: &TransactionId,
+        demand: Demand,
+    ) -> Result<Unanswered, WalletError> {
         let (reading, _) = self.read_or_recall(light, id).await?;
         if reading.carries_receipts() {
             return Err(WalletError::OnlyReceipts { id: *id });
         }
+        self.meet(light, &reading, demand).await?;
         let signed = self.signed_answers(light).await?.remove(id).map(Box::new);
         let (slot, answer) = (reading.opened.slot, reading.opened.answer());
         Ok(Unanswered::new(reading, slot, answer, signed))
@@ -222,9 +245,19 @@ impl Wallet {
         }
         Ok(signed)
     }
+    /// Whether everything of a letter is here that is demanded.
+    async fn meet(&self, light: &Light, reading: &Reading, demand: Demand) -> Result<(), WalletError> {
+        let Demand::Whole { limit } = demand else { return Ok(()) };
+        let id = reading.message.id();
+        self.collector(light, reading, &|_, _, _| {}).verify(limit).await.map_err(|error| match error {
+            WalletError::Parcel(lack) => WalletError::Incomplete { id, lack: Box::new(lack) },
+            error => error,
+        })
+    }
     async fn take_in(
         &self,
         light: &Light,
+        demand: Demand,
         incoming: Incoming,
         signed: Option<OutboxEntry>,
         waiting: &mut Waiting,
@@ -235,6 +268,16 @@ impl Wallet {
             // Receipts that came in a sealed reply are not answered with receipts.
             Ok(reading) if reading.carries_receipts() => {}
             Ok(reading) => {
+                match self.meet(light, &reading, demand).await {
+                    // Of this message alone.
+                    Err(
+                        error @ (WalletError::Incomplete { .. } | WalletError::Light(LightError::Node(_))),
+                    ) => {
+                        waiting.unopened.push((id, error));
+                        return Ok(());
+                    }
+                    met => met?,
+                }
                 let (slot, answer) = (reading.opened.slot, reading.opened.answer());
                 waiting.ready.push(Unanswered::new(reading, slot, answer, signed.map(Box::new)));
             }

@@ -123,6 +123,25 @@ impl Collector<'_> {
         let piece = piece.ok_or_else(|| WalletError::Unknown { id: self.reading.message.id() })?;
         self.collect(&piece, limit, out).await
     }
+    /// Fetches and verifies everything that came in parts, each piece of at most `limit` bytes. Nothing of it stays that
+    /// was not being collected before, but for what an interrupted fetch left.
+    pub(super) async fn verify(mut self, limit: u64) -> Result<(), WalletError> {
+        let letter = Arc::clone(&self.letter);
+        let pieces = pieces(&letter);
+        if pieces.is_empty() {
+            return Ok(());
+        }
+        let waits = self.wallet.fetched_folder(&self.reading.message.id())?.exists();
+        for piece in &pieces {
+            if piece.attachment.is_some() {
+                self.collect(piece, limit, std::io::sink()).await?;
+            } else if self.text().await?.is_none() {
+                let (what, length, limit) = (piece.what.clone(), piece.parts.length, MAX_TEXT_BYTES);
+                return Err(ParcelError::TooLong { what, length, limit }.into());
+            }
+        }
+        if waits { Ok(()) } else { self.forget() }
+    }
     /// Everything is where it should be: what was kept of the parts is not needed any more.
     pub fn forget(self) -> Result<(), WalletError> {
         self.wallet.forget_fetched(Some(&self.reading.message.id()))

@@ -11,7 +11,7 @@ use crate::cli::{address, answer, contact, designate, draft, evidence, inbox, ke
 use crate::envelope::Data;
 use crate::failure;
 use crate::light::Light;
-use crate::wallet::{Answers, EvidenceRequest, Foreign, Reading, Sent, Wallet};
+use crate::wallet::{Answers, Demand, EvidenceRequest, Foreign, Reading, Sent, Wallet};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use sealpost_ledger::height::BlockHeight;
@@ -414,11 +414,26 @@ async fn read_attachment(server: &Server<'_>, request: OfAttachment) -> Answered
     tagged("sealpost/attachment/1", &TakenFile { id, number, name, bytes: whole, offset, base64 })
 }
 
-async fn receipt_give(server: &Server<'_>, OfMessage { id }: OfMessage) -> Answered {
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Give {
+    id: String,
+    #[serde(default)]
+    without_parts: bool,
+}
+
+async fn receipt_give(server: &Server<'_>, Give { id, without_parts }: Give) -> Answered {
+    let demand = match without_parts {
+        true => Demand::LetterAlone,
+        false => Demand::Whole { limit: server.session.settings.attachment_bytes },
+    };
     let wallet = server.wallet().await?;
     let light = server.light().await?;
     let id = wallet.resolve(&light, &id).await.map_err(failure)?;
-    let unanswered = wallet.to_answer(&light, &id).await.map_err(failure)?;
+    let unanswered = {
+        let _alone = server.collecting.lock().await;
+        wallet.to_answer(&light, &id, demand).await.map_err(failure)?
+    };
     let sent = wallet.give_receipt(&light, &unanswered, &unwatched).await.map_err(failure)?;
     given(server, &light, id.to_string(), &sent, "opened", None)
 }
