@@ -3,10 +3,12 @@
 
 use crate::world::{World, home_of};
 use sealpost_api::WaitFor;
+use sealpost_tests::harness::liar::{Answer, Liar, error};
 use sealpost_tests::harness::skip::skip;
 use sealpost_tests::{Server, by_another_user, json, program, run};
 use sealpost_wallet::Wallet;
 use sealpost_wallet::envelope::Letter;
+use sealpost_wallet::keystore::{Keystore, Secrets};
 use sealpost_wallet::light::Light;
 use sealpost_wallet::profile::Profile;
 use sealpost_wallet::wallet::{Draft, KeyTerms, Standing};
@@ -89,6 +91,101 @@ async fn a_message_under_way_is_read_within_the_grace_period_and_never_after_it(
     assert_eq!(world.wallet("bob", &["read", &new])["text"], format!("number {}", WINDOW - 1));
     let left: Vec<u64> = library(&world, "bob").bundles().iter().map(|bundle| bundle.sequence).collect();
     assert_eq!(left, [2]);
+}
+
+/// The same, with the archive that is on unless it is turned off.
+fn quick_world_with_archive() -> World {
+    let world = quick_world();
+    std::fs::write(world.path("wallet.toml"), "[keys]\ngrace_days = 0\n").unwrap();
+    world
+}
+
+/// Rotates bob's keys, and lets the grace period of those before pass.
+fn outlive(world: &World) {
+    world.wallet("bob", &["keys", "rotate"]);
+    (0..=WINDOW).for_each(|_| drop(send(world, "x")));
+}
+
+/// A node that says of one message's body that it does not keep it any more.
+fn withholds(world: &World, id: &str) -> Liar {
+    let id = id.to_owned();
+    Liar::before(&world.node.said("rpc"), move |call| {
+        match call.method == "tx_body" && call.params["id"] == id.as_str() {
+            true => error(2000, "tx.body_pruned"),
+            false => Answer::Truth,
+        }
+    })
+}
+
+#[test]
+fn letters_that_nobody_has_read_are_kept_before_their_secret_is_destroyed() {
+    let world = quick_world_with_archive();
+    let open = send(&world, "a notice");
+    let sealed = world.wallet("alice", &["send", "bob", "--sealed", "-m", "between us"]);
+    let sealed = sealed["id"].as_str().unwrap();
+    outlive(&world);
+
+    // As long as a node withholds one of them, its secret waits, and this is said.
+    let liar = withholds(&world, &open);
+    let passphrase = world.path("passphrase");
+    let tend =
+        ["-w", "bob", "--passphrase-file", &passphrase, "--node", liar.url(), "--json", "keys", "tend"];
+    let output = run("sealpost", home_of(&world), &tend);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("key bundle #1 is past its grace period"), "{said}");
+    let tended: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&tended["destroyed"], &tended["lost"]), (&serde_json::json!([]), &serde_json::json!(0)));
+    let waits = &tended["postponed"][0];
+    assert_eq!((waits["sequence"].as_u64(), waits["letters"].as_u64()), (Some(1), Some(1)), "{tended}");
+    let held = |sequence| library(&world, "bob").bundles().iter().any(|bundle| bundle.sequence == sequence);
+    assert!(held(1));
+
+    let tended = world.wallet("bob", &["keys", "tend"]);
+    assert_eq!(
+        (&tended["destroyed"], &tended["postponed"]),
+        (&serde_json::json!([1]), &serde_json::json!([]))
+    );
+    assert!(!held(1));
+    // To keep them was not to read them.
+    assert_eq!(world.wallet("bob", &["inbox", "--unread"])["messages"].as_array().unwrap().len(), 13);
+    for (id, text) in [(open.as_str(), "a notice"), (sealed, "between us")] {
+        let read = world.wallet("bob", &["read", id]);
+        assert_eq!((read["text"].as_str(), read["source"].as_str()), (Some(text), Some("archive")), "{read}");
+    }
+}
+
+#[test]
+fn a_secret_does_not_wait_for_ever_for_a_letter_that_is_withheld() {
+    let world = quick_world_with_archive();
+    let id = send(&world, "withheld");
+    outlive(&world);
+    let liar = withholds(&world, &id);
+    let tend = ["--node", liar.url(), "keys", "tend"];
+    assert_eq!(world.wallet("bob", &tend)["postponed"][0]["letters"], 1);
+    // As if it had waited for decades.
+    let path = home_of(&world).join("networks/world/wallets/bob/keystore.json");
+    let mut keystore = Keystore::open(&path, "correct horse").unwrap();
+    let change = |secrets: &mut Secrets| {
+        secrets.publication_mut(1).unwrap().postponed.as_mut().unwrap().time_ms = 0;
+    };
+    keystore.change(change).unwrap();
+    let tended = world.wallet("bob", &tend);
+    assert_eq!((&tended["destroyed"], &tended["lost"]), (&serde_json::json!([1]), &serde_json::json!(1)));
+    assert_eq!(world.error("bob", &["read", &id])["code"], "open.key_destroyed");
+}
+
+#[test]
+fn a_wallet_that_keeps_nothing_says_how_many_unread_letters_go_with_a_secret() {
+    let world = quick_world();
+    let (read, _unread) = (send(&world, "read"), send(&world, "unread"));
+    world.wallet("bob", &["read", &read]);
+    outlive(&world);
+    let passphrase = world.path("passphrase");
+    let tend = ["-w", "bob", "--passphrase-file", &passphrase, "keys", "tend"];
+    let output = run("sealpost", home_of(&world), &tend);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("1 letter that nobody has read here"), "{said}");
+    assert_eq!(library(&world, "bob").bundles().len(), 1);
 }
 
 #[test]

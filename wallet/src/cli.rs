@@ -45,7 +45,7 @@ mod thread;
 
 use crate::failure;
 use crate::profile::Profile;
-use crate::wallet::{KeyTerms, Wallet};
+use crate::wallet::{KeyTerms, LastLetters, Wallet};
 use clap::{CommandFactory, Parser, Subcommand};
 use confique::{Config, Layer};
 use nodes::{NodeList, Period};
@@ -360,7 +360,8 @@ impl Session<'_> {
     /// When keys are rotated and destroyed.
     fn terms(&self) -> KeyTerms {
         let KeySettings { rotate_days, grace_days } = self.settings.keys;
-        KeyTerms::from_days(rotate_days, grace_days)
+        let last_letters = if self.keeps() { LastLetters::Keep } else { LastLetters::LetGo };
+        KeyTerms::from_days(rotate_days, grace_days).with_last_letters(last_letters)
     }
     /// Opens the wallet.
     fn wallet(&self) -> Result<Wallet, Failure> {

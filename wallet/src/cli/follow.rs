@@ -118,18 +118,16 @@ impl Follower<'_> {
     }
     /// Does what is due with the wallet's keys, and says each state of the own entry once.
     async fn tend(&mut self, light: &Light) -> Result<(), Failure> {
-        let (terminal, terms) = (self.session.terminal, self.session.terms());
-        let tended = match self.wallet.tend(light, &terms, &|_, _| true).await {
+        let terminal = self.session.terminal;
+        let tended = match own_keys::tend(self.session, self.wallet, light, &|_, _| true).await {
             Ok(tended) => tended,
             // A node that lies is not followed. Everything else is tried again an hour later; the subscription says if
             // the node is gone.
-            Err(error) => match failure(error) {
-                lie if lie.exit == Exit::Untrusted => return Err(lie),
-                other => {
-                    terminal.warn(format_args!("the keys were not looked after: {other}"));
-                    return Ok(());
-                }
-            },
+            Err(lie) if lie.exit == Exit::Untrusted => return Err(lie),
+            Err(other) => {
+                terminal.warn(format_args!("the keys were not looked after: {other}"));
+                return Ok(());
+            }
         };
         own_keys::tell_tended(terminal, &tended);
         let before = self.own_entry.replace(tended.own.standing);

@@ -1,11 +1,13 @@
 //! `keys`: the life of encryption keys: publish, rotate, withdraw, destroy, and list them as the ledger has them.
 
-use super::own_keys::{tell, tell_tended};
+use super::own_keys::{self, tell, tell_tended};
 use super::progress::PostageWatch;
 use super::{Session, runtime};
 use crate::failure;
 use crate::keystore::Moment;
-use crate::wallet::{BundleState, Foreign, OwnBundle, OwnKeys, Rotated, Standing, Wallet, WalletError};
+use crate::wallet::{
+    BundleState, Foreign, OwnBundle, OwnKeys, Postponed, Rotated, Standing, Wallet, WalletError,
+};
 use clap::{Subcommand, ValueEnum};
 use sealpost_ledger::height::BlockHeight;
 use sealpost_terminal::{Failure, clock, rfc3339, short, style};
@@ -84,6 +86,18 @@ pub(super) struct Published {
 struct Cared {
     rotated: Option<Published>,
     destroyed: Vec<u64>,
+    /// Letters that went with them though they should have been kept.
+    lost: usize,
+    postponed: Vec<Waits>,
+}
+
+/// A secret that waits for letters that could not be kept.
+#[derive(serde::Serialize)]
+struct Waits {
+    sequence: u64,
+    letters: usize,
+    /// When it is destroyed all the same.
+    until: String,
 }
 
 #[derive(serde::Serialize)]
@@ -234,7 +248,7 @@ fn tend(session: &Session<'_>) -> Result<(), Failure> {
         let light = session.light(wallet.profile()).await?;
         let watch = PostageWatch::new(session.terminal);
         let progress = |tried, work| watch.hear(tried, work);
-        wallet.tend(&light, &session.terms(), &progress).await.map_err(failure)
+        own_keys::tend(session, &mut wallet, &light, &progress).await
     })?;
     if let Standing::Alarm(alarm) = tended.own.standing {
         return Err(failure(WalletError::ForeignKeys { alarm }));
@@ -242,14 +256,22 @@ fn tend(session: &Session<'_>) -> Result<(), Failure> {
     let terminal = session.terminal;
     tell_tended(terminal, &tended);
     match tended.own.standing {
-        Standing::Ours if tended.rotated.is_none() && tended.destroyed.is_empty() => {
+        Standing::Ours
+            if tended.rotated.is_none() && tended.destroyed.is_empty() && tended.postponed.is_empty() =>
+        {
             terminal.note("Nothing is due.");
         }
         Standing::Ours => {}
         _ => tell(terminal, &tended.own),
     }
     let rotated = tended.rotated.as_ref().map(published);
-    terminal.emit("sealpost/keys-tend/1", &Cared { rotated, destroyed: tended.destroyed });
+    let postponed = tended.postponed.iter().map(|&Postponed { sequence, letters, until_ms }| Waits {
+        sequence,
+        letters,
+        until: rfc3339(until_ms),
+    });
+    let (destroyed, lost, postponed) = (tended.destroyed, tended.lost, postponed.collect());
+    terminal.emit("sealpost/keys-tend/1", &Cared { rotated, destroyed, lost, postponed });
     Ok(())
 }
 

@@ -5,8 +5,8 @@ use super::Session;
 use crate::failure;
 use crate::failure::FOREIGN_KEYS;
 use crate::light::Light;
-use crate::wallet::{Due, OwnKeys, Standing, Tended, Wallet};
-use sealpost_terminal::{Failure, Terminal, counted, style};
+use crate::wallet::{Due, LastLetters, OwnKeys, PostageProgress, Postponed, Standing, Tended, Wallet};
+use sealpost_terminal::{Failure, Terminal, clock, counted, style};
 
 /// Looks, and says what there is to say.
 pub(super) async fn look(
@@ -48,8 +48,48 @@ pub(super) fn tell(terminal: &Terminal, own: &OwnKeys) {
     }
 }
 
+/// Does what is due with the wallet's keys. Where letters go with their secrets, it is said first how many do.
+pub(super) async fn tend(
+    session: &Session<'_>,
+    wallet: &mut Wallet,
+    light: &Light,
+    progress: PostageProgress<'_>,
+) -> Result<Tended, Failure> {
+    let terms = session.terms();
+    if terms.last_letters == LastLetters::LetGo {
+        let own = wallet.own_keys(light, &terms).await.map_err(failure)?;
+        for due in &own.due {
+            let Due::Destroy(sequences) = due else { continue };
+            let unread = wallet.unread_to(light, sequences).await.map_err(failure)?;
+            if unread > 0 {
+                session.terminal.warn(format_args!(
+                    "{} that nobody has read here can't be opened any more when the secrets of {} are destroyed now: the \
+                     archive is off",
+                    counted(unread as u64, "letter"),
+                    numbers(sequences)
+                ));
+            }
+        }
+    }
+    wallet.tend(light, &terms, progress).await.map_err(failure)
+}
+
 /// Says what was done.
 pub(super) fn tell_tended(terminal: &Terminal, tended: &Tended) {
+    for Postponed { sequence, letters, until_ms } in &tended.postponed {
+        terminal.warn(format_args!(
+            "the secret of key bundle #{sequence} is past its grace period and is kept until {}, because {} sent to it could \
+             not be kept: the node does not have all of it. `sealpost sync --all --node URL` asks another one",
+            clock(*until_ms),
+            counted(*letters as u64, "letter")
+        ));
+    }
+    if tended.lost > 0 {
+        terminal.warn(format_args!(
+            "{} went with the secrets that were destroyed now: no node had all of it for four weeks",
+            counted(tended.lost as u64, "letter")
+        ));
+    }
     if let Some(rotated) = &tended.rotated {
         let place = rotated.published.map(|block| format!(", final in block {}", block.height));
         let place = place.unwrap_or_default();

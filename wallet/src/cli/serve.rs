@@ -215,7 +215,7 @@ impl<'a> Server<'a> {
     async fn tend_keys(&self) {
         let (mut wallet, terminal) = (self.alone().await, self.session.terminal);
         let tended = match self.light().await {
-            Ok(light) => wallet.tend(&light, &self.session.terms(), &|_, _| true).await.map_err(failure),
+            Ok(light) => own_keys::tend(self.session, &mut wallet, &light, &|_, _| true).await,
             Err(failure) => Err(failure),
         };
         match tended {

@@ -55,6 +55,9 @@ pub struct Publication {
     pub superseded: Option<Moment>,
     /// From which height on this wallet withdrew it.
     pub withdrawn_from: Option<BlockHeight>,
+    /// The block since whose time its destruction waits for letters that could not be kept yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub postponed: Option<Moment>,
     /// When its secret was destroyed, by this machine's clock, milliseconds since 1970 UTC.
     pub destroyed_ms: Option<u64>,
 }
@@ -103,8 +106,9 @@ impl Publication {
     }
     fn new(bundle: &KeyBundle, origin: Origin) -> Self {
         let (sequence, keys) = (bundle.sequence, KeysHash::of(bundle));
-        let (published, superseded, withdrawn_from, destroyed_ms) = (None, None, None, None);
-        Self { sequence, keys, origin, published, superseded, withdrawn_from, destroyed_ms }
+        let (published, superseded, withdrawn_from) = (None, None, None);
+        let (postponed, destroyed_ms) = (None, None);
+        Self { sequence, keys, origin, published, superseded, withdrawn_from, postponed, destroyed_ms }
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::reading::{the_one, whole_id};
 use super::sending::text_place;
-use super::{Reading, Wallet, WalletError, now_ms};
+use super::{Incoming, Reading, Wallet, WalletError, now_ms};
 use crate::archive::{Archive, ArchiveError, Facts, Mark, Record, Way};
 use crate::envelope::{Content, OpenError, Opened};
 use crate::letters::{Kept, Links};
@@ -13,7 +13,9 @@ use crate::search::{Found, Query};
 use sealpost_ledger::author::AuthorBlock;
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
+use sealpost_ledger::message::SlotRecipient;
 use sealpost_ledger::receipt::Answer;
+use std::collections::BTreeMap;
 
 /// Where a reading is from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -194,21 +196,15 @@ impl Wallet {
             if self.is_settled(&incoming.message.id())? {
                 continue;
             }
-            match self.read_proven(light, incoming.message).await {
-                Ok(reading) => match self.whole_text(light, &reading).await {
-                    Ok(whole) => {
-                        caught_up.kept = caught_up.kept.saturating_add(self.keep(&reading, whole)?.into())
-                    }
-                    Err(WalletError::Parcel(_)) => {
-                        caught_up.unreadable = caught_up.unreadable.saturating_add(1);
-                    }
-                    Err(error) => return Err(error),
-                },
+            match self.keep_incoming(light, incoming.message).await {
+                Ok(kept) => caught_up.kept = caught_up.kept.saturating_add(kept.into()),
                 Err(WalletError::OnlyAPart { .. }) => {}
                 Err(error) if is_key_gone(&error) => {
                     caught_up.gone = caught_up.gone.saturating_add(1);
                 }
-                Err(error) if is_gone(&error) || matches!(error, WalletError::Open(_)) => {
+                Err(error)
+                    if is_gone(&error) || matches!(error, WalletError::Open(_) | WalletError::Parcel(_)) =>
+                {
                     caught_up.unreadable = caught_up.unreadable.saturating_add(1);
                 }
                 Err(error) => return Err(error),
@@ -219,6 +215,93 @@ impl Wallet {
             caught_up.kept = caught_up.kept.saturating_add(self.keep_sent(light, &id).await?.into());
         }
         Ok(caught_up)
+    }
+    /// Opens and keeps everything that came to bundles whose secrets are about to be destroyed, as far as it is not
+    /// kept: also what a node did not show when the wallet caught up. How many letters to each could not be kept.
+    pub(super) async fn keep_last_letters(
+        &self,
+        light: &Light,
+        bundles: &[u64],
+    ) -> Result<BTreeMap<u64, usize>, WalletError> {
+        self.scan(light, &|_| {}).await?;
+        let mut missing = BTreeMap::new();
+        for (bundle, incoming) in self.sent_to_bundles(light, bundles).await? {
+            let Some(Incoming { message, .. }) = incoming else {
+                count(&mut missing, bundle);
+                continue;
+            };
+            if self.is_settled(&message.id())? {
+                continue;
+            }
+            match self.keep_incoming(light, message).await {
+                // What can't be opened breaks the rules: nobody can, with any key.
+                Ok(true) | Err(WalletError::OnlyAPart { .. } | WalletError::Open(_)) => {}
+                // Its text goes on for longer than letters may be, or not all of it is to be had.
+                Ok(false)
+                | Err(
+                    WalletError::Light(LightError::Node(_))
+                    | WalletError::Parcel(_)
+                    | WalletError::Archive(ArchiveError::TooLong { .. }),
+                ) => count(&mut missing, bundle),
+                Err(error) if is_key_gone(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(missing)
+    }
+    /// How many of the letters to bundles have neither been read here nor kept, as far as this wallet knows. Sealed ones
+    /// count that scans have found.
+    pub async fn unread_to(&self, light: &Light, bundles: &[u64]) -> Result<usize, WalletError> {
+        let mut unread = 0_usize;
+        for (_, incoming) in self.sent_to_bundles(light, bundles).await? {
+            let is_read = match &incoming {
+                Some(Incoming { only_receipts: true, .. }) => true,
+                Some(Incoming { message, .. }) => {
+                    let id = message.id();
+                    self.archive.marked(&id)?.is_some() || self.archive.keeps(&id)?
+                }
+                None => false,
+            };
+            unread = unread.saturating_add((!is_read).into());
+        }
+        Ok(unread)
+    }
+    /// The letters that came to bundles, each with its bundle's number; sealed ones as far as scans have found them, and
+    /// without the letter if the node does not have it.
+    async fn sent_to_bundles(
+        &self,
+        light: &Light,
+        bundles: &[u64],
+    ) -> Result<Vec<(u64, Option<Incoming>)>, WalletError> {
+        // Nobody encrypts to keys before they are published. Of one whose block is not known, everything is looked at.
+        let secrets = self.keystore.secrets();
+        let published = bundles
+            .iter()
+            .map(|bundle| Some(secrets.publication(*bundle)?.published?.height))
+            .min()
+            .flatten();
+        let mut sent = Vec::new();
+        for incoming in self.inbox_down_to(light, usize::MAX, published, &|_| {}).await? {
+            let slot = incoming.message.transaction.message().and_then(|message| message.slot(incoming.slot));
+            if let Some(SlotRecipient::Named { bundle, .. }) = slot.map(|slot| slot.recipient)
+                && bundles.contains(&bundle)
+            {
+                sent.push((bundle, Some(incoming)));
+            }
+        }
+        // Of sealed ones nothing is asked that is settled here: each question shows whose they are.
+        for found in self.sealed_letters()?.into_iter().filter(|found| bundles.contains(&found.bundle)) {
+            if !self.is_settled(&found.id)? {
+                sent.push((found.bundle, self.came(light, &found.id).await?));
+            }
+        }
+        Ok(sent)
+    }
+    /// Opens a message that came, and keeps it if it is a letter. Whether it is kept now.
+    async fn keep_incoming(&self, light: &Light, message: Proven) -> Result<bool, WalletError> {
+        let reading = self.read_proven(light, message).await?;
+        let whole = self.whole_text(light, &reading).await?;
+        self.keep(&reading, whole)
     }
     /// The text of a letter that goes on in parts, fetched and put together; nothing of any other letter.
     async fn whole_text(&self, light: &Light, reading: &Reading) -> Result<Option<String>, WalletError> {
@@ -294,6 +377,12 @@ impl Wallet {
         let text = self.keystore.open_note(&text_place(&entry.id), text.as_bytes())?;
         Ok(Some(String::from_utf8_lossy(&text).into_owned()))
     }
+}
+
+/// One letter more of a bundle.
+fn count(missing: &mut BTreeMap<u64, usize>, bundle: u64) {
+    let letters = missing.entry(bundle).or_default();
+    *letters = letters.saturating_add(1);
 }
 
 /// Whether the key of a message is not here, or not any more.

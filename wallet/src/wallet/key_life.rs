@@ -18,6 +18,21 @@ const FASTEST_BLOCK_MS: u64 = 10;
 /// unreachable whose wallet rotates on time.
 const VALID_ROTATIONS: u32 = 2;
 
+/// How long a secret that is past its grace period waits at most for letters that can't be kept yet: long enough for
+/// another node to be asked, and bounded, so that neither a node that withholds a body nor a sender who names parts
+/// that are not on the ledger keeps a secret alive for ever.
+const LONGEST_POSTPONEMENT: Duration = DAY.saturating_mul(28);
+
+/// What becomes of letters whose secret is due to be destroyed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LastLetters {
+    /// They go to the archive first. Their secret waits for those that are not to be had, but not for ever.
+    #[default]
+    Keep,
+    /// They go with their secret.
+    LetGo,
+}
+
 /// When keys are rotated and destroyed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeyTerms {
@@ -25,18 +40,25 @@ pub struct KeyTerms {
     pub rotate_after: Option<Duration>,
     /// How long a superseded bundle's secret is kept at least.
     pub grace: Duration,
+    /// What becomes of letters before it is destroyed.
+    pub last_letters: LastLetters,
 }
 
 impl Default for KeyTerms {
     fn default() -> Self {
-        Self { rotate_after: Some(DAY * 7), grace: DAY * 28 }
+        Self { rotate_after: Some(DAY * 7), grace: DAY * 28, last_letters: LastLetters::Keep }
     }
 }
 
 impl KeyTerms {
     /// In days; 0 days of rotation means never.
     pub fn from_days(rotate: u32, grace: u32) -> Self {
-        Self { rotate_after: (rotate > 0).then(|| DAY * rotate), grace: DAY * grace }
+        let last_letters = LastLetters::Keep;
+        Self { rotate_after: (rotate > 0).then(|| DAY * rotate), grace: DAY * grace, last_letters }
+    }
+    /// The same, with letters that go with their secrets or not.
+    pub fn with_last_letters(self, last_letters: LastLetters) -> Self {
+        Self { last_letters, ..self }
     }
     /// Blocks for which a new bundle is to be used: at least two rotations, however fast
     /// blocks come; on a slow network longer in days. Without rotation, a year.
@@ -197,6 +219,16 @@ pub(super) fn destroyable(secrets: &Secrets, terms: &KeyTerms, genesis: &Genesis
     held.filter(over).map(|known| known.sequence).collect()
 }
 
+/// Until when a secret waits for letters that can't be kept, if it has waited since then.
+pub(super) fn postponed_until(since: &Moment) -> u64 {
+    since.time_ms.saturating_add(millis(LONGEST_POSTPONEMENT))
+}
+
+/// Whether a secret still waits under a head for letters that can't be kept.
+pub(super) fn still_waits(known: &Publication, head: &Moment) -> bool {
+    head.time_ms < postponed_until(&known.postponed.unwrap_or(*head))
+}
+
 /// Notes what a proven newest bundle says about those before it. Nothing that is known already changes, so
 /// that no later bundle lengthens a grace period that runs.
 pub(super) fn note_superseded(secrets: &mut Secrets, newest: u64, published: Moment) {
@@ -316,6 +348,15 @@ mod tests {
         assert_eq!(over(&secrets, moment(last + 1, 35)), [1]);
         secrets.archival = true;
         assert!(over(&secrets, moment(last + 1, 35)).is_empty());
+    }
+
+    #[test]
+    fn a_secret_waits_for_letters_and_not_for_ever() {
+        let (mut secrets, _) = published();
+        let waits = |secrets: &Secrets, day| still_waits(secrets.publication(1).unwrap(), &moment(500, day));
+        assert!(waits(&secrets, 40) && waits(&secrets, 400), "it begins to wait now");
+        secrets.publication_mut(1).unwrap().postponed = Some(moment(400, 40));
+        assert!(waits(&secrets, 67) && !waits(&secrets, 68));
     }
 
     #[test]

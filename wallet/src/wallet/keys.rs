@@ -1,11 +1,14 @@
 //! The wallet's encryption keys over the years: publish, rotate, withdraw, destroy, and notice when the ledger
 //! shows a change that this wallet did not make. A secret is on disk before anybody can encrypt to it.
 
-use super::key_life::{Due, KeyTerms, Standing, destroyable, due, note_superseded, standing};
+use super::key_life::{
+    Due, KeyTerms, LastLetters, Standing, destroyable, due, note_superseded, postponed_until, standing,
+    still_waits,
+};
 use super::sending::PostageProgress;
 use super::{Prepared, Sent, Wallet, WalletError, now_ms};
 use crate::envelope::BundleSecret;
-use crate::keystore::{KeysHash, Moment, Origin, Publication};
+use crate::keystore::{KeysHash, Moment, Origin, Publication, Secrets};
 use crate::light::{Light, Proven};
 use sealpost_api::WaitFor;
 use sealpost_ledger::block::Header;
@@ -13,6 +16,7 @@ use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::key_bundle::{KeyBundle, Revoke};
 use sealpost_ledger::state::BundleRecord;
 use sealpost_ledger::transaction::{Payload, Transaction};
+use std::collections::BTreeMap;
 
 /// A withdrawal must stand in a block before it begins: room for a few blocks that others fill first.
 const REVOKE_MARGIN_BLOCKS: u64 = 3;
@@ -61,6 +65,29 @@ pub struct Tended {
     pub rotated: Option<Rotated>,
     /// Bundles whose secrets were destroyed.
     pub destroyed: Vec<u64>,
+    /// Letters that went with them though they should have been kept: none was to be had for as long as was waited.
+    pub lost: usize,
+    /// Bundles past their grace period whose secrets wait for letters.
+    pub postponed: Vec<Postponed>,
+}
+
+/// A secret that is due to be destroyed, and is not yet because letters to it could not be kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Postponed {
+    /// Number of the bundle.
+    pub sequence: u64,
+    /// How many letters.
+    pub letters: usize,
+    /// When it is destroyed all the same, by the time of blocks, milliseconds since 1970 UTC.
+    pub until_ms: u64,
+}
+
+/// What became of secrets past their grace period.
+#[derive(Default)]
+struct Destruction {
+    destroyed: Vec<u64>,
+    lost: usize,
+    postponed: Vec<Postponed>,
 }
 
 /// One of the wallet's bundles, for a list.
@@ -150,6 +177,7 @@ impl Wallet {
     }
     /// Does what is due: rotates, and destroys what is past its grace period. To be called now and then by
     /// whatever runs for long. Publishes no first keys, and none after a change that this wallet did not make.
+    /// Unless the terms let letters go, everything that came to a bundle is kept before its secret is destroyed.
     pub async fn tend(
         &mut self,
         light: &Light,
@@ -159,18 +187,19 @@ impl Wallet {
         self.keystore.refresh()?;
         let own = self.own_keys(light, terms).await?;
         if let Standing::Alarm(_) = own.standing {
-            return Ok(Tended { own, rotated: None, destroyed: Vec::new() });
+            let (destroyed, postponed) = (Vec::new(), Vec::new());
+            return Ok(Tended { own, rotated: None, destroyed, lost: 0, postponed });
         }
         self.note_newest(&own)?;
         let rotated = match own.due.contains(&Due::Rotate) {
             true => Some(self.rotate(light, terms, &own, progress).await?),
             false => None,
         };
-        let destroyed = match &own.head {
-            Some(head) => self.destroy(terms, head)?,
-            None => Vec::new(),
+        let Destruction { destroyed, lost, postponed } = match &own.head {
+            Some(head) => self.destroy(light, terms, head).await?,
+            None => Destruction::default(),
         };
-        Ok(Tended { own, rotated, destroyed })
+        Ok(Tended { own, rotated, destroyed, lost, postponed })
     }
     /// Makes new encryption keys and publishes them; they supersede those before. Keys that were made and
     /// never published are used, and a rotation that was interrupted after it was final is not done twice.
@@ -383,21 +412,49 @@ impl Wallet {
         let found = waiting.filter_map(|entry| entry.transaction()).find(|t| publishes(t.transaction()));
         Ok(found.map(Prepared::plain))
     }
-    fn destroy(&mut self, terms: &KeyTerms, head: &Moment) -> Result<Vec<u64>, WalletError> {
+    /// Destroys the secrets that are past their grace period, but none for which a letter waits.
+    async fn destroy(
+        &mut self,
+        light: &Light,
+        terms: &KeyTerms,
+        head: &Moment,
+    ) -> Result<Destruction, WalletError> {
         let genesis = self.profile.genesis().clone();
-        if destroyable(self.keystore.secrets(), terms, &genesis, head).is_empty() {
-            return Ok(Vec::new());
+        let over = destroyable(self.keystore.secrets(), terms, &genesis, head);
+        if over.is_empty() {
+            return Ok(Destruction::default());
+        }
+        let missing = match terms.last_letters {
+            LastLetters::Keep => self.keep_last_letters(light, &over).await?,
+            LastLetters::LetGo => BTreeMap::new(),
+        };
+        // Decided again on what the keystore holds then: another program may have changed it meanwhile.
+        let under_lock = |secrets: &Secrets| {
+            let still = destroyable(secrets, terms, &genesis, head);
+            decide(secrets, still.into_iter().filter(|sequence| over.contains(sequence)), &missing, head)
+        };
+        let decided = under_lock(self.keystore.secrets());
+        let noted = |waits: &Postponed| {
+            let known = self.keystore.secrets().publication(waits.sequence);
+            known.is_some_and(|known| known.postponed.is_some())
+        };
+        if decided.destroyed.is_empty() && decided.postponed.iter().all(noted) {
+            return Ok(decided);
         }
         let now = now_ms();
-        let destroyed = self.keystore.change(|secrets| {
-            let over = destroyable(secrets, terms, &genesis, head);
-            secrets.forget(&over);
-            for known in secrets.publications.iter_mut().filter(|known| over.contains(&known.sequence)) {
-                known.destroyed_ms = Some(now);
+        let decided = self.keystore.change(|secrets| {
+            let decided = under_lock(secrets);
+            secrets.forget(&decided.destroyed);
+            for known in &mut secrets.publications {
+                if decided.destroyed.contains(&known.sequence) {
+                    (known.destroyed_ms, known.postponed) = (Some(now), None);
+                } else if decided.postponed.iter().any(|waits| waits.sequence == known.sequence) {
+                    known.postponed.get_or_insert(*head);
+                }
             }
-            over
+            decided
         })?;
-        Ok(destroyed)
+        Ok(decided)
     }
     fn unpublished(&self, known: &Publication) -> OwnBundle {
         OwnBundle {
@@ -461,6 +518,28 @@ impl Wallet {
             ours: known.is_some_and(|known| known.origin == Origin::Here),
         }
     }
+}
+
+/// Which secrets past their grace period are destroyed under a head, and which still wait for letters that could not be
+/// kept.
+fn decide(
+    secrets: &Secrets,
+    over: impl Iterator<Item = u64>,
+    missing: &BTreeMap<u64, usize>,
+    head: &Moment,
+) -> Destruction {
+    let mut decided = Destruction::default();
+    for known in over.filter_map(|sequence| secrets.publication(sequence)) {
+        let (sequence, letters) = (known.sequence, missing.get(&known.sequence).copied().unwrap_or(0));
+        if letters > 0 && still_waits(known, head) {
+            let until_ms = postponed_until(&known.postponed.unwrap_or(*head));
+            decided.postponed.push(Postponed { sequence, letters, until_ms });
+        } else {
+            decided.destroyed.push(sequence);
+            decided.lost = decided.lost.saturating_add(letters);
+        }
+    }
+    decided
 }
 
 fn moment(header: &Header) -> Moment {

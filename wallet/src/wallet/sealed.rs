@@ -99,6 +99,19 @@ impl Wallet {
         letters.truncate(enough);
         self.proven_letters(light, letters).await
     }
+    /// A message that came: an open one, or a sealed one that a scan has found. Nothing if the node does not have it.
+    pub(crate) async fn came(
+        &self,
+        light: &Light,
+        id: &TransactionId,
+    ) -> Result<Option<Incoming>, WalletError> {
+        let Some(message) = light.transaction(id).await? else { return Ok(None) };
+        let Some(Found { slot, author, kind, .. }) = self.found(id)? else {
+            return Ok(self.incoming(message));
+        };
+        let only_receipts = kind == FoundKind::Receipts;
+        Ok(Some(Incoming { message, slot, author, only_receipts }))
+    }
     /// Where the sealed letters that scans have found stand, the newest first.
     pub(super) fn sealed_letters(&self) -> Result<Vec<Found>, WalletError> {
         let state = self.scan_state()?;
