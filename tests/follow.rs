@@ -3,7 +3,8 @@
 
 use crate::world::{World, home_of};
 use sealpost_tests::{Server, program};
-use std::io::{BufRead, BufReader, Read};
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
@@ -48,6 +49,9 @@ impl Following {
         command.env("SEALPOST_HOME", home_of(world)).env_remove("SEALPOST_NODE").env_remove("RUST_LOG");
         command.args(["-w", wallet, "--passphrase-file", &world.path("passphrase"), "--json"]);
         command.args(["inbox", "--follow"]).args(args);
+        Self::of(command)
+    }
+    fn of(mut command: Command) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let (out, err) = (Lines::of(child.stdout.take().unwrap()), Lines::of(child.stderr.take().unwrap()));
@@ -160,4 +164,114 @@ fn a_hook_hears_of_each_message_even_of_those_that_came_while_nobody_followed() 
     let more = send(&world, "more");
     assert!((0..).map(|_| following.message()).any(|id| id == more));
     assert!(following.err.with("notify: ").contains("no-such-program"));
+}
+
+/// A pipe that what hooks say is read from; open for both, so that it does not end when a hook closes it.
+fn pipe(path: &str) -> std::fs::File {
+    assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+    std::fs::OpenOptions::new().read(true).write(true).open(path).unwrap()
+}
+
+/// Says that it has begun, waits at a gate, and says that it has ended.
+const WAITS: &str =
+    r#"echo "began $SEALPOST_MESSAGE" > "$0"; read -r _ < "$0.gate"; echo "ended $SEALPOST_MESSAGE" > "$0""#;
+const SAYS: &str = r#"echo "told $SEALPOST_MESSAGE" > "$0""#;
+
+#[test]
+fn a_message_whose_hook_was_cut_off_with_the_follower_is_told_again() {
+    let world = World::new();
+    let path = world.path("pipe");
+    let (heard, _gate) = (Lines::of(pipe(&path)), pipe(&format!("{path}.gate")));
+    let before = send(&world, "before");
+    let following = Following::start(&world, "bob", &["--exec", "sh", "--", "-c", WAITS, &path]);
+    assert_eq!(following.message(), before);
+    let open = send(&world, "open");
+    assert_eq!(heard.next(), format!("began {open}"));
+    let sealed = world.wallet("alice", &["send", "bob", "--sealed", "-m", "sealed"])["id"].clone();
+    let sealed = sealed.as_str().unwrap();
+    assert_eq!(heard.next(), format!("began {sealed}"));
+    drop(following);
+
+    // The file tells nobody which messages those are.
+    let kept =
+        std::fs::read_to_string(home_of(&world).join("networks/world/wallets/bob/follow.json")).unwrap();
+    assert!(kept.contains("under_way") && !kept.contains(&open) && !kept.contains(sealed), "{kept}");
+    let following = Following::start(&world, "bob", &["--exec", "sh", "--", "-c", SAYS, &path]);
+    let mut told = BTreeSet::new();
+    // After a kill it may hear of one twice.
+    while told.len() < 2 {
+        told.insert(heard.next());
+    }
+    assert_eq!(told, BTreeSet::from([format!("told {open}"), format!("told {sealed}")]));
+    let next = send(&world, "next");
+    let mut further = std::iter::repeat_with(|| heard.next()).filter(|line| !told.contains(line));
+    assert_eq!(further.next().unwrap(), format!("told {next}"));
+    drop(following);
+}
+
+#[test]
+fn a_hook_that_runs_ends_before_a_follower_that_is_asked_to_stop() {
+    let world = World::new();
+    let path = world.path("pipe");
+    let (heard, mut gate) = (Lines::of(pipe(&path)), pipe(&format!("{path}.gate")));
+    let before = send(&world, "before");
+    let mut following = Following::start(&world, "bob", &["--exec", "sh", "--", "-c", WAITS, &path]);
+    assert_eq!(following.message(), before);
+    let id = send(&world, "first");
+    assert_eq!(heard.next(), format!("began {id}"));
+    let pid = following.child.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    gate.write_all(b"go on\n").unwrap();
+    assert_eq!(heard.next(), format!("ended {id}"));
+    assert_eq!(following.child.wait().unwrap().code(), Some(143));
+
+    // It was told, and is not told again.
+    let following = Following::start(&world, "bob", &["--exec", "sh", "--", "-c", SAYS, &path]);
+    (0..2).for_each(|_| drop(following.message()));
+    let next = send(&world, "next");
+    assert_eq!(heard.next(), format!("told {next}"));
+}
+
+#[test]
+fn a_hook_that_fails_is_tried_again() {
+    let world = World::new();
+    let path = world.path("pipe");
+    let heard = Lines::of(pipe(&path));
+    let script = format!(r#"[ -e "$0.tried" ] || {{ touch "$0.tried"; exit 1; }}; {SAYS}"#);
+    let before = send(&world, "before");
+    let following = Following::start(&world, "bob", &["--exec", "sh", "--", "-c", &script, &path]);
+    assert_eq!(following.message(), before);
+    let id = send(&world, "first");
+    assert!(following.err.with("notify: ").contains("again in"));
+    assert_eq!(heard.next(), format!("told {id}"));
+}
+
+#[test]
+fn a_hook_inherits_no_descriptor_of_the_passphrase() {
+    let world = World::new();
+    let path = world.path("pipe");
+    let heard = Lines::of(pipe(&path));
+    let before = send(&world, "before");
+    let (program, home) = (program("sealpost"), home_of(&world).to_owned());
+    let mut command = Command::new("sh");
+    command.env("SEALPOST_HOME", home).env_remove("SEALPOST_NODE").env_remove("RUST_LOG");
+    command.args(["-c", r#"exec "$@" 9< "$0""#, &world.path("passphrase")]).arg(program);
+    command.args([
+        "-w",
+        "bob",
+        "--passphrase-fd",
+        "9",
+        "--json",
+        "inbox",
+        "--follow",
+        "--exec",
+        "sh",
+        "--",
+        "-c",
+    ]);
+    command.args([r#"if [ -e /proc/self/fd/9 ]; then echo open; else echo closed; fi > "$0""#, &path]);
+    let following = Following::of(command);
+    assert_eq!(following.message(), before);
+    send(&world, "first");
+    assert_eq!(heard.next(), "closed");
 }

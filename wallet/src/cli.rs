@@ -38,6 +38,7 @@ mod send;
 mod send_many;
 #[cfg(unix)]
 mod serve;
+mod signals;
 mod since;
 mod status;
 mod sync;

@@ -1,18 +1,20 @@
 //! `inbox --follow`: messages as they come. A node that is away is asked again from where it stopped, so that
-//! nothing is missed and nothing is shown twice; what a hook was told of outlives this program.
+//! nothing is missed and nothing is shown twice; what a hook was told of, and of what it is being told, outlives this
+//! program.
 
 mod cursor;
 
 use super::inbox::{Entry, entry, print};
-use super::notify::Hook;
-use super::{Session, own_keys};
+use super::notify::{Hook, Told};
+use super::{Session, own_keys, signals};
 use crate::failure;
 use crate::light::{Light, LightError};
 use crate::wallet::{Incoming, Standing, Wallet, WalletError};
 use cursor::Cursor;
+use sealpost_api::Category;
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
-use sealpost_terminal::{Exit, Failure, printable};
+use sealpost_terminal::{Exit, Failure, counted, printable};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -21,6 +23,8 @@ const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// Pause between two looks for new sealed messages: nobody tells a wallet of those that are for it.
 pub(super) const SCAN_EVERY: Duration = Duration::from_secs(5);
+/// How long hooks that run may go on after the request to stop.
+const FAREWELL: Duration = Duration::from_secs(10);
 /// How often a running wallet looks after its keys.
 pub(super) const TEND_EVERY: Duration = Duration::from_secs(60 * 60);
 
@@ -44,14 +48,36 @@ impl Follower<'_> {
     pub(super) async fn follow(&mut self, light: Light, from: BlockHeight) -> Result<(), Failure> {
         let sealed = self.wallet.scan_state().map_err(failure)?.found().len();
         let mut cursor = match self.hook {
-            Some(_) => Cursor::kept(self.wallet.follow_path().map_err(failure)?, from, sealed)?,
+            Some(_) => Cursor::kept(self.wallet, from, sealed)?,
             None => Cursor::new(from, sealed),
         };
-        let ended = self.go_on(light, &mut cursor).await;
-        if let Some(hook) = &mut self.hook {
-            hook.finish().await;
+        if self.hook.is_none() {
+            return self.go_on(light, &mut cursor).await;
         }
+        // Whoever ends this does not end what the hook has begun.
+        let stop = signals::listen(self.session.terminal);
+        let ended = tokio::select! {
+            ended = self.go_on(light, &mut cursor) => ended,
+            exit = signals::asked(stop) => Err(Failure::silent(exit)),
+        };
+        self.farewell(&mut cursor).await?;
         ended
+    }
+    /// Waits until the hook has ended, but not for long: what has not is told again the next time.
+    async fn farewell(&mut self, cursor: &mut Cursor) -> Result<(), Failure> {
+        let Some(hook) = &mut self.hook else { return Ok(()) };
+        let until = tokio::time::Instant::now() + FAREWELL;
+        while let Ok(Some(told)) = tokio::time::timeout_at(until, hook.ended()).await {
+            // One that failed now may have been stopped with this program.
+            if told.well {
+                cursor.done(self.wallet, &told.id)?;
+            }
+        }
+        if hook.running() > 0 {
+            let count = counted(hook.running() as u64, "message");
+            self.session.terminal.warn(format_args!("notify: stopped for {count}; told again the next time"));
+        }
+        Ok(())
     }
     async fn go_on(&mut self, light: Light, cursor: &mut Cursor) -> Result<(), Failure> {
         let (mut light, mut wait, mut told) = (Some(light), FIRST_WAIT, false);
@@ -92,6 +118,10 @@ impl Follower<'_> {
         if std::mem::take(told) {
             self.session.terminal.note("the node is back");
         }
+        while let Some(id) = cursor.next_left() {
+            self.tell_again(light, cursor, id).await?;
+            cursor.went_on();
+        }
         // The first tick of each comes at once.
         let (mut looking, mut tending) =
             (tokio::time::interval(SCAN_EVERY), tokio::time::interval(TEND_EVERY));
@@ -103,6 +133,7 @@ impl Follower<'_> {
                         proven = &mut next => break proven.map_err(failure)?,
                         _ = looking.tick() => self.look(light, cursor).await?,
                         _ = tending.tick() => self.tend(light).await?,
+                        told = next_told(&mut self.hook) => cursor.done(self.wallet, &told.id)?,
                     }
                 }
             };
@@ -153,7 +184,12 @@ impl Follower<'_> {
         self.wallet.scan(light, &|_| {}).await.map_err(failure)?;
         let (letters, found) = self.wallet.sealed_since(light, cursor.sealed()).await.map_err(failure)?;
         for letter in letters {
-            self.show(light, &letter).await?;
+            let id = letter.message.id();
+            // One under way was noted before the scan was passed.
+            if !cursor.is_under_way(self.wallet, &id) {
+                let entry = self.show(&letter)?;
+                self.tell(light, cursor, &id, &entry).await?;
+            }
         }
         cursor.pass_sealed(found)
     }
@@ -162,23 +198,60 @@ impl Follower<'_> {
         if cursor.knows(self.wallet, height, &id) {
             return Ok(());
         }
-        self.show(light, &found).await?;
+        let entry = self.show(&found)?;
+        if !cursor.is_under_way(self.wallet, &id) {
+            self.tell(light, cursor, &id, &entry).await?;
+        }
         cursor.pass(self.wallet, height, &id)
     }
-    async fn show(&mut self, light: &Light, found: &Incoming) -> Result<(), Failure> {
-        let id = found.message.id();
+    fn show(&mut self, found: &Incoming) -> Result<Entry, Failure> {
         let entry = entry(self.wallet, found)?;
-        if !self.shown.contains(&id) {
+        if self.shown.insert(found.message.id()) {
             print(self.session, &entry);
             self.session.terminal.emit("sealpost/inbox-entry/1", &entry);
         }
-        if self.hook.is_some() {
-            let text = if self.with_text { self.text(light, &id, &entry).await? } else { None };
-            if let Some(hook) = &mut self.hook {
-                hook.run(&entry, text).await;
+        Ok(entry)
+    }
+    /// Tells the hook of a message, if there is one. It is noted as under way before.
+    async fn tell(
+        &mut self,
+        light: &Light,
+        cursor: &mut Cursor,
+        id: &TransactionId,
+        entry: &Entry,
+    ) -> Result<(), Failure> {
+        if self.hook.is_none() {
+            return Ok(());
+        }
+        let text = if self.with_text { self.text(light, id, entry).await? } else { None };
+        cursor.begin(self.wallet, id)?;
+        let Some(hook) = &mut self.hook else { return Ok(()) };
+        while hook.is_full()
+            && let Some(told) = hook.ended().await
+        {
+            cursor.done(self.wallet, &told.id)?;
+        }
+        hook.run(*id, entry, text);
+        Ok(())
+    }
+    /// Tells the hook again of a message of which an earlier run did not hear that it had ended well.
+    async fn tell_again(
+        &mut self,
+        light: &Light,
+        cursor: &mut Cursor,
+        id: TransactionId,
+    ) -> Result<(), Failure> {
+        match self.wallet.came(light, &id).await.map_err(failure)? {
+            Some(found) => {
+                let entry = entry(self.wallet, &found)?;
+                self.tell(light, cursor, &id, &entry).await
+            }
+            None => {
+                let terminal = self.session.terminal;
+                terminal.warn(format_args!("notify: the node does not have {id}; told again the next time"));
+                Ok(())
             }
         }
-        Ok(())
     }
     /// Subject and text, if the message can be opened; a person who asked for it has not read it by that.
     async fn text(
@@ -194,11 +267,59 @@ impl Follower<'_> {
                 }
                 Ok(Some(format!("{}\n\n{}", printable(&reading.letter.subject), reading.letter.text)))
             }
-            Err(WalletError::Light(error @ LightError::Unreachable { .. })) => Err(failure(error)),
             Err(error) => {
+                if let Some(away) = away_for_now(&error) {
+                    return Err(away);
+                }
                 self.session.terminal.warn(format_args!("{} can't be opened: {error}", entry.id));
                 Ok(None)
             }
         }
+    }
+}
+
+/// Whether a message could not be opened because of a node that may have it in a moment: the message is not passed then.
+fn away_for_now(error: &WalletError) -> Option<Failure> {
+    match error {
+        WalletError::Light(error @ LightError::Unreachable { .. }) => Some(failure(error.clone())),
+        WalletError::Light(LightError::Node(error))
+            if matches!(error.category, Category::Busy | Category::Internal) =>
+        {
+            Some(Failure::unavailable("node.busy", error))
+        }
+        _ => None,
+    }
+}
+
+/// The next message that the hook has been told of; never, while it is told of none.
+async fn next_told(hook: &mut Option<Hook>) -> Told {
+    match hook {
+        Some(hook) if hook.running() > 0 => {
+            if let Some(told) = hook.ended().await {
+                return told;
+            }
+        }
+        _ => {}
+    }
+    std::future::pending().await
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use sealpost_api::ApiError;
+
+    #[test]
+    fn a_message_is_not_passed_while_a_node_is_busy_and_is_when_its_body_is_gone() {
+        let node = |category, code: &str| {
+            WalletError::Light(LightError::Node(ApiError::new(category, code.to_owned(), "said")))
+        };
+        for error in [node(Category::Busy, "node.busy"), node(Category::Internal, "internal.store")] {
+            let away = away_for_now(&error).unwrap();
+            // What `go_on` asks again after.
+            assert!(away.exit == Exit::Unavailable && away.code.starts_with("node."), "{away}");
+        }
+        assert!(away_for_now(&node(Category::NotFound, "tx.body_pruned")).is_none());
     }
 }

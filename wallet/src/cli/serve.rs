@@ -7,13 +7,13 @@ mod following;
 mod methods;
 pub(super) mod protocol;
 mod sending;
-mod signals;
 mod socket;
 #[cfg(test)]
 mod tests;
 
 use super::follow::TEND_EVERY;
 use super::scan::Scanned;
+use super::signals::{self, Stop};
 use super::{Session, own_keys, runtime};
 use crate::failure;
 use crate::light::Light;
@@ -35,7 +35,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::net::UnixStream;
-use tokio::sync::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard, watch};
+use tokio::sync::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::time::MissedTickBehavior;
 
 /// Clients at a time.
@@ -168,7 +168,7 @@ impl<'a> Server<'a> {
             tokio::pin!(asked, tend);
             loop {
                 tokio::select! {
-                    () = &mut asked => break,
+                    _ = &mut asked => break,
                     () = &mut tend => break,
                     stream = door.accept() => {
                         let room = connections.len() < MAX_CONNECTIONS;
@@ -184,7 +184,7 @@ impl<'a> Server<'a> {
             self.session.terminal.warn("stopped before everything that was begun had ended");
         }
     }
-    async fn welcome(&self, stream: UnixStream, token: &Token, stop: watch::Receiver<bool>, room: bool) {
+    async fn welcome(&self, stream: UnixStream, token: &Token, stop: Stop, room: bool) {
         let connection = Connection::new(self, stream, stop);
         match room {
             true => connection.serve(token).await,

@@ -1,20 +1,28 @@
 //! How far a follower has come: the block it is in, and what of that block it has passed. Kept on disk for a
-//! hook, so that it hears of messages that came while nobody followed; after a crash it may hear of one twice.
+//! hook, so that it hears of messages that came while nobody followed. A message is noted as under way before the hook is
+//! told of it, and until that has ended well: after a crash the hook may hear of one twice, and never of none.
 
+use crate::failure;
 use crate::wallet::Wallet;
+use sealpost_api::Hex;
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
 use sealpost_terminal::{Failure, write_secret_file};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::path::PathBuf;
+
+/// What the ids of messages under way are encrypted for.
+const ABOUT: &[u8] = b"follow";
 
 /// How far a follower has come.
 #[derive(Debug)]
 pub(super) struct Cursor {
     passed: Passed,
     path: Option<PathBuf>,
+    /// Messages that an earlier run told the hook of without hearing that it ended well; the last is the next.
+    left: Vec<TransactionId>,
 }
 
 /// Messages by their names in the archive: the file is not encrypted, and ids would tell whose they are.
@@ -26,27 +34,61 @@ struct Passed {
     /// How many of the sealed messages that scans have found are behind it.
     #[serde(default)]
     sealed: usize,
+    /// Messages that the hook is being told of: their ids, encrypted as the wallet's notes are.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    under_way: BTreeMap<String, Hex>,
 }
 
 impl Cursor {
     /// At the beginning of a block, behind so many sealed messages.
     pub(super) fn new(height: BlockHeight, sealed: usize) -> Self {
-        Self { passed: Passed { height, messages: BTreeSet::new(), sealed }, path: None }
+        let (messages, under_way) = (BTreeSet::new(), BTreeMap::new());
+        Self { passed: Passed { height, messages, sealed, under_way }, path: None, left: Vec::new() }
     }
     /// Where this wallet's hook stopped; at the beginning of a block the first time.
-    pub(super) fn kept(path: PathBuf, height: BlockHeight, sealed: usize) -> Result<Self, Failure> {
+    pub(super) fn kept(wallet: &Wallet, height: BlockHeight, sealed: usize) -> Result<Self, Failure> {
+        let path = wallet.follow_path().map_err(failure)?;
         let failed = |reason: String| {
             Failure::unavailable("file.io", format_args!("cannot read {}: {reason}", path.display()))
                 .help("delete it to be told of new messages only")
         };
-        let passed = match std::fs::read(&path) {
+        let passed: Passed = match std::fs::read(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| failed(error.to_string()))?,
             Err(error) if error.kind() == ErrorKind::NotFound => Self::new(height, sealed).passed,
             Err(error) => return Err(failed(error.to_string())),
         };
-        let cursor = Self { passed, path: Some(path) };
+        let id = |note: &Hex| {
+            let id = wallet.keystore().open_note(ABOUT, &note.0).ok()?;
+            Some(TransactionId::from_bytes(id.as_slice().try_into().ok()?))
+        };
+        let left = passed.under_way.values().filter_map(id).collect();
+        let cursor = Self { passed, path: Some(path), left };
         cursor.save()?;
         Ok(cursor)
+    }
+    /// The next message that the hook is to be told of again.
+    pub(super) fn next_left(&self) -> Option<TransactionId> {
+        self.left.last().copied()
+    }
+    /// Goes on to the one after it. It stays under way until the hook has ended well.
+    pub(super) fn went_on(&mut self) {
+        self.left.pop();
+    }
+    /// Whether the hook is being told of a message, or is to be told of it again.
+    pub(super) fn is_under_way(&self, wallet: &Wallet, id: &TransactionId) -> bool {
+        self.passed.under_way.contains_key(&wallet.archive().name(id))
+    }
+    /// Notes that the hook is about to be told of a message.
+    pub(super) fn begin(&mut self, wallet: &Wallet, id: &TransactionId) -> Result<(), Failure> {
+        let note = wallet.keystore().seal_note(ABOUT, id.as_bytes());
+        let note = note.map_err(failure)?;
+        self.passed.under_way.insert(wallet.archive().name(id), note.into());
+        self.save()
+    }
+    /// Notes that the hook was told of a message, and ended.
+    pub(super) fn done(&mut self, wallet: &Wallet, id: &TransactionId) -> Result<(), Failure> {
+        self.passed.under_way.remove(&wallet.archive().name(id));
+        self.save()
     }
     /// The block it is in.
     pub(super) fn height(&self) -> BlockHeight {
@@ -65,7 +107,7 @@ impl Cursor {
         id: &TransactionId,
     ) -> Result<(), Failure> {
         if height > self.passed.height {
-            self.passed = Self::new(height, self.passed.sealed).passed;
+            (self.passed.height, self.passed.messages) = (height, BTreeSet::new());
         }
         self.passed.messages.insert(wallet.archive().name(id));
         self.save()

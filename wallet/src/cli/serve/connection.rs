@@ -4,7 +4,8 @@
 use super::following::{Subscription, follow};
 use super::protocol::{Refusal, Request, no_such_moment, parameters, request, response, tagged};
 use super::socket::Token;
-use super::{Server, methods, signals};
+use super::{Server, methods};
+use crate::cli::signals::{self, Stop};
 use crate::wallet::Wallet;
 use futures::StreamExt;
 use futures::future::LocalBoxFuture;
@@ -17,7 +18,6 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Take};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// Longest line of a client, in bytes: a message with its files in base64.
@@ -39,7 +39,7 @@ pub(super) struct Connection<'a> {
     server: &'a Server<'a>,
     lines: Lines,
     writer: OwnedWriteHalf,
-    stop: watch::Receiver<bool>,
+    stop: Stop,
 }
 
 #[derive(Deserialize)]
@@ -87,7 +87,7 @@ pub(super) enum Done {
 }
 
 impl<'a> Connection<'a> {
-    pub(super) fn new(server: &'a Server<'a>, stream: UnixStream, stop: watch::Receiver<bool>) -> Self {
+    pub(super) fn new(server: &'a Server<'a>, stream: UnixStream, stop: Stop) -> Self {
         let (reader, writer) = stream.into_split();
         Self { server, lines: Lines::new(reader), writer, stop }
     }
@@ -208,7 +208,7 @@ impl<'a> Connection<'a> {
                     }
                     _ => return,
                 },
-                () = &mut asked, if listening => listening = false,
+                _ = &mut asked, if listening => listening = false,
                 () = tokio::time::sleep_until(last + patience.unwrap_or_default()), if patience.is_some() => return,
             }
         }
