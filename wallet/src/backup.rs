@@ -148,7 +148,8 @@ impl Wallet {
             book.list().map(|(name, address)| (name, address.to_text(prefix))).collect();
         let texts = |members: &[Address]| members.iter().map(|one| one.to_text(prefix)).collect::<Vec<_>>();
         let groups: BTreeMap<_, _> = book.groups().map(|(name, members)| (name, texts(members))).collect();
-        let secrets = self.keystore().secrets().to_json();
+        // Not those of when the wallet was opened: the newest may be another program's.
+        let secrets = self.keystore().newest_secrets()?.to_json();
         let json = |entry: &str, json: serde_json::Result<Vec<u8>>| {
             json.map_err(|error| malformed(path, entry, error.to_string()))
         };
@@ -383,8 +384,28 @@ fn malformed(path: &Path, entry: &str, reason: String) -> BackupError {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
-    use super::safe_path;
+    use super::*;
+    use crate::envelope::BundleSecret;
+    use crate::mnemonic::Words;
+
+    #[test]
+    fn a_backup_has_the_keys_that_another_program_has_made_since_the_wallet_was_opened() {
+        let home = tempfile::tempdir().unwrap();
+        let profile = Profile::create(home.path(), crate::testing::genesis()).unwrap();
+        let words = Phrase::generate(Words::Twelve).unwrap();
+        let wallet = Wallet::create(profile.clone(), "alice", &words, "correct horse", false).unwrap();
+        let path = profile.wallet_folder("alice").unwrap().join("keystore.json");
+        let mut other = Keystore::open(&path, "correct horse").unwrap();
+        other.change(|secrets| secrets.add(BundleSecret::generate(1).unwrap())).unwrap();
+        let made = wallet.back_up(&home.path().join("backup"), "correct horse").unwrap();
+        assert_eq!(made.bundles, [1]);
+        // Under another passphrase nothing is known of them, and an old state is no backup.
+        other.change_passphrase("battery staple").unwrap();
+        let refused = wallet.back_up(&home.path().join("other"), "correct horse").unwrap_err();
+        assert!(matches!(refused, WalletError::Keystore(_)), "{refused}");
+    }
 
     #[test]
     fn no_entry_leads_out_of_the_wallets_folder_or_takes_the_keystores_place() {

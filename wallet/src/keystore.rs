@@ -104,7 +104,8 @@ impl std::fmt::Debug for Keystore {
 }
 
 impl Keystore {
-    /// Makes a keystore and writes it.
+    /// Makes a keystore and writes it, but never over one that is there: two programs that make a wallet of one name
+    /// at a time make one, and the other says so.
     pub fn create(
         path: &Path,
         address: &str,
@@ -123,7 +124,7 @@ impl Keystore {
         };
         let key = stretch(path, &header, passphrase)?;
         let keystore = Self { path: path.into(), header, key, secrets };
-        keystore.save()?;
+        write_new_secret_file(path, &keystore.file()?).map_err(KeystoreError::File)?;
         Ok(keystore)
     }
     /// Opens a keystore.
@@ -154,12 +155,13 @@ impl Keystore {
     }
     /// Reads the file again: another program may have changed it.
     pub fn refresh(&mut self) -> Result<(), KeystoreError> {
-        let file = load(&self.path)?;
-        if (file.header.salt, file.header.cost) != (self.header.salt, self.header.cost) {
-            return Err(KeystoreError::OtherPassphrase { path: self.path.clone() });
-        }
-        self.secrets = decipher(&self.path, &file, &self.key)?;
+        self.secrets = self.read()?;
         Ok(())
+    }
+    /// The secrets as the file has them when nobody changes it: those that another program has made since, too.
+    pub(crate) fn newest_secrets(&self) -> Result<Secrets, KeystoreError> {
+        let _lock = self.lock()?;
+        self.read()
     }
     /// Changes the secrets and writes them, before anything else may rely on the change. What another
     /// program has written since is kept.
@@ -201,6 +203,13 @@ impl Keystore {
         decrypt(self.note_key(), nonce, &note_aad(about), ciphertext).ok_or_else(wrong)
     }
 
+    fn read(&self) -> Result<Secrets, KeystoreError> {
+        let file = load(&self.path)?;
+        if (file.header.salt, file.header.cost) != (self.header.salt, self.header.cost) {
+            return Err(KeystoreError::OtherPassphrase { path: self.path.clone() });
+        }
+        decipher(&self.path, &file, &self.key)
+    }
     fn encrypted(&self, encrypted: Option<Encrypted>) -> Result<Encrypted, KeystoreError> {
         let (path, reason) = (self.path.clone(), "encryption failed".into());
         encrypted.ok_or(KeystoreError::Malformed { path, reason })
@@ -213,6 +222,12 @@ impl Keystore {
         lock_file(&self.path.with_extension("lock")).map_err(KeystoreError::File)
     }
     fn save(&self) -> Result<(), KeystoreError> {
+        write_secret_file(&self.path, &self.file()?).map_err(KeystoreError::File)?;
+        self.sweep();
+        Ok(())
+    }
+    /// What is in the file.
+    fn file(&self) -> Result<Vec<u8>, KeystoreError> {
         let malformed = |reason: String| KeystoreError::Malformed { path: self.path.clone(), reason };
         let plaintext = self.secrets.to_json().map_err(|error| malformed(error.to_string()))?;
         let Encrypted { nonce, ciphertext } =
@@ -220,9 +235,7 @@ impl Keystore {
         let file = File { header: self.header.clone(), nonce, ciphertext };
         let mut json = serde_json::to_vec_pretty(&file).map_err(|error| malformed(error.to_string()))?;
         json.push(b'\n');
-        write_secret_file(&self.path, &json).map_err(KeystoreError::File)?;
-        self.sweep();
-        Ok(())
+        Ok(json)
     }
     /// Removes what writers left that were killed on the way: it may hold secrets that are gone since.
     fn sweep(&self) {

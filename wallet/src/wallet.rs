@@ -195,7 +195,14 @@ impl Wallet {
         let address = Address::new(identity.public_key()).to_text(profile.genesis().prefix());
         let secrets = Secrets::new(phrase.text().to_string(), archival)?;
         let created = sealpost_terminal::rfc3339(now_ms());
-        let keystore = Keystore::create(&path, &address, &created, secrets, passphrase)?;
+        let keystore = Keystore::create(&path, &address, &created, secrets, passphrase);
+        let keystore = keystore.map_err(|error| match error {
+            // Another program has made one while the passphrase was stretched.
+            KeystoreError::File(failure) if failure.code == "file.exists" => {
+                WalletError::Exists { name: name.into() }
+            }
+            error => error.into(),
+        })?;
         Self::with(profile, name, keystore, identity)
     }
     /// Puts a wallet together from an opened keystore and what lies beside it.

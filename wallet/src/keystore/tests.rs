@@ -30,6 +30,16 @@ fn the_passphrase_opens_and_another_does_not() {
 }
 
 #[test]
+fn a_keystore_takes_the_place_of_no_other() {
+    let (_dir, path) = keystore();
+    let other = Secrets::new("other words".into(), false).unwrap();
+    let error =
+        Keystore::create(&path, "sealdev1y", "2026-11-24T00:00:00Z", other, "battery staple").unwrap_err();
+    assert!(matches!(error, KeystoreError::File(failure) if failure.code == "file.exists"));
+    assert_eq!(Keystore::open(&path, "correct horse").unwrap().secrets().mnemonic, "twelve words");
+}
+
+#[test]
 fn a_change_is_there_after_opening_again() {
     let (_dir, path) = keystore();
     let mut keystore = Keystore::open(&path, "correct horse").unwrap();
