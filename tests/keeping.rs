@@ -166,6 +166,25 @@ fn a_kept_letter_outlives_its_key_and_one_that_is_not_kept_does_not() {
 }
 
 #[test]
+fn a_letter_that_is_damaged_in_the_archive_is_kept_anew_while_it_can_be_opened() {
+    let world = World::new();
+    let sent = world.wallet("alice", &["send", "bob", "-m", "a notice"]);
+    let id = sent["id"].as_str().unwrap();
+    world.wallet("bob", &["read", id]);
+    let folder = home_of(&world).join("networks/world/wallets/bob/archive");
+    let mut letters =
+        files(&folder).into_iter().filter(|path| path.extension().is_some_and(|e| e == "letter"));
+    let letter = letters.next().unwrap();
+    let mut bytes = fs::read(&letter).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&letter, bytes).unwrap();
+    assert_eq!(world.wallet("bob", &["sync", "--all"])["kept"], 1);
+    destroy_keys(&world, "bob");
+    let read = world.wallet("bob", &["read", id]);
+    assert_eq!((read["text"].as_str(), read["source"].as_str()), (Some("a notice"), Some("archive")));
+}
+
+#[test]
 fn nothing_of_a_letter_lies_about_in_clear() {
     let world = World::new();
     let home = home_of(&world).to_owned();

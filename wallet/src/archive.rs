@@ -82,8 +82,18 @@ impl Archive {
     pub fn get(&self, id: &TransactionId) -> Result<Option<Record>, ArchiveError> {
         self.load(&self.path(id))
     }
-    /// Whether a letter is kept.
-    pub fn contains(&self, id: &TransactionId) -> bool {
+    /// Whether a letter is kept and can be read: one that is damaged is kept anew while it can be opened.
+    pub fn keeps(&self, id: &TransactionId) -> Result<bool, ArchiveError> {
+        match self.get(id) {
+            Ok(record) => Ok(record.is_some()),
+            Err(ArchiveError::Damaged { .. } | ArchiveError::Format { .. } | ArchiveError::Record { .. }) => {
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+    /// Whether there is a file of a letter, be it damaged.
+    pub fn has_file(&self, id: &TransactionId) -> bool {
         self.path(id).exists()
     }
     /// Removes a letter, and makes sure that it is not kept again unasked. Whether there was one.

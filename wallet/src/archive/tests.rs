@@ -99,6 +99,22 @@ fn a_letter_comes_back_whole_and_no_byte_of_it_is_readable() {
 }
 
 #[test]
+fn a_letter_that_is_damaged_counts_as_not_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let archive = archive(&dir);
+    let record = record(1, letter(SECRET));
+    assert!(!archive.keeps(&record.id()).unwrap());
+    archive.put(&record).unwrap();
+    assert!(archive.keeps(&record.id()).unwrap());
+    let path = archive.path(&record.id());
+    let whole = fs::read(&path).unwrap();
+    for damaged in [whole[..whole.len() - 1].to_vec(), Vec::new(), vec![0xff; 100]] {
+        fs::write(&path, damaged).unwrap();
+        assert!(!archive.keeps(&record.id()).unwrap() && archive.has_file(&record.id()));
+    }
+}
+
+#[test]
 fn files_of_letters_of_like_size_have_one_length() {
     let dir = tempfile::tempdir().unwrap();
     let archive = archive(&dir);

@@ -97,7 +97,8 @@ impl Session<'_> {
     pub(super) fn warn_unreadable(&self, count: usize) {
         if count > 0 {
             self.terminal.warn(format_args!(
-                "{count} files of the archive can't be read: they were altered, or belong to another wallet"
+                "{count} files of the archive can't be read: they were altered, or belong to another wallet; \
+                 `sealpost sync --all` keeps anew what can still be opened"
             ));
         }
     }

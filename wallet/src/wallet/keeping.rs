@@ -56,7 +56,7 @@ impl Wallet {
         if self.archive.marked(&id)? == Some(Mark::Forgotten) {
             return Ok(false);
         }
-        if self.archive.contains(&id) {
+        if self.archive.keeps(&id)? {
             return Ok(true);
         }
         if reading.letter.continued.is_some() && whole_text.is_none() {
@@ -124,7 +124,7 @@ impl Wallet {
     /// All letters that are here, in no order, one in memory at a time.
     pub fn letters(&self) -> Result<impl Iterator<Item = Result<Kept, WalletError>> + '_, WalletError> {
         let archived = self.archive.records()?.map(|record| Ok(record?.into()));
-        let sent = self.outbox.ids().filter(|id| !self.archive.contains(id));
+        let sent = self.outbox.ids().filter(|id| !self.archive.has_file(id));
         let sent = sent.map(|id| self.outbox.get(&id)?.map_or(Ok(None), |entry| self.sent_letter(&entry)));
         Ok(archived.chain(sent.filter_map(Result::transpose)))
     }
@@ -312,7 +312,7 @@ impl Wallet {
     }
     /// Whether a message is kept, or was forgotten on purpose.
     fn is_settled(&self, id: &TransactionId) -> Result<bool, WalletError> {
-        Ok(self.archive.contains(id) || self.archive.marked(id)? == Some(Mark::Forgotten))
+        Ok(self.archive.marked(id)? == Some(Mark::Forgotten) || self.archive.keeps(id)?)
     }
     /// Keeps a letter that was sent, once it stands in a block. Whether it is kept now and was not before.
     pub async fn keep_sent(&self, light: &Light, id: &TransactionId) -> Result<bool, WalletError> {
