@@ -28,7 +28,7 @@ pub use content::{
     Attachment, Content, ContentError, Data, Letter, MAX_CONTENT_OVERHEAD, Part, Parts, largest_content,
     padded_length,
 };
-pub use keys::BundleSecret;
+pub use keys::{BundleSecret, has_ml_kem};
 pub use open::{OpenError, Opened, open, open_sealed, slot_for};
 pub use seal::{Recipient, SealError, SealRequest, Sealed, seal};
 pub use view::{HiddenSlot, ViewKey, candidates, candidates_of};

@@ -100,6 +100,8 @@ struct Recipient {
     bundle: u64,
     proven_at: BlockHeight,
     valid_until: BlockHeight,
+    #[serde(skip)]
+    ml_kem_broken: bool,
 }
 
 #[derive(serde::Serialize)]
@@ -313,6 +315,7 @@ pub(super) fn describe(wallet: &Wallet, draft: &Draft, prepared: &Prepared) -> R
         bundle: keys.sequence,
         proven_at: keys.proven,
         valid_until: keys.valid_until,
+        ml_kem_broken: keys.ml_kem_broken,
     });
     let body_bytes = prepared.body.as_ref().map_or(0, |body| body.as_bytes().len());
     Ok(Answer {
@@ -344,6 +347,13 @@ fn print_sealed(session: &Session<'_>, answer: &Answer, genesis: &Genesis) {
         let at = grouped(at.get());
         terminal.say(format_args!(
             "To       {name}  {address}  key bundle #{bundle}, proven at height {at}, valid for at least {days}"
+        ));
+    }
+    for Recipient { name, address, bundle, .. } in answer.to.iter().filter(|to| to.ml_kem_broken) {
+        let name = name.clone().unwrap_or_else(|| short_address(address));
+        terminal.warn(format_args!(
+            "the ML-KEM key in key bundle #{bundle} of {name} is none, so the whole message is in suite 1: nothing in \
+             it withstands quantum computers; `sealpost keys rotate` on their side mends it"
         ));
     }
     if answer.mode == "sealed" {

@@ -75,9 +75,19 @@ fn ecies_public(secret: &[u8; 32]) -> [u8; 33] {
     public
 }
 
+/// Whether a bundle's ML-KEM key is one. The ledger looks at its length alone, so anybody can publish bytes that are
+/// none: FIPS 203, section 7.2, has them refused.
+pub fn has_ml_kem(bundle: &KeyBundle) -> bool {
+    bundle.ml_kem.as_ref().is_some_and(|key| encapsulation_key(key).is_some())
+}
+
+fn encapsulation_key(key: &[u8]) -> Option<EncapsulationKey<MlKem768>> {
+    EncapsulationKey::new(&key.try_into().ok()?).ok()
+}
+
 /// A fresh share for the holder of an ML-KEM-768 key, and its ciphertext. `None` if it is no such key.
 pub(super) fn ml_kem_encapsulate(key: &[u8]) -> Option<(Vec<u8>, Zeroizing<[u8; 32]>)> {
-    let key = EncapsulationKey::<MlKem768>::new(&key.try_into().ok()?).ok()?;
+    let key = encapsulation_key(key)?;
     let (ciphertext, mut share) = key.encapsulate();
     let kept = Zeroizing::new(share.into());
     share.zeroize();

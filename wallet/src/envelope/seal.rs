@@ -1,7 +1,7 @@
 //! Sealing: content and recipients in, message header and encrypted body out.
 
 use super::content::{Content, to_plaintext};
-use super::keys::ml_kem_encapsulate;
+use super::keys::{has_ml_kem, ml_kem_encapsulate};
 use super::suites::{SlotBinding, body_key, ecies_wrap};
 use super::view::hide;
 use crate::random::{NoRandomness, random};
@@ -81,7 +81,8 @@ pub enum SealError {
     Randomness(#[from] NoRandomness),
 }
 
-/// Seals content to its recipients. Suite 2 if every recipient has an ML-KEM key, else suite 1.
+/// Seals content to its recipients. Suite 2 if every recipient has an ML-KEM key, else suite 1: one who published
+/// bytes that are no such key keeps the message from nobody.
 pub fn seal(request: &SealRequest<'_>) -> Result<Sealed, SealError> {
     let Some(key) = request.author else {
         return seal_with(request, Mode::Open, *random::<32>()?, |_| Ok(None));
@@ -106,7 +107,7 @@ pub(super) fn seal_with(
     if recipients.is_empty() {
         return Err(SealError::NoRecipient);
     }
-    let post_quantum = recipients.iter().all(|recipient| recipient.bundle.ml_kem.is_some());
+    let post_quantum = recipients.iter().all(|recipient| has_ml_kem(&recipient.bundle));
     let suite = if post_quantum { Suite::EciesMlKem768 } else { Suite::Ecies };
     let content = Zeroizing::new(request.content.to_bytes());
     let shown = recipients.iter().enumerate().map(|(number, recipient)| match mode {

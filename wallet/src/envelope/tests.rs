@@ -70,6 +70,24 @@ fn every_recipient_opens_the_same_content() {
 }
 
 #[test]
+fn an_ml_kem_key_that_is_none_keeps_the_message_from_nobody() {
+    let people = [person(2), person(3)];
+    let mut recipients = people.each_ref().map(|person| recipient(person, Suite::EciesMlKem768));
+    // Of the right length, which is all that the ledger looks at: each coefficient is 4,095, and 3,328 is the highest.
+    recipients[1].bundle.ml_kem = Some(vec![0xff; 1184]);
+    assert!(has_ml_kem(&recipients[0].bundle) && !has_ml_kem(&recipients[1].bundle));
+    let (transaction, body, _) = sealed(&recipients, &content());
+    let Payload::Message(message) = &transaction.payload else { unreachable!() };
+    assert_eq!(message.suite, Suite::Ecies);
+    for (slot, person) in (0..).zip(&people) {
+        assert_eq!(
+            open(&transaction, &body, slot, std::slice::from_ref(&person.secret)).unwrap().0,
+            content()
+        );
+    }
+}
+
+#[test]
 fn one_recipient_without_a_post_quantum_key_makes_it_suite_1() {
     let (a, b) = (person(2), person(3));
     let (transaction, _, _) =

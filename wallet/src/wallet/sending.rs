@@ -2,7 +2,7 @@
 //! leaves.
 
 use super::{ALREADY_ANSWERED, Wallet, WalletError, now_ms};
-use crate::envelope::{Content, Recipient, SealRequest, Sealed, seal};
+use crate::envelope::{Content, Recipient, SealRequest, Sealed, has_ml_kem, seal};
 use crate::light::{Light, LightError, Proven};
 use crate::outbox::{OutboxEntry, Parcel};
 use crate::random::random;
@@ -66,6 +66,8 @@ pub struct KeysAt {
     pub proven: BlockHeight,
     /// The last height at which they are to be used.
     pub valid_until: BlockHeight,
+    /// Whether the ML-KEM key among them is none, so that the message is in suite 1 for everybody.
+    pub ml_kem_broken: bool,
 }
 
 impl Prepared {
@@ -126,7 +128,8 @@ impl Wallet {
         for address in &draft.to {
             let (recipient, proven) = self.recipient(light, address).await?;
             let (sequence, valid_until) = (recipient.bundle.sequence, recipient.bundle.valid_until);
-            keys.push(KeysAt { sequence, proven, valid_until });
+            let ml_kem_broken = recipient.bundle.ml_kem.is_some() && !has_ml_kem(&recipient.bundle);
+            keys.push(KeysAt { sequence, proven, valid_until, ml_kem_broken });
             recipients.push(recipient);
         }
         let sealed = self.seal_letter(draft, &recipients, expiry)?;
