@@ -60,6 +60,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("parity_db", &["node/src/store"]),
     ("crc32c", &["node/src/store"]),
     ("crc32fast", &["node/src/consensus/votes"]),
+    ("nix", &["node/terminal/src/passphrase"]),
     (
         "rustix",
         &[

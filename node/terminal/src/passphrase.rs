@@ -63,7 +63,9 @@ impl PassphraseArgs {
     }
     fn get(&self, terminal: &Terminal, what: &str, confirm: Confirm) -> Result<Zeroizing<String>, Failure> {
         if let Some(fd) = self.passphrase_fd {
-            return read_file(PathBuf::from(format!("/dev/fd/{fd}")));
+            let read = read_file(PathBuf::from(format!("/dev/fd/{fd}")));
+            close(fd);
+            return read;
         }
         if let Some(path) = &self.passphrase_file {
             // A pipe (`<(pass show …)`) is private by nature; a file lies open to whoever may read it.
@@ -152,6 +154,19 @@ fn prompt(what: &str, confirm: Confirm) -> Result<Zeroizing<String>, Failure> {
     }
 }
 
+/// Closes the descriptor that a passphrase was read from: every program that this one starts would inherit it, and
+/// could read a file that it stands for from the beginning. The three standard streams stay.
+#[cfg(unix)]
+fn close(fd: u32) {
+    if let Some(fd) = i32::try_from(fd).ok().filter(|fd| *fd > 2) {
+        // One that was not open is closed already.
+        let _closed = nix::unistd::close(fd);
+    }
+}
+
+#[cfg(not(unix))]
+fn close(_: u32) {}
+
 fn empty() -> Failure {
     Failure::locked("passphrase.empty", "an empty passphrase protects nothing")
 }
@@ -184,7 +199,6 @@ mod tests {
     use crate::GlobalArgs;
     use crate::logging::Logging;
     use std::fs::{self, Permissions};
-    use std::os::fd::AsRawFd;
     use std::os::unix::fs::PermissionsExt;
 
     fn read(args: &PassphraseArgs) -> Result<Zeroizing<String>, Failure> {
@@ -240,13 +254,17 @@ mod tests {
         assert_eq!((failure.exit, failure.code.as_ref()), (Exit::Locked, "file.permissions"));
     }
 
+    #[cfg(target_os = "linux")]
     #[test]
-    fn a_file_descriptor_is_read() {
+    fn a_file_descriptor_is_read_and_left_to_nobody() {
         let (_temp, path) = file(0o600, "by descriptor\n");
-        let open = File::open(path).unwrap();
-        let fd = u32::try_from(open.as_raw_fd()).unwrap();
+        // Far from the numbers that other tests of this process get meanwhile.
+        let open = File::open(&path).unwrap();
+        let high = rustix::io::fcntl_dupfd_cloexec(&open, 900).unwrap();
+        let fd = u32::try_from(std::os::fd::IntoRawFd::into_raw_fd(high)).unwrap();
         let args = PassphraseArgs { passphrase_file: None, passphrase_fd: Some(fd) };
         assert_eq!(read(&args).unwrap().as_str(), "by descriptor");
+        assert!(!Path::new(&format!("/dev/fd/{fd}")).exists());
     }
 
     #[test]
