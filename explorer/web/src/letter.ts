@@ -2,17 +2,26 @@
 // letter is nobody's fault.
 
 import { DecodeError, type Decoder, MAX_BYTES, decode } from "./decoder.ts";
+import { sha256 } from "./hash.ts";
 import { type Receipt, readReceipt } from "./transaction.ts";
+
+/** So many bytes with that SHA-256. */
+export interface Data {
+  readonly bytes: bigint;
+  readonly sha256: Uint8Array;
+  /** In how many messages of their own they stand; `undefined` if they are in this one. Then both are the sender's word. */
+  readonly messages: number | undefined;
+}
 
 export interface Letter {
   readonly kind: "letter";
   readonly subject: string;
   readonly text: string;
-  /** Whether the text goes on in other messages. */
-  readonly continues: boolean;
+  /** What of the text stands in other messages. */
+  readonly continued: Data | undefined;
   /** Answers to sealed messages, which stand nowhere on the ledger. */
   readonly answers: Receipt[];
-  readonly attachments: { readonly name: string; readonly bytes: bigint }[];
+  readonly attachments: { readonly name: string; readonly data: Data }[];
 }
 
 /** A part of something that was too long for one message. */
@@ -50,20 +59,24 @@ function readLetter(decoder: Decoder): Letter {
   const answers = decoder.list(SMALLEST_ANSWER, () => readReceipt(decoder));
   const attachments = decoder.list(SMALLEST_ATTACHMENT, () => ({
     name: decoder.text(),
-    bytes: decoder.choice(
-      () => BigInt(decoder.bytes().length),
+    data: decoder.choice<Data>(
+      () => readWhole(decoder),
       () => readParts(decoder),
     ),
   }));
-  return { kind: "letter", subject, text, continues: continued !== undefined, answers, attachments };
+  return { kind: "letter", subject, text, continued, answers, attachments };
 }
 
-/** The length of what stands in other messages. */
-function readParts(decoder: Decoder): bigint {
-  const length = decoder.u64();
-  decoder.hash(); // hash of the whole
-  decoder.list(32, () => decoder.hash()); // the messages
-  return length;
+function readWhole(decoder: Decoder): Data {
+  const bytes = decoder.bytes();
+  return { bytes: BigInt(bytes.length), sha256: sha256(bytes), messages: undefined };
+}
+
+/** What stands in other messages. */
+function readParts(decoder: Decoder): Data {
+  const bytes = decoder.u64();
+  const hash = decoder.hash();
+  return { bytes, sha256: hash, messages: decoder.list(32, () => decoder.hash()).length };
 }
 
 function readPart(decoder: Decoder): Part {

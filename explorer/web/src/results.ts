@@ -5,6 +5,7 @@ import { fromUtf8, toHex } from "./bytes.ts";
 import type { Content, Step, Verdict } from "./verdict.ts";
 import { type Child, element } from "./element.ts";
 import type { Line } from "./findings.ts";
+import type { Data } from "./letter.ts";
 import type { Place } from "./place.ts";
 import { visible } from "./visible.ts";
 
@@ -103,6 +104,16 @@ function printable(bytes: Uint8Array): string {
   return text;
 }
 
+/** What a letter names and its file of evidence does not hold. */
+function elsewhere({ messages }: Data): string {
+  if (messages === undefined) return "";
+  const own = messages === 1 ? "1 message of its own, which is" : `${messages} messages of their own, which are`;
+  return (
+    `, in ${own} not in this file: size and SHA-256 are the sender's word, and a receipt for this message ` +
+    "does not cover them"
+  );
+}
+
 /** Of a content that is no text, so many bytes are shown. */
 const SHOWN_CONTENT = 512;
 
@@ -126,9 +137,10 @@ function content(content: Content): HTMLElement[] {
     const which = `Part ${content.number} of something longer, ${content.bytes} bytes. The letter that names it says what it is.`;
     return [heading, element("p", {}, which)];
   }
-  const attached = content.attachments.map(({ name, bytes }) =>
-    element("li", {}, `${visible(name)} (${bytes} bytes)`),
+  const attached = content.attachments.map(({ name, data }) =>
+    element("li", {}, `${visible(name)} (${data.bytes} bytes), SHA-256 ${toHex(data.sha256)}${elsewhere(data)}`),
   );
+  const { continued } = content;
   return [
     heading,
     element("p", {}, "Exactly this was signed for. Characters that can't be seen are written as \\u{…}."),
@@ -139,9 +151,15 @@ function content(content: Content): HTMLElement[] {
       element("bdi", {}, visible(content.subject) || "(none)"),
     ),
     pre(content.text),
-    ...(content.continues
-      ? [element("p", {}, "The text goes on in other messages, which have evidence of their own.")]
-      : []),
+    ...(continued === undefined
+      ? []
+      : [
+          element(
+            "p",
+            {},
+            `The text goes on for ${continued.bytes} bytes with SHA-256 ${toHex(continued.sha256)}${elsewhere(continued)}.`,
+          ),
+        ]),
     ...(attached.length === 0 ? [] : [element("p", {}, "Attachments:"), element("ul", {}, ...attached)]),
   ];
 }

@@ -183,6 +183,35 @@ test("what can't be seen is written out", () => {
   assert.equal(bundle.visible("𝕊é"), "𝕊é");
 });
 
+test("of what a letter carries the hash is computed, of what it only names it is the sender's", () => {
+  const number = (value, bytes) => {
+    const out = new Uint8Array(bytes);
+    for (let at = 0, rest = BigInt(value); at < bytes; at++, rest >>= 8n) out[at] = Number(rest & 255n);
+    return out;
+  };
+  const sized = (bytes) => [number(bytes.length, 8), bytes];
+  const named = (length, messages) => [
+    number(length, 8),
+    new Uint8Array(32).fill(7),
+    number(messages, 8),
+    new Uint8Array(32 * messages),
+  ];
+  const parts = [
+    [number(0, 4), ...sized(utf8("Lease")), ...sized(utf8("See below"))],
+    [number(1, 1), ...named(90_000, 1), number(0, 1), number(0, 8)],
+    [number(2, 8), ...sized(utf8("a.txt")), number(0, 4), ...sized(utf8("upstairs"))],
+    [...sized(utf8("b.pdf")), number(1, 4), ...named(3_000_000, 60)],
+  ];
+  const letter = bundle.readContent(new Uint8Array(Buffer.concat(parts.flat())));
+  const sender = new Uint8Array(32).fill(7);
+  assert.deepEqual(letter.continued, { bytes: 90_000n, sha256: sender, messages: 1 });
+  const sha256 = new Uint8Array(createHash("sha256").update("upstairs").digest());
+  assert.deepEqual(letter.attachments, [
+    { name: "a.txt", data: { bytes: 8n, sha256, messages: undefined } },
+    { name: "b.pdf", data: { bytes: 3_000_000n, sha256: sender, messages: 60 } },
+  ]);
+});
+
 test("the one file carries the same script, and its policy names script and style by their hashes", () => {
   const page = text("explorer/assets/verify-offline.html");
   const between = (open, close) => page.slice(page.lastIndexOf(open) + open.length, page.lastIndexOf(close));
