@@ -71,6 +71,24 @@ async fn floods_of_other_words_cost_the_node_no_memory_and_nobody_his_turn() {
     assert!(grown < 32 * 1024, "the node has grown by {grown} KiB");
 }
 
+/// A slow line is nobody's fault: what it could not bring in time others bring.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_does_not_deliver_in_time_what_it_has_is_not_banned_for_it() {
+    let siege = Siege::start("undelivered", Place::Loopback);
+    let mut peer = Peer::connect_mute(&siege.address(VALIDATOR), siege.chain, SOON).await.unwrap();
+    peer.open(Stream::Mesh, Misuse::SendAndStall(words(Word::IHave, siege.chain, 20)));
+    // The node waits for three seconds; then it looks ten times at whom it listens to.
+    assert_eq!(peer.remain(Duration::from_secs(14)).await, None);
+    assert_eq!(siege.metric(VALIDATOR, FAULTS), 0.0);
+    let last = siege.messages.make(BlockHeight::new(1000));
+    let told = published(siege.chain, &last.gossiped());
+    peer.open(Stream::Mesh, Misuse::SendAndStall(told));
+    tokio::select! {
+        () = siege.is_final(VALIDATOR, &last) => {}
+        Some(after) = peer.remain(SOON) => panic!("thrown out after {after:?}"),
+    }
+}
+
 /// Who listens in hears what is sent and what is final, and not who sent it: not even the node that it was given to.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_gossiped_names_nobody() {

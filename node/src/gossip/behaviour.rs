@@ -27,12 +27,14 @@ use std::time::Duration;
 
 /// The program and its version, as peers see it.
 const AGENT: &str = concat!("sealpost/", env!("CARGO_PKG_VERSION"));
-/// A question not answered by then counts as lost.
-const ANSWER_PATIENCE: Duration = Duration::from_secs(10);
 /// Questions that one connection may have open at once, in each direction.
 const MAX_OPEN_QUESTIONS: usize = 16;
-/// A peer below this score is not listened to at all. Three invalid messages are enough.
+/// A question not answered by then counts as lost.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(10);
+/// A peer below this score is not listened to at all. Three invalid messages are enough, and nothing else leads there.
 pub(super) const GRAYLIST: f64 = -80.0;
+/// Messages that a peer says it has and that it is asked for, in each second.
+const MAX_ASKED: usize = 64;
 
 /// Names of protocols and topics. They carry the chain id, so that nodes of different networks have nothing
 /// to say to each other.
@@ -197,9 +199,9 @@ fn exchange(names: &Names) -> Exchange {
     request_response::Behaviour::with_codec(Codec, [(names.sync.clone(), ProtocolSupport::Full)], config)
 }
 
-fn gossipsub_behaviour(names: &Names, body_limit: u32) -> Result<Gossipsub, String> {
+fn gossipsub_config(names: &Names, body_limit: u32) -> Result<gossipsub::Config, String> {
     let batch_bytes = TransactionBatch::max_bytes(body_limit);
-    let config = gossipsub::ConfigBuilder::default()
+    gossipsub::ConfigBuilder::default()
         // No author, no sequence number, no signature of the network identity: a transaction is signed by its
         // sender, and which node brought it is nobody's business.
         .validation_mode(ValidationMode::Anonymous)
@@ -216,10 +218,15 @@ fn gossipsub_behaviour(names: &Names, body_limit: u32) -> Result<Gossipsub, Stri
         .duplicate_cache_time(Duration::from_secs(120))
         .max_messages_per_rpc(Some(256))
         .max_ihave_messages(32)
+        .max_ihave_length(MAX_ASKED)
         // Half of it for this node's own words, half for those of others; each may be a batch of transactions.
         .connection_handler_queue_len(512)
         .build()
-        .map_err(|error| error.to_string())?;
+        .map_err(|error| error.to_string())
+}
+
+fn gossipsub_behaviour(names: &Names, body_limit: u32) -> Result<Gossipsub, String> {
+    let config = gossipsub_config(names, body_limit)?;
     let filter = WhitelistSubscriptionFilter(names.topics());
     let mut gossipsub =
         Gossipsub::new_with_subscription_filter(MessageAuthenticity::Anonymous, config, filter)?;
@@ -233,6 +240,10 @@ fn gossipsub_behaviour(names: &Names, body_limit: u32) -> Result<Gossipsub, Stri
 
 /// A peer gains a little by bringing news first and loses much by bringing what does not hold. How much a
 /// mesh member delivers is not scored: an idle network delivers nothing, and nobody is to blame.
+///
+/// A peer may have news and not deliver them in time, or not take ours: its line is slow, or busy. Each of the former that
+/// it was asked for counts when three seconds are over. Few in a second are forgiven; with more it loses its place in the
+/// mesh, and is asked for nothing until it has caught up. However many they are, it is listened to.
 fn scores(names: &Names) -> (PeerScoreParams, PeerScoreThresholds) {
     let topic = TopicScoreParams {
         topic_weight: 1.0,
@@ -251,9 +262,11 @@ fn scores(names: &Names) -> (PeerScoreParams, PeerScoreThresholds) {
         topics: HashMap::from(topics),
         // Our own bound by address does that, with a ban instead of a score.
         ip_colocation_factor_weight: 0.0,
-        behaviour_penalty_weight: -10.0,
-        behaviour_penalty_threshold: 6.0,
+        behaviour_penalty_weight: -0.000_1,
+        behaviour_penalty_threshold: MAX_ASKED as f64,
         behaviour_penalty_decay: 0.9,
+        // Whoever takes little of what it is told may say all the same what is true.
+        slow_peer_weight: 0.0,
         retain_score: Duration::from_secs(600),
         ..PeerScoreParams::default()
     };
@@ -277,6 +290,27 @@ mod tests {
     use libp2p::core::transport::{DialOpts, ListenerId, PortUse, TransportEvent};
     use libp2p::core::{Endpoint, muxing::SubstreamBox};
     use std::task::Poll;
+
+    #[test]
+    fn a_peer_that_delivers_nothing_of_what_it_has_is_asked_no_more_and_listened_to_all_the_same() {
+        let names = Names::new(&ChainId::from_bytes([1; 32]));
+        let (params, thresholds) = scores(&names);
+        let asked = gossipsub_config(&names, 65_536).unwrap().max_ihave_length() as f64;
+        let penalty = |broken: f64| {
+            let excess = (broken - params.behaviour_penalty_threshold).max(0.0);
+            excess * excess * params.behaviour_penalty_weight
+        };
+        // An hour in which all that it is asked for stays away, in each second.
+        let broken = (0..3_600).fold(0.0, |broken, _| broken * params.behaviour_penalty_decay + asked);
+        assert!(penalty(broken) < thresholds.gossip_threshold, "it is asked for ever");
+        assert!(penalty(asked) >= 0.0, "a bad second is not forgiven");
+        // Not even together with one invalid message less than it takes by itself.
+        let topic = params.topics.get(&names.transactions.hash()).unwrap();
+        let invalid = |count: f64| count * count * topic.invalid_message_deliveries_weight;
+        assert!(invalid(2.0) + penalty(broken) > thresholds.graylist_threshold);
+        assert!(invalid(3.0) < thresholds.graylist_threshold);
+        assert_eq!(params.slow_peer_weight, 0.0);
+    }
 
     fn new_transport() -> Boxed<(PeerId, Closing)> {
         let key = Keypair::generate_ed25519();

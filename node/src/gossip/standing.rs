@@ -3,6 +3,7 @@
 //! Faults fade, so that a bad minute is forgiven; a ban doubles each time, so that insisting is not worth
 //! it. Everything is bounded: identities cost nothing, so the table must not grow with them.
 
+use super::behaviour::GRAYLIST;
 use crate::pauses::doubled;
 use crate::wire::Fault;
 use libp2p::PeerId;
@@ -115,6 +116,28 @@ impl Standing {
     }
 }
 
+/// Whether gossipsub listens to a peer. Only invalid messages make it stop, some of which it refuses before this node sees
+/// them: so it is from here that their sender's fault is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hearing {
+    /// It does.
+    Heard,
+    /// It does not.
+    Unheard,
+}
+
+impl Hearing {
+    /// That of a peer with this score. One that comes back from a ban brings its old score with it.
+    pub(super) fn of(score: Option<f64>) -> Self {
+        if score.is_some_and(|score| score < GRAYLIST) { Self::Unheard } else { Self::Heard }
+    }
+    /// Notes the score; whether the peer has just come so far. It pays for that, and not for how long it lasts.
+    pub(super) fn ends(&mut self, score: Option<f64>) -> bool {
+        let before = std::mem::replace(self, Self::of(score));
+        (before, *self) == (Self::Heard, Self::Unheard)
+    }
+}
+
 fn faded(entry: &Entry, now: Instant) -> u32 {
     let seconds = u32::try_from(now.saturating_duration_since(entry.since).as_secs()).unwrap_or(u32::MAX);
     entry.points.saturating_sub(seconds.saturating_mul(FADE_PER_SECOND))
@@ -152,6 +175,17 @@ mod tests {
             assert_eq!(standing.released(now), [peer]);
             assert_eq!(standing.released(now), []);
         }
+    }
+
+    #[test]
+    fn whoever_is_not_listened_to_any_more_pays_for_it_once() {
+        let mut hearing = Hearing::of(None);
+        let scores = [0.0, GRAYLIST, GRAYLIST - 1.0, GRAYLIST - 100.0, GRAYLIST - 1.0, -1.0, GRAYLIST - 1.0];
+        let paid = scores.map(|score| hearing.ends(Some(score)));
+        assert_eq!(paid, [false, false, true, false, false, false, true]);
+        // It comes back after a ban, with the score that it had then.
+        let mut hearing = Hearing::of(Some(GRAYLIST - 100.0));
+        assert!(!hearing.ends(Some(GRAYLIST - 90.0)));
     }
 
     #[test]

@@ -7,10 +7,10 @@ mod questions;
 mod telling;
 
 use super::addresses::{Addresses, Call};
-use super::behaviour::{Behaviour, BehaviourEvent, GRAYLIST, Names};
+use super::behaviour::{Behaviour, BehaviourEvent, Names};
 use super::control::Excess;
 use super::serve::{Allowance, Buckets};
-use super::standing::{BAN_AT, Consequence, Standing};
+use super::standing::{BAN_AT, Consequence, Hearing, Standing};
 use super::{Config, GossipError, PeerInfo, Wiring};
 use crate::identity::peer_of;
 use crate::store::Store;
@@ -83,6 +83,8 @@ struct Connected {
     fetched: Burden,
     /// The same of blocks.
     unjudged_blocks: u32,
+    /// At the last look.
+    hearing: Hearing,
 }
 
 /// Why a question was asked.
@@ -359,6 +361,14 @@ impl Task {
         // Bootstrap peers are called again when the ban is over.
         self.addresses.forget(&peer);
     }
+    /// Bans a peer to which gossipsub has stopped to listen: nothing good comes of its place any more.
+    fn hear_out(&mut self, peer: PeerId) {
+        let score = self.swarm.behaviour().gossipsub.peer_score(&peer);
+        if self.connected.get_mut(&peer).is_some_and(|connected| connected.hearing.ends(score)) {
+            // As many faults as it takes.
+            self.blame_for_each(peer, Fault::Malformed, BAN_AT);
+        }
+    }
     fn on_tick(&mut self, now: Instant) {
         for peer in self.standing.released(now) {
             if !self.config.block.contains(&peer) {
@@ -380,11 +390,9 @@ impl Task {
                 }
             }
         }
-        let gossipsub = &self.swarm.behaviour().gossipsub;
-        let is_unheard = |peer: &PeerId| gossipsub.peer_score(peer).is_some_and(|score| score < GRAYLIST);
-        let unheard: Vec<_> = self.connected.keys().copied().filter(is_unheard).collect();
-        for peer in unheard {
-            self.blame(peer, Fault::Malformed);
+        let peers: Vec<_> = self.connected.keys().copied().collect();
+        for peer in peers {
+            self.hear_out(peer);
         }
         let me = *self.swarm.local_peer_id();
         // A few at a time: most calls fail on a network that changes.

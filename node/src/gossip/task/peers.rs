@@ -2,6 +2,7 @@
 
 use super::{Burden, Connected, Purpose, SIMULTANEOUS, Task};
 use crate::gossip::addresses::is_usable;
+use crate::gossip::standing::Hearing;
 use crate::wire::{MAX_PEER_ADDRESSES, MAX_PEERS, News, Peer, PeerAddresses, Request};
 use libp2p::core::ConnectedPoint;
 use libp2p::multiaddr::Protocol;
@@ -40,11 +41,14 @@ impl Task {
             unjudged: Burden::default(),
             fetched: Burden::default(),
             unjudged_blocks: 0,
+            hearing: Hearing::of(self.swarm.behaviour().gossipsub.peer_score(&peer)),
         };
         self.connected.insert(peer, connected);
         self.counted();
     }
     pub(super) fn on_gone(&mut self, peer: PeerId) {
+        // Nobody gets around a ban by leaving before it.
+        self.hear_out(peer);
         if self.connected.remove(&peer).is_some() {
             self.news(News::Gone { peer: Peer::new(peer) });
             self.counted();
