@@ -32,6 +32,7 @@ use libp2p::multiaddr::Protocol;
 use libp2p::{Multiaddr, PeerId};
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -79,6 +80,8 @@ pub struct Limits {
     /// Questions of a peer in a second that are answered, and twice as many at once. The next ones are told that the node
     /// is busy, and who goes on all the same is banned for a while.
     pub asked_per_second: u32,
+    /// A question not answered by then counts as lost; an answer not taken by then as well.
+    pub answer_patience: Duration,
 }
 
 impl Default for Limits {
@@ -90,6 +93,7 @@ impl Default for Limits {
             memory_bytes: 2 << 30,
             told_per_second: 10_000,
             asked_per_second: 128,
+            answer_patience: Duration::from_secs(10),
         }
     }
 }

@@ -29,8 +29,6 @@ use std::time::Duration;
 const AGENT: &str = concat!("sealpost/", env!("CARGO_PKG_VERSION"));
 /// Questions that one connection may have open at once, in each direction.
 const MAX_OPEN_QUESTIONS: usize = 16;
-/// A question not answered by then counts as lost.
-const ANSWER_PATIENCE: Duration = Duration::from_secs(10);
 /// A peer below this score is not listened to at all. Three invalid messages are enough, and nothing else leads there.
 pub(super) const GRAYLIST: f64 = -80.0;
 /// Messages that a peer says it has and that it is asked for, in each second.
@@ -184,7 +182,7 @@ fn behaviour(
         ping: ping::Behaviour::new(ping),
         identify: identify::Behaviour::new(identify),
         gossipsub: gossipsub_behaviour(names, body_limit)?,
-        exchange: exchange(names),
+        exchange: exchange(names, config.limits.answer_patience),
         relay_client: config.nat.then_some(relay).into(),
         relay_server: config.relay.then(|| relay::Behaviour::new(peer, relay::Config::default())).into(),
         autonat: config.nat.then(|| autonat::Behaviour::new(peer, autonat::Config::default())).into(),
@@ -192,9 +190,9 @@ fn behaviour(
     })
 }
 
-fn exchange(names: &Names) -> Exchange {
+fn exchange(names: &Names, patience: Duration) -> Exchange {
     let config = request_response::Config::default()
-        .with_request_timeout(ANSWER_PATIENCE)
+        .with_request_timeout(patience)
         .with_max_concurrent_streams(MAX_OPEN_QUESTIONS);
     request_response::Behaviour::with_codec(Codec, [(names.sync.clone(), ProtocolSupport::Full)], config)
 }

@@ -25,6 +25,7 @@ use libp2p::request_response::{InboundRequestId, OutboundRequestId, ResponseChan
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{ConnectionError, DialError, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, Swarm, identify, ping};
+use questions::Serving;
 use sealpost_ledger::hash::TransactionId;
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
@@ -60,7 +61,7 @@ pub(super) struct Task {
     telling_bytes: Allowance<PeerId>,
     connected: HashMap<PeerId, Connected>,
     questions: HashMap<OutboundRequestId, Purpose>,
-    serving: HashMap<InboundRequestId, PeerId>,
+    serving: HashMap<InboundRequestId, Serving>,
     /// Messages of transactions that wait for their verdict, and whether this node wanted to say the same.
     weighing: HashMap<MessageId, Wanted>,
     relays: HashSet<ListenerId>,
@@ -323,6 +324,9 @@ impl Task {
             }
             Done::Answered { id, channel, response } => {
                 // It counts until it is written. Fails if the peer has left.
+                if let Some(serving) = self.serving.get_mut(&id) {
+                    serving.given = Some(Instant::now());
+                }
                 if self.swarm.behaviour_mut().exchange.send_response(channel, response).is_err() {
                     self.serving.remove(&id);
                 }

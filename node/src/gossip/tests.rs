@@ -546,6 +546,32 @@ async fn questions_are_answered_and_too_many_of_them_cost_the_asker() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_comes_too_late_is_not_the_askers_fault() {
+    let slow = Swarm::start_with(1, ANY, &[], |c| c.limits.answer_patience = Duration::from_secs(3)).await;
+    let mut asks = Swarm::start(2, ANY, &[&slow.listen]).await;
+    // What the slow one asks is answered at once: nothing can be said of what waits here.
+    asks.pool.close();
+    let peer = asks.until_status().await;
+    let question = |request| {
+        let (answer, answered) = oneshot::channel();
+        (Ask { peer: peer.clone(), request, answer }, answered)
+    };
+    // Nobody looks into the slow one's pool.
+    let (ask, answered) = question(Request::Waiting);
+    asks.ask.send(ask).await.unwrap();
+    assert_eq!(within(answered).await.unwrap(), None);
+    // What is answered on the same connection comes after what was known of the first question there.
+    let (ask, answered) = question(Request::Status);
+    asks.ask.send(ask).await.unwrap();
+    assert!(matches!(within(answered).await.unwrap(), Some(Response::Status { .. })));
+    let faults: Vec<_> = slow.roster().await.iter().map(|asker| asker.faults).collect();
+    assert_eq!(faults, [0]);
+    assert!(!slow.pool.is_empty(), "the question came");
+    slow.stop().await;
+    asks.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_address_gets_no_more_places_than_its_share() {
     let mut guarded = Swarm::start_with(1, ANY, &[], |c| c.limits.per_ip = 3).await;
     let mut crowd = Vec::new();

@@ -7,8 +7,22 @@ use crate::wire::{Ask, Fault, MAX_IDS, MAX_PEERS, MAX_TOLD, News, Peer, PoolWish
 use libp2p::PeerId;
 use libp2p::request_response::{self, InboundFailure, InboundRequestId, OutboundFailure, ResponseChannel};
 use std::io::ErrorKind;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
+
+/// An answer that is prepared or written.
+pub(super) struct Serving {
+    peer: PeerId,
+    /// When it was ready.
+    pub(super) given: Option<Instant>,
+}
+
+impl Serving {
+    /// Whether the asker had half of the patience at least to take the answer: preparing it has its part of that time.
+    fn was_given_time(&self, patience: Duration, now: Instant) -> bool {
+        self.given.is_some_and(|given| now.saturating_duration_since(given) >= patience / 2)
+    }
+}
 
 impl Task {
     pub(super) fn ask(&mut self, ask: Ask) {
@@ -50,10 +64,15 @@ impl Task {
                 }
             }
             request_response::Event::InboundFailure { peer, request_id, error, .. } => {
-                self.serving.remove(&request_id);
-                tracing::debug!(%peer, %error, "an answer was not taken");
+                let (patience, now) = (self.config.limits.answer_patience, Instant::now());
+                // What was answered at once is not among them.
+                let was_late = self
+                    .serving
+                    .remove(&request_id)
+                    .is_some_and(|serving| !serving.was_given_time(patience, now));
+                tracing::debug!(%peer, %error, was_late, "an answer was not taken");
                 // It asked, and does not read the answer.
-                if matches!(error, InboundFailure::Timeout) {
+                if matches!(error, InboundFailure::Timeout) && !was_late {
                     self.blame(peer, Fault::NoAnswer);
                 }
             }
@@ -78,13 +97,13 @@ impl Task {
         if given == Given::Flood {
             self.blame(peer, Fault::Flood);
         }
-        let of_peer = self.serving.values().filter(|other| **other == peer).count();
+        let of_peer = self.serving.values().filter(|other| other.peer == peer).count();
         let is_busy = self.serving.len() >= MAX_BEING_SERVED || of_peer >= MAX_PER_PEER;
         let answer = match request {
             _ if given != Given::All || is_busy => Response::Busy,
             Request::Peers => Response::Peers(self.acquaintances(peer)),
             request => {
-                self.serving.insert(id, peer);
+                self.serving.insert(id, Serving { peer, given: None });
                 let answer = serve::answer(request, self.store.clone(), self.wiring.pool.clone());
                 self.work
                     .push(Box::pin(async move { Done::Answered { id, channel, response: answer.await } }));
