@@ -69,7 +69,9 @@ mod engine {
     pub(super) use arc_malachitebft_app_channel::app::engine::host::{
         HeightParams, Next, SyncedValueOutcome,
     };
-    pub(super) use arc_malachitebft_app_channel::app::engine::network::Msg as NetworkActorMsg;
+    pub(super) use arc_malachitebft_app_channel::app::engine::network::{
+        Msg as NetworkActorMsg, PersistentPeerError,
+    };
     pub(super) use arc_malachitebft_app_channel::app::engine::wal::decode_entry;
     pub(super) use arc_malachitebft_app_channel::app::streaming::StreamContent;
     pub(super) use arc_malachitebft_app_channel::app::types::codec::{Codec, HasEncodedLen};

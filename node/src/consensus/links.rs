@@ -8,7 +8,7 @@
 //! The engine also goes on when its network has ended by itself, as that does when it can't listen: it only says so in
 //! the log, and the validator neither votes nor hears any more. Whoever tends the links notices.
 
-use super::engine::{ConsensusRequestError, NetworkRequest};
+use super::engine::{ConsensusRequestError, NetworkRequest, PersistentPeerError};
 use crate::identity::peer_of;
 use crate::pauses::doubled;
 use libp2p::{Multiaddr, PeerId};
@@ -85,7 +85,18 @@ async fn look(
     let topics = state.local_node.subscribed_topics.len();
     let connected = state.peers.iter().filter(|(peer, _)| addresses.contains_key(*peer));
     let connected = connected.map(|(peer, info)| (*peer, info.topics.len() == topics)).collect();
-    for step in links.next(Instant::now(), &connected) {
+    let steps = links.next(Instant::now(), &connected);
+    take(steps, requests, addresses, links).await?;
+    Ok(Seen::Links)
+}
+
+async fn take(
+    steps: Vec<Step>,
+    requests: &mpsc::Sender<NetworkRequest>,
+    addresses: &HashMap<PeerId, Multiaddr>,
+    links: &mut Links,
+) -> Result<(), ConsensusRequestError> {
+    for step in steps {
         match step {
             Step::Cut(peer) => {
                 tracing::info!(%peer, "gossip does not reach this validator; the link to it is made anew");
@@ -97,15 +108,17 @@ async fn look(
                 }
             }
             Step::Call(peer) => {
-                if let Some(address) = addresses.get(&peer)
-                    && let Err(error) = NetworkRequest::add_persistent_peer(requests, address.clone()).await?
-                {
-                    tracing::warn!(%peer, ?error, "the link could not be made anew");
+                let Some(address) = addresses.get(&peer) else { continue };
+                match NetworkRequest::add_persistent_peer(requests, address.clone()).await? {
+                    Ok(()) | Err(PersistentPeerError::AlreadyExists) => links.called(&peer),
+                    Err(error) => {
+                        tracing::warn!(%peer, ?error, "the link could not be made anew; it is tried again");
+                    }
                 }
             }
         }
     }
-    Ok(Seen::Links)
+    Ok(())
 }
 
 /// What is to be done with a link.
@@ -122,7 +135,7 @@ enum Step {
 struct Links {
     /// Peers that are connected and left out: since when, and attempts before.
     left_out: BTreeMap<PeerId, (Instant, u32)>,
-    /// Peers whose link was cut: when.
+    /// Peers whose link was cut: when. Until the engine has taken its call each of them is out: it talks to no others.
     cut: BTreeMap<PeerId, Instant>,
 }
 
@@ -132,11 +145,8 @@ impl Links {
         let ended = |peer: &PeerId, since: &Instant| {
             !connected.contains_key(peer) || now.duration_since(*since) >= FAREWELL
         };
-        let mut steps: Vec<Step> = self
-            .cut
-            .extract_if(.., |peer, since| ended(peer, since))
-            .map(|(peer, _)| Step::Call(peer))
-            .collect();
+        let ended = self.cut.iter().filter(|(peer, since)| ended(peer, since));
+        let mut steps: Vec<Step> = ended.map(|(peer, _)| Step::Call(*peer)).collect();
         let served = connected.values().filter(|served| **served).count();
         if served >= SERVED_LOW {
             self.left_out.clear();
@@ -155,10 +165,14 @@ impl Links {
         }
         steps
     }
+    /// The engine calls a peer again, as it was told to.
+    fn called(&mut self, peer: &PeerId) {
+        self.cut.remove(peer);
+    }
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
     use super::*;
 
@@ -210,7 +224,41 @@ mod tests {
         assert_eq!(links.next(start + PATIENCE + LOOK, &left_out), [], "it still ends");
         let ended = BTreeMap::from([(one, true)]);
         assert_eq!(links.next(start + PATIENCE + 2 * LOOK, &ended), [Step::Call(other)]);
+        links.called(&other);
         assert_eq!(links.next(start + PATIENCE + 3 * LOOK, &ended), []);
+    }
+
+    /// The engine talks to no others than it was told of: a call that is lost would shut a validator out for good.
+    #[tokio::test]
+    async fn a_call_that_is_lost_is_repeated_until_the_engine_has_taken_it() {
+        let [peer] = peers();
+        let address: Multiaddr = format!("/ip4/192.0.2.1/tcp/1/p2p/{peer}").parse().unwrap();
+        let (addresses, nobody) = (HashMap::from([(peer, address)]), BTreeMap::new());
+        let (requests, mut asked) = mpsc::channel(1);
+        let (mut links, start) = (Links::default(), Instant::now());
+        links.next(start, &BTreeMap::from([(peer, false)]));
+        assert_eq!(links.next(start + PATIENCE, &BTreeMap::from([(peer, false)])), [Step::Cut(peer)]);
+        let answers = [
+            // None at all.
+            None,
+            Some(Err(PersistentPeerError::InternalError("busy".into()))),
+            Some(Err(PersistentPeerError::AlreadyExists)),
+        ];
+        for answer in answers {
+            let steps = links.next(start + PATIENCE + LOOK, &nobody);
+            assert_eq!(steps, [Step::Call(peer)]);
+            let engine = async {
+                let Some(NetworkRequest::UpdatePersistentPeers(_, reply)) = asked.recv().await else {
+                    panic!("no call is made")
+                };
+                if let Some(answer) = answer {
+                    reply.send(answer).unwrap();
+                }
+            };
+            // What has failed is told by the next look.
+            let _ = tokio::join!(take(steps, &requests, &addresses, &mut links), engine);
+        }
+        assert_eq!(links.next(start + PATIENCE + LOOK, &nobody), []);
     }
 
     #[test]
@@ -221,7 +269,11 @@ mod tests {
         let seconds = (0..=60).map(|second| start + Duration::from_secs(second));
         let steps: Vec<(u64, Step)> = seconds
             .flat_map(|now| {
-                links.next(now, &left_out).into_iter().map(move |step| ((now - start).as_secs(), step))
+                let steps = links.next(now, &left_out);
+                if steps.contains(&Step::Call(peer)) {
+                    links.called(&peer);
+                }
+                steps.into_iter().map(move |step| ((now - start).as_secs(), step))
             })
             .collect();
         let (cut, call) = (Step::Cut(peer), Step::Call(peer));
