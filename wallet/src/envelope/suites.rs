@@ -39,7 +39,9 @@ impl SlotBinding<'_> {
     /// that half's ciphertext and learn from the answer. X-Wing may leave ML-KEM's out because it relies on more of
     /// ML-KEM; we need not. Both shares are 32 bytes, so that their concatenation has one reading.
     pub(super) fn keys(&self, share_1: &[u8; 32], share_2: Option<&[u8; 32]>) -> SlotKeys {
-        let mut shares = Zeroizing::new(share_1.to_vec());
+        // Room for both: a vector that grows leaves the first share behind, unwiped, where it was.
+        let mut shares = Zeroizing::new(Vec::with_capacity(64));
+        shares.extend_from_slice(share_1);
         shares.extend_from_slice(share_2.map_or(&[][..], |share| share));
         let info = [
             SLOT_KEY,
