@@ -179,6 +179,8 @@ pub fn failure(error: impl Into<WalletError>) -> Failure {
             WalletError::Signing => plain(Exit::Bug, "internal.signing"),
             WalletError::NotARecipient { .. } => plain(Exit::Usage, "evidence.no_recipient")
                 .help("`sealpost status ID` names its recipients"),
+            WalletError::EvidenceTooLong { .. } => plain(Exit::Usage, "evidence.too_long")
+                .help("name fewer --recipients, or leave out --body, --disclose or --absent-receipt"),
             WalletError::NoSilence { .. } => plain(Exit::No, "evidence.no_silence"),
             WalletError::Scan { .. } => plain(Exit::Bug, "internal.scan"),
             WalletError::NothingToDisclose { .. } => plain(Exit::No, "evidence.nothing_to_disclose"),

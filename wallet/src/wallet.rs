@@ -43,6 +43,7 @@ use crate::profile::{Profile, ProfileError};
 use crate::random::NoRandomness;
 use sealpost_api::{ApiError, Category};
 use sealpost_ledger::address::Address;
+use sealpost_ledger::evidence::MAX_EVIDENCE_BYTES;
 use sealpost_ledger::genesis::Genesis;
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
@@ -161,6 +162,8 @@ pub enum WalletError {
     NotARecipient { id: TransactionId, address: String },
     #[error("no silence to show: every recipient meant has answered {id} on the ledger, or is hidden")]
     NoSilence { id: TransactionId },
+    #[error("the evidence of {id} would be {length} bytes, the limit is {MAX_EVIDENCE_BYTES}")]
+    EvidenceTooLong { id: TransactionId, length: usize },
     #[error("the scan for sealed messages ended early: {reason}")]
     Scan { reason: String },
     #[error("this wallet has neither written nor opened {id}, so it cannot show what it says")]

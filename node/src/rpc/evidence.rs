@@ -1,6 +1,6 @@
 //! Evidence files, put together from the store. Whoever receives one checks it without trusting this node.
 
-use super::{Failure, Reader};
+use super::{Failure, MAX_RESPONSE_BYTES, Reader};
 use sealpost_api::{ApiError, Category, MAX_PAGE};
 use sealpost_ledger::evidence::{
     CertifiedHeader, Evidence, NewestBundle, ProvenAbsence, ProvenBundle, ProvenTransaction, ProvenValidators,
@@ -11,10 +11,25 @@ use sealpost_ledger::message::{Message, SlotRecipient};
 use sealpost_ledger::state::{BundleRecord, StateKey, StateProof, StateRecord};
 use std::collections::BTreeSet;
 
+/// What an answer has besides its result.
+const AROUND_A_RESULT: usize = 1024;
+
 impl Reader {
     /// The evidence file of a message, with the receipts and absences up to a height.
     pub(super) fn evidence(
         &self,
+        id: &TransactionId,
+        until: Option<BlockHeight>,
+        with_body: bool,
+    ) -> Result<String, Failure> {
+        let longest = usize::try_from(MAX_RESPONSE_BYTES).unwrap_or(usize::MAX);
+        self.evidence_within(longest.saturating_sub(AROUND_A_RESULT), id, until, with_body)
+    }
+    /// The same, if it is no longer than that as a JSON string. An evidence file may be as long as an answer, and is a little
+    /// longer in one: so whoever can be given it can check it.
+    fn evidence_within(
+        &self,
+        longest: usize,
         id: &TransactionId,
         until: Option<BlockHeight>,
         with_body: bool,
@@ -52,7 +67,17 @@ impl Reader {
             body,
             disclosure: None,
         };
-        Ok(evidence.to_json())
+        let json = evidence.to_json();
+        let length = length_as_string(&json);
+        if length > longest {
+            let text = format!("the evidence of {id} is {length} bytes in an answer, the limit is {longest}");
+            let error = ApiError::new(Category::Input, "evidence.too_long", text);
+            return Err(error
+                .help("ask for it up to an earlier block (until), or without the body: each answer, each silence and \
+                     each change of the validators until then is in it")
+                .into());
+        }
+        Ok(json)
     }
     /// Every change of the validators that a block before this one announces: with them a stranger comes
     /// from the genesis' validators to those of the last block.
@@ -134,6 +159,12 @@ impl Reader {
     }
 }
 
+/// Bytes of an evidence file in a JSON string: besides its quotes and the ends of its lines nothing in it is escaped.
+fn length_as_string(json: &str) -> usize {
+    let escaped = json.bytes().filter(|byte| matches!(byte, b'"' | b'\n')).count();
+    json.len().saturating_add(escaped).saturating_add(2)
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -166,5 +197,25 @@ mod tests {
             unreachable!("the state after the first block is gone")
         };
         assert_eq!(error.code, "block.state_dropped");
+    }
+
+    #[test]
+    fn evidence_that_no_answer_holds_is_refused_with_the_limit_and_a_way_out() {
+        let (dir, chain) = (tempfile::tempdir().unwrap(), Chain::new("long"));
+        let store = Store::open(dir.path(), chain.genesis.clone(), StoreOptions::default()).unwrap().0;
+        let message = chain.message("The lift is out of service");
+        store.append(&chain.next(&store, vec![message.clone()])).unwrap();
+        store.append(&chain.next(&store, vec![chain.receipt(&message)])).unwrap();
+        let (id, reader) = (message.id(), Reader { store, genesis: chain.genesis.clone() });
+        let whole = reader.evidence(&id, None, true).unwrap();
+        let length = serde_json::to_string(&whole).unwrap().len();
+        assert_eq!(reader.evidence_within(length, &id, None, true).unwrap(), whole);
+        let Err(Failure::Answer(error)) = reader.evidence_within(length - 1, &id, None, true) else {
+            unreachable!("it is a byte longer")
+        };
+        assert_eq!((error.category, error.code.as_str()), (Category::Input, "evidence.too_long"));
+        assert!(error.message.contains(&length.to_string()) && error.help.is_some(), "{error:?}");
+        // The way out is one.
+        reader.evidence_within(length - 1, &id, None, false).unwrap();
     }
 }

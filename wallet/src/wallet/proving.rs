@@ -4,7 +4,7 @@
 use super::{Wallet, WalletError};
 use crate::light::Light;
 use sealpost_ledger::address::Address;
-use sealpost_ledger::evidence::{Evidence, SlotPart};
+use sealpost_ledger::evidence::{Evidence, MAX_EVIDENCE_BYTES, SlotPart};
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
 use std::collections::BTreeSet;
@@ -59,7 +59,7 @@ impl Wallet {
         if request.answers == Answers::Silence && evidence.absences.is_empty() {
             return Err(WalletError::NoSilence { id: *id });
         }
-        Ok(evidence)
+        within(MAX_EVIDENCE_BYTES, id, evidence)
     }
     /// The slots of these recipients.
     fn slots_of(
@@ -75,5 +75,27 @@ impl Wallet {
             slot.ok_or_else(|| WalletError::NotARecipient { id: *id, address: self.text(address) })
         });
         slots.collect::<Result<BTreeSet<u16>, _>>().map(Some)
+    }
+}
+
+/// What nobody would read is no evidence: with what this wallet discloses it is longer than what the node has made.
+fn within(longest: usize, id: &TransactionId, evidence: Evidence) -> Result<Evidence, WalletError> {
+    let length = evidence.to_json().len();
+    if length > longest { Err(WalletError::EvidenceTooLong { id: *id, length }) } else { Ok(evidence) }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn evidence_that_nobody_would_read_is_not_made() {
+        let json = include_str!("../../../docs/example.evidence.json");
+        let evidence = Evidence::from_json(json.as_bytes()).unwrap();
+        let id = evidence.message.transaction.id();
+        assert_eq!(within(json.len(), &id, evidence.clone()).unwrap(), evidence);
+        let error = within(json.len() - 1, &id, evidence).unwrap_err();
+        assert!(matches!(error, WalletError::EvidenceTooLong { length, .. } if length == json.len()));
     }
 }
