@@ -23,6 +23,7 @@ mod listen;
 mod live;
 mod metrics;
 mod page;
+mod questions;
 mod reader;
 mod routes;
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! told apart by their address; behind a proxy by the one that a trusted proxy names.
 
 use crate::api::problem::Problem;
+use crate::questions::Questions;
 use axum::extract::{ConnectInfo, Query, Request, State};
 use axum::http::header::CONTENT_LENGTH;
 use axum::http::{HeaderMap, StatusCode, Uri};
@@ -13,12 +14,13 @@ use sealpost_http::{Client, Full, Place, Places, Rates};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Limits of an explorer.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Requests per second and client, five seconds' worth of them at once; without, there is no limit.
+    /// Requests per second and client, five seconds' worth of them at once; without, there is no limit. They may lead to
+    /// five times as many questions to the node.
     pub rate: Option<NonZeroU32>,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
@@ -51,6 +53,10 @@ impl Default for Limits {
     }
 }
 
+/// Questions to the node that a client's requests may lead to, for each that it may send. By default one client takes
+/// half of what a node grants an explorer on another machine.
+const QUESTIONS: u32 = 5;
+
 /// Watches over requests. Cloning it copies a reference.
 #[derive(Clone)]
 pub(crate) struct Guard(Arc<Inner>);
@@ -58,17 +64,27 @@ pub(crate) struct Guard(Arc<Inner>);
 struct Inner {
     limits: Limits,
     rates: Rates,
+    questions: Questions,
 }
 
 impl Guard {
     pub(crate) fn new(limits: Limits) -> Self {
         let rates = Rates::new(limits.rate);
-        Self(Arc::new(Inner { limits, rates }))
+        let questions = Questions::new(limits.rate.map(|rate| rate.get().saturating_mul(QUESTIONS)));
+        Self(Arc::new(Inner { limits, rates, questions }))
     }
     /// Takes a request from a client's bucket, as often as it weighs.
     fn count(&self, client: Client, weight: NonZeroU32) -> Result<(), Problem> {
         self.0.rates.take(client, weight).map_err(|seconds| {
             let detail = format!("more than {} requests per second came from you", self.0.rates.per_second());
+            Problem::new(StatusCode::TOO_MANY_REQUESTS, "explorer.rate", detail).retry_after(seconds)
+        })
+    }
+    /// Whether what a client has asked for before is paid.
+    fn owes_nothing(&self, client: Client) -> Result<(), Problem> {
+        self.0.questions.admit(client, Instant::now()).map_err(|seconds| {
+            let most = self.0.questions.per_second();
+            let detail = format!("what you asked for took more than {most} questions per second to the node");
             Problem::new(StatusCode::TOO_MANY_REQUESTS, "explorer.rate", detail).retry_after(seconds)
         })
     }
@@ -95,12 +111,14 @@ pub(crate) async fn guard(State(guard): State<Guard>, mut request: Request, next
     // Whoever keeps this program alive asks for that alone.
     let is_alive = request.uri().path() == "/livez";
     let weight = weight(request.uri());
-    let counted = if is_alive { Ok(()) } else { guard.count(client, weight) };
+    let counted =
+        if is_alive { Ok(()) } else { guard.owes_nothing(client).and_then(|()| guard.count(client, weight)) };
     let let_through = counted.and_then(|()| small_enough(request.headers(), limits.body_bytes));
     if let Err(problem) = let_through {
         return problem.into_response();
     }
-    match tokio::time::timeout(limits.request_time, next.run(request)).await {
+    let answer = tokio::time::timeout(limits.request_time, next.run(request));
+    match guard.0.questions.at_cost_of(client, answer).await {
         Ok(response) => response,
         Err(_) => {
             let detail = "the node behind this site took too long";
@@ -151,6 +169,12 @@ impl Streams {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::questions::note;
+    use axum::Router;
+    use axum::body::Body;
+    use axum::middleware::from_fn_with_state;
+    use axum::routing::get;
+    use tower::ServiceExt as _;
 
     #[test]
     fn a_bucket_empties_and_others_are_not_touched() {
@@ -164,6 +188,24 @@ mod tests {
         guard.count(other, once).unwrap();
         let boundless = Guard::new(Limits { rate: None, ..Limits::default() });
         assert!((0..1000).all(|_| boundless.count(one, once).is_ok()));
+    }
+
+    #[tokio::test]
+    async fn whoever_asked_for_more_questions_than_are_granted_waits() {
+        let watch = Guard::new(Limits { rate: NonZeroU32::new(1), ..Limits::default() });
+        let pages = Router::new()
+            .route("/page", get(async || (0..5_000).for_each(|_| note())))
+            .route("/livez", get(async || "alive"))
+            .layer(from_fn_with_state(watch, guard));
+        let ask = async |path: &str| {
+            let request = Request::get(path).body(Body::empty()).unwrap();
+            pages.clone().oneshot(request).await.unwrap()
+        };
+        assert_eq!(ask("/page").await.status(), 200);
+        let refused = ask("/page").await;
+        assert_eq!(refused.status(), 429);
+        assert!(refused.headers().contains_key("retry-after"));
+        assert_eq!(ask("/livez").await.status(), 200);
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub(crate) use recent::{Entry, Summary};
 pub(crate) use transactions::Proven;
 pub(crate) use validators::Witnessed;
 
-use crate::ExplorerError;
+use crate::{ExplorerError, questions};
 use cache::Bounded;
 use checking::Checks;
 use counts::Counts;
@@ -215,6 +215,7 @@ impl Reader {
     }
     async fn ask<T>(&self, call: impl Future<Output = Result<T, ClientError>>) -> Result<T, ReadError> {
         self.counts.question();
+        questions::note();
         call.await.map_err(|error| match ApiError::from_client(&error) {
             Some(error) if error.code == "block.state_dropped" => ReadError::StateDropped(error),
             Some(error) if error.category == Category::NotFound => ReadError::NotFound(error),

@@ -57,7 +57,10 @@ pub(super) const CODES: &[(&str, &str)] = &[
     ),
     ("explorer.connections", "Too many connections of this client are open; close one, or come again."),
     ("explorer.method", "The API can be read, and nothing else."),
-    ("explorer.rate", "Too many requests came from this client; Retry-After says when to come again."),
+    (
+        "explorer.rate",
+        "Too many requests came from this client, or they took too many questions to the node; Retry-After says when to come again.",
+    ),
     ("explorer.replay", "That place lies too far back to go on from; read the lists instead."),
     ("explorer.route", "There is no such resource."),
     ("explorer.streams", "No more streams of events can be opened."),

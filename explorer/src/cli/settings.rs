@@ -26,7 +26,7 @@ pub(super) struct ExplorerSettings {
     #[config(env = "SEALPOST_EXPLORER_LISTEN", default = "127.0.0.1:17329")]
     pub(super) listen: String,
     /// Requests per second of one client (an address; an IPv6 /64), five seconds' worth of them at once; 0 for no
-    /// limit.
+    /// limit. They may lead to five times as many questions to the node.
     #[config(env = "SEALPOST_EXPLORER_RATE", default = 20)]
     pub(super) rate: u32,
     /// Proxies, as addresses or networks such as 10.0.0.0/8, whose X-Forwarded-For says who the client is.
