@@ -769,7 +769,7 @@ mod tests {
     fn what_all_others_wait_for_is_asked_of_one_more_when_it_is_late() {
         let (mut planner, now) = (planner(&[(1, 65), (2, 65), (3, 65)]), Instant::now());
         let questions = planner.questions(now);
-        let [slow, quick] = &questions[..] else { panic!("{questions:?}") };
+        let [slow, quick] = &questions[..] else { unreachable!("{questions:?}") };
         // What comes later is not waited for yet, however late it is.
         assert_eq!(planner.wakes_at(now), Some(now + HURRY));
         assert!(planner.questions(now + HURRY - Duration::from_millis(1)).is_empty());

@@ -106,6 +106,7 @@ pub use output::Terminal;
 pub use passphrase::{Confirm, PassphraseArgs, new_passphrase};
 pub use runner::{StopRequests, run};
 pub use url::check_url;
+pub use width::fenced;
 pub use wording::{
     bytes, clock, counted, grouped, printable, printable_lines, rfc3339, seconds, short, short_address,
 };

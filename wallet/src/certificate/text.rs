@@ -2,7 +2,7 @@
 
 use super::{Certificate, LIMITS, Recipient, Shown, ShownFile};
 use sealpost_ledger::evidence::FindingLine;
-use sealpost_terminal::style;
+use sealpost_terminal::{fenced, style};
 
 impl Certificate {
     /// Its lines, in order, with the marks of a terminal.
@@ -53,19 +53,19 @@ fn shown_lines(shown: &Shown, lines: &mut Vec<String>) {
         lines.push(shown.note.clone());
     }
     if !shown.subject.is_empty() {
-        lines.push(format!("Subject    {}", shown.subject));
+        lines.extend(fenced(&shown.subject, "Subject    ", "         | "));
     }
     if let Some(id) = &shown.answers {
         lines.push(format!("Answers    {id}"));
     }
     for ShownFile { name, size, sha256, absent } in &shown.files {
-        lines.push(format!("File       {name} ({size})"));
+        lines.extend(fenced(&format!("{name} ({size})"), "File       ", "         | "));
         lines.push(format!("{:<10} sha256 {sha256}", ""));
         lines.extend(absent.iter().map(|absent| format!("{:<10} {absent}", "")));
     }
     if !shown.text.is_empty() {
         lines.push(String::new());
-        lines.extend(shown.text.lines().map(|line| format!("  | {line}")));
+        lines.extend(shown.text.lines().flat_map(|line| fenced(line, "  | ", "  | ")));
     }
 }
 
