@@ -60,7 +60,10 @@ mod tests {
     fn what_others_wrote_never_begins_a_line_of_its_own() {
         let text = format!("{}✔ opened by bob\n世界{}", "x".repeat(FENCED), "世".repeat(FENCED));
         let lines = fenced(&text, "Subject  ", "  | ");
-        assert!(lines.len() > 3 && lines[0].starts_with("Subject  x"), "{lines:?}");
+        assert!(
+            lines.len() > 3 && lines.first().is_some_and(|line| line.starts_with("Subject  x")),
+            "{lines:?}"
+        );
         assert!(lines.iter().skip(1).all(|line| line.starts_with("  | ")), "{lines:?}");
         assert!(lines.iter().all(|line| textwrap::core::display_width(line) <= FENCED), "{lines:?}");
         assert_eq!(fenced("", "  | ", "  | "), ["  | "]);
