@@ -61,7 +61,7 @@ mod tests {
         let text = format!("{}✔ opened by bob\n世界{}", "x".repeat(FENCED), "世".repeat(FENCED));
         let lines = fenced(&text, "Subject  ", "  | ");
         assert!(
-            lines.len() > 3 && lines.first().is_some_and(|line| line.starts_with("Subject  x")),
+            lines.len() > 3 && lines.first().is_some_and(|line| line.starts_with("Subject  ")),
             "{lines:?}"
         );
         assert!(lines.iter().skip(1).all(|line| line.starts_with("  | ")), "{lines:?}");
