@@ -49,6 +49,7 @@ pub use directory::{DirectoryLock, FORMAT, lock_directory};
 pub use equivocations::{MAX_EQUIVOCATIONS, Recorded};
 pub use error::StoreError;
 pub use lists::{Cursor, Order};
+pub use proposals::{Maker, ProposedBlock};
 pub use recovery::{RebuildReason, Recovery};
 pub use repair::{FileCut, Repair, RepairPlan, plan_repair};
 pub use stats::{StoreStats, stats};
@@ -238,13 +239,13 @@ impl Store {
         let old = self.0.retention.and_then(|retention| proven.get().checked_sub(retention));
         old.map_or(BlockHeight::GENESIS, BlockHeight::new)
     }
-    /// Keeps a proposed block. It is durable when this returns; a vote for it may leave only then.
-    pub fn put_proposal(&self, block: &Block) -> Result<(), StoreError> {
+    /// Keeps a block that was proposed in a round. It is durable when this returns; a vote for it may leave only then.
+    pub fn put_proposal(&self, block: &Block, round: u32, maker: Maker) -> Result<(), StoreError> {
         self.check_alive()?;
         if block.height() <= self.tip().height() {
             return Ok(());
         }
-        let result = self.pending().put(block);
+        let result = self.pending().put(block, round, maker);
         self.note_failure(result)
     }
     /// A proposed block that is not decided yet.
@@ -252,7 +253,7 @@ impl Store {
         self.pending().get(hash)
     }
     /// All blocks proposed for a height that is not decided yet, in the order of their hashes.
-    pub fn proposals_at(&self, height: BlockHeight) -> Vec<Block> {
+    pub fn proposals_at(&self, height: BlockHeight) -> Vec<ProposedBlock> {
         self.pending().at(height)
     }
     /// Keeps an equivocation that was verified. It is durable when this returns.

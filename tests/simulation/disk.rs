@@ -15,7 +15,7 @@ use sealpost_ledger::message::Message;
 use sealpost_ledger::state::{LedgerView, MemoryState, NodeSource, StateKey, StateRecord, ViewError};
 use sealpost_ledger::validator::ValidatorSet;
 use sealpost_node::consensus;
-use sealpost_node::store::StoreError;
+use sealpost_node::store::{Maker, ProposedBlock, StoreError};
 use std::cell::{Ref, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -38,7 +38,7 @@ pub enum Dies {
 
 enum Record {
     Block(Rc<CommittedBlock>),
-    Proposal(Block),
+    Proposal(ProposedBlock),
     Equivocation(Equivocation),
 }
 
@@ -59,7 +59,7 @@ struct Chain {
     tip: Tip,
     state: MemoryState,
     blocks: Vec<(Block, CommitCertificate, Arc<ValidatorSet>)>,
-    proposals: BTreeMap<BlockHash, Block>,
+    proposals: BTreeMap<BlockHash, ProposedBlock>,
     equivocations: Vec<Equivocation>,
 }
 
@@ -80,17 +80,23 @@ impl Chain {
         let decided_by = self.tip.validators().clone();
         self.blocks.push((block.block().as_ref().clone(), block.certificate().clone(), decided_by));
         self.tip = block.tip().clone();
-        self.proposals.retain(|_, proposal| proposal.height() > block.block().height());
+        self.proposals.retain(|_, proposal| proposal.block.height() > block.block().height());
     }
     fn take(&mut self, record: &Record) {
         match record {
             Record::Block(block) => self.append(block),
-            Record::Proposal(block) => {
-                if block.height() > self.tip.height() {
-                    self.proposals.insert(block.hash(), block.clone());
+            Record::Proposal(proposed) => {
+                if proposed.block.height() > self.tip.height() {
+                    self.propose(proposed);
                 }
             }
             Record::Equivocation(equivocation) => self.equivocations.push(*equivocation),
+        }
+    }
+    fn propose(&mut self, proposed: &ProposedBlock) {
+        let kept = self.proposals.entry(proposed.block.hash()).or_insert_with(|| proposed.clone());
+        if proposed.maker == Maker::Own {
+            kept.maker = Maker::Own;
         }
     }
     /// Runs a block again, from its bytes.
@@ -216,18 +222,20 @@ impl consensus::Disk for Disk {
     fn tip(&self) -> Tip {
         self.0.borrow().chain.tip.clone()
     }
-    fn put_proposal(&self, block: &Block) -> Result<(), StoreError> {
-        let known = self.0.borrow().chain.proposals.contains_key(&block.hash());
-        if known || block.height() <= self.tip().height() {
+    fn put_proposal(&self, block: &Block, round: u32, maker: Maker) -> Result<(), StoreError> {
+        let known = self.0.borrow().chain.proposals.get(&block.hash()).map(|known| known.maker);
+        let news = known != Some(Maker::Own) && known != Some(maker);
+        if !news || block.height() <= self.tip().height() {
             return Ok(());
         }
-        self.write(Record::Proposal(block.clone()))?;
-        self.0.borrow_mut().chain.proposals.insert(block.hash(), block.clone());
+        let proposed = ProposedBlock { block: block.clone(), round, maker };
+        self.write(Record::Proposal(proposed.clone()))?;
+        self.0.borrow_mut().chain.propose(&proposed);
         Ok(())
     }
-    fn proposals_at(&self, height: BlockHeight) -> Vec<Block> {
+    fn proposals_at(&self, height: BlockHeight) -> Vec<ProposedBlock> {
         let inner = self.0.borrow();
-        inner.chain.proposals.values().filter(|block| block.height() == height).cloned().collect()
+        inner.chain.proposals.values().filter(|proposed| proposed.block.height() == height).cloned().collect()
     }
     fn append(&self, block: &CommittedBlock) -> Result<(), StoreError> {
         let (tip, header) = (self.tip(), block.block().header());
@@ -384,8 +392,13 @@ mod tests {
             let (disk, store): (&dyn consensus::Disk, &dyn consensus::Disk) = (&both.disk, &both.store);
             match random.below(5) {
                 0 | 1 => {
-                    disk.put_proposal(block.block()).unwrap();
-                    store.put_proposal(block.block()).unwrap();
+                    let maker = if random.below(2) == 0 { Maker::Own } else { Maker::Other };
+                    // The same comes again, and from elsewhere.
+                    for (round, maker) in [(step, Maker::Other), (step + 1, maker), (step + 2, Maker::Other)]
+                    {
+                        disk.put_proposal(block.block(), round, maker).unwrap();
+                        store.put_proposal(block.block(), round, maker).unwrap();
+                    }
                 }
                 2 | 3 => {
                     disk.append(&block).unwrap();
@@ -433,7 +446,10 @@ mod tests {
             let next = both.block(Vec::new(), 1_700_000_200_000);
             both.disk.doom(0, dies);
             assert!(both.disk.append(&next).is_err() && both.disk.is_dead());
-            assert!(both.disk.put_proposal(next.block()).is_err(), "nothing is written by the dead");
+            assert!(
+                both.disk.put_proposal(next.block(), 0, Maker::Own).is_err(),
+                "nothing is written by the dead"
+            );
             both.disk.crash(kept);
             both.disk.open().unwrap();
             assert_eq!(both.disk.tip().height().get(), height, "{dies:?}");

@@ -3,7 +3,7 @@
 use sealpost_ledger::block::Block;
 use sealpost_ledger::chain::{CommittedBlock, Tip, verify_block};
 use sealpost_ledger::genesis::Genesis;
-use sealpost_ledger::hash::TransactionId;
+use sealpost_ledger::hash::{BlockHash, TransactionId};
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::signature::PublicKey;
 use sealpost_ledger::state::MemoryState;
@@ -23,6 +23,8 @@ pub struct Judge {
     transactions: HashSet<TransactionId>,
     said: BTreeMap<(PublicKey, BlockHeight, u32, &'static str), Said>,
     honest: BTreeSet<PublicKey>,
+    /// Blocks whose headers name another than who made them.
+    foisted: BTreeSet<BlockHash>,
     limits: MempoolLimits,
 }
 
@@ -32,8 +34,8 @@ impl Judge {
         let (tip, first) = Tip::genesis(genesis.clone()).expect("a state in memory answers");
         let mut state = MemoryState::default();
         state.apply(&first.update, &first.changes);
-        let (transactions, said) = Default::default();
-        Self { genesis: genesis.clone(), tips: vec![tip], state, transactions, said, honest, limits }
+        let (transactions, said, foisted) = Default::default();
+        Self { genesis: genesis.clone(), tips: vec![tip], state, transactions, said, honest, foisted, limits }
     }
     /// The end of the chain, as far as anybody has it.
     pub fn tip(&self) -> &Tip {
@@ -106,6 +108,18 @@ impl Judge {
             }
             _ => Ok(()),
         }
+    }
+    /// A block was made in another's name.
+    pub fn foist(&mut self, block: Option<BlockHash>) {
+        self.foisted.extend(block);
+    }
+    /// Whether it was.
+    pub fn is_foisted(&self, block: &BlockHash) -> bool {
+        self.foisted.contains(block)
+    }
+    /// The one it names has made the same.
+    pub fn clear(&mut self, block: &BlockHash) {
+        self.foisted.remove(block);
     }
     /// Somebody is recorded to have said two things.
     pub fn check_accused(&self, validator: &PublicKey) -> Result<(), Broken> {

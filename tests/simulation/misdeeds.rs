@@ -108,6 +108,10 @@ impl World {
                     if self.random.below(2) == 0 { (everybody, Vec::new()) } else { (some, rest) };
                 if let Some(other) = other {
                     self.counts.one(Kind::Misdeed, name_of(flaw));
+                    if flaw == Flaw::AnothersName {
+                        let named = other.iter().find_map(announced);
+                        self.judge.foist(named);
+                    }
                     for to in deceived {
                         for message in &other {
                             self.send(which, to, message);
@@ -145,6 +149,25 @@ impl World {
             }
         }
         Ok(())
+    }
+    /// A machine that breaks the rules has a final block, and sends the next one in the name of whoever is to make it.
+    pub(crate) fn foist(&mut self, which: usize) {
+        // The controls do one thing alone.
+        if self.schedule.broken.is_some() || !self.is_tempted(which) {
+            return;
+        }
+        let (now, clock_ms) = (self.now, self.clock_ms(which));
+        let machine = &mut self.machines[which];
+        let at = Moment { now, clock_ms, pool: &Waiting(&machine.pool) };
+        let made = machine.replica.as_mut().and_then(|replica| replica.propose_for_another(at));
+        let Some((block, parts)) = made else { return };
+        self.counts.one(Kind::Misdeed, "blocks sent early in another's name");
+        self.judge.foist(Some(block));
+        for to in (0..self.machines.len()).filter(|to| *to != which) {
+            for part in &parts {
+                self.send(which, to, part);
+            }
+        }
     }
     fn other_proposal(&mut self, which: usize, message: &Message, flaw: Flaw) -> Option<Vec<Message>> {
         let told = self.recorded.last.clone()?;
@@ -187,6 +210,11 @@ impl World {
     }
 }
 
+/// The block that a proposal is for.
+fn announced(message: &Message) -> Option<BlockHash> {
+    said(message)?.block
+}
+
 const fn name_of(flaw: Flaw) -> &'static str {
     match flaw {
         Flaw::Rival => "second blocks of a round",
@@ -199,5 +227,6 @@ const fn name_of(flaw: Flaw) -> &'static str {
         Flaw::OtherBytes => "blocks other than announced",
         Flaw::Repeated => "blocks that repeat transactions",
         Flaw::Height => "blocks of another height",
+        Flaw::AnothersName => "blocks in another's name",
     }
 }

@@ -6,7 +6,9 @@ use crate::judge::Broken as NotHeld;
 use crate::trace::fact;
 use crate::world::{ASKED, Event, World};
 use bytes::Bytes;
-use sealpost_node::consensus::simulation::{Message, Replica, said};
+use sealpost_node::consensus::Disk as _;
+use sealpost_node::consensus::simulation::{Message, Replica, Said, said};
+use sealpost_node::store::Maker;
 use sealpost_node::wire::TransactionMessage;
 use std::sync::Arc;
 
@@ -21,6 +23,7 @@ impl World {
             });
             if self.machines[which].honest {
                 self.counts.one(Kind::Work, "votes and proposals of honest validators");
+                self.check_foisted(which, said)?;
                 self.judge.check_said(said)?;
             }
         }
@@ -30,6 +33,17 @@ impl World {
         }
         self.tell_others(which, |from, to| Event::Message { from, to, message: message.clone() });
         Ok(())
+    }
+    /// A block that was made in another's name is nobody's. One that is the same to the last byte may have been made
+    /// honestly, too; then whoever made it has it marked so on its disk before it proposes it.
+    fn check_foisted(&mut self, which: usize, said: Said) -> Result<(), NotHeld> {
+        let Some(block) = said.block.filter(|block| self.judge.is_foisted(block)) else { return Ok(()) };
+        let kept = self.machines[which].disk.proposals_at(said.height);
+        if kept.iter().any(|kept| kept.block.hash() == block && kept.maker == Maker::Own) {
+            self.judge.clear(&block);
+            return Ok(());
+        }
+        Err(format!("node {which} says {} for {block}, which another made in a name not its own", said.kind))
     }
     pub(crate) fn tell_others(&mut self, from: usize, event: impl Fn(usize, usize) -> Event) {
         for to in (0..self.machines.len()).filter(|to| *to != from) {

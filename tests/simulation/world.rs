@@ -372,6 +372,7 @@ impl World {
             replica.want();
         }
         if !machine.honest {
+            self.foist(which);
             return Ok(());
         }
         self.judge_final(which, block)?;

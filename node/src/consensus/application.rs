@@ -3,7 +3,7 @@
 //! disk are behind traits, and what is to be sent is returned. [`task`](super::task) connects it with the engine.
 
 use super::codec::{engine_certificate, ledger_certificate};
-use super::context::{Address, BlockValue, Height, Part, Sealpost, Validators};
+use super::context::{Address, BlockValue, Height, Part, PartsInit, Sealpost, Validators};
 use super::disk::Disk;
 use super::engine::{
     self, CommitCertificate, HeightParams, MisbehaviorEvidence, PeerId, ProposedValue, RawDecidedValue,
@@ -13,6 +13,7 @@ use super::misbehavior::equivocations;
 use super::proposals::{Ahead, Assembled, Assembly, Budget, Deciding, PartError, StreamKey, pieces};
 use super::signer::{VoteSigner, VoteVerifier};
 use super::{ConsensusError, Pool};
+use crate::store::Maker;
 use bytes::Bytes;
 use sealpost_ledger::block::Block;
 use sealpost_ledger::chain::{self, BlockError, CommittedBlock, Tip, VerifiedBlock, VerifyError};
@@ -41,7 +42,7 @@ pub(super) struct Application<D> {
     assembly: Assembly,
     /// Blocks verified on top of `tip`, so that deciding doesn't execute them again.
     verified: BTreeMap<BlockHash, VerifiedBlock>,
-    /// The block this node proposes on top of `tip`, whatever the round.
+    /// The block this node has made on top of `tip` and proposes, whatever the round.
     own: Option<BlockHash>,
     ahead: Ahead,
     /// The height whose kept proposals the engine has been given.
@@ -139,13 +140,26 @@ impl<D: Disk> Application<D> {
             return Ok(Vec::new());
         }
         self.handed_over = height.0;
-        let mut blocks = self.disk.proposals_at(height.0);
-        blocks.extend(std::mem::take(&mut self.ahead).of(height));
+        let kept = self.disk.proposals_at(height.0).into_iter().map(|kept| {
+            let proposer = Address(kept.block.header().proposer);
+            (kept.round, None, proposer, kept.block)
+        });
+        let early = std::mem::take(&mut self.ahead).of(height).map(|Assembled { init, block }| {
+            let PartsInit { round, valid_round, proposer, .. } = init;
+            (round, valid_round, proposer, block)
+        });
+        let blocks: Vec<_> = kept.chain(early).collect();
         let mut values = Vec::new();
-        for block in blocks {
-            let (hash, proposer) = (block.hash(), Address(block.header().proposer));
-            match self.verify(block, pool, Some(now_ms))? {
-                Ok(()) => values.push(proposed(height, round, Round::Nil, proposer, hash, Validity::Valid)),
+        // Each in the round it came in. The engine has few places in a round: in the present one, early blocks would take
+        // those of its proposer.
+        for (round, valid_round, proposer, block) in blocks {
+            let hash = block.hash();
+            match self.verify(block, round, pool, Some(now_ms))? {
+                Ok(()) => {
+                    let (round, valid_round) =
+                        (Round::new(round), valid_round.map_or(Round::Nil, Round::new));
+                    values.push(proposed(height, round, valid_round, proposer, hash, Validity::Valid));
+                }
                 Err(error) => warn!(%hash, %error, "a kept proposal does not fit the chain"),
             }
         }
@@ -163,21 +177,37 @@ impl<D: Disk> Application<D> {
         if height.0 != self.tip.next_height() {
             return Ok(None);
         }
-        let mine = |block: &&VerifiedBlock| block.block().header().proposer == key;
-        let own = self.own.and_then(|hash| self.verified.get(&hash)).or(self.verified.values().find(mine));
-        if let Some(block) = own {
-            return Ok(Some(Proposed { block: block.block().clone(), refused: Vec::new() }));
+        if let Some(block) = self.own_block(height, pool)? {
+            return Ok(Some(Proposed { block, refused: Vec::new() }));
         }
         let genesis = self.tip.genesis_file();
         let bytes = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
         let candidates =
             pool.candidates(bytes(genesis.limits().block_bytes.into()), bytes(genesis.strangers_bytes()));
         let proposal = chain::propose(&self.tip, &self.disk, candidates, now_ms, key).map_err(store_error)?;
-        self.disk.put_proposal(proposal.block.block()).map_err(store_error)?;
+        self.disk.put_proposal(proposal.block.block(), self.round, Maker::Own).map_err(store_error)?;
         let block = proposal.block.block().clone();
         self.own = Some(block.hash());
         self.verified.insert(block.hash(), proposal.block);
         Ok(Some(Proposed { block, refused: proposal.refused }))
+    }
+
+    /// The block that this node has made for the height, if it has: in this process, or in one before. Only what it was
+    /// marked with on disk tells that; anybody can write this node's name into a header.
+    fn own_block(&mut self, height: Height, pool: &dyn Pool) -> Result<Option<Arc<Block>>, ConsensusError> {
+        if self.own.is_none() {
+            let mut kept = self.disk.proposals_at(height.0).into_iter();
+            self.own = kept.find(|kept| kept.maker == Maker::Own).map(|kept| kept.block.hash());
+        }
+        let Some(hash) = self.own else { return Ok(None) };
+        if !self.verified.contains_key(&hash)
+            && let Some(block) = self.known_block(height, hash)
+            // Its time was right when it was made.
+            && let Err(error) = self.verify(Arc::unwrap_or_clone(block), self.round, pool, None)?
+        {
+            warn!(block = %hash, %error, "this node's own block does not fit the chain");
+        }
+        Ok(self.verified.get(&hash).map(|verified| verified.block().clone()))
     }
 
     /// A block that was proposed for the height being decided.
@@ -185,8 +215,8 @@ impl<D: Disk> Application<D> {
         if let Some(verified) = self.verified.get(&hash) {
             return Some(verified.block().clone());
         }
-        let kept = self.disk.proposals_at(height.0);
-        kept.into_iter().find(|block| block.hash() == hash).map(Arc::new)
+        let mut kept = self.disk.proposals_at(height.0).into_iter().map(|kept| kept.block);
+        kept.find(|block| block.hash() == hash).map(Arc::new)
     }
 
     /// Takes a block apart for the other validators.
@@ -243,7 +273,7 @@ impl<D: Disk> Application<D> {
         if init.height.0 == deciding {
             return Received { opens, assembled: Some(Assembled { init, block }) };
         }
-        self.ahead.put(init, block);
+        self.ahead.put(Assembled { init, block });
         Received { opens, assembled: None }
     }
 
@@ -260,7 +290,7 @@ impl<D: Disk> Application<D> {
             warn!(block = %init.block, proposer = %init.proposer, "too many blocks for one height");
             return Ok(None);
         }
-        let validity = match self.verify(block, pool, Some(now_ms))? {
+        let validity = match self.verify(block, init.round, pool, Some(now_ms))? {
             Ok(()) => Validity::Valid,
             Err(error) => {
                 warn!(block = %init.block, proposer = %init.proposer, %error, "refused a proposed block");
@@ -285,10 +315,11 @@ impl<D: Disk> Application<D> {
         }
     }
 
-    /// Checks a block on top of the tip and keeps it, on disk and in memory.
+    /// Checks a block on top of the tip and keeps it, on disk and in memory, as one of a round.
     fn verify(
         &mut self,
         block: Block,
+        round: u32,
         pool: &dyn Pool,
         now_ms: Option<u64>,
     ) -> Result<Result<(), BlockError>, ConsensusError> {
@@ -303,7 +334,7 @@ impl<D: Disk> Application<D> {
             Err(VerifyError::Invalid(error)) => return Ok(Err(error)),
             Err(VerifyError::View(error)) => return Err(store_error(error)),
         };
-        self.disk.put_proposal(verified.block()).map_err(store_error)?;
+        self.disk.put_proposal(verified.block(), round, Maker::Other).map_err(store_error)?;
         if self.verified.len() >= MAX_VERIFIED {
             self.verified.clear();
         }
@@ -326,7 +357,8 @@ impl<D: Disk> Application<D> {
             && let Some(block) = self.known_block(height, hash)
         {
             // Decided blocks are not measured against this node's clock.
-            if let Err(error) = self.verify(Arc::unwrap_or_clone(block), pool, None)? {
+            let round = certificate.round.as_u32().unwrap_or(0);
+            if let Err(error) = self.verify(Arc::unwrap_or_clone(block), round, pool, None)? {
                 warn!(block = %hash, %error, "the decided block does not fit the chain here");
             }
         }
@@ -400,7 +432,7 @@ impl<D: Disk> Application<D> {
         }
         let Ok(block) = Block::from_bytes(bytes) else { return Ok(SyncedValueOutcome::PeerFault) };
         let hash = block.hash();
-        Ok(match self.verify(block, pool, None)? {
+        Ok(match self.verify(block, round.as_u32().unwrap_or(0), pool, None)? {
             Ok(()) => {
                 self.catching_up = true;
                 let value = proposed(height, round, Round::Nil, proposer, hash, Validity::Valid);
@@ -428,3 +460,6 @@ const fn proposed(
 fn store_error(error: impl std::fmt::Display) -> ConsensusError {
     ConsensusError::Store(error.to_string())
 }
+
+#[cfg(test)]
+mod tests;

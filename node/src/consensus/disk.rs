@@ -1,7 +1,7 @@
 //! What consensus asks of the store. A trait, so that the simulation can put a disk in its place that loses at a
 //! crash what was not synced.
 
-use crate::store::{Store, StoreError};
+use crate::store::{Maker, ProposedBlock, Store, StoreError};
 use sealpost_ledger::block::Block;
 use sealpost_ledger::certificate::CommitCertificate;
 use sealpost_ledger::chain::{CommittedBlock, Tip};
@@ -14,10 +14,10 @@ use sealpost_ledger::validator::ValidatorSet;
 pub trait Disk: LedgerView {
     /// The end of the chain.
     fn tip(&self) -> Tip;
-    /// Keeps a proposed block; a vote for it may leave only then.
-    fn put_proposal(&self, block: &Block) -> Result<(), StoreError>;
+    /// Keeps a block that was proposed in a round, and who made it; a vote for it may leave only then.
+    fn put_proposal(&self, block: &Block, round: u32, maker: Maker) -> Result<(), StoreError>;
     /// All blocks proposed for a height that is not decided yet, in the order of their hashes.
-    fn proposals_at(&self, height: BlockHeight) -> Vec<Block>;
+    fn proposals_at(&self, height: BlockHeight) -> Vec<ProposedBlock>;
     /// Takes in the next final block.
     fn append(&self, block: &CommittedBlock) -> Result<(), StoreError>;
     /// Keeps an equivocation that was verified.
@@ -34,10 +34,10 @@ impl Disk for Store {
     fn tip(&self) -> Tip {
         Store::tip(self)
     }
-    fn put_proposal(&self, block: &Block) -> Result<(), StoreError> {
-        Store::put_proposal(self, block)
+    fn put_proposal(&self, block: &Block, round: u32, maker: Maker) -> Result<(), StoreError> {
+        Store::put_proposal(self, block, round, maker)
     }
-    fn proposals_at(&self, height: BlockHeight) -> Vec<Block> {
+    fn proposals_at(&self, height: BlockHeight) -> Vec<ProposedBlock> {
         Store::proposals_at(self, height)
     }
     fn append(&self, block: &CommittedBlock) -> Result<(), StoreError> {

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use sealpost_ledger::block::Block;
 use sealpost_ledger::hash::BlockHash;
 use sealpost_ledger::height::BlockHeight;
+use sealpost_ledger::signature::PublicKey;
 use std::collections::{BTreeMap, BTreeSet};
 use thiserror::Error;
 
@@ -50,6 +51,10 @@ pub(super) enum PartError {
     Piece { sequence: u64 },
     #[error("the parts do not make block {block}, which their opening by {proposer} names")]
     Content { block: BlockHash, proposer: Address },
+    #[error("{proposer} proposes block {block} as new, and its header names {named} as who made it")]
+    AnothersName { block: BlockHash, proposer: Address, named: PublicKey },
+    #[error("the stream is for round {round} and names {valid_round} as an earlier one")]
+    ValidRound { round: u32, valid_round: u32 },
 }
 
 /// A block whose parts are all there. It is the one that its opening names; nothing else is known of it.
@@ -57,6 +62,19 @@ pub(super) enum PartError {
 pub(super) struct Assembled {
     pub(super) init: PartsInit,
     pub(super) block: Block,
+}
+
+impl Assembled {
+    /// A new block bears the name of whoever proposes it. Else one validator could send blocks in the names of others before
+    /// their turns, and they would have the blame for what is left out of them. Of the block itself that says nothing:
+    /// an honest proposer's block, too, can be put behind an opening of somebody else's.
+    fn checked(init: PartsInit, block: Block) -> Result<Self, PartError> {
+        let named = block.header().proposer;
+        if init.valid_round.is_none() && named != init.proposer.0 {
+            return Err(PartError::AnothersName { block: init.block, proposer: init.proposer, named });
+        }
+        Ok(Self { init, block })
+    }
 }
 
 #[derive(Debug, Default)]
@@ -141,7 +159,7 @@ impl Assembly {
         }
         // Whoever has heard an opening can send it again with other parts. Those say nothing about the block.
         match Block::from_bytes(&bytes) {
-            Ok(block) if block.hash() == init.block => Ok(Some(Assembled { init, block })),
+            Ok(block) if block.hash() == init.block => Assembled::checked(init, block).map(Some),
             _ => Err(PartError::Content { block: init.block, proposer: init.proposer }),
         }
     }
@@ -169,6 +187,11 @@ impl Assembly {
         let present = if height == deciding.height { deciding.round } else { 0 };
         if init.round > present.saturating_add(MAX_ROUNDS_AHEAD) {
             return Err(PartError::Round { found: init.round, present });
+        }
+        if let Some(valid_round) = init.valid_round
+            && valid_round >= init.round
+        {
+            return Err(PartError::ValidRound { round: init.round, valid_round });
         }
         if init.length == 0 || init.length > self.max_bytes {
             return Err(PartError::TooLong { length: init.length, limit: self.max_bytes });
@@ -228,19 +251,21 @@ impl Budget {
 /// Blocks for the next height, which others have begun already. Those of the first rounds stay: that is where it
 /// begins, and later rounds are there for whoever wants to take the place.
 #[derive(Debug, Default)]
-pub(super) struct Ahead(Vec<(PartsInit, Block)>);
+pub(super) struct Ahead(Vec<Assembled>);
 
 impl Ahead {
     /// Keeps a block, if it is among the first.
-    pub(super) fn put(&mut self, init: PartsInit, block: Block) {
-        self.0.retain(|(other, _)| other.height >= init.height && other.block != init.block);
-        self.0.push((init, block));
-        self.0.sort_by_key(|(init, _)| init.round);
+    pub(super) fn put(&mut self, assembled: Assembled) {
+        let init = &assembled.init;
+        self.0
+            .retain(|Assembled { init: other, .. }| other.height >= init.height && other.block != init.block);
+        self.0.push(assembled);
+        self.0.sort_by_key(|assembled| assembled.init.round);
         self.0.truncate(MAX_AHEAD);
     }
-    /// Those of a height.
-    pub(super) fn of(self, height: Height) -> impl Iterator<Item = Block> {
-        self.0.into_iter().filter(move |(init, _)| init.height == height).map(|(_, block)| block)
+    /// Those of a height, with how they came.
+    pub(super) fn of(self, height: Height) -> impl Iterator<Item = Assembled> {
+        self.0.into_iter().filter(move |assembled| assembled.init.height == height)
     }
 }
 
@@ -380,11 +405,12 @@ mod tests {
         let mut ahead = Ahead::default();
         let mut put = |round: u32| {
             let named = BlockHash::from_bytes([round as u8; 32]);
-            ahead.put(right.sign_parts(next, round, None, named, 10).unwrap(), block());
+            let init = right.sign_parts(next, round, None, named, 10).unwrap();
+            ahead.put(Assembled { init, block: block() });
         };
         (1..=8).for_each(&mut put);
         put(0);
-        let rounds: Vec<u32> = ahead.0.iter().map(|(init, _)| init.round).collect();
+        let rounds: Vec<u32> = ahead.0.iter().map(|assembled| assembled.init.round).collect();
         assert_eq!(rounds, [0, 1, 2, 3]);
         assert_eq!(ahead.of(next).count(), MAX_AHEAD);
     }

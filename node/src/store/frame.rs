@@ -22,12 +22,14 @@ pub(super) enum Kind {
     Block,
     /// The bodies of a block's messages.
     Bodies,
-    /// A block that is not decided yet.
+    /// A block that is not decided yet, as earlier versions wrote it.
     Proposal,
     /// Two conflicting statements of a validator.
     Equivocation,
     /// An entry of the state, in a snapshot.
     Entry,
+    /// A block that is not decided yet: in which round it was proposed, and whether this node made it.
+    ProposalOfRound,
 }
 
 impl Kind {
@@ -38,6 +40,7 @@ impl Kind {
             Kind::Proposal => 3,
             Kind::Equivocation => 4,
             Kind::Entry => 5,
+            Kind::ProposalOfRound => 6,
         }
     }
     const fn of(number: u8) -> Option<Self> {
@@ -47,6 +50,7 @@ impl Kind {
             3 => Some(Kind::Proposal),
             4 => Some(Kind::Equivocation),
             5 => Some(Kind::Entry),
+            6 => Some(Kind::ProposalOfRound),
             _ => None,
         }
     }

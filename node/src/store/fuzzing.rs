@@ -71,7 +71,8 @@ fn records() -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
     blocks.iter().map(of).unzip()
 }
 
-const KINDS: [Kind; 5] = [Kind::Block, Kind::Bodies, Kind::Proposal, Kind::Equivocation, Kind::Entry];
+const KINDS: [Kind; 6] =
+    [Kind::Block, Kind::Bodies, Kind::Proposal, Kind::Equivocation, Kind::Entry, Kind::ProposalOfRound];
 
 /// A file of frames with anything changed in it, in each way of reading. What is read is what was written, as far as
 /// nothing was changed; and what is left after a torn end was cut off is a whole file.

@@ -412,11 +412,12 @@ fn a_proposal_outlives_a_restart_until_its_height_is_decided() {
     let (dir, chain) = grown(2);
     let (store, _) = open(dir.path(), &chain);
     let block = chain.next(&store, vec![]);
-    store.put_proposal(block.block()).unwrap();
+    store.put_proposal(block.block(), 2, Maker::Other).unwrap();
     drop(store);
     let (store, _) = open(dir.path(), &chain);
     assert_eq!(store.proposal(&block.block().hash()).as_ref(), Some(block.block().as_ref()));
-    assert_eq!(store.proposals_at(BlockHeight::new(3)).len(), 1);
+    let kept = ProposedBlock { block: block.block().as_ref().clone(), round: 2, maker: Maker::Other };
+    assert_eq!(store.proposals_at(BlockHeight::new(3)), [kept]);
     store.append(&block).unwrap();
     assert_eq!(store.proposal(&block.block().hash()), None);
     // What is decided takes no room any more.
@@ -424,6 +425,22 @@ fn a_proposal_outlives_a_restart_until_its_height_is_decided() {
     drop(store);
     let (store, _) = open(dir.path(), &chain);
     assert_eq!(store.proposal(&block.block().hash()), None);
+}
+
+/// Somebody may have sent the very block that this node then makes.
+#[test]
+fn what_this_node_has_made_stays_marked_as_its_own() {
+    let (dir, chain) = grown(2);
+    let (store, _) = open(dir.path(), &chain);
+    let block = chain.next(&store, vec![]);
+    for (round, maker) in [(3, Maker::Other), (4, Maker::Own), (5, Maker::Other)] {
+        store.put_proposal(block.block(), round, maker).unwrap();
+    }
+    let kept = ProposedBlock { block: block.block().as_ref().clone(), round: 3, maker: Maker::Own };
+    assert_eq!(store.proposals_at(BlockHeight::new(3)), std::slice::from_ref(&kept));
+    drop(store);
+    let (store, _) = open(dir.path(), &chain);
+    assert_eq!(store.proposals_at(BlockHeight::new(3)), [kept]);
 }
 
 #[test]

@@ -35,11 +35,13 @@ pub enum Flaw {
     Repeated,
     /// It claims another height.
     Height,
+    /// Its header says that another validator made it.
+    AnothersName,
 }
 
 impl Flaw {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Flaw::Rival,
         Flaw::State,
         Flaw::History,
@@ -50,6 +52,7 @@ impl Flaw {
         Flaw::OtherBytes,
         Flaw::Repeated,
         Flaw::Height,
+        Flaw::AnothersName,
     ];
 }
 
@@ -64,6 +67,21 @@ impl<D: Disk> Replica<D> {
         vote.message.block = if vote.message.block == other { NilOrVal::Nil } else { other };
         let signed = self.host.signer.sign_vote(vote.message).now_or_never()?.ok()?;
         Some(Message::Consensus(encoded(&SignedConsensusMsg::<Sealpost>::Vote(signed)).ok()?))
+    }
+    /// The parts of an empty block for the next height in the name of the validator whose turn is first there, under this
+    /// one's own opening for a turn that may never come; and the block. Whoever is named is not to take it for its own.
+    pub fn propose_for_another(&mut self, at: Moment<'_>) -> Option<(BlockHash, Vec<Message>)> {
+        let application = &mut self.host.application;
+        let (height, own) = (application.next_height(), self.host.signer.public_key());
+        let validators = application.params().validator_set;
+        let proposer = |round| validators.proposer(height, Round::new(round)).map(|found| found.address().0);
+        let named = proposer(0).filter(|named| *named != own)?;
+        let turn = (1..=8).find(|round| proposer(*round) == Some(own))?;
+        let tip = application.tip().clone();
+        let empty = chain::propose(&tip, application.disk(), Vec::new(), at.clock_ms, named).ok()?.block;
+        let parts = application.stream(height, Round::new(turn), Round::Nil, empty.block());
+        let messages: Option<_> = parts.iter().map(|part| encoded(part).ok().map(Message::Part)).collect();
+        Some((empty.block().hash(), messages?))
     }
     /// Another block in place of one that this validator proposes: its parts, and the proposal last. `told` are final
     /// transactions that may be told again.
@@ -100,6 +118,10 @@ impl<D: Disk> Replica<D> {
             Flaw::Future => header.time_ms = header.time_ms.saturating_add(3_600_000),
             Flaw::Past => header.time_ms = tip.time_ms().saturating_sub(1),
             Flaw::NextValidators => header.next_validators_hash = ValidatorsHash::from_bytes([7; 32]),
+            Flaw::AnothersName => {
+                let next = round.as_u32().map(|round| Round::new(round.saturating_add(1)))?;
+                header.proposer = application.params().validator_set.proposer(height, next)?.address().0;
+            }
             Flaw::Height => header.height = BlockHeight::new(header.height.get().saturating_add(1)),
             Flaw::Repeated => {
                 // With its body, if it has one: nothing else is to be wrong.

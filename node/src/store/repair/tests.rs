@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use super::super::testing::{Chain, equivocation};
-use super::super::{Store, StoreOptions, check};
+use super::super::{Maker, Store, StoreOptions, check};
 use super::*;
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -123,7 +123,7 @@ fn damaged_beside(name: &str) -> (TempDir, Chain, Vec<u8>) {
     let store = open(dir.path(), &chain).unwrap();
     chain.grow(&store, 3);
     for (round, time_ms) in [(1, 5_000), (2, 6_000)] {
-        store.put_proposal(chain.next_at(&store, time_ms).block()).unwrap();
+        store.put_proposal(chain.next_at(&store, time_ms).block(), round, Maker::Other).unwrap();
         store.put_equivocation(&equivocation(&chain, round, 1)).unwrap();
     }
     drop(store);

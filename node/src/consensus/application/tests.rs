@@ -1,0 +1,204 @@
+//! What a validator takes for its own, and what becomes of blocks that come early. Everything is signed as it should be.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use super::*;
+use crate::consensus::context::Vote;
+use crate::consensus::engine::{NilOrVal, Signer, VoteType};
+use crate::consensus::max_block_bytes;
+use crate::consensus::testing::{genesis, key, key_bundle, validator_set, validators_change};
+use crate::store::{ProposedBlock, Store, StoreOptions, testing::Chain};
+use futures::FutureExt;
+use sealpost_ledger::genesis::Genesis;
+use sealpost_ledger::transaction::VerifiedTransaction;
+use std::path::Path;
+use tempfile::TempDir;
+
+const SEEDS: [u8; 4] = [1, 2, 3, 4];
+const NOW_MS: u64 = 1_700_000_100_000;
+const FIRST: Height = Height(BlockHeight::FIRST);
+
+/// A mempool.
+struct Waiting(Vec<VerifiedTransaction>);
+
+impl Pool for Waiting {
+    fn candidates(&self, _: usize, _: usize) -> Vec<VerifiedTransaction> {
+        self.0.clone()
+    }
+    fn waiting(&self, _: Vec<TransactionId>) -> Vec<VerifiedTransaction> {
+        Vec::new()
+    }
+}
+
+const EMPTY: Waiting = Waiting(Vec::new());
+
+/// Four validators, each with a disk, and nothing between them but what a test carries.
+struct Net {
+    genesis: Genesis,
+    homes: Vec<TempDir>,
+}
+
+impl Net {
+    fn new() -> Self {
+        let homes = SEEDS.map(|_| tempfile::tempdir().unwrap());
+        Self { genesis: genesis(&SEEDS.map(key)), homes: homes.into() }
+    }
+    fn signer(&self, seed: u8) -> VoteSigner {
+        VoteSigner::new(self.genesis.chain_id(), Arc::new(key(seed)))
+    }
+    fn verifier(&self) -> VoteVerifier {
+        VoteVerifier::new(self.genesis.chain_id())
+    }
+    /// The validator whose turn a round is, by the validators of the genesis.
+    fn turn(&self, height: Height, round: u32) -> u8 {
+        let validators = Validators::new(self.genesis.validators());
+        let proposer = validators.proposer(height, Round::new(round)).unwrap().address();
+        SEEDS.into_iter().find(|seed| key(*seed).public_key() == proposer.0).unwrap()
+    }
+    /// A validator's process starts.
+    fn start(&self, seed: u8) -> Application<Store> {
+        let home = self.homes[usize::from(seed) - 1].path();
+        let disk = Store::open(home, Arc::new(self.genesis.clone()), StoreOptions::default()).unwrap().0;
+        let limit = max_block_bytes(self.genesis.limits().block_bytes);
+        Application::new(disk, self.signer(seed), self.verifier(), limit)
+    }
+    /// A transaction that may stand in any block here.
+    fn candidate(&self) -> VerifiedTransaction {
+        key_bundle(&self.genesis, &key(99), 1, BlockHeight::new(500))
+    }
+    fn certificate(&self, height: Height, block: BlockHash) -> CommitCertificate<Sealpost> {
+        let votes = SEEDS.map(|seed| {
+            let (kind, round, voter) = (VoteType::Precommit, Round::ZERO, Address(key(seed).public_key()));
+            let vote = Vote { kind, height, round, block: NilOrVal::Val(block), voter };
+            self.signer(seed).sign_vote(vote).now_or_never().unwrap().unwrap()
+        });
+        CommitCertificate::new(height, Round::ZERO, block, votes.into())
+    }
+    /// Makes a block final at these validators, who have only heard that it is.
+    fn decide(&self, block: &Block, at: &mut [&mut Application<Store>]) {
+        for application in at {
+            let height = application.next_height();
+            let bytes = block.to_bytes();
+            let proposer = Address(block.header().proposer);
+            application.check_synced(height, Round::ZERO, proposer, &bytes, &EMPTY).unwrap();
+            application.commit(&self.certificate(height, block.hash()), &EMPTY).unwrap().unwrap();
+        }
+    }
+}
+
+/// An empty block on a validator's tip that names somebody as who made it.
+fn empty(application: &Application<Store>, named: u8, time_ms: u64) -> Block {
+    let proposer = key(named).public_key();
+    let proposal = chain::propose(application.tip(), application.disk(), [], time_ms, proposer).unwrap();
+    proposal.block.block().as_ref().clone()
+}
+
+/// What is sent reaches a validator, in order. What it makes of the block, if that comes whole and for its height.
+fn send(parts: Parts, to: &mut Application<Store>) -> Option<ProposedValue<Sealpost>> {
+    let key = |part: &StreamMessage<Part>| (vec![9], part.stream_id.to_bytes().to_vec());
+    let received = parts.into_iter().map(|part| to.receive(key(&part), part));
+    let assembled = received.filter_map(|received| received.assembled).last()?;
+    to.judge(assembled, &EMPTY, NOW_MS).unwrap()
+}
+
+fn begin(application: &mut Application<Store>) -> Vec<ProposedValue<Sealpost>> {
+    let height = application.next_height();
+    application.start_round(height, Round::ZERO, &EMPTY, NOW_MS).unwrap()
+}
+
+/// What a validator proposes when it is asked, with a transaction in its mempool.
+fn proposes(application: &mut Application<Store>, waiting: &VerifiedTransaction) -> Arc<Block> {
+    let (height, pool) = (application.next_height(), Waiting(vec![waiting.clone()]));
+    application.block_to_propose(height, &pool, NOW_MS).unwrap().unwrap().block
+}
+
+fn contains(block: &Block, transaction: &VerifiedTransaction) -> bool {
+    block.transactions().iter().any(|found| found.id() == transaction.id())
+}
+
+/// Whoever has a later turn could else fill the earlier ones of others with blocks of its own choice.
+#[test]
+fn a_block_that_another_sends_in_this_nodes_name_is_not_taken_for_its_own() {
+    let net = Net::new();
+    let (mine, liars) = (net.turn(FIRST, 0), net.turn(FIRST, 1));
+    let (mut node, mut liar, waiting) = (net.start(mine), net.start(liars), net.candidate());
+    begin(&mut node);
+    let forged = empty(&liar, mine, NOW_MS);
+    let parts = liar.stream(FIRST, Round::new(1), Round::Nil, &forged);
+    assert!(send(parts, &mut node).is_none(), "it says nothing about the block, and gives none");
+    // Put forward again, as one that two thirds want, it may be anybody's, and is no more this node's own.
+    let again = empty(&liar, mine, NOW_MS + 1);
+    let parts = liar.stream(FIRST, Round::new(1), Round::new(0), &again);
+    let value = send(parts, &mut node).unwrap();
+    assert_eq!((value.validity, value.value.0), (Validity::Valid, again.hash()));
+    let own = proposes(&mut node, &waiting);
+    assert!(contains(&own, &waiting) && ![forged.hash(), again.hash()].contains(&own.hash()));
+    drop(node);
+    let mut node = net.start(mine);
+    begin(&mut node);
+    assert_eq!(proposes(&mut node, &waiting), own, "one block for a height, also after a restart");
+}
+
+/// The same, sent before the height has begun.
+#[test]
+fn a_block_that_comes_early_in_this_nodes_name_is_not_taken_for_its_own() {
+    let net = Net::new();
+    let second = Height(BlockHeight::new(2));
+    let (mine, liars) = (net.turn(second, 0), net.turn(second, 1));
+    let (mut node, mut liar, waiting) = (net.start(mine), net.start(liars), net.candidate());
+    let first = empty(&liar, liars, NOW_MS);
+    net.decide(&first, &mut [&mut liar]);
+    let forged = [0, 1].map(|after| empty(&liar, mine, NOW_MS + after));
+    for (block, valid_round) in forged.iter().zip([Round::Nil, Round::new(0)]) {
+        let parts = liar.stream(second, Round::new(1), valid_round, block);
+        assert!(send(parts, &mut node).is_none(), "it is of the next height");
+    }
+    net.decide(&first, &mut [&mut node]);
+    let early: Vec<_> = begin(&mut node).iter().map(|value| value.value.0).collect();
+    assert_eq!(early, [forged[1].hash()], "nobody proposes a new block that another has made");
+    let kept = node.disk().proposals_at(second.0);
+    assert_eq!(kept, [ProposedBlock { block: forged[1].clone(), round: 1, maker: Maker::Other }]);
+    drop(node);
+    // It is on the disk when the process starts again.
+    let mut node = net.start(mine);
+    begin(&mut node);
+    let own = proposes(&mut node, &waiting);
+    assert!(contains(&own, &waiting) && own.hash() != forged[1].hash());
+}
+
+/// An opening of one's own can be put before a block of somebody else's: that must not count against the block.
+#[test]
+fn a_block_behind_anothers_opening_is_as_good_as_before_behind_its_makers() {
+    let net = Net::new();
+    let (first, second) = (net.turn(FIRST, 0), net.turn(FIRST, 1));
+    let third = SEEDS.into_iter().find(|seed| ![first, second].contains(seed)).unwrap();
+    let (mut maker, mut liar, mut node) = (net.start(first), net.start(second), net.start(third));
+    let block = empty(&maker, first, NOW_MS);
+    assert!(send(liar.stream(FIRST, Round::new(1), Round::Nil, &block), &mut node).is_none());
+    let value = send(maker.stream(FIRST, Round::ZERO, Round::Nil, &block), &mut node).unwrap();
+    assert_eq!((value.validity, value.value.0), (Validity::Valid, block.hash()));
+}
+
+/// The engine has two places in each round. Blocks for later rounds must not take those of the first one's proposer.
+#[test]
+fn early_blocks_are_handed_over_in_the_rounds_they_came_in() {
+    let net = Net::new();
+    let second = Height(BlockHeight::new(2));
+    let (early, mine) = (net.turn(second, 1), net.turn(second, 2));
+    let (mut ahead, mut node) = (net.start(early), net.start(mine));
+    let first = empty(&ahead, early, NOW_MS);
+    net.decide(&first, &mut [&mut ahead]);
+    for after in [0, 1] {
+        let block = empty(&ahead, early, NOW_MS + after);
+        assert!(send(ahead.stream(second, Round::new(1), Round::Nil, &block), &mut node).is_none());
+    }
+    net.decide(&first, &mut [&mut node]);
+    let rounds = |values: Vec<ProposedValue<Sealpost>>| -> Vec<_> {
+        values.iter().map(|value| (value.round, value.proposer.0)).collect()
+    };
+    let expected = [(Round::new(1), key(early).public_key()); 2];
+    assert_eq!(rounds(begin(&mut node)), expected);
+    drop(node);
+    // As they are after a restart, when they come from the disk.
+    let mut node = net.start(mine);
+    assert_eq!(rounds(begin(&mut node)), expected);
+}
