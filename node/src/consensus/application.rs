@@ -13,7 +13,7 @@ use super::misbehavior::equivocations;
 use super::proposals::{Ahead, Assembled, Assembly, Budget, Deciding, PartError, StreamKey, pieces};
 use super::signer::{VoteSigner, VoteVerifier};
 use super::{ConsensusError, Pool};
-use crate::store::Maker;
+use crate::store::{Maker, StoreError};
 use bytes::Bytes;
 use sealpost_ledger::block::Block;
 use sealpost_ledger::chain::{self, BlockError, CommittedBlock, Tip, VerifiedBlock, VerifyError};
@@ -400,22 +400,28 @@ impl<D: Disk> Application<D> {
         Ok(())
     }
 
-    /// Final blocks for a node that catches up, as far as they are kept.
-    pub(super) fn decided_values(
-        &self,
-        range: &RangeInclusive<Height>,
-    ) -> Result<Vec<RawDecidedValue<Sealpost>>, ConsensusError> {
+    /// Final blocks for a node that catches up, as far as they are kept and can be read. One that can't be read is this
+    /// node's trouble, and no reason to vote no more: whoever asks has other nodes to ask.
+    pub(super) fn decided_values(&self, range: &RangeInclusive<Height>) -> Vec<RawDecidedValue<Sealpost>> {
         let (first, last) = (range.start().0.get(), range.end().0.get().min(self.tip.height().get()));
         let mut values = Vec::new();
-        for height in first..=last {
-            let decided = self.disk.certified_block(BlockHeight::new(height)).map_err(store_error)?;
-            let Some((block, certificate)) = decided else { break };
-            // Positions in a certificate are those of the set that decided its height.
-            let validators = self.disk.validators(block.height()).map_err(store_error)?;
-            let certificate = engine_certificate(&certificate, &validators);
-            values.push(RawDecidedValue::new(block.to_bytes().into(), certificate));
+        for height in (first..=last).map(BlockHeight::new) {
+            match self.decided_value(height) {
+                Ok(Some(value)) => values.push(value),
+                Ok(None) => break,
+                Err(error) => {
+                    warn!(%height, %error, "a final block that a peer asks for can't be read");
+                    break;
+                }
+            }
         }
-        Ok(values)
+        values
+    }
+    fn decided_value(&self, height: BlockHeight) -> Result<Option<RawDecidedValue<Sealpost>>, StoreError> {
+        let Some((block, certificate)) = self.disk.certified_block(height)? else { return Ok(None) };
+        // Positions in a certificate are those of the set that decided its height.
+        let certificate = engine_certificate(&certificate, &self.disk.validators(height)?);
+        Ok(Some(RawDecidedValue::new(block.to_bytes().into(), certificate)))
     }
 
     /// Checks a block that another node says is final. The engine checks its certificate.

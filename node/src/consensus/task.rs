@@ -130,7 +130,7 @@ impl Task {
                 self.hold(reply);
             }
             AppMsg::GetDecidedValues { range, reply } => {
-                send(reply, self.ask(move |app, _| app.decided_values(&range)).await?);
+                send(reply, self.ask(move |app, _| Ok(app.decided_values(&range))).await?);
             }
             AppMsg::ProcessSyncedValue { height, round, proposer, value_bytes, reply } => {
                 let checked =

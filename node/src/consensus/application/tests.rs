@@ -202,3 +202,28 @@ fn early_blocks_are_handed_over_in_the_rounds_they_came_in() {
     let mut node = net.start(mine);
     assert_eq!(rounds(begin(&mut node)), expected);
 }
+
+/// Whoever asks for old blocks must not be able to stop a validator whose disk has a bad place.
+#[test]
+fn a_final_block_that_cannot_be_read_ends_an_answer_and_nothing_else() {
+    let (home, chain) = (tempfile::tempdir().unwrap(), Chain::new("worn"));
+    let (store, _) = Store::open(home.path(), chain.genesis.clone(), StoreOptions::default()).unwrap();
+    chain.grow(&store, 5);
+    let damaged = BlockHeight::new(4);
+    let body = store.block(damaged).unwrap().unwrap().bodies()[0].as_bytes().to_vec();
+    flip(&home.path().join("journal").join("bodies-000001.log"), &body);
+    let id = chain.genesis.chain_id();
+    let (signer, verifier) = (VoteSigner::new(id, Arc::new(key(1))), VoteVerifier::new(id));
+    let application = Application::new(store, signer, verifier, 1 << 20);
+    let values = application.decided_values(&(FIRST..=Height(BlockHeight::new(5))));
+    let heights: Vec<_> = values.iter().map(|value| value.certificate.height.0.get()).collect();
+    assert_eq!(heights, [1, 2, 3]);
+}
+
+/// Changes the last byte of the last place where these bytes stand in a file.
+fn flip(path: &Path, bytes: &[u8]) {
+    let mut file = std::fs::read(path).unwrap();
+    let start = file.windows(bytes.len()).rposition(|window| window == bytes).unwrap();
+    file[start + bytes.len() - 1] ^= 1;
+    std::fs::write(path, file).unwrap();
+}
