@@ -39,6 +39,10 @@ pub(super) enum WireError {
     /// many spellings, each of which is a message of its own to the network.
     #[error("kind {0} is unknown")]
     Kind(u8),
+    /// A vote, a proposal or a certificate of no round. Its signature is the same as that of round 0: taken for one, it
+    /// would be a second spelling, and the engine would not see that it contradicts the first.
+    #[error("a {0} names no round")]
+    NoRound(&'static str),
 }
 
 type WireVote = (u8, BlockHeight, Option<u32>, Option<BlockHash>, PublicKey, Signature);
@@ -82,6 +86,11 @@ const fn round_of(round: Option<u32>) -> Round {
     }
 }
 
+/// The round of something that always has one.
+fn round_in(what: &'static str, round: Option<u32>) -> Result<Round, WireError> {
+    round.map(Round::new).ok_or(WireError::NoRound(what))
+}
+
 const fn kind_of(kind: u8) -> Result<VoteType, WireError> {
     match kind {
         1 => Ok(VoteType::Prevote),
@@ -115,7 +124,7 @@ fn wire_vote(vote: &SignedMessage<Sealpost, Vote>) -> WireVote {
 
 fn vote_of(wire: WireVote) -> Result<SignedMessage<Sealpost, Vote>, WireError> {
     let (kind, height, round, block, voter, signature) = wire;
-    let (height, round, voter) = (Height(height), round_of(round), Address(voter));
+    let (height, round, voter) = (Height(height), round_in("vote", round)?, Address(voter));
     let vote = Vote { kind: kind_of(kind)?, height, round, block: value_of(block), voter };
     Ok(SignedMessage::new(vote, VoteSignature(signature)))
 }
@@ -125,11 +134,12 @@ fn wire_proposal(proposal: &SignedMessage<Sealpost, Proposal>) -> WireProposal {
     (height.0, round.as_u32(), value.0, valid_round.as_u32(), proposer.0, proposal.signature.0)
 }
 
-fn proposal_of(wire: WireProposal) -> SignedMessage<Sealpost, Proposal> {
+fn proposal_of(wire: WireProposal) -> Result<SignedMessage<Sealpost, Proposal>, WireError> {
     let (height, round, value, valid_round, proposer, signature) = wire;
-    let (round, valid_round) = (round_of(round), round_of(valid_round));
+    let (round, valid_round) = (round_in("proposal", round)?, round_of(valid_round));
     let (height, value, proposer) = (Height(height), BlockValue(value), Address(proposer));
-    SignedMessage::new(Proposal { height, round, value, valid_round, proposer }, VoteSignature(signature))
+    let proposal = Proposal { height, round, value, valid_round, proposer };
+    Ok(SignedMessage::new(proposal, VoteSignature(signature)))
 }
 
 fn wire_polka(polka: &PolkaCertificate<Sealpost>) -> WirePolka {
@@ -137,12 +147,14 @@ fn wire_polka(polka: &PolkaCertificate<Sealpost>) -> WirePolka {
     (polka.height.0, polka.round.as_u32(), polka.value_id, signatures)
 }
 
-fn polka_of((height, round, value_id, signatures): WirePolka) -> PolkaCertificate<Sealpost> {
-    let signatures = signatures.into_iter();
+fn polka_of(
+    (height, round, value_id, signatures): WirePolka,
+) -> Result<PolkaCertificate<Sealpost>, WireError> {
+    let (round, signatures) = (round_in("polka certificate", round)?, signatures.into_iter());
     let polka_signatures = signatures
         .map(|(key, signature)| PolkaSignature::new(Address(key), VoteSignature(signature)))
         .collect();
-    PolkaCertificate { height: Height(height), round: round_of(round), value_id, polka_signatures }
+    Ok(PolkaCertificate { height: Height(height), round, value_id, polka_signatures })
 }
 
 fn wire_round_certificate(certificate: &RoundCertificate<Sealpost>) -> WireRoundCertificate {
@@ -172,7 +184,8 @@ fn round_certificate_of(
             Ok(RoundSignature::new(kind_of(kind)?, value, address, signature))
         })
         .collect::<Result<_, WireError>>()?;
-    Ok(RoundCertificate { height: Height(height), round: round_of(round), cert_type, round_signatures })
+    let (height, round) = (Height(height), round_in("round certificate", round)?);
+    Ok(RoundCertificate { height, round, cert_type, round_signatures })
 }
 
 fn wire_part(part: &Part) -> WirePart {
@@ -256,7 +269,7 @@ wire! {
         SignedConsensusMsg::Proposal(proposal) => WireMessage::Proposal(wire_proposal(proposal)),
     }, WireMessage, |wire| match wire {
         WireMessage::Vote(vote) => SignedConsensusMsg::Vote(vote_of(vote)?),
-        WireMessage::Proposal(proposal) => SignedConsensusMsg::Proposal(proposal_of(proposal)),
+        WireMessage::Proposal(proposal) => SignedConsensusMsg::Proposal(proposal_of(proposal)?),
     };
 
     LivenessMsg<Sealpost>, "liveness message", MAX_MESSAGE_BYTES, |message| match message {
@@ -265,7 +278,7 @@ wire! {
         LivenessMsg::SkipRoundCertificate(skip) => WireLiveness::Skip(wire_round_certificate(skip)),
     }, WireLiveness, |wire| match wire {
         WireLiveness::Vote(vote) => LivenessMsg::Vote(vote_of(vote)?),
-        WireLiveness::Polka(polka) => LivenessMsg::PolkaCertificate(polka_of(polka)),
+        WireLiveness::Polka(polka) => LivenessMsg::PolkaCertificate(polka_of(polka)?),
         WireLiveness::Skip(skip) => LivenessMsg::SkipRoundCertificate(round_certificate_of(skip)?),
     };
 
@@ -286,7 +299,7 @@ wire! {
     ), (Vec<u8>, Vec<u8>, Signature), |wire| ValidatorProof::new(wire.0, wire.1, VoteSignature(wire.2));
 
     PolkaCertificate<Sealpost>, "polka certificate", MAX_MESSAGE_BYTES, |polka| wire_polka(polka), WirePolka,
-        |wire| polka_of(wire);
+        |wire| polka_of(wire)?;
 
     ProposedValue<Sealpost>, "proposed value", MAX_MESSAGE_BYTES, |value| (
         value.height.0,
@@ -327,7 +340,7 @@ wire! {
         let SyncResponse::ValueResponse(response) = response;
         (response.start_height.0, response.values.iter().map(wire_decided).collect())
     }, (BlockHeight, Vec<WireDecided>), |wire| {
-        let values = wire.1.into_iter().map(decided_of).collect();
+        let values = wire.1.into_iter().map(decided_of).collect::<Result<_, _>>()?;
         SyncResponse::ValueResponse(engine::ValueResponse::new(Height(wire.0), values))
     };
 }
@@ -339,16 +352,16 @@ fn wire_decided(value: &RawDecidedValue<Sealpost>) -> WireDecided {
     (value.value_bytes.to_vec(), height, round, certificate.value_id, signatures)
 }
 
-fn decided_of((bytes, height, round, value_id, signatures): WireDecided) -> RawDecidedValue<Sealpost> {
+fn decided_of(
+    (bytes, height, round, value_id, signatures): WireDecided,
+) -> Result<RawDecidedValue<Sealpost>, WireError> {
     let signatures = signatures.into_iter();
     let commit_signatures = signatures
         .map(|(key, signature)| ExtendedCommitSignature::new(Address(key), VoteSignature(signature), None))
         .collect();
-    let (height, round) = (Height(height), round_of(round));
-    RawDecidedValue::new(
-        bytes.into(),
-        ExtendedCommitCertificate { height, round, value_id, commit_signatures },
-    )
+    let (height, round) = (Height(height), round_in("commit certificate", round)?);
+    let certificate = ExtendedCommitCertificate { height, round, value_id, commit_signatures };
+    Ok(RawDecidedValue::new(bytes.into(), certificate))
 }
 
 impl engine::HasEncodedLen<SyncResponse<Sealpost>> for WireCodec {
@@ -400,6 +413,37 @@ mod tests {
                 let read: Result<LivenessMsg<Sealpost>, _> = WireCodec.decode(encode(&message).into());
                 assert_eq!(read.is_ok(), known, "kind {kind}");
             }
+        }
+    }
+
+    /// One vote, one round: a vote of no round would have the signature of one of round 0, and be compared with none.
+    #[test]
+    fn what_names_no_round_is_refused_where_one_belongs() {
+        fn reads<T>(message: &impl Encode) -> bool
+        where
+            WireCodec: Codec<T, Error = WireError>,
+        {
+            WireCodec.decode(encode(message).into()).is_ok()
+        }
+        let (block, height) = (BlockHash::from_bytes([3; 32]), BlockHeight::FIRST);
+        let (key, signature) = (PublicKey::from_bytes([4; 32]), Signature::from_bytes([5; 64]));
+        for round in [None, Some(0), Some(1)] {
+            let there = round.is_some();
+            let vote: WireVote = (1, height, round, Some(block), key, signature);
+            assert_eq!(reads::<SignedConsensusMsg<Sealpost>>(&WireMessage::Vote(vote)), there);
+            assert_eq!(reads::<LivenessMsg<Sealpost>>(&WireLiveness::Vote(vote)), there);
+            // Most proposals name no valid round.
+            for valid_round in [None, Some(0)] {
+                let proposal: WireProposal = (height, round, block, valid_round, key, signature);
+                assert_eq!(reads::<SignedConsensusMsg<Sealpost>>(&WireMessage::Proposal(proposal)), there);
+            }
+            let polka: WirePolka = (height, round, block, vec![(key, signature)]);
+            assert_eq!(reads::<PolkaCertificate<Sealpost>>(&polka), there);
+            assert_eq!(reads::<LivenessMsg<Sealpost>>(&WireLiveness::Polka(polka)), there);
+            let skip: WireRoundCertificate = (height, round, 1, vec![(1, None, key, signature)]);
+            assert_eq!(reads::<LivenessMsg<Sealpost>>(&WireLiveness::Skip(skip)), there);
+            let decided: WireDecided = (vec![1], height, round, block, vec![(key, signature)]);
+            assert_eq!(reads::<SyncResponse<Sealpost>>(&(height, vec![decided])), there);
         }
     }
 }
