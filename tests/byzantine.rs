@@ -134,7 +134,9 @@ async fn rubbish_that_outruns_a_block_does_not_keep_it_from_being_decided() {
     let load = Load::start_at(&network, &[0, 1, 2], LoadOptions { per_second: 3, bytes: 10_000, ..LOAD });
     assert!(load.flows(20, FLOWING).await, "the blocks of proposers on slow lines are not decided");
     let refused = || {
-        let tells = |member: &usize| network.log(*member).contains("the parts do not make block");
+        let tells = |member: &usize| {
+            network.log(*member).contains("is none of the pieces that its block's opening names")
+        };
         (0..3).filter(tells).count()
     };
     let since = Instant::now();

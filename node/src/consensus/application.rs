@@ -3,14 +3,14 @@
 //! disk are behind traits, and what is to be sent is returned. [`task`](super::task) connects it with the engine.
 
 use super::codec::{engine_certificate, ledger_certificate};
-use super::context::{Address, BlockValue, Height, Part, PartsInit, Sealpost, Validators};
+use super::context::{Address, BlockValue, Contents, Height, Part, PartsInit, Sealpost, Validators};
 use super::disk::Disk;
 use super::engine::{
     self, CommitCertificate, HeightParams, MisbehaviorEvidence, PeerId, ProposedValue, RawDecidedValue,
-    Round, StreamContent, StreamId, StreamMessage, SyncedValueOutcome, Validity,
+    Round, StreamContent, StreamMessage, SyncedValueOutcome, Validity,
 };
 use super::misbehavior::equivocations;
-use super::proposals::{Ahead, Assembled, Assembly, Budget, Deciding, PartError, StreamKey, pieces};
+use super::proposals::{Ahead, Assembled, Assembly, Budget, Deciding, PartError, Parts, StreamKey, parts};
 use super::signer::{VoteSigner, VoteVerifier};
 use super::{ConsensusError, Pool};
 use crate::store::{Maker, StoreError};
@@ -31,9 +31,6 @@ use tracing::{debug, warn};
 /// Blocks verified and kept in memory for one height; others are on disk only.
 const MAX_VERIFIED: usize = 8;
 
-/// A block on its way to the other validators: the parts of a stream, in order.
-pub(super) type Parts = Vec<StreamMessage<Part>>;
-
 pub(super) struct Application<D> {
     disk: D,
     tip: Tip,
@@ -51,7 +48,6 @@ pub(super) struct Application<D> {
     catching_up: bool,
     /// The validators that decided the last height.
     decided_by: Arc<ValidatorSet>,
-    streams: u32,
     /// The round of the height being decided.
     round: u32,
     /// Blocks of others that were verified for that height.
@@ -91,7 +87,6 @@ impl<D: Disk> Application<D> {
             ahead: Ahead::default(),
             handed_over: BlockHeight::GENESIS,
             catching_up: false,
-            streams: 0,
             round: 0,
             taken: Budget::default(),
             told: HashSet::new(),
@@ -232,40 +227,31 @@ impl<D: Disk> Application<D> {
         if self.validators.len() == 1 && self.decides() {
             return Vec::new();
         }
-        let bytes = Bytes::from(block.to_bytes());
-        let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        let init = match self.signer.sign_parts(height, number, valid_round.as_u32(), block.hash(), length) {
+        let (bytes, valid_round) = (Bytes::from(block.to_bytes()), valid_round.as_u32());
+        let contents = Contents::of(&bytes);
+        let init = match self.signer.sign_parts(height, number, valid_round, block.hash(), contents) {
             Ok(init) => init,
             Err(error) => {
                 warn!(%error, "the proposal could not be signed");
                 return Vec::new();
             }
         };
-        self.streams = self.streams.wrapping_add(1);
-        let mut id = height.0.get().to_be_bytes().to_vec();
-        id.extend(number.to_be_bytes());
-        id.extend(self.streams.to_be_bytes());
-        let id = StreamId::new(id.into());
-        let parts = std::iter::once(Part::Init(init)).chain(pieces(&bytes));
-        (0_u64..)
-            .zip(parts)
-            .map(|(sequence, part)| StreamMessage::new(id.clone(), sequence, StreamContent::Data(part)))
-            .collect()
+        parts(init, &bytes)
     }
 
-    /// Takes in a part of somebody's proposal.
-    pub(super) fn receive(&mut self, key: StreamKey, message: StreamMessage<Part>) -> Received {
+    /// Takes in a part of somebody's proposal. Who publishes it is only told: that can be made up.
+    pub(super) fn receive(&mut self, publisher: &[u8], message: StreamMessage<Part>) -> Received {
         let StreamContent::Data(part) = message.content else { return Received::default() };
-        let publisher = key.0.clone();
         let deciding = self.tip.next_height();
         let opens = matches!(&part, Part::Init(init) if init.height.0 >= deciding);
         let now = Deciding { height: deciding, round: self.round };
-        let inserted = self.assembly.insert(key, message.sequence, part, now, &self.validators);
+        let inserted = StreamKey::from_id(&message.stream_id)
+            .and_then(|key| self.assembly.insert(key, message.sequence, part, now, &self.validators));
         let opens = opens && matches!(inserted, Ok(_) | Err(PartError::Height { .. }));
         let assembled = match inserted {
             Ok(assembled) => assembled,
             Err(error) => {
-                self.tell_refused(&publisher, &error);
+                self.tell_refused(publisher, &error);
                 None
             }
         };
@@ -273,7 +259,9 @@ impl<D: Disk> Application<D> {
         if init.height.0 == deciding {
             return Received { opens, assembled: Some(Assembled { init, block }) };
         }
-        self.ahead.put(Assembled { init, block });
+        for dropped in self.ahead.put(Assembled { init, block }) {
+            self.assembly.forget(&dropped);
+        }
         Received { opens, assembled: None }
     }
 

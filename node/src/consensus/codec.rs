@@ -1,7 +1,10 @@
 //! How the engine's messages look on the wire and in its write-ahead log. The engine's types know no
 //! encoding, so each has a mirror here that goes through the ledger's canonical, bounded one.
 
-use super::context::{Address, BlockValue, Height, Part, PartsInit, Proposal, Sealpost, Vote, VoteSignature};
+use super::context::{
+    Address, BlockValue, Contents, Height, Part, PartsInit, PieceHash, Proposal, Sealpost, Vote,
+    VoteSignature,
+};
 use super::engine::{
     self, CommitCertificate as EngineCertificate, ExtendedCommitCertificate, ExtendedCommitSignature,
     LivenessMsg, NilOrVal, PolkaCertificate, PolkaSignature, ProposedValue, RawDecidedValue, Round,
@@ -50,7 +53,7 @@ type WireProposal = (BlockHeight, Option<u32>, BlockHash, Option<u32>, PublicKey
 type WirePolka = (BlockHeight, Option<u32>, BlockHash, Vec<(PublicKey, Signature)>);
 type WireRoundSignature = (u8, Option<BlockHash>, PublicKey, Signature);
 type WireRoundCertificate = (BlockHeight, Option<u32>, u8, Vec<WireRoundSignature>);
-type WireInit = (BlockHeight, u32, Option<u32>, PublicKey, BlockHash, u32, Signature);
+type WireInit = (BlockHeight, u32, Option<u32>, PublicKey, BlockHash, u32, Vec<PieceHash>, Signature);
 type WireValue = (BlockHeight, Option<u32>, Option<u32>, PublicKey, BlockHash, bool);
 type WireDecided = (Vec<u8>, BlockHeight, Option<u32>, BlockHash, Vec<(PublicKey, Signature)>);
 
@@ -190,8 +193,11 @@ fn round_certificate_of(
 
 fn wire_part(part: &Part) -> WirePart {
     match part {
-        Part::Init(i) => {
-            WirePart::Init((i.height.0, i.round, i.valid_round, i.proposer.0, i.block, i.length, i.signature))
+        Part::Init(init) => {
+            let PartsInit { height, round, valid_round, proposer, block, contents, signature } = init;
+            let Contents { length, pieces } = contents;
+            let (height, proposer, pieces) = (height.0, proposer.0, pieces.clone());
+            WirePart::Init((height, *round, *valid_round, proposer, *block, *length, pieces, *signature))
         }
         Part::Piece { bytes, last } => WirePart::Piece(bytes.to_vec(), *last),
     }
@@ -199,9 +205,10 @@ fn wire_part(part: &Part) -> WirePart {
 
 fn part_of(wire: WirePart) -> Part {
     match wire {
-        WirePart::Init((height, round, valid_round, proposer, block, length, signature)) => {
+        WirePart::Init((height, round, valid_round, proposer, block, length, pieces, signature)) => {
             let (height, proposer) = (Height(height), Address(proposer));
-            Part::Init(PartsInit { height, round, valid_round, proposer, block, length, signature })
+            let contents = Contents { length, pieces };
+            Part::Init(PartsInit { height, round, valid_round, proposer, block, contents, signature })
         }
         WirePart::Piece(bytes, last) => Part::Piece { bytes: bytes.into(), last },
     }

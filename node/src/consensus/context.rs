@@ -73,10 +73,22 @@ pub(super) struct PartsInit {
     pub proposer: Address,
     /// The block.
     pub block: BlockHash,
-    /// Its encoded length in bytes.
-    pub length: u32,
+    /// Its bytes.
+    pub contents: Contents,
     /// Over all of the above.
     pub signature: Signature,
+}
+
+/// The SHA-256 of a piece of an encoded block.
+pub(super) type PieceHash = [u8; 32];
+
+/// What an opening says of the encoded block. Each piece can be checked by itself when it comes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Contents {
+    /// So many bytes.
+    pub length: u32,
+    /// In these pieces, in order.
+    pub pieces: Vec<PieceHash>,
 }
 
 /// A piece of a proposed block on its way.

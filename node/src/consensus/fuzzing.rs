@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use super::codec::{WireCodec, WireError};
-use super::context::{Address, BlockValue, Height, Part, PartsInit, Proposal, Sealpost, Vote, VoteSignature};
+use super::context::{
+    Address, BlockValue, Contents, Height, Part, PartsInit, Proposal, Sealpost, Vote, VoteSignature,
+};
 use super::engine::{
     Codec, ExtendedCommitCertificate, ExtendedCommitSignature, LivenessMsg, NilOrVal, PeerId,
     PolkaCertificate, PolkaSignature, ProposedValue, RawDecidedValue, Round, RoundCertificate,
@@ -109,10 +111,11 @@ fn polka() -> PolkaCertificate<Sealpost> {
 }
 
 fn parts() -> [Part; 2] {
-    let (round, valid_round, length) = (1, Some(0), 9);
+    let (round, valid_round) = (1, Some(0));
+    let contents = Contents { length: 9, pieces: vec![[6; 32], [7; 32]] };
     let (height, proposer, block, signature) = (HEIGHT, WHO, BLOCK, SIGNATURE.0);
     [
-        Part::Init(PartsInit { height, round, valid_round, proposer, block, length, signature }),
+        Part::Init(PartsInit { height, round, valid_round, proposer, block, contents, signature }),
         Part::Piece { bytes: vec![1, 2, 3].into(), last: true },
     ]
 }

@@ -1,7 +1,7 @@
 //! Signs and checks what validators say, in the bytes that the ledger fixes: votes and proposals carry the
 //! chain id, so that nothing said on one network means anything on another.
 
-use super::context::{Address, Height, PartsInit, Proposal, Sealpost, Vote, VoteSignature};
+use super::context::{Address, Contents, Height, PartsInit, Proposal, Sealpost, Vote, VoteSignature};
 use super::engine::{
     NilOrVal, SignedMessage, Signer, SigningError, ValidatorProof, VerificationResult, Verifier,
     VoteExtensionScope, VoteType,
@@ -42,17 +42,17 @@ impl VoteSigner {
     pub(super) fn public_key(&self) -> PublicKey {
         self.key.public_key()
     }
-    /// Opens a stream of parts for a block of `length` encoded bytes.
+    /// Opens a stream of parts for a block.
     pub(super) fn sign_parts(
         &self,
         height: Height,
         round: u32,
         valid_round: Option<u32>,
         block: BlockHash,
-        length: u32,
+        contents: Contents,
     ) -> Result<PartsInit, SigningError> {
         let (proposer, signature) = (Address(self.public_key()), Signature::from_bytes([0; 64]));
-        let init = PartsInit { height, round, valid_round, proposer, block, length, signature };
+        let init = PartsInit { height, round, valid_round, proposer, block, contents, signature };
         let signature = self.sign(&parts_digest(&self.chain, &init))?;
         Ok(PartsInit { signature, ..init })
     }
@@ -80,7 +80,8 @@ fn digest_of_proposal(chain: &ChainId, proposal: &Proposal) -> [u8; 32] {
     proposal_digest(chain, height.0, round.as_u32().unwrap_or(0), &value.0, valid_round.as_u32())
 }
 
-/// Every field of the opening but its signature. It begins unlike a tagged hash, so it can be no vote.
+/// Every field of the opening but its signature; the hashes of the pieces come last, for only their number varies. It
+/// begins unlike a tagged hash, so it can be no vote.
 fn parts_digest(chain: &ChainId, init: &PartsInit) -> [u8; 32] {
     let present = [u8::from(init.valid_round.is_some())];
     sha256(&[
@@ -92,7 +93,8 @@ fn parts_digest(chain: &ChainId, init: &PartsInit) -> [u8; 32] {
         &init.valid_round.unwrap_or(0).to_le_bytes(),
         init.proposer.0.as_bytes(),
         init.block.as_bytes(),
-        &init.length.to_le_bytes(),
+        &init.contents.length.to_le_bytes(),
+        init.contents.pieces.as_flattened(),
     ])
 }
 

@@ -1,13 +1,13 @@
 //! The loop that answers the engine. It gives what is asked to the [`Application`], where blocking is allowed, sends
 //! what comes of it, and holds the engine between heights while there is nothing to decide.
 
-use super::application::{Application, Parts, Proposed};
+use super::application::{Application, Proposed};
 use super::context::{BlockValue, Part, Sealpost};
 use super::engine::{
     AppMsg, Channels, LocallyProposedValue, NetworkMsg, Next, ProposedValue, Reply, Round, StreamMessage,
     VoteExtensionError,
 };
-use super::proposals::StreamKey;
+use super::proposals::Parts;
 use super::{ConsensusError, MempoolRequest, Pool, Wiring};
 use crate::store::Store;
 use sealpost_ledger::hash::TransactionId;
@@ -112,8 +112,8 @@ impl Task {
             }
             AppMsg::GetHistoryMinHeight { reply } => send(reply, self.application().oldest_height()),
             AppMsg::ReceivedProposalPart { from, published_by, part, reply } => {
-                let key = (published_by.unwrap_or(from).to_bytes(), part.stream_id.to_bytes().to_vec());
-                send(reply, self.receive(key, part).await?);
+                let publisher = published_by.unwrap_or(from).to_bytes();
+                send(reply, self.receive(&publisher, part).await?);
             }
             AppMsg::Decided { certificate, reply, .. } => {
                 if let Some(committed) = self.ask(move |app, pool| app.commit(&certificate, pool)).await? {
@@ -163,10 +163,10 @@ impl Task {
     /// Takes in a part of somebody's proposal; the value when it is complete and checked.
     async fn receive(
         &mut self,
-        key: StreamKey,
+        publisher: &[u8],
         message: StreamMessage<Part>,
     ) -> Result<Option<ProposedValue<Sealpost>>, ConsensusError> {
-        let received = self.application().receive(key, message);
+        let received = self.application().receive(publisher, message);
         if received.opens {
             self.start_next_height();
         }

@@ -5,7 +5,7 @@ use super::*;
 use crate::consensus::context::Vote;
 use crate::consensus::engine::{NilOrVal, Signer, VoteType};
 use crate::consensus::max_block_bytes;
-use crate::consensus::testing::{genesis, key, key_bundle, validator_set, validators_change};
+use crate::consensus::testing::{genesis, key, key_bundle};
 use crate::store::{ProposedBlock, Store, StoreOptions, testing::Chain};
 use futures::FutureExt;
 use sealpost_ledger::genesis::Genesis;
@@ -94,8 +94,7 @@ fn empty(application: &Application<Store>, named: u8, time_ms: u64) -> Block {
 
 /// What is sent reaches a validator, in order. What it makes of the block, if that comes whole and for its height.
 fn send(parts: Parts, to: &mut Application<Store>) -> Option<ProposedValue<Sealpost>> {
-    let key = |part: &StreamMessage<Part>| (vec![9], part.stream_id.to_bytes().to_vec());
-    let received = parts.into_iter().map(|part| to.receive(key(&part), part));
+    let received = parts.into_iter().map(|part| to.receive(&[9], part));
     let assembled = received.filter_map(|received| received.assembled).last()?;
     to.judge(assembled, &EMPTY, NOW_MS).unwrap()
 }

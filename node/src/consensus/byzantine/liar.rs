@@ -38,7 +38,7 @@ pub(super) struct Liar {
     signer: VoteSigner,
     max_block_bytes: u32,
     network: NetworkRef<Sealpost>,
-    streams: u32,
+    repeats: u32,
     /// Own blocks so far.
     turns: usize,
     /// The engine's block on its way, as far as it has come.
@@ -93,7 +93,7 @@ impl Liar {
             signer,
             max_block_bytes,
             network,
-            streams: 0,
+            repeats: 0,
             turns: 0,
             coming: None,
             waiting: VecDeque::new(),

@@ -4,8 +4,10 @@
 use super::replica::{Message, Moment, Replica, encoded};
 use crate::consensus::Disk;
 use crate::consensus::codec::WireCodec;
-use crate::consensus::context::{BlockValue, Sealpost};
+use crate::consensus::context::{BlockValue, Contents, Sealpost};
 use crate::consensus::engine::{Codec, NilOrVal, Round, SignedConsensusMsg, Signer};
+use crate::consensus::proposals;
+use bytes::Bytes;
 use futures::FutureExt;
 use sealpost_ledger::block::{Block, transaction_root};
 use sealpost_ledger::chain;
@@ -139,10 +141,11 @@ impl<D: Disk> Replica<D> {
         proposal.message.value = BlockValue(flawed.hash());
         proposal.message.valid_round = Round::Nil;
         if flaw == Flaw::OtherBytes {
-            // The opening announces the flawed block, the pieces are another one's.
-            let other = application.stream(height, round, Round::Nil, told);
-            parts.truncate(1);
-            parts.extend(other.into_iter().skip(1));
+            // The opening announces the flawed block, and the pieces of another one.
+            let bytes = Bytes::from(told.to_bytes());
+            let (signer, contents) = (&self.host.signer, Contents::of(&bytes));
+            let opened = signer.sign_parts(height, round.as_u32()?, None, flawed.hash(), contents);
+            parts = proposals::parts(opened.ok()?, &bytes);
         }
         let signed = self.host.signer.sign_proposal(proposal.message).now_or_never()?.ok()?;
         let mut messages = Vec::new();

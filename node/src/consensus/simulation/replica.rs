@@ -2,7 +2,7 @@
 
 use super::log::VoteLog;
 use super::remembering::Remembering;
-use crate::consensus::application::{Application, Parts, Proposed};
+use crate::consensus::application::{Application, Proposed};
 use crate::consensus::codec::WireCodec;
 use crate::consensus::context::{Address, BlockValue, Height, Part, Proposal, Sealpost, Vote};
 use crate::consensus::engine::{
@@ -11,6 +11,7 @@ use crate::consensus::engine::{
     ThresholdParams, Timeout, TimeoutKind, Timeouts, ValueOrigin, Verifier, VerifierExt, VoteExtensionError,
     VoteType,
 };
+use crate::consensus::proposals::Parts;
 use crate::consensus::signer::{VoteSigner, VoteVerifier};
 use crate::consensus::{ConsensusError, Disk, Pool, max_block_bytes};
 use bytes::Bytes;
@@ -307,8 +308,7 @@ impl<D: Disk> Replica<D> {
         part: StreamMessage<Part>,
         at: Moment<'_>,
     ) -> Result<(), ConsensusError> {
-        let key = (vec![from], part.stream_id.to_bytes().to_vec());
-        let received = self.host.application.receive(key, part);
+        let received = self.host.application.receive(&[from], part);
         if received.opens && self.host.held.is_some() {
             self.begin_next(at)?;
         }

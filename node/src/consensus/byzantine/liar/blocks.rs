@@ -1,8 +1,8 @@
 //! The own block: what the others are shown of it, and how it is sent.
 
-use super::super::super::context::{Height, Part, PartsInit};
-use super::super::super::engine::{NetworkActorMsg, Round, StreamContent, StreamId, StreamMessage};
-use super::super::super::proposals::pieces;
+use super::super::super::context::{Contents, Part, PartsInit};
+use super::super::super::engine::{NetworkActorMsg, Round, StreamContent, StreamMessage};
+use super::super::super::proposals::{StreamKey, pieces};
 use super::super::forgery::{self, Whole};
 use super::super::{KEPT, Misdeed};
 use super::{Liar, Shown, broken, misbehaved};
@@ -154,16 +154,17 @@ impl Liar {
         valid_round: Option<u32>,
         delivery: Delivery,
     ) {
-        let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        let opened = self.signer.sign_parts(init.height, init.round, valid_round, block, length);
+        let bytes = Bytes::copy_from_slice(bytes);
+        let contents = Contents::of(&bytes);
+        let opened = self.signer.sign_parts(init.height, init.round, valid_round, block, contents);
         let Ok(mut opening) = opened else { return };
         if self.does(Misdeed::WrongSignature) {
             opening.signature = broken(opening.signature);
             misbehaved(Misdeed::WrongSignature, init.height, Round::new(init.round), &block);
         }
-        let stream = self.new_stream(init.height);
-        self.send_part(&stream, 0, Part::Init(opening));
-        let pieces = pieces(&Bytes::copy_from_slice(bytes));
+        let stream = StreamKey::of(&opening);
+        self.send_part(stream, 0, Part::Init(opening));
+        let pieces = pieces(&bytes);
         let count = pieces.len();
         for (number, piece) in pieces.into_iter().enumerate() {
             let sequence = u64::try_from(number).unwrap_or(u64::MAX).saturating_add(1);
@@ -171,22 +172,14 @@ impl Liar {
                 return;
             }
             if delivery == Delivery::Contradicting {
-                self.send_part(&stream, sequence, rubbish(&piece));
+                self.send_part(stream, sequence, rubbish(&piece));
             }
-            self.send_part(&stream, sequence, piece);
+            self.send_part(stream, sequence, piece);
         }
     }
 
-    pub(super) fn new_stream(&mut self, height: Height) -> StreamId {
-        self.streams = self.streams.wrapping_add(1);
-        let mut id = b"liar".to_vec();
-        id.extend(height.0.get().to_be_bytes());
-        id.extend(self.streams.to_be_bytes());
-        StreamId::new(id.into())
-    }
-
-    pub(super) fn send_part(&self, stream: &StreamId, sequence: u64, part: Part) {
-        let message = StreamMessage::new(stream.clone(), sequence, StreamContent::Data(part));
+    pub(super) fn send_part(&self, stream: StreamKey, sequence: u64, part: Part) {
+        let message = StreamMessage::new(stream.to_id(), sequence, StreamContent::Data(part));
         self.publish(NetworkActorMsg::PublishProposalPart(message));
     }
 }

@@ -6,7 +6,7 @@ use super::super::super::engine::{
     ExtendedCommitCertificate, ExtendedCommitSignature, NetworkActorMsg, NilOrVal, RawDecidedValue, Round,
     SignedConsensusMsg, Signer as _, StreamContent, SyncResponse, ValueResponse, VoteType,
 };
-use super::super::super::proposals::pieces;
+use super::super::super::proposals::parts;
 use super::super::{KEPT, Misdeed};
 use super::{FAR, Liar, Repeatable, misbehaved};
 use arc_malachitebft_app_channel::app::engine::network::{NetworkEvent, Status};
@@ -15,9 +15,8 @@ use bytes::Bytes;
 
 /// How many things of old are said again at each vote.
 const AGAIN: usize = 6;
-/// Streams of rubbish for each opening that is overheard: more than others keep of one publisher, and more than the blocks
-/// that they verify of one proposer.
-const POISONED: u32 = 6;
+/// Times that rubbish is sent for each opening that is overheard: more than the blocks that others verify of one proposer.
+const POISONED: u8 = 6;
 
 impl Liar {
     pub(super) fn overhear(&mut self, event: NetworkEvent<Sealpost>) {
@@ -37,18 +36,16 @@ impl Liar {
         }
     }
 
-    /// Rubbish under another proposer's opening, in streams of one's own.
+    /// Rubbish under another proposer's opening, each time another.
     fn poison(&mut self, init: &PartsInit) {
         if !self.does(Misdeed::PoisonedStreams) || init.proposer.0 == self.signer.public_key() {
             return;
         }
         misbehaved(Misdeed::PoisonedStreams, init.height, Round::new(init.round), &init.block);
-        let bytes = Bytes::from(vec![0; usize::try_from(init.length).unwrap_or(0)]);
-        for _ in 0..POISONED {
-            let stream = self.new_stream(init.height);
-            let parts = std::iter::once(Part::Init(init.clone())).chain(pieces(&bytes));
-            for (sequence, part) in (0..).zip(parts) {
-                self.send_part(&stream, sequence, part);
+        let length = usize::try_from(init.contents.length).unwrap_or(0);
+        for rubbish in 0..POISONED {
+            for message in parts(init.clone(), &Bytes::from(vec![rubbish; length])) {
+                self.publish(NetworkActorMsg::PublishProposalPart(message));
             }
         }
     }
@@ -78,8 +75,8 @@ impl Liar {
         }
         let old = self.kept.iter().filter(|(of, _)| of.0 < height.0).map(|(_, message)| message.clone());
         let old: Vec<_> = old.collect();
-        self.streams = self.streams.wrapping_add(1);
-        let start = usize::try_from(self.streams).unwrap_or(0).wrapping_mul(AGAIN);
+        self.repeats = self.repeats.wrapping_add(1);
+        let start = usize::try_from(self.repeats).unwrap_or(0).wrapping_mul(AGAIN);
         for message in old.iter().cycle().skip(start.checked_rem(old.len()).unwrap_or(0)).take(AGAIN) {
             misbehaved(Misdeed::Replay, height, round, &"once more");
             self.publish(match message.clone() {
