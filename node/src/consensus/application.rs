@@ -239,6 +239,29 @@ impl<D: Disk> Application<D> {
         parts(init, &bytes)
     }
 
+    /// Takes a block apart once more for those who have missed it. Nobody but its proposer can open it: what others have
+    /// proposed goes out behind their own openings, as they came.
+    pub(super) fn restream(
+        &mut self,
+        height: Height,
+        round: Round,
+        valid_round: Round,
+        proposer: Address,
+        block: BlockHash,
+    ) -> Parts {
+        let Some(known) = self.known_block(height, block) else { return Parts::new() };
+        if proposer.0 == self.signer.public_key() {
+            return self.stream(height, round, valid_round, &known);
+        }
+        let key = round.as_u32().map(|round| StreamKey { height: height.0, round, block });
+        let opening = key.and_then(|key| self.assembly.opening(&key));
+        let Some(init) = opening.filter(|init| init.proposer == proposer) else {
+            debug!(%height, %round, %block, "no opening is known to send the block behind");
+            return Parts::new();
+        };
+        parts(init.clone(), &known.to_bytes().into())
+    }
+
     /// Takes in a part of somebody's proposal. Who publishes it is only told: that can be made up.
     pub(super) fn receive(&mut self, publisher: &[u8], message: StreamMessage<Part>) -> Received {
         let StreamContent::Data(part) = message.content else { return Received::default() };

@@ -165,6 +165,10 @@ impl Assembly {
         }
         self.finish(&key, validators)
     }
+    /// The opening of a block, if it has come: whoever has the block can send both again.
+    pub(super) fn opening(&self, key: &StreamKey) -> Option<&PartsInit> {
+        self.opened.get(key).map(|opened| &opened.init)
+    }
     /// Lets a block come again that was not kept.
     pub(super) fn forget(&mut self, key: &StreamKey) {
         self.opened.remove(key);

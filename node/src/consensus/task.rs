@@ -102,12 +102,10 @@ impl Task {
                 let none = extensions.into_iter();
                 send(reply, none.map(|(a, ())| (a, Err(VoteExtensionError::InvalidVoteExtension))).collect());
             }
-            AppMsg::RestreamProposal { height, round, valid_round, value_id, .. } => {
-                let parts = self.ask(move |app, _| {
-                    let block = app.known_block(height, value_id);
-                    Ok(block.map(|block| app.stream(height, round, valid_round, &block)).unwrap_or_default())
-                });
-                let parts = parts.await?;
+            AppMsg::RestreamProposal { height, round, valid_round, address, value_id } => {
+                let parts = self
+                    .ask(move |app, _| Ok(app.restream(height, round, valid_round, address, value_id)))
+                    .await?;
                 self.publish(parts).await;
             }
             AppMsg::GetHistoryMinHeight { reply } => send(reply, self.application().oldest_height()),

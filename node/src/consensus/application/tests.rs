@@ -202,6 +202,28 @@ fn early_blocks_are_handed_over_in_the_rounds_they_came_in() {
     assert_eq!(rounds(begin(&mut node)), expected);
 }
 
+/// The engine has others send again what they are locked on. Only its proposer can open it.
+#[test]
+fn a_block_that_another_sends_again_comes_behind_its_proposers_opening() {
+    let net = Net::new();
+    let (first, second) = (net.turn(FIRST, 0), net.turn(FIRST, 1));
+    let third = SEEDS.into_iter().find(|seed| ![first, second].contains(seed)).unwrap();
+    let (mut maker, mut other, mut late) = (net.start(first), net.start(second), net.start(third));
+    let block = proposes(&mut maker, &net.candidate());
+    let parts = maker.stream(FIRST, Round::ZERO, Round::Nil, &block);
+    assert!(send(parts, &mut other).is_some());
+    let proposer = Address(key(first).public_key());
+    let again = other.restream(FIRST, Round::ZERO, Round::Nil, proposer, block.hash());
+    let value = send(again, &mut late).unwrap();
+    assert_eq!((value.value.0, value.proposer, value.round), (block.hash(), proposer, Round::ZERO));
+    // Its own it opens itself, also in a later round.
+    let again = maker.restream(FIRST, Round::new(4), Round::ZERO, proposer, block.hash());
+    assert_eq!(send(again, &mut late).unwrap().valid_round, Round::ZERO);
+    // What it has not heard of it can't send.
+    let unheard = other.restream(FIRST, Round::new(4), Round::ZERO, proposer, block.hash());
+    assert!(unheard.is_empty());
+}
+
 /// Whoever asks for old blocks must not be able to stop a validator whose disk has a bad place.
 #[test]
 fn a_final_block_that_cannot_be_read_ends_an_answer_and_nothing_else() {

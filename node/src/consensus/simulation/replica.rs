@@ -519,11 +519,9 @@ impl<D: Disk> Host<D> {
                 }
                 r.resume_with(())
             }
-            Effect::RestreamProposal(height, round, valid_round, _, block, r) => {
-                if let Some(block) = self.application.known_block(height, block) {
-                    let parts = self.application.stream(height, round, valid_round, &block);
-                    self.publish_parts(parts)?;
-                }
+            Effect::RestreamProposal(height, round, valid_round, proposer, block, r) => {
+                let parts = self.application.restream(height, round, valid_round, proposer, block);
+                self.publish_parts(parts)?;
                 r.resume_with(())
             }
             Effect::CertVerifiedSyncValue(value, proposer, r) => {
