@@ -139,7 +139,9 @@ impl<D: Disk> Application<D> {
             let proposer = Address(kept.block.header().proposer);
             (kept.round, None, proposer, kept.block)
         });
-        let early = std::mem::take(&mut self.ahead).of(height).map(|Assembled { init, block }| {
+        // A block for the first round of a height may have been let in when that was the turn of another.
+        let early = std::mem::take(&mut self.ahead).of(height, &self.validators);
+        let early = early.map(|Assembled { init, block }| {
             let PartsInit { round, valid_round, proposer, .. } = init;
             (round, valid_round, proposer, block)
         });
@@ -388,7 +390,7 @@ impl<D: Disk> Application<D> {
         self.taken = Budget::default();
         self.told.clear();
         self.own = None;
-        self.assembly.forget_before(self.tip.next_height());
+        self.assembly.forget_before(self.tip.next_height(), &self.validators);
         Ok(Some(committed))
     }
 

@@ -173,9 +173,10 @@ impl Assembly {
     pub(super) fn forget(&mut self, key: &StreamKey) {
         self.opened.remove(key);
     }
-    /// Drops what is for heights before `deciding`.
-    pub(super) fn forget_before(&mut self, deciding: BlockHeight) {
-        self.opened.retain(|key, _| key.height >= deciding);
+    /// Drops what is for heights before `deciding`, and what is not from the proposers that its validators are: for that
+    /// height it may have been let in when there were others.
+    pub(super) fn forget_before(&mut self, deciding: BlockHeight, validators: &Validators) {
+        self.opened.retain(|key, opened| key.height >= deciding && opened.init.is_in_turn(validators));
         self.early.forget_before(deciding);
     }
 
@@ -196,7 +197,7 @@ impl Assembly {
             return Err(PartError::Otherwise { round: init.round });
         }
         let of_round = self.opened.values().filter(|other| {
-            let place = |init: &PartsInit| (init.height, init.round);
+            let place = |init: &PartsInit| (init.height, init.round, init.proposer);
             place(&other.init) == place(&init)
         });
         if of_round.count() >= MAX_PER_ROUND {
@@ -433,8 +434,14 @@ impl Ahead {
         let dropped = self.0.split_off(self.0.len().min(MAX_AHEAD));
         dropped.iter().map(|assembled| StreamKey::of(&assembled.init)).collect()
     }
-    /// Those of a height, with how they came.
-    pub(super) fn of(self, height: Height) -> impl Iterator<Item = Assembled> {
-        self.0.into_iter().filter(move |assembled| assembled.init.height == height)
+    /// How many there are.
+    #[cfg(test)]
+    pub(super) const fn len(&self) -> usize {
+        self.0.len()
+    }
+    /// Those of a height whose proposers have their turn by its validators, with how they came.
+    pub(super) fn of(self, height: Height, validators: &Validators) -> impl Iterator<Item = Assembled> {
+        let of_height = self.0.into_iter().filter(move |assembled| assembled.init.height == height);
+        of_height.filter(|assembled| assembled.init.is_in_turn(validators))
     }
 }

@@ -5,7 +5,7 @@ use super::*;
 use crate::consensus::context::Vote;
 use crate::consensus::engine::{NilOrVal, Signer, VoteType};
 use crate::consensus::max_block_bytes;
-use crate::consensus::testing::{genesis, key, key_bundle};
+use crate::consensus::testing::{genesis, key, key_bundle, validator_set, validators_change};
 use crate::store::{ProposedBlock, Store, StoreOptions, testing::Chain};
 use futures::FutureExt;
 use sealpost_ledger::genesis::Genesis;
@@ -222,6 +222,33 @@ fn a_block_that_another_sends_again_comes_behind_its_proposers_opening() {
     // What it has not heard of it can't send.
     let unheard = other.restream(FIRST, Round::new(4), Round::ZERO, proposer, block.hash());
     assert!(unheard.is_empty());
+}
+
+/// Blocks for the first round of the next height, from whoever has that turn only as long as the validators stay.
+#[test]
+fn early_blocks_of_a_proposer_who_loses_the_turn_are_dropped() {
+    let net = Net::new();
+    let second = Height(BlockHeight::new(2));
+    // Without the first of them the turns of the others are different ones.
+    let (early, leaves) = (net.turn(second, 0), net.turn(Height(BlockHeight::new(4)), 0));
+    let remaining: Vec<u8> = SEEDS.into_iter().filter(|seed| *seed != leaves).collect();
+    let to = validator_set(&remaining.iter().map(|seed| (*seed, 1)).collect::<Vec<_>>());
+    let proposer = key(early).public_key();
+    assert_ne!(Validators::new(&to).proposer(second, Round::ZERO).unwrap().address().0, proposer);
+    let mine = remaining.into_iter().find(|seed| *seed != early).unwrap();
+    let (mut ahead, mut node) = (net.start(early), net.start(mine));
+    let change = validators_change(&net.genesis, net.genesis.validators(), &to, 2, &SEEDS);
+    let made = chain::propose(ahead.tip(), ahead.disk(), [change], NOW_MS, proposer).unwrap();
+    let first = made.block.block().as_ref().clone();
+    assert_eq!(first.transactions().len(), 1);
+    net.decide(&first, &mut [&mut ahead]);
+    for after in [0, 1] {
+        let block = empty(&ahead, early, NOW_MS + after);
+        assert!(send(ahead.stream(second, Round::ZERO, Round::Nil, &block), &mut node).is_none());
+    }
+    assert_eq!(node.ahead.len(), 2, "the node does not know better yet");
+    net.decide(&first, &mut [&mut node]);
+    assert_eq!(begin(&mut node).len(), 0);
 }
 
 /// Whoever asks for old blocks must not be able to stop a validator whose disk has a bad place.

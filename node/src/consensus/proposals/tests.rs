@@ -4,7 +4,7 @@
 use super::early::MAX_EARLY_BYTES;
 use super::*;
 use crate::consensus::signer::VoteSigner;
-use crate::consensus::testing::{genesis, key};
+use crate::consensus::testing::{genesis, key, validator_set};
 use sealpost_ledger::block::{BLOCK_VERSION, Header};
 use sealpost_ledger::hash::{HistoryRoot, StateRoot, TransactionRoot};
 use sealpost_ledger::message::Body;
@@ -248,7 +248,7 @@ fn a_proposer_who_proposes_much_uses_up_nobody_elses_turns() {
 
 #[test]
 fn blocks_for_later_rounds_do_not_take_the_place_of_the_first() {
-    let Net { right, .. } = net();
+    let Net { right, validators, .. } = net();
     // The height after the next one is the same proposer's turn again.
     let later = Height(BlockHeight::new(3));
     let mut ahead = Ahead::default();
@@ -263,7 +263,9 @@ fn blocks_for_later_rounds_do_not_take_the_place_of_the_first() {
     assert_eq!(put(0), [4]);
     let rounds: Vec<u32> = ahead.0.iter().map(|assembled| assembled.init.round).collect();
     assert_eq!(rounds, [0, 1, 2, 3]);
-    assert_eq!(ahead.of(later).count(), MAX_AHEAD);
+    // Every second round is another's turn.
+    let of_turn: Vec<u32> = ahead.of(later, &validators).map(|assembled| assembled.init.round).collect();
+    assert_eq!(of_turn, [0, 2]);
 }
 
 #[test]
@@ -334,6 +336,27 @@ fn a_proposer_who_completes_nothing_takes_only_places_of_its_own() {
     assert_eq!(net.insert_from(1, honest, &parts).unwrap().block, block(&net.wrong));
 }
 
+/// Openings for the next height are checked against the validators of this one, which may not be those of the next.
+#[test]
+fn what_was_opened_out_of_turn_makes_way_when_the_validators_change() {
+    let mut net = net();
+    let next = HEIGHT.next().unwrap();
+    for block in [1, 2] {
+        let (key, opening) = init(&net.wrong, next, 0, block, 10);
+        net.insert(key, 0, &opening).unwrap();
+    }
+    // Now only the other one decides.
+    let seed = if net.right.public_key() == key(1).public_key() { 1 } else { 2 };
+    net.validators = Validators::new(&validator_set(&[(seed, 1)]));
+    net.assembly.forget_before(next, &net.validators);
+    assert_eq!(net.unfinished(), 0);
+    let now = Deciding { height: next, round: 0 };
+    for block in [1, 2] {
+        let (key, opening) = init(&net.right, next, 0, block, 10);
+        assert_eq!(net.assembly.insert(key, 0, opening, now, &net.validators), Ok(None));
+    }
+}
+
 #[test]
 fn streams_that_never_open_stay_few() {
     let mut net = net();
@@ -352,8 +375,8 @@ fn streams_that_never_open_stay_few() {
         assert!(net.assembly.early.bytes() <= MAX_EARLY_BYTES);
     }
     assert!(net.assembly.early.bytes() > MAX_EARLY_BYTES - 2 * PIECE_BYTES);
-    net.assembly.forget_before(HEIGHT.next().unwrap());
+    net.assembly.forget_before(HEIGHT.next().unwrap(), &net.validators);
     assert!(net.assembly.early.bytes() < MAX_EARLY_BYTES * 2 / 3);
-    net.assembly.forget_before(BlockHeight::new(3));
+    net.assembly.forget_before(BlockHeight::new(3), &net.validators);
     assert_eq!(net.assembly.early.bytes(), 0);
 }
