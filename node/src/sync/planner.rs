@@ -820,6 +820,10 @@ mod tests {
         planner.allow_bodiless(height(10));
         assert!(!planner.lacks_bodies());
         assert_eq!(begins(&planner.questions(now)), [1]);
+        // One that has dropped the bodies of just that block does not give it either.
+        let mut last = Planner::new(height(0));
+        last.claim(peer(1), height(1), height(2));
+        assert!(last.questions(now).is_empty() && last.lacks_bodies());
         // Nobody has it: no proof makes it come.
         let mut nobody = Planner::new(height(0));
         nobody.claim(peer(1), height(100), height(50));
