@@ -795,6 +795,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_late_waits_for_whoever_rests() {
+        let (mut planner, now) = (planner(&[(1, 10), (2, 10)]), Instant::now());
+        let slow = planner.questions(now).remove(0);
+        let late = now + HURRY;
+        planner.answered(&Question { peer: peer(2), ..slow }, Answer::NotNow, late);
+        assert!(planner.questions(late).is_empty());
+        let rested = planner.wakes_at(late).unwrap();
+        assert!(rested > late);
+        assert_eq!(planner.questions(rested).len(), 1);
+    }
+
+    #[test]
     fn who_is_late_may_still_answer_while_another_cannot() {
         let (mut planner, now) = (planner(&[(1, 10), (2, 10)]), Instant::now());
         let slow = planner.questions(now).remove(0);
