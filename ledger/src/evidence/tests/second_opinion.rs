@@ -71,12 +71,7 @@ fn a_second_implementation_agrees() {
     for (name, evidence, _) in false_newest() {
         add(name, evidence);
     }
-    add("a change announced and ignored", {
-        let mut ignored = evidence();
-        ignored.blocks[0].header.next_validators_hash = validators(&[1, 2, 3]).hash();
-        recertify(&mut ignored, 0, &VALIDATORS, genesis().validators());
-        ignored
-    });
+    add("a change announced and ignored", ignored_change());
     for (name, evidence) in super::sealed::files() {
         add(&name, evidence);
     }
