@@ -48,7 +48,7 @@ fn dev_has_accounts_that_write_to_one_another_and_reset_begins_anew() {
 }
 
 #[test]
-fn reset_deletes_nothing_that_dev_has_not_made() {
+fn nothing_that_dev_has_not_made_is_deleted_or_written_to() {
     let dir = tempfile::tempdir().unwrap();
     let home = dir.path();
     let play = home.join("play");
@@ -58,8 +58,11 @@ fn reset_deletes_nothing_that_dev_has_not_made() {
     json("sealpost-node", &play, &["init", "--new-network", "own"]);
     std::fs::create_dir_all(play.join("networks/own/wallets")).unwrap();
     let key = std::fs::read(play.join("node/validator.key")).unwrap();
-    assert_eq!(ended(home, &reset), (2, "input.usage".into()));
-    assert_eq!(std::fs::read(play.join("node/validator.key")).unwrap(), key);
+    for refused in [&reset[..], &reset[..5]] {
+        assert_eq!(ended(home, refused), (2, "input.usage".into()));
+        assert_eq!(std::fs::read(play.join("node/validator.key")).unwrap(), key);
+        assert!(!play.join("networks/dev").exists());
+    }
     std::fs::remove_dir_all(play.join("node")).unwrap();
     // Wallets of another network beside those of `dev`.
     let dev = start(home, &[]);

@@ -172,6 +172,7 @@ fn the_nodes_settings_are_checked_as_run_would_and_man_pages_make_their_folder()
         "rpc = \"127.0.0.1:1\"",
         "metrics = \"abc\"",
         "[consensus]\nlisten = \"abc\"",
+        "[consensus]\npeers = [\"/dns4/v1.example.org/tcp/17326\"]",
         "[p2p]\nlisten = [\"abc\"]",
     ] {
         std::fs::write(&file, text).unwrap();

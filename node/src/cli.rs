@@ -162,6 +162,7 @@ impl From<NodeError> for Failure {
             NodeError::Store(error) => store_code(error),
             NodeError::Consensus(ConsensusError::WalMissing { .. }) => "consensus.wal_missing",
             NodeError::Consensus(ConsensusError::WalDamaged { .. }) => "consensus.wal_damaged",
+            NodeError::Consensus(ConsensusError::WalHeld { .. }) => "consensus.wal_held",
             NodeError::Consensus(ConsensusError::Listen { .. }) => "consensus.listen",
             NodeError::Consensus(_) => "consensus.failed",
             NodeError::Rpc(_) => "rpc.listen",

@@ -191,6 +191,11 @@ pub enum ConsensusError {
         wal.display()
     )]
     WalDamaged { wal: PathBuf, damage: VotesDamage },
+    #[error(
+        "the log of this validator's votes, {}, is in use: another process votes with it. Stop that one first",
+        wal.display()
+    )]
+    WalHeld { wal: PathBuf },
     #[error("the log of votes could not be begun: {0}")]
     WalUnwritten(sealpost_terminal::Failure),
     #[error("the log of votes {}: {source}", wal.display())]

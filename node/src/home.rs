@@ -155,13 +155,10 @@ impl Home {
     pub fn lacks_votes(&self) -> bool {
         self.validator_path().exists() && !self.wal().exists()
     }
-    /// Puts a validator's log of votes away before blocks are lost; see [`consensus::set_wal_aside`]. Nothing
-    /// on a node that is no validator.
+    /// Puts a validator's log of votes away before blocks are lost; see [`consensus::set_wal_aside`]. Wherever its key is:
+    /// a service may get it from elsewhere. Nothing on a node that is no validator, which has no log.
     pub fn set_votes_aside(&self) -> Result<Option<PathBuf>, HomeError> {
-        match self.validator_path().exists() {
-            true => Ok(consensus::set_wal_aside(&self.wal())?),
-            false => Ok(None),
-        }
+        Ok(consensus::set_wal_aside(&self.wal())?)
     }
     /// Puts the log of votes back when no block was lost after all.
     pub fn put_votes_back(&self, aside: &Path) -> Result<(), HomeError> {
@@ -252,5 +249,17 @@ mod tests {
         home.create(&genesis(&[key(1)]), Some(&[1; 32])).unwrap();
         assert!(home.lacks_votes());
         unchanged(None);
+    }
+
+    #[test]
+    fn the_votes_of_a_key_that_is_kept_elsewhere_are_put_away_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::new(dir.path().join("node"));
+        home.create(&genesis(&[key(1)]), Some(&[1; 32])).unwrap();
+        std::fs::remove_file(home.validator_path()).unwrap();
+        assert_eq!(home.set_votes_aside().unwrap(), None, "it has never voted");
+        std::fs::write(home.wal(), [7; 200]).unwrap();
+        assert!(home.set_votes_aside().unwrap().is_some());
+        assert!(!home.wal().exists());
     }
 }

@@ -125,11 +125,6 @@ pub struct Node {
 impl Node {
     /// Opens the store and starts every part, each before the ones that need it.
     pub async fn start(config: Config) -> Result<Self, NodeError> {
-        if let Some(consensus) = &config.consensus
-            && !config.rejoin
-        {
-            consensus::check(consensus)?;
-        }
         // Opening the store is measured already.
         let measured = config.metrics.map(|listen| Ok((listen, metrics::install()?)));
         let measured = measured.transpose().map_err(MetricsError::Recorder)?;
@@ -138,6 +133,12 @@ impl Node {
         let options = StoreOptions { archive: config.archive, ..StoreOptions::default() };
         let opened = tokio::task::spawn_blocking(move || Store::open(&data, genesis, options)).await;
         let (store, recovery) = opened.map_err(|error| NodeError::Task(error.to_string()))??;
+        // Not before the store is this process's alone: the log of votes may be mended.
+        if let Some(consensus) = &config.consensus
+            && !config.rejoin
+        {
+            consensus::check(consensus)?;
+        }
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
 

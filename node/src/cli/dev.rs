@@ -124,8 +124,22 @@ fn parts(folder: &Path) -> [PathBuf; 2] {
     [folder.join("node"), folder.join("networks").join(NETWORK)]
 }
 
+/// Refuses a network that is somebody's own: what `dev` writes to its ledger stays there.
+fn check_mark(folder: &Path) -> Result<(), Failure> {
+    let parts = parts(folder);
+    if folder.join(MARK.0).exists() || parts.iter().all(|part| !part.exists()) {
+        return Ok(());
+    }
+    let [node, wallets] = parts.each_ref().map(|part| part.display());
+    let what = format!("state: {}: nothing says that `dev` made the network that is here", folder.display());
+    Err(Failure::usage(what).help(format!(
+        "name another folder with --state, or delete {node} and {wallets} by hand if no key in them is needed"
+    )))
+}
+
 /// Notes that whatever will be in a folder is `dev`'s, before anything is.
 fn mark(folder: &Path) -> Result<(), Failure> {
+    check_mark(folder)?;
     if parts(folder).iter().any(|part| part.exists()) {
         return Ok(());
     }
@@ -140,14 +154,7 @@ fn reset(folder: &Path, terminal: &Terminal) -> Result<(), Failure> {
     if parts.iter().all(|part| !part.exists()) {
         return Ok(());
     }
-    if !folder.join(MARK.0).exists() {
-        let [node, wallets] = parts.each_ref().map(|part| part.display());
-        let what =
-            format!("reset: {}: nothing says that `dev` made the network that is here", folder.display());
-        return Err(Failure::usage(what).help(format!(
-            "name another folder with --state, or delete {node} and {wallets} by hand if no key in them is needed"
-        )));
-    }
+    check_mark(folder)?;
     // Said before the question: there is nothing to decide as long as the network runs.
     drop(lock_directory(&data)?);
     if !terminal.confirm(&format!("Delete the network and the wallets in {}?", folder.display()))? {

@@ -137,21 +137,24 @@ fn join(home: &Home, path: &Path) -> Result<(), Failure> {
     Ok(home.create(&genesis, None)?)
 }
 
+/// Where the other validators are. Each is believed to be who it is by its identity, so that must be there.
+pub(super) fn validator_peers(settings: &NodeSettings) -> Result<Vec<Multiaddr>, Failure> {
+    let peers: Vec<Multiaddr> = all("consensus.peers", &settings.consensus.peers)?;
+    match peers.iter().find(|peer| !matches!(peer.iter().last(), Some(Protocol::P2p(_)))) {
+        None => Ok(peers),
+        Some(nameless) => Err(Failure::usage(format_args!(
+            "consensus.peers: {nameless} does not end in /p2p/PEER_ID; `sealpost-node peers id` on that machine prints it"
+        ))),
+    }
+}
+
 /// What the node is started with, from settings and home.
 fn config(settings: &NodeSettings, home: &Home, rejoin: bool) -> Result<Config, Failure> {
     let (genesis, identity) = (home.genesis()?, home.identity()?);
     let consensus = match home.validator()? {
         None => None,
         Some(validator) => {
-            let peers: Vec<Multiaddr> = all("consensus.peers", &settings.consensus.peers)?;
-            if let Some(nameless) =
-                peers.iter().find(|peer| !matches!(peer.iter().last(), Some(Protocol::P2p(_))))
-            {
-                return Err(Failure::usage(format_args!(
-                    "consensus.peers: {nameless} does not end in /p2p/PEER_ID; `sealpost-node peers id` on that \
-                     machine prints it"
-                )));
-            }
+            let peers = validator_peers(settings)?;
             Some(consensus::Config {
                 moniker: settings.name.clone(),
                 identity: identity.clone(),

@@ -1,6 +1,6 @@
 //! `config check`: what `run` would say of the settings, without a home and without starting anything.
 
-use super::run::{RPC_LISTEN, all, gossip, parse, rpc};
+use super::run::{RPC_LISTEN, gossip, parse, rpc, validator_peers};
 use crate::config::NodeSettings;
 use libp2p::Multiaddr;
 use libp2p::identity::Keypair;
@@ -15,7 +15,7 @@ pub(super) fn check(settings: &NodeSettings) -> Result<(), Failure> {
         parse::<SocketAddr>("metrics", &settings.metrics)?;
     }
     parse::<Multiaddr>("consensus.listen", &settings.consensus.listen)?;
-    all::<Multiaddr, Vec<_>>("consensus.peers", &settings.consensus.peers)?;
+    validator_peers(settings)?;
     // Any identity will do: the addresses are what is looked at.
     gossip(&settings.p2p, Keypair::generate_ed25519()).map(drop)
 }

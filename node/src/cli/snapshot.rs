@@ -134,7 +134,7 @@ fn restore(args: &VerifyArgs, terminal: &Terminal) -> Result<(), Failure> {
         terminal.warn(votes_aside(aside));
     }
     // An attempt that was killed may have put the log away before this one.
-    terminal.say(match home.lacks_votes() {
+    terminal.say(match votes.is_some() || home.lacks_votes() {
         true => "next       sealpost-node run --rejoin",
         false => "next       sealpost-node run",
     });

@@ -154,6 +154,8 @@ impl Links {
         }
         // Attempts are counted until gossip serves the peer: one that is away meanwhile may come back as it was.
         self.left_out.retain(|peer, _| connected.get(peer) != Some(&true));
+        let away = self.left_out.iter_mut().filter(|(peer, _)| !connected.contains_key(peer));
+        away.for_each(|(_, (since, _))| *since = now);
         for (peer, _) in connected.iter().filter(|(_, served)| !**served) {
             let (since, attempts) = self.left_out.entry(*peer).or_insert((now, 0));
             let patience = doubled(PATIENCE, *attempts, LONGEST_PATIENCE);
@@ -278,6 +280,17 @@ mod tests {
             .collect();
         let (cut, call) = (Step::Cut(peer), Step::Call(peer));
         assert_eq!(steps, [(4, cut), (9, call), (12, cut), (17, call), (28, cut), (33, call), (60, cut)]);
+    }
+
+    #[test]
+    fn a_peer_that_comes_back_has_its_time_again() {
+        let [peer] = peers();
+        let (mut links, start) = (Links::default(), Instant::now());
+        let (left_out, back) = (BTreeMap::from([(peer, false)]), start + Duration::from_secs(3600));
+        assert_eq!(links.next(start, &left_out), []);
+        assert_eq!(links.next(back - LOOK, &BTreeMap::new()), []);
+        assert_eq!(links.next(back, &left_out), []);
+        assert_eq!(links.next(back + PATIENCE, &left_out), [Step::Cut(peer)]);
     }
 
     #[test]

@@ -61,27 +61,32 @@ pub fn put_wal_back(wal: &Path, aside: &Path) -> Result<(), ConsensusError> {
 
 /// Refuses to vote when votes may have been cast and forgotten: without a log, or with one that is not as the engine wrote
 /// it. The log is begun together with the key, so that its absence always means that something is lost, at whatever
-/// height the chain here is.
+/// height the chain here is. What a crash has cut short is cut off.
+///
+/// It holds the engine's own lock meanwhile: what another process is just writing looks cut short, too.
 pub(super) fn check_wal(wal: &Path) -> Result<(), ConsensusError> {
-    match wal.try_exists() {
-        // Earlier programs began it empty.
-        Ok(true) if fs::metadata(wal).is_ok_and(|found| found.len() == 0) => {
-            write_atomically(wal, &NO_VOTES).map_err(ConsensusError::WalUnwritten)
-        }
-        Ok(true) => cut_to_sound(wal),
-        Ok(false) => Err(ConsensusError::WalMissing { wal: wal.to_owned() }),
-        Err(source) => Err(ConsensusError::Wal { wal: wal.to_owned(), source }),
-    }
-}
-
-/// Cuts off what a crash has cut short, and refuses what is damaged otherwise.
-fn cut_to_sound(wal: &Path) -> Result<(), ConsensusError> {
     let failed = |source| ConsensusError::Wal { wal: wal.to_owned(), source };
-    let bytes = fs::read(wal).map_err(failed)?;
+    let mut file = match fs::OpenOptions::new().read(true).write(true).open(wal) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            return Err(ConsensusError::WalMissing { wal: wal.to_owned() });
+        }
+        Err(error) => return Err(failed(error)),
+    };
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(fs::TryLockError::WouldBlock) => return Err(ConsensusError::WalHeld { wal: wal.to_owned() }),
+        Err(fs::TryLockError::Error(error)) => return Err(failed(error)),
+    }
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).map_err(failed)?;
+    // Earlier programs began it empty.
+    if bytes.is_empty() {
+        return write_atomically(wal, &NO_VOTES).map_err(ConsensusError::WalUnwritten);
+    }
     let damaged = |damage| ConsensusError::WalDamaged { wal: wal.to_owned(), damage };
     let sound = sound::check(&bytes).map_err(damaged)?;
     if sound < bytes.len() {
-        let file = fs::OpenOptions::new().write(true).open(wal).map_err(failed)?;
         let sound = u64::try_from(sound).unwrap_or(u64::MAX);
         file.set_len(sound).and_then(|()| file.sync_all()).map_err(failed)?;
     }
@@ -146,5 +151,21 @@ mod tests {
             let refused = voted_height(&wal).unwrap_err();
             assert!(matches!(refused, ConsensusError::WalDamaged { .. }), "{length}: {refused}");
         }
+    }
+
+    #[test]
+    fn a_log_that_an_engine_writes_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let wal = dir.path().join("consensus.wal");
+        // An entry on its way: its mark and its length are there, the rest is not.
+        let beginning = [&NO_VOTES[..], &[0, 0, 0, 0, 0, 0, 0, 0, 40]].concat();
+        fs::write(&wal, &beginning).unwrap();
+        let engine = fs::File::open(&wal).unwrap();
+        engine.lock().unwrap();
+        assert!(matches!(check_wal(&wal), Err(ConsensusError::WalHeld { .. })));
+        assert_eq!(fs::read(&wal).unwrap(), beginning);
+        drop(engine);
+        check_wal(&wal).unwrap();
+        assert_eq!(fs::read(&wal).unwrap(), NO_VOTES);
     }
 }
