@@ -25,6 +25,7 @@ mod task;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+mod valid_rounds;
 mod votes;
 
 pub use disk::Disk;

@@ -116,6 +116,10 @@ impl<D: Disk> Application<D> {
     pub(super) const fn was_catching_up(&mut self) -> bool {
         std::mem::replace(&mut self.catching_up, false)
     }
+    /// Whether somebody has opened a block of the height that comes next, so that it has begun elsewhere.
+    pub(super) fn has_begun_elsewhere(&self) -> bool {
+        self.assembly.has_opened(self.tip.next_height())
+    }
     /// The lowest height whose block this node can give to others.
     pub(super) fn oldest_height(&self) -> Height {
         Height(self.disk.oldest_body_height())
@@ -140,8 +144,7 @@ impl<D: Disk> Application<D> {
             (kept.round, None, proposer, kept.block)
         });
         // A block for the first round of a height may have been let in when that was the turn of another.
-        let early = std::mem::take(&mut self.ahead).of(height, &self.validators);
-        let early = early.map(|Assembled { init, block }| {
+        let early = self.ahead.take(height, &self.validators).into_iter().map(|Assembled { init, block }| {
             let PartsInit { round, valid_round, proposer, .. } = init;
             (round, valid_round, proposer, block)
         });

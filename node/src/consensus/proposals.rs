@@ -27,15 +27,16 @@ use thiserror::Error;
 
 /// Pieces are no longer than this, in bytes.
 pub(super) const PIECE_BYTES: usize = 64 * 1024;
-/// Rounds beyond the present one whose proposals are let in.
-const MAX_ROUNDS_AHEAD: u32 = 8;
+/// Rounds beyond the present one whose blocks are let in: as far as the engine takes their proposals
+/// (arc-malachitebft-core-consensus 0.8, `params.rs`).
+const MAX_ROUNDS_AHEAD: u32 = 10;
 /// Blocks that one proposer may open in one round: two, so that it can be seen to say two things.
 const MAX_PER_ROUND: usize = 2;
 /// Blocks of one proposer that are opened and not complete. Those of an honest one are, but for what was lost on the way.
 const MAX_UNFINISHED: usize = 4;
 /// Blocks of one proposer that are verified for one height.
 const MAX_PER_PROPOSER: usize = 3;
-/// Blocks kept that belong to the height after the one being decided.
+/// Blocks kept of a height that has not begun.
 const MAX_AHEAD: usize = 4;
 
 /// A block on its way to the other validators: the parts of a stream, in order.
@@ -54,6 +55,8 @@ pub(super) enum PartError {
     Round { found: u32, present: u32 },
     #[error("the stream is for round {round} and names {valid_round} as an earlier one")]
     ValidRound { round: u32, valid_round: u32 },
+    #[error("the proposer of round {round} has signed another earlier round for the same block")]
+    OtherValidRound { round: u32 },
     #[error("the proposer of round {round} has proposed {MAX_PER_ROUND} blocks already")]
     TooMany { round: u32 },
     #[error("the proposer of round {round} has opened the same block in another way before")]
@@ -178,6 +181,11 @@ impl Assembly {
     pub(super) fn forget_before(&mut self, deciding: BlockHeight, validators: &Validators) {
         self.opened.retain(|key, opened| key.height >= deciding && opened.init.is_in_turn(validators));
         self.early.forget_before(deciding);
+        self.verifier.valid_rounds().forget_before(deciding);
+    }
+    /// Whether a block of that height has been opened.
+    pub(super) fn has_opened(&self, height: BlockHeight) -> bool {
+        self.opened.keys().any(|key| key.height == height)
     }
 
     fn open(
@@ -202,6 +210,9 @@ impl Assembly {
         });
         if of_round.count() >= MAX_PER_ROUND {
             return Err(PartError::TooMany { round: init.round });
+        }
+        if !self.verifier.valid_rounds().admits_opening(&init) {
+            return Err(PartError::OtherValidRound { round: init.round });
         }
         self.make_room(&key, init.proposer)?;
         let early = self.early.take(&key).into_iter();
@@ -414,34 +425,39 @@ impl Budget {
     }
 }
 
-/// Blocks for the next height, which others have begun already. Those of the first rounds stay: that is where it
-/// begins, and later rounds are there for whoever wants to take the place.
+/// Blocks of heights that have not begun here: of the one that comes next, and, if that is decided before it begins, of the
+/// one after it. Those of the first rounds stay: that is where a height begins, and later rounds are there for whoever
+/// wants to take the place.
 #[derive(Debug, Default)]
 pub(super) struct Ahead(Vec<Assembled>);
 
 impl Ahead {
-    /// Keeps a block, if it is among the first. Returns which were dropped.
+    /// Keeps a block, if it is among the first of its height. Returns which were dropped.
     pub(super) fn put(&mut self, assembled: Assembled) -> Vec<StreamKey> {
         let init = &assembled.init;
-        self.0.retain(|Assembled { init: other, .. }| {
-            other.height >= init.height && (other.block != init.block || other.round < init.round)
-        });
+        let height = init.height;
+        self.0.retain(|Assembled { init: other, .. }| other.block != init.block || other.round < init.round);
         if self.0.iter().any(|other| other.init.block == init.block) {
             return Vec::new();
         }
         self.0.push(assembled);
-        self.0.sort_by_key(|assembled| assembled.init.round);
-        let dropped = self.0.split_off(self.0.len().min(MAX_AHEAD));
-        dropped.iter().map(|assembled| StreamKey::of(&assembled.init)).collect()
+        self.0.sort_by_key(|Assembled { init, .. }| (init.height, init.round));
+        let mut of_height = 0;
+        let too_many = self.0.extract_if(.., |other| {
+            of_height += usize::from(other.init.height == height);
+            other.init.height == height && of_height > MAX_AHEAD
+        });
+        too_many.map(|assembled| StreamKey::of(&assembled.init)).collect()
     }
     /// How many there are.
     #[cfg(test)]
     pub(super) const fn len(&self) -> usize {
         self.0.len()
     }
-    /// Those of a height whose proposers have their turn by its validators, with how they came.
-    pub(super) fn of(self, height: Height, validators: &Validators) -> impl Iterator<Item = Assembled> {
-        let of_height = self.0.into_iter().filter(move |assembled| assembled.init.height == height);
-        of_height.filter(|assembled| assembled.init.is_in_turn(validators))
+    /// Takes out those of a height whose proposers have their turn by its validators, with how they came. Those of earlier
+    /// heights go, too.
+    pub(super) fn take(&mut self, height: Height, validators: &Validators) -> Vec<Assembled> {
+        let due = self.0.extract_if(.., |assembled| assembled.init.height <= height);
+        due.filter(|Assembled { init, .. }| init.height == height && init.is_in_turn(validators)).collect()
     }
 }

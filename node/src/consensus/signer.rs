@@ -6,16 +6,18 @@ use super::engine::{
     NilOrVal, SignedMessage, Signer, SigningError, ValidatorProof, VerificationResult, Verifier,
     VoteExtensionScope, VoteType,
 };
+use super::valid_rounds::ValidRounds;
 use async_trait::async_trait;
 use sealpost_ledger::certificate::{VoteKind, proposal_digest, vote_digest};
 use sealpost_ledger::hash::{BlockHash, ChainId, sha256};
 use sealpost_ledger::signature::{PublicKey, Signature, SigningKey};
 use std::sync::Arc;
 
-/// Checks signatures for one network.
+/// Checks signatures for one network, and that each proposer says one thing of its block.
 #[derive(Debug, Clone)]
 pub(super) struct VoteVerifier {
     chain: ChainId,
+    valid_rounds: ValidRounds,
 }
 
 /// A validator's key, bound to its network.
@@ -26,12 +28,25 @@ pub(super) struct VoteSigner {
 }
 
 impl VoteVerifier {
-    pub(super) const fn new(chain: ChainId) -> Self {
-        Self { chain }
+    pub(super) fn new(chain: ChainId) -> Self {
+        Self { chain, valid_rounds: ValidRounds::default() }
+    }
+    /// What the proposers of this height and later ones have said so far.
+    pub(super) const fn valid_rounds(&self) -> &ValidRounds {
+        &self.valid_rounds
     }
     /// Whether the proposer it names really opened this stream of parts.
     pub(super) fn is_signed(&self, init: &PartsInit) -> bool {
         init.proposer.0.verify(&parts_digest(&self.chain, init), &init.signature).is_ok()
+    }
+    /// Whether a key has signed a proposal.
+    pub(super) fn is_signed_proposal(
+        &self,
+        proposal: &Proposal,
+        signature: &VoteSignature,
+        key: &PublicKey,
+    ) -> bool {
+        key.verify(&digest_of_proposal(&self.chain, proposal), &signature.0).is_ok()
     }
 }
 
@@ -124,7 +139,8 @@ impl Verifier<Sealpost> for VoteVerifier {
         signature: &VoteSignature,
         key: &PublicKey,
     ) -> Result<VerificationResult, SigningError> {
-        result(key.verify(&digest_of_proposal(&self.chain, proposal), &signature.0).is_ok())
+        let is_signed = self.is_signed_proposal(proposal, signature, key);
+        result(is_signed && self.valid_rounds.admits_proposal(proposal))
     }
     async fn verify_signed_vote_extension(
         &self,

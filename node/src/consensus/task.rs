@@ -189,7 +189,8 @@ impl Task {
         let genesis = application.tip().genesis_file().clone();
         let timing = genesis.timing();
         // A key that has just left office decides nothing any more, so nothing is saved by waiting.
-        let at_once = application.was_catching_up() || !application.decides();
+        let at_once =
+            application.was_catching_up() || !application.decides() || application.has_begun_elsewhere();
         drop(application);
         let after = |ms: u32| {
             let wait = Duration::from_millis(ms.into());

@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use super::*;
-use crate::consensus::context::Vote;
-use crate::consensus::engine::{NilOrVal, Signer, VoteType};
+use crate::consensus::context::{Proposal, Vote};
+use crate::consensus::engine::{NilOrVal, Signer, Verifier, VoteType};
 use crate::consensus::max_block_bytes;
 use crate::consensus::testing::{genesis, key, key_bundle, validator_set, validators_change};
 use crate::store::{ProposedBlock, Store, StoreOptions, testing::Chain};
@@ -56,10 +56,14 @@ impl Net {
     }
     /// A validator's process starts.
     fn start(&self, seed: u8) -> Application<Store> {
+        self.start_with(seed, self.verifier())
+    }
+    /// The same, with what its engine checks proposals by.
+    fn start_with(&self, seed: u8, verifier: VoteVerifier) -> Application<Store> {
         let home = self.homes[usize::from(seed) - 1].path();
         let disk = Store::open(home, Arc::new(self.genesis.clone()), StoreOptions::default()).unwrap().0;
         let limit = max_block_bytes(self.genesis.limits().block_bytes);
-        Application::new(disk, self.signer(seed), self.verifier(), limit)
+        Application::new(disk, self.signer(seed), verifier, limit)
     }
     /// A transaction that may stand in any block here.
     fn candidate(&self) -> VerifiedTransaction {
@@ -164,6 +168,38 @@ fn a_block_that_comes_early_in_this_nodes_name_is_not_taken_for_its_own() {
     assert!(contains(&own, &waiting) && own.hash() != forged[1].hash());
 }
 
+/// A block in another's name, opened as one that is wanted since an earlier round, and signed as a new one: nobody would
+/// ask whether two thirds have ever wanted it, and whom it names would have the blame for it.
+#[test]
+fn a_proposer_says_the_same_in_an_opening_and_in_a_proposal() {
+    let net = Net::new();
+    let (others, liars) = (net.turn(FIRST, 0), net.turn(FIRST, 1));
+    let third = SEEDS.into_iter().find(|seed| ![others, liars].contains(seed)).unwrap();
+    let mut liar = net.start(liars);
+    let (block, round) = (empty(&liar, others, NOW_MS), Round::new(1));
+    let parts = liar.stream(FIRST, round, Round::ZERO, &block);
+    let proposer = Address(key(liars).public_key());
+    let is_heard = |verifier: &VoteVerifier, valid_round| {
+        let value = BlockValue(block.hash());
+        let proposal = Proposal { height: FIRST, round, value, valid_round, proposer };
+        let signed = net.signer(liars).sign_proposal(proposal).now_or_never().unwrap().unwrap();
+        let checked = verifier.verify_signed_proposal(&signed.message, &signed.signature, &proposer.0);
+        checked.now_or_never().unwrap().unwrap().is_valid()
+    };
+    let verifier = net.verifier();
+    let mut node = net.start_with(third, verifier.clone());
+    assert!(send(parts.clone(), &mut node).is_some());
+    assert!(!is_heard(&verifier, Round::Nil));
+    assert!(is_heard(&verifier, Round::ZERO));
+    drop(node);
+    let verifier = net.verifier();
+    assert!(is_heard(&verifier, Round::Nil));
+    // That it signs two is seen by the engine, which keeps both as proof.
+    assert!(is_heard(&verifier, Round::ZERO));
+    let mut node = net.start_with(third, verifier);
+    assert!(send(parts, &mut node).is_none());
+}
+
 /// An opening of one's own can be put before a block of somebody else's: that must not count against the block.
 #[test]
 fn a_block_behind_anothers_opening_is_as_good_as_before_behind_its_makers() {
@@ -200,6 +236,39 @@ fn early_blocks_are_handed_over_in_the_rounds_they_came_in() {
     // As they are after a restart, when they come from the disk.
     let mut node = net.start(mine);
     assert_eq!(rounds(begin(&mut node)), expected);
+}
+
+/// Others may be two heights ahead while a node waits between two: what it is told then is not told again.
+#[test]
+fn early_blocks_are_there_when_their_height_begins() {
+    let net = Net::new();
+    let heights = [1, 2, 3].map(|height| Height(BlockHeight::new(height)));
+    let makers = heights.map(|height| net.turn(height, 0));
+    let mine = SEEDS.into_iter().find(|seed| !makers.contains(seed)).unwrap();
+    let mut maker = net.start(makers[0]);
+    let blocks = makers.map(|named| {
+        let block = empty(&maker, named, NOW_MS);
+        net.decide(&block, &mut [&mut maker]);
+        block
+    });
+    drop(maker);
+    let sent = |place: usize| {
+        net.start(makers[place]).stream(heights[place], Round::ZERO, Round::Nil, &blocks[place])
+    };
+    let (second, third) = (sent(1), sent(2));
+    let mut node = net.start(mine);
+    begin(&mut node);
+    assert!(send(second, &mut node).is_none() && !node.has_begun_elsewhere());
+    net.decide(&blocks[0], &mut [&mut node]);
+    assert!(node.has_begun_elsewhere(), "there is nothing to wait for");
+    // The next height has not begun here, and those after it have come.
+    assert!(send(third, &mut node).is_none());
+    let hashes = |values: Vec<ProposedValue<Sealpost>>| -> Vec<_> {
+        values.iter().map(|value| value.value.0).collect()
+    };
+    assert_eq!(hashes(begin(&mut node)), [blocks[1].hash()]);
+    net.decide(&blocks[1], &mut [&mut node]);
+    assert_eq!(hashes(begin(&mut node)), [blocks[2].hash()]);
 }
 
 /// The engine has others send again what they are locked on. Only its proposer can open it.

@@ -80,15 +80,19 @@ impl Verifier<Sealpost> for Remembering {
         key: &PublicKey,
     ) -> Result<VerificationResult, SigningError> {
         let message = SignedConsensusMsg::Proposal(SignedMessage::new(proposal.clone(), *signature));
-        let recalled = self.recall(&message, key);
-        if let Some((_, Some(valid))) = recalled {
-            return Ok(VerificationResult::from_bool(valid));
-        }
-        let result = self.verifier.verify_signed_proposal(proposal, signature, key).await?;
-        if let Some((name, _)) = recalled {
-            remember(name, result.is_valid());
-        }
-        Ok(result)
+        let is_signed = match self.recall(&message, key) {
+            Some((_, Some(is_signed))) => is_signed,
+            recalled => {
+                let is_signed = self.verifier.is_signed_proposal(proposal, signature, key);
+                if let Some((name, None)) = recalled {
+                    remember(name, is_signed);
+                }
+                is_signed
+            }
+        };
+        // Others may have heard something else of its proposer.
+        let is_valid = is_signed && self.verifier.valid_rounds().admits_proposal(proposal);
+        Ok(VerificationResult::from_bool(is_valid))
     }
     async fn verify_signed_vote_extension(
         &self,

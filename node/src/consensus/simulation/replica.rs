@@ -636,7 +636,9 @@ impl<D: Disk> Host<D> {
         let timing = self.application.tip().genesis_file().timing();
         let after = |ms: u32| self.decided_at.saturating_add(ms.into());
         let (earliest, latest) = (after(timing.block_interval_ms), after(timing.heartbeat_ms));
-        let at_once = self.application.was_catching_up() || !self.application.decides();
+        let at_once = self.application.was_catching_up()
+            || !self.application.decides()
+            || self.application.has_begun_elsewhere();
         self.held = Some(if at_once { (at.now, at.now) } else { (earliest, latest) });
     }
 }
