@@ -1,6 +1,7 @@
 //! The life of encryption keys with the real programs: what rotation, destruction and withdrawal do to messages,
 //! and the alarm when somebody else publishes keys of an identity.
 
+use crate::parcels::noise;
 use crate::world::{World, home_of};
 use sealpost_api::WaitFor;
 use sealpost_tests::harness::liar::{Answer, Liar, error};
@@ -151,6 +152,29 @@ fn letters_that_nobody_has_read_are_kept_before_their_secret_is_destroyed() {
     for (id, text) in [(open.as_str(), "a notice"), (sealed, "between us")] {
         let read = world.wallet("bob", &["read", id]);
         assert_eq!((read["text"].as_str(), read["source"].as_str()), (Some(text), Some("archive")), "{read}");
+    }
+}
+
+#[test]
+fn files_that_nobody_has_saved_outlive_the_secret_of_their_letter() {
+    let world = quick_world_with_archive();
+    let (file, bytes) = (world.path("plan.pdf"), noise(200_000, 3));
+    std::fs::write(&file, &bytes).unwrap();
+    let send = |mode: &[&str]| {
+        let send = [&["send", "bob", "-m", "see the plan", "--attach", file.as_str()], mode].concat();
+        world.wallet("alice", &send)["id"].as_str().unwrap().to_owned()
+    };
+    let both = || [send(&[]), send(&["--sealed"])];
+    let kept_before = both();
+    world.wallet("bob", &["sync"]);
+    let ids = [kept_before, both()].concat();
+    outlive(&world);
+    let tended = world.wallet("bob", &["keys", "tend"]);
+    assert_eq!((&tended["destroyed"], &tended["lost"]), (&serde_json::json!([1]), &serde_json::json!(0)));
+    for id in ids {
+        let out = world.path(&id);
+        assert_eq!(world.wallet("bob", &["read", &id, "-o", &out])["source"], "archive");
+        assert!(std::fs::read(format!("{out}/plan.pdf")).unwrap() == bytes, "{id}");
     }
 }
 

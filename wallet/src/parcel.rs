@@ -9,6 +9,7 @@ mod tests;
 pub use assembly::{Assembly, ParcelError, Piece, pieces};
 
 use crate::envelope::{SealError, largest_content};
+use sealpost_ledger::author::AuthorBlock;
 use sealpost_ledger::genesis::Genesis;
 use sealpost_ledger::message::Mode;
 
@@ -27,9 +28,6 @@ const LETTER_BYTES: usize = 4 + 8 + 8 + 1 + 33 + 8 + 8;
 /// Bytes of parts in a letter around their ids: length 8, hash 32, number of messages 8.
 const PARTS_BYTES: usize = 48;
 const ID_BYTES: usize = 32;
-/// Bytes that stand with a sealed content: author 32, number of recipients 8, signature 64, and each recipient.
-const AUTHOR_BYTES: usize = 104;
-const ADDRESS_BYTES: usize = 32;
 
 /// Lengths of what a letter is made of, in bytes.
 #[derive(Debug, Clone, Default)]
@@ -62,7 +60,7 @@ pub fn room(genesis: &Genesis, recipients: usize, mode: Mode) -> usize {
     let free = strangers.saturating_sub(beside(recipients));
     let author = match mode {
         Mode::Open => 0,
-        Mode::Sealed => AUTHOR_BYTES.saturating_add(ADDRESS_BYTES.saturating_mul(recipients)),
+        Mode::Sealed => AuthorBlock::length(recipients),
     };
     largest_content(to_usize(limits.body_bytes.into()).min(free)).saturating_sub(author)
 }

@@ -2,9 +2,15 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 use super::*;
-use crate::envelope::{Attachment, Content, Data, Letter, Part, Parts, padded_length};
+use crate::envelope::{
+    Attachment, BundleSecret, Content, Data, Letter, Part, Parts, Recipient, SealRequest, padded_length, seal,
+};
+use crate::testing::genesis;
 use proptest::prelude::*;
+use sealpost_ledger::address::Address;
 use sealpost_ledger::hash::TransactionId;
+use sealpost_ledger::height::BlockHeight;
+use sealpost_ledger::signature::SigningKey;
 use sha2::{Digest, Sha256};
 
 const PARCEL: [u8; 16] = [9; 16];
@@ -140,7 +146,6 @@ fn the_room_obeys_body_limit_and_the_strangers_part_of_a_block() {
     let genesis = crate::testing::genesis();
     let content = room(&genesis, 1, Mode::Open);
     assert_eq!(padded_length(content + 36) + 40, 63_488 + 40);
-    assert_eq!(room(&genesis, 3, Mode::Sealed), content - 104 - 3 * 32);
     let mut file = genesis.file().clone();
     file.postage.strangers_percent = 3;
     let narrow = Genesis::new(file).unwrap();
@@ -201,4 +206,36 @@ fn parts_are_numbered_through_the_letter_text_first() {
     };
     let found: Vec<_> = pieces(&letter).iter().map(|piece| (piece.attachment, piece.first)).collect();
     assert_eq!(found, [(None, 0), (Some(0), 3), (Some(2), 5)]);
+}
+
+#[test]
+fn the_fullest_part_can_be_sealed_and_a_byte_more_can_not() {
+    let genesis = genesis();
+    let key = SigningKey::from_bytes(&[1; 32]).unwrap();
+    let sender = Address::new(key.public_key());
+    for (mode, count) in [(Mode::Open, 1), (Mode::Open, 9), (Mode::Sealed, 1), (Mode::Sealed, 9)] {
+        let recipients: Vec<Recipient> = (1..=count)
+            .map(|number| {
+                let key = SigningKey::from_bytes(&[number; 32]).unwrap();
+                let bundle = BundleSecret::generate(1).unwrap().bundle(BlockHeight::new(50));
+                Recipient { address: Address::new(key.public_key()), bundle }
+            })
+            .collect();
+        let fits = |bytes: usize| {
+            let content = Content::Part(Part { parcel: PARCEL, number: 1, bytes: vec![7; bytes] });
+            let request = SealRequest {
+                chain: genesis.chain_id(),
+                sender,
+                author: (mode == Mode::Sealed).then_some(&key),
+                expiry: BlockHeight::new(50),
+                recipients: &recipients,
+                content: &content,
+                body_limit: genesis.limits().body_bytes,
+            };
+            seal(&request).is_ok()
+        };
+        let fullest = room(&genesis, recipients.len(), mode) - PART_BYTES;
+        assert!(fits(fullest), "{mode:?} to {count}");
+        assert!(!fits(fullest + 1), "{mode:?} to {count}");
+    }
 }

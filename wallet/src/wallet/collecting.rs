@@ -142,6 +142,16 @@ impl Collector<'_> {
         }
         if waits { Ok(()) } else { self.forget() }
     }
+    /// Fetches and verifies the files that came in parts, of at most `room` bytes together, which they take of it. They stay,
+    /// encrypted, until they are saved.
+    pub(super) async fn keep(mut self, room: &mut u64) -> Result<(), WalletError> {
+        let letter = Arc::clone(&self.letter);
+        for piece in pieces(&letter).iter().filter(|piece| piece.attachment.is_some()) {
+            self.collect(piece, *room, std::io::sink()).await?;
+            *room = room.saturating_sub(piece.parts.length);
+        }
+        Ok(())
+    }
     /// Everything is where it should be: what was kept of the parts is not needed any more.
     pub fn forget(self) -> Result<(), WalletError> {
         self.wallet.forget_fetched(Some(&self.reading.message.id()))

@@ -17,6 +17,10 @@ use sealpost_ledger::message::SlotRecipient;
 use sealpost_ledger::receipt::Answer;
 use std::collections::BTreeMap;
 
+/// Bytes of files that are fetched at most for letters whose secret is about to be destroyed: nobody is to fill a disk by
+/// sending what nobody wants to read.
+const LAST_FILES_BYTES: u64 = 256 << 20;
+
 /// Where a reading is from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
@@ -217,37 +221,64 @@ impl Wallet {
         Ok(caught_up)
     }
     /// Opens and keeps everything that came to bundles whose secrets are about to be destroyed, as far as it is not
-    /// kept: also what a node did not show when the wallet caught up. How many letters to each could not be kept.
+    /// kept: also what a node did not show when the wallet caught up, and the files of what nobody has read. How many
+    /// letters to each could not be kept.
     pub(super) async fn keep_last_letters(
         &self,
         light: &Light,
         bundles: &[u64],
     ) -> Result<BTreeMap<u64, usize>, WalletError> {
         self.scan(light, &|_| {}).await?;
-        let mut missing = BTreeMap::new();
+        let (mut missing, mut room) = (BTreeMap::new(), LAST_FILES_BYTES);
         for (bundle, incoming) in self.sent_to_bundles(light, bundles).await? {
-            let Some(Incoming { message, .. }) = incoming else {
-                count(&mut missing, bundle);
-                continue;
+            let kept = match incoming {
+                Some(Incoming { message, .. }) => self.keep_last_letter(light, message, &mut room).await,
+                None => Ok(false),
             };
-            if self.is_settled(&message.id())? {
-                continue;
+            if !is_kept(kept)? {
+                count(&mut missing, bundle);
             }
-            match self.keep_incoming(light, message).await {
-                // What can't be opened breaks the rules: nobody can, with any key.
-                Ok(true) | Err(WalletError::OnlyAPart { .. } | WalletError::Open(_)) => {}
-                // Its text goes on for longer than letters may be, or not all of it is to be had.
-                Ok(false)
-                | Err(
-                    WalletError::Light(LightError::Node(_))
-                    | WalletError::Parcel(_)
-                    | WalletError::Archive(ArchiveError::TooLong { .. }),
-                ) => count(&mut missing, bundle),
-                Err(error) if is_key_gone(&error) => {}
-                Err(error) => return Err(error),
+        }
+        // Of sealed ones that are kept nothing is asked but for their files.
+        for found in self.sealed_letters()?.into_iter().filter(|found| bundles.contains(&found.bundle)) {
+            if let Some((reading, _)) = self.recall(&found.id)?
+                && !is_kept(self.keep_files(light, &reading, &mut room).await)?
+            {
+                count(&mut missing, found.bundle);
             }
         }
         Ok(missing)
+    }
+    async fn keep_last_letter(
+        &self,
+        light: &Light,
+        message: Proven,
+        room: &mut u64,
+    ) -> Result<bool, WalletError> {
+        let id = message.id();
+        if self.is_settled(&id)? {
+            return match self.recall(&id)? {
+                Some((reading, _)) => self.keep_files(light, &reading, room).await,
+                None => Ok(true),
+            };
+        }
+        let reading = self.read_proven(light, message).await?;
+        let whole = self.whole_text(light, &reading).await?;
+        Ok(self.keep(&reading, whole)? && self.keep_files(light, &reading, room).await?)
+    }
+    /// Fetches what of an unread letter's files came in parts, up to `room` bytes, which it takes. They wait, encrypted,
+    /// until somebody saves them.
+    async fn keep_files(
+        &self,
+        light: &Light,
+        reading: &Reading,
+        room: &mut u64,
+    ) -> Result<bool, WalletError> {
+        if self.archive.marked(&reading.message.id())?.is_some() {
+            return Ok(true);
+        }
+        self.collector(light, reading, &|_, _, _| {}).keep(room).await?;
+        Ok(true)
     }
     /// How many of the letters to bundles have neither been read here nor kept, as far as this wallet knows. Sealed ones
     /// count that scans have found.
@@ -383,6 +414,21 @@ impl Wallet {
 fn count(missing: &mut BTreeMap<u64, usize>, bundle: u64) {
     let letters = missing.entry(bundle).or_default();
     *letters = letters.saturating_add(1);
+}
+
+/// What came of keeping a letter, if that says something of the letter. What can't be opened breaks the rules: nobody can,
+/// with any key. What goes on for longer than letters may, or is not to be had as a whole, is not kept.
+fn is_kept(kept: Result<bool, WalletError>) -> Result<bool, WalletError> {
+    match kept {
+        Err(WalletError::OnlyAPart { .. } | WalletError::Open(_)) => Ok(true),
+        Err(error) if is_key_gone(&error) => Ok(true),
+        Err(
+            WalletError::Light(LightError::Node(_))
+            | WalletError::Parcel(_)
+            | WalletError::Archive(ArchiveError::TooLong { .. }),
+        ) => Ok(false),
+        kept => kept,
+    }
 }
 
 /// Whether the key of a message is not here, or not any more.
