@@ -258,6 +258,7 @@ fn the_ledger_does_what_the_model_does() {
         "validator.effective",
         "validator.unchanged",
     ] {
+        "validator.no_set",
         assert!(count(code) > 0, "nothing was refused for {code}: {verdicts:?}");
     }
     assert!(count("block refused for its header") == CHAINS * BLOCKS * 13);

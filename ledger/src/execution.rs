@@ -16,7 +16,7 @@ use crate::state::{
     AnswerKind, BundleRecord, DesignationRecord, LedgerView, ReceiptRecord, StateKey, StateRecord, ViewError,
 };
 use crate::transaction::{Payload, VerifiedTransaction};
-use crate::validator::{QuorumError, ScheduledValidators};
+use crate::validator::{QuorumError, ScheduledValidators, ValidatorSetError};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use thiserror::Error;
 
@@ -71,6 +71,8 @@ pub enum Refusal {
     ChangePending { effective: BlockHeight },
     #[error("validators: this is the present set")]
     SameValidators,
+    #[error(transparent)]
+    NoSet(#[from] ValidatorSetError),
     #[error("member: its status is {status} already")]
     SameStatus { status: &'static str },
     #[error(
@@ -106,6 +108,7 @@ impl Refusal {
             Refusal::Effective { .. } => "validator.effective",
             Refusal::ChangePending { .. } => "validator.change_pending",
             Refusal::SameValidators => "validator.unchanged",
+            Refusal::NoSet(_) => "validator.no_set",
             Refusal::SameStatus { .. } => "member.unchanged",
             Refusal::Superseded { .. } => "member.superseded",
             Refusal::Approvals(QuorumError::Foreign { .. }) => "approval.foreign",

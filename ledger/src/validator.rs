@@ -106,33 +106,17 @@ pub enum QuorumError {
 impl ValidatorSet {
     /// Checks and orders validators.
     pub fn new(mut validators: Vec<Validator>) -> Result<Self, ValidatorSetError> {
-        if validators.is_empty() {
-            return Err(ValidatorSetError::Empty);
+        let total = check_list(&mut validators)?;
+        match validators.iter().find(|validator| !validator.key.is_on_curve()) {
+            Some(Validator { key, .. }) => Err(ValidatorSetError::NotAKey { key: *key }),
+            None => Ok(Self { validators, total }),
         }
-        if validators.len() > MAX_VALIDATORS {
-            return Err(ValidatorSetError::TooMany { count: validators.len() });
-        }
-        validators.sort_by_key(|v| v.key);
-        let mut total = 0_u64;
-        let mut previous = None;
-        for validator in &validators {
-            if previous == Some(validator.key) {
-                return Err(ValidatorSetError::Repeated { key: validator.key });
-            }
-            if validator.power == 0 {
-                return Err(ValidatorSetError::Powerless { key: validator.key });
-            }
-            if !validator.key.is_on_curve() {
-                return Err(ValidatorSetError::NotAKey { key: validator.key });
-            }
-            total = total.checked_add(validator.power).ok_or(ValidatorSetError::TooPowerful)?;
-            previous = Some(validator.key);
-        }
-        // Three times the total is compared with, and engines count power in signed numbers.
-        if i64::try_from(total).is_err() {
-            return Err(ValidatorSetError::TooPowerful);
-        }
-        Ok(Self { validators, total })
+    }
+    /// What [`new`](Self::new) checks, but for whether each key is a point on the curve: that takes a square root for
+    /// each, milliseconds for a long list, and anybody may send one. Returns the list in its order.
+    pub(crate) fn check_cheaply(mut validators: Vec<Validator>) -> Result<Vec<Validator>, ValidatorSetError> {
+        check_list(&mut validators)?;
+        Ok(validators)
     }
     /// The validators, ordered by key.
     pub fn validators(&self) -> &[Validator] {
@@ -206,6 +190,31 @@ impl ValidatorSet {
     pub fn hash(&self) -> ValidatorsHash {
         ValidatorsHash::from_bytes(tagged(Tag::Validators, &[&encode(&self.validators)]))
     }
+}
+
+/// Orders validators, and checks their number, that each stands there once, and their power. Returns all power together.
+fn check_list(validators: &mut [Validator]) -> Result<u64, ValidatorSetError> {
+    if validators.is_empty() {
+        return Err(ValidatorSetError::Empty);
+    }
+    if validators.len() > MAX_VALIDATORS {
+        return Err(ValidatorSetError::TooMany { count: validators.len() });
+    }
+    validators.sort_by_key(|v| v.key);
+    let mut total = 0_u64;
+    let mut previous = None;
+    for validator in &*validators {
+        if previous == Some(validator.key) {
+            return Err(ValidatorSetError::Repeated { key: validator.key });
+        }
+        if validator.power == 0 {
+            return Err(ValidatorSetError::Powerless { key: validator.key });
+        }
+        total = total.checked_add(validator.power).ok_or(ValidatorSetError::TooPowerful)?;
+        previous = Some(validator.key);
+    }
+    // Three times the total is compared with, and engines count power in signed numbers.
+    i64::try_from(total).map(|_| total).map_err(|_| ValidatorSetError::TooPowerful)
 }
 
 #[cfg(test)]

@@ -285,6 +285,9 @@ impl Model {
             effective: change.effective,
             transaction: id,
             height: BlockHeight::new(next),
+        if !change.validators.iter().all(|validator| validator.key.is_on_curve()) {
+            return Err("validator.no_set");
+        }
         };
         self.records.insert(StateKey::Validators, StateRecord::Validators(record));
         self.pending = Some((change.validators.clone(), effective));

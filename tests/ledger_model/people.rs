@@ -14,7 +14,7 @@ use sealpost_ledger::message::{Body, Message, Mode, Slot, SlotRecipient, Suite};
 use sealpost_ledger::receipt::{Answer, Receipt, RefusalReason, receipt_commit};
 use sealpost_ledger::signature::{PublicKey, Signature, SigningKey};
 use sealpost_ledger::transaction::{Payload, TRANSACTION_VERSION, Transaction, VerifiedTransaction};
-use sealpost_ledger::validator::{Validator, ValidatorSet};
+use sealpost_ledger::validator::Validator;
 use sealpost_tests::harness::random::Random;
 use std::sync::Arc;
 
@@ -210,7 +210,12 @@ impl People {
         if set.is_empty() || random.below(6) == 0 {
             set = model.validators.clone();
         }
-        let validators = ValidatorSet::new(set).unwrap().validators().to_vec();
+        if random.below(8) == 0 {
+            // No point has this x-coordinate.
+            set[0].key = PublicKey::from_bytes([0; 32]);
+        }
+        set.sort_by_key(|validator| validator.key);
+        let validators = set;
         let effective = model.height + 1 + [0, 1, 1, 2, 3, WINDOW, WINDOW + 1][random.below(7)];
         let approvals = self.approvals(model, model.validators_digest(effective, &validators), random);
         ValidatorsChange { validators, effective: BlockHeight::new(effective), approvals }

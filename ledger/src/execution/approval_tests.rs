@@ -5,8 +5,9 @@ use super::*;
 use crate::chain::Tip;
 use crate::genesis::Genesis;
 use crate::key_bundle::{KeyBundle, Revoke};
-use crate::membership::{Designate, MemberStatus, ValidatorsChange};
-use crate::testing::{ALICE, BOB, CAROL, Chain, VALIDATORS, address, genesis_file, key, validators};
+use crate::membership::{Designate, MemberStatus, ValidatorsChange, validators_approval};
+use crate::signature::PublicKey;
+use crate::testing::{ALICE, BOB, CAROL, Chain, VALIDATORS, address, approve, genesis_file, key, validators};
 use crate::transaction::{SignedTransaction, Transaction};
 use proptest::prelude::*;
 
@@ -341,4 +342,38 @@ fn the_genesis_alone_names_the_first_validators() {
     let (tip, _) = Tip::genesis(std::sync::Arc::new(Genesis::new(genesis_file()).unwrap())).unwrap();
     assert_eq!(**tip.validators(), validators(&VALIDATORS));
     assert_eq!(tip.scheduled(), None);
+}
+
+/// A change to a set in which one key is no point on the curve.
+fn with_no_key(chain: &Chain, by: &[u8]) -> SignedTransaction {
+    let mut set = validators(OTHERS).validators().to_vec();
+    // No point has this x-coordinate.
+    set[0].key = PublicKey::from_bytes([0; 32]);
+    set.sort_by_key(|validator| validator.key);
+    let (present, effective) = (chain.tip.validators(), BlockHeight::new(5));
+    let digest = validators_approval(&chain.genesis.chain_id(), &present.hash(), effective, &set);
+    let approvals = approve(&digest, by, present);
+    chain.sign(ALICE, Payload::Validators(ValidatorsChange { validators: set, effective, approvals }))
+}
+
+#[test]
+fn whether_keys_are_on_the_curve_is_asked_of_a_change_that_is_approved() {
+    let chain = Chain::new();
+    // Well-formed, and refused for what it costs nothing to see.
+    assert_eq!(judge(&chain, with_no_key(&chain, &[])).unwrap_err().code(), "approval.too_few");
+    let refused = judge(&chain, with_no_key(&chain, THREE)).unwrap_err();
+    assert!(matches!(refused, Refusal::NoSet(ValidatorSetError::NotAKey { .. })), "{refused}");
+    assert_eq!(refused.code(), "validator.no_set");
+}
+
+#[test]
+fn the_block_before_a_change_decides_takes_no_other_one_and_the_next_does() {
+    let mut chain = Chain::new();
+    chain.signers.extend([105, 106, 107].map(key));
+    chain.add(vec![(chain.validators_change(OTHERS, 3, THREE), None)]);
+    // Block 2 announces it.
+    let pending = Refusal::ChangePending { effective: BlockHeight::new(3) };
+    assert_eq!(judge(&chain, chain.validators_change(&VALIDATORS, 5, THREE)), Err(pending));
+    chain.add(Vec::new());
+    assert_eq!(judge(&chain, chain.validators_change(&VALIDATORS, 5, &[101, 105, 106])), Ok(()));
 }

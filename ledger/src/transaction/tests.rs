@@ -171,6 +171,13 @@ fn a_validators_change_names_a_set_in_its_one_order() {
     assert!(matches!(repeated, Err(TransactionError::Validators(ValidatorSetError::Repeated { .. }))));
     let powerless = judge(|set| set[0].power = 0);
     assert!(matches!(powerless, Err(TransactionError::Validators(ValidatorSetError::Powerless { .. }))));
+    let too_powerful = judge(|set| set[0].power = i64::MAX as u64);
+    assert!(matches!(too_powerful, Err(TransactionError::Validators(ValidatorSetError::TooPowerful))));
+    // Whether the keys are points costs a square root each; it is asked once the change is approved.
+    let off_curve = judge(|set| {
+        set[0].key = PublicKey::from_bytes([0; 32]);
+    });
+    assert_eq!(off_curve, Ok(()));
 }
 
 #[test]
