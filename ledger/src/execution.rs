@@ -162,12 +162,16 @@ impl<'a, V: LedgerView> Execution<'a, V> {
     /// What the transactions so far come to.
     pub(crate) fn finish(self) -> Executed {
         let genesis = self.tip.genesis_file();
-        let (block_bytes, floor) = (genesis.limits().block_bytes.into(), genesis.postage().floor);
-        let whole = next_price(self.tip.price(), self.used, block_bytes, floor);
-        // Those who pay share a part of the block. If that part alone were not looked at, a flood that
+        let (block_bytes, floor) = (u64::from(genesis.limits().block_bytes), genesis.postage().floor);
+        let price = self.tip.price();
+        // What members send within their quotas costs them nothing, so it must not make the others' price: it only
+        // leaves them less room.
+        let free = self.quotas.values().fold(0_u64, |sum, bytes| sum.saturating_add(*bytes));
+        let (paid, room) = (self.used.saturating_sub(free), block_bytes.saturating_sub(free));
+        let whole = next_price(price, paid, room, floor);
+        // Those who are not members share a part of the block. If that part alone were not looked at, a flood that
         // fills a small part could never raise the price.
-        let shared =
-            next_price(self.tip.price(), self.strangers, self.tip.genesis_file().strangers_bytes(), floor);
+        let shared = next_price(price, self.strangers, genesis.strangers_bytes(), floor);
         Executed { changes: self.changes, next_price: whole.max(shared), scheduled: self.scheduled }
     }
 

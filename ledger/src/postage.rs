@@ -47,11 +47,12 @@ pub fn pays_up_to(core_hash: &[u8; 32], nonce: u64, bytes: usize) -> Price {
     work.checked_div(charged_kib(bytes)).unwrap_or(0)
 }
 
-/// The price that a use of `used_bytes` of `block_bytes` makes. It moves towards half use, by at most 1/8,
-/// and never below `floor`. The next block's price is the higher of what the whole block and what the
-/// part for senders who are not members makes.
-pub fn next_price(price: Price, used_bytes: u64, block_bytes: u64, floor: Price) -> Price {
-    let target = (block_bytes / 2).max(1);
+/// The price that a use of `used_bytes` of `room_bytes` makes. It moves towards half use, by at most 1/8,
+/// and never below `floor`. The next block's price is the higher of two: what the bytes that are not free make of the
+/// block without those that are, and what senders who are not members make of their part. Free is what members send
+/// within their quotas.
+pub fn next_price(price: Price, used_bytes: u64, room_bytes: u64, floor: Price) -> Price {
+    let target = (room_bytes / 2).max(1);
     // A full block of an odd size would otherwise count as a little more than twice the target.
     let used = used_bytes.min(target.saturating_mul(2));
     let change = |difference: u64| {

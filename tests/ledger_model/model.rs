@@ -21,7 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Rules that the control lets the model forget.
-pub(super) const RULES: [&str; 14] = [
+pub(super) const RULES: [&str; 15] = [
     "expiry",
     "window",
     "repeated",
@@ -36,6 +36,7 @@ pub(super) const RULES: [&str; 14] = [
     "withdrawn",
     "approvals",
     "price",
+    "free",
 ];
 
 /// The ledger after a block, and what the next one has so far.
@@ -140,7 +141,11 @@ impl Model {
         self.height += 1;
         self.messages.extend(std::mem::take(&mut self.new_messages));
         let block_bytes = u64::from(self.genesis.file().limits.block_bytes);
-        let price = self.moved(self.used, block_bytes).max(self.moved(self.strangers, self.shared_bytes()));
+        // What members send for nothing is no demand: it leaves less room for what is paid.
+        let free: u64 = self.quotas.values().sum();
+        let free = if self.forgotten == Some("free") { 0 } else { free };
+        let paid = self.moved(self.used - free, block_bytes - free);
+        let price = paid.max(self.moved(self.strangers, self.shared_bytes()));
         if self.forgotten != Some("price") {
             self.price = price;
         }

@@ -271,3 +271,37 @@ fn strangers_who_fill_their_small_part_raise_the_price() {
     chain.add(Vec::new());
     assert_eq!(chain.tip.price(), before, "an empty block brings it back to its floor");
 }
+
+/// How the price moves from above its floor by a block of a member who fills a quota, and then pays for that part of what
+/// is left. The argument of `paid` is half of it.
+fn moved(quota: usize, paid: impl Fn(usize) -> usize) -> std::cmp::Ordering {
+    let mut chain = priced(|file| file.postage.member_quota_bytes = quota as u32);
+    // What a message weighs beside its body.
+    let (message, body) = large(&chain, ALICE, 1_000, true);
+    let envelope = message.verify(body, &chain.genesis).unwrap().bytes() - 1_000;
+    chain.add([32_700, 32_701].map(|bytes| large(&chain, ALICE, bytes - envelope, true)).to_vec());
+    let before = chain.tip.price();
+    assert!(before > 64);
+    let free: Vec<_> =
+        (0..3).map(|n| (quota / 3).saturating_sub(n)).filter(|bytes| *bytes > envelope).collect();
+    let paid = paid(((64 << 10) - free.iter().sum::<usize>()) / 2);
+    let mut transactions: Vec<_> =
+        free.into_iter().map(|bytes| large(&chain, BOB, bytes - envelope, false)).collect();
+    if paid > 0 {
+        transactions.push(large(&chain, BOB, paid - envelope, true));
+    }
+    chain.add(transactions);
+    chain.tip.price().cmp(&before)
+}
+
+#[test]
+fn what_members_send_within_their_quota_does_not_raise_the_price_for_strangers() {
+    use std::cmp::Ordering::{Equal, Greater, Less};
+    assert_eq!(moved(57_000, |_| 0), Less, "a block full of quota is no demand");
+    // Where nobody has a quota, half of the block decides; else half of what the quota leaves.
+    for quota in [0, 48_000] {
+        assert_eq!(moved(quota, |half| half / 2), Less, "{quota}");
+        assert_eq!(moved(quota, |half| half), Equal, "{quota}");
+        assert_eq!(moved(quota, |half| half + 1), Greater, "{quota}");
+    }
+}
