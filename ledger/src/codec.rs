@@ -1,7 +1,7 @@
 //! The one canonical encoding of the ledger: bincode 2 with fixed-width little-endian integers.
 //!
-//! Two rules make it safe for consensus. Decoding is bounded, so that a hostile length can't make the
-//! process allocate. And every value has exactly one encoding: a decoder refuses trailing bytes, then
+//! Two rules make it safe for consensus. Decoding is bounded: lengths that are announced and not there make the process
+//! set aside [`MAX_BYTES`] at most, which it gives back at once, however little was read. And every value has exactly one encoding: a decoder refuses trailing bytes, then
 //! encodes what it read and compares, so that no two byte strings mean the same transaction.
 //!
 //! bincode is named in this file only (see `docs/adr/0002-bincode.md` for why it is kept, and the way out).

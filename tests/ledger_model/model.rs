@@ -156,8 +156,8 @@ impl Model {
             self.validators = self.pending.take().unwrap().0;
         }
     }
-    /// By an eighth at most, towards half of what there is room for; upwards by one at least.
-    fn moved(&self, used: u64, room: u64) -> u64 {
+    /// By an eighth at most, towards half of what there is room for; upwards by one at least, up to the highest number.
+    pub(super) fn moved(&self, used: u64, room: u64) -> u64 {
         let (half, price) = (i128::from((room / 2).max(1)), i128::from(self.price));
         let over = i128::from(used).min(2 * half) - half;
         let step = price * over.abs() / half / 8;
@@ -166,7 +166,7 @@ impl Model {
             1.. => price + step.max(1),
             _ => price - step,
         };
-        u64::try_from(moved).unwrap().max(self.genesis.file().postage.floor)
+        u64::try_from(moved.min(u64::MAX.into())).unwrap().max(self.genesis.file().postage.floor)
     }
     fn shared_bytes(&self) -> u64 {
         let file = self.genesis.file();
@@ -285,14 +285,14 @@ impl Model {
             return Err("validator.unchanged");
         }
         self.approved(&self.validators_digest(effective, &change.validators), &change.approvals)?;
+        if !change.validators.iter().all(|validator| validator.key.is_on_curve()) {
+            return Err("validator.no_set");
+        }
         let record = ValidatorsRecord {
             validators: change.validators.clone(),
             effective: change.effective,
             transaction: id,
             height: BlockHeight::new(next),
-        if !change.validators.iter().all(|validator| validator.key.is_on_curve()) {
-            return Err("validator.no_set");
-        }
         };
         self.records.insert(StateKey::Validators, StateRecord::Validators(record));
         self.pending = Some((change.validators.clone(), effective));

@@ -204,6 +204,67 @@ impl People {
         let valid_until = [model.height, model.height + 1, 1_000, 1_000][random.below(4)];
         KeyBundle { sequence, ecies, ml_kem: None, valid_until: BlockHeight::new(valid_until) }
     }
+    /// A change to a set of these, approved by all in office, that takes effect then.
+    pub(super) fn change_to(&self, model: &Model, seats: &[usize], effective: u64) -> VerifiedTransaction {
+        let seat = |seat: &usize| Validator { key: self.validators[*seat].public_key(), power: 3 };
+        let mut validators: Vec<_> = seats.iter().map(seat).collect();
+        validators.sort_by_key(|validator| validator.key);
+        let approvals = self.all_approve(model, model.validators_digest(effective, &validators));
+        let effective = BlockHeight::new(effective);
+        let change = ValidatorsChange { validators, effective, approvals };
+        self.paid(model, 0, model.height + 5, Payload::Validators(change))
+    }
+    /// A change of somebody's status, approved by all in office, that expires so many blocks later.
+    pub(super) fn status_of(
+        &self,
+        model: &Model,
+        whom: usize,
+        status: MemberStatus,
+        later: u64,
+    ) -> VerifiedTransaction {
+        let (address, expiry) = (address(&self.people[whom]), model.height + later);
+        let approvals = self.all_approve(model, model.member_digest(expiry, &address, status));
+        self.paid(model, 0, expiry, Payload::Member(MemberChange { address, status, approvals }))
+    }
+    /// Something of somebody's with a nonce that pays for nothing.
+    pub(super) fn unpaid(&self, model: &Model, sender: usize, number: u8) -> VerifiedTransaction {
+        let class = format!("class-{number}");
+        let payload = Payload::Designate(Designate { class, to: address(&self.people[0]) });
+        let mut transaction = self.transaction(sender, model.height + 5, payload);
+        let bytes = (encode(&transaction).len() + 64) as u64;
+        transaction.nonce = (0..)
+            .find(|nonce| {
+                let tried = Transaction { nonce: *nonce, ..transaction.clone() };
+                !is_paid(&tried, model.price, bytes)
+            })
+            .unwrap();
+        self.signed(sender, transaction)
+    }
+    fn all_approve(&self, model: &Model, digest: [u8; 32]) -> Vec<(u16, Signature)> {
+        let sign = |(position, validator): (usize, &Validator)| {
+            (position as u16, self.key_of(&validator.key).sign(&digest, &[0; 32]).unwrap())
+        };
+        model.validators.iter().enumerate().map(sign).collect()
+    }
+    fn transaction(&self, sender: usize, expiry: u64, payload: Payload) -> Transaction {
+        Transaction {
+            version: TRANSACTION_VERSION,
+            chain: self.genesis.chain_id(),
+            sender: address(&self.people[sender]),
+            expiry: BlockHeight::new(expiry),
+            payload,
+            nonce: 0,
+        }
+    }
+    fn paid(&self, model: &Model, sender: usize, expiry: u64, payload: Payload) -> VerifiedTransaction {
+        let mut transaction = self.transaction(sender, expiry, payload);
+        pay(&mut transaction, model.price, 0);
+        self.signed(sender, transaction)
+    }
+    fn signed(&self, sender: usize, transaction: Transaction) -> VerifiedTransaction {
+        let signed = transaction.sign(&self.people[sender], &[0; 32]).unwrap();
+        signed.verify(None, &self.genesis).expect("well-formed")
+    }
     fn validators_change(&self, model: &Model, random: &mut Random) -> ValidatorsChange {
         let chosen = self.validators.iter().filter(|_| random.below(4) > 0);
         let mut set: Vec<_> = chosen.map(|key| Validator { key: key.public_key(), power: 3 }).collect();
@@ -228,10 +289,7 @@ impl People {
     }
     /// Usually of all present validators; else of some, in another order, or of others under something else.
     fn approvals(&self, model: &Model, digest: [u8; 32], random: &mut Random) -> Vec<(u16, Signature)> {
-        let sign = |(position, validator): (usize, &Validator)| {
-            (position as u16, self.key_of(&validator.key).sign(&digest, &[0; 32]).unwrap())
-        };
-        let mut approvals: Vec<_> = model.validators.iter().enumerate().map(sign).collect();
+        let mut approvals = self.all_approve(model, digest);
         let last = approvals.len() - 1;
         match random.below(10) {
             0 => approvals.truncate(random.below(approvals.len())),
