@@ -299,6 +299,8 @@ fn put_transactions(changes: &mut Vec<Change>, block: &Block, written: &Written)
 fn listings(transaction: &SignedTransaction) -> impl Iterator<Item = (Kind, Address)> {
     let message = transaction.message();
     let recipients = message.into_iter().flat_map(|message| message.recipients());
+    // Anybody can name these bytes as a recipient, and would fill the list of sealed messages with what is none.
+    let recipients = recipients.filter(|recipient| *recipient != NOBODY);
     let nobody = message.filter(|message| message.mode == Mode::Sealed).map(|_| NOBODY);
     let received = recipients.chain(nobody).map(|address| (RECEIVED, address));
     std::iter::once((SENT, transaction.sender())).chain(received)

@@ -82,9 +82,13 @@ impl Chain {
     }
     /// A message from the sender to the recipient.
     pub(crate) fn message(&self, text: &str) -> VerifiedTransaction {
-        let body = Body::new(text.as_bytes().to_vec());
+        self.message_to(address(RECIPIENT), text.as_bytes())
+    }
+    /// A message from the sender to whatever stands there for an address.
+    pub(crate) fn message_to(&self, address: Address, body: &[u8]) -> VerifiedTransaction {
+        let body = Body::new(body.to_vec());
         let slot = Slot {
-            recipient: SlotRecipient::Named { address: address(RECIPIENT), bundle: 1 },
+            recipient: SlotRecipient::Named { address, bundle: 1 },
             ecies_share: [1; _],
             ml_kem_share: None,
             wrapped_key: [2; _],
@@ -97,7 +101,7 @@ impl Chain {
             key_commit: KeyCommit::from_bytes([4; 32]),
             content_commit: ContentCommit::from_bytes([5; 32]),
             body_hash: body.hash(),
-            body_length: u32::try_from(text.len()).unwrap(),
+            body_length: u32::try_from(body.as_bytes().len()).unwrap(),
         };
         self.sign(Payload::Message(message), Some(body))
     }

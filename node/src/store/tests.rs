@@ -668,3 +668,18 @@ fn a_missing_node_of_a_state_that_is_kept_is_noticed() {
         }
     }
 }
+
+/// Anybody can name such a recipient, as often as they like; who looks for sealed messages must not have to read them.
+#[test]
+fn an_open_message_to_nobody_is_no_sealed_one() {
+    let (dir, chain) = (TempDir::new().unwrap(), Chain::new("one"));
+    let (store, _) = open(dir.path(), &chain);
+    let message = chain.message_to(index::NOBODY, b"to nobody");
+    let id = message.id();
+    store.append(&chain.next(&store, vec![message])).unwrap();
+    assert_eq!(store.sealed(None, 10).unwrap(), Vec::new());
+    assert_eq!(store.sent(&address(SENDER), None, 10, Order::OldestFirst).unwrap()[0].transaction.id(), id);
+    store.check_block(BlockHeight::FIRST).unwrap().unwrap();
+    drop(store);
+    checked(dir.path(), &chain).unwrap();
+}
