@@ -40,7 +40,7 @@ impl Equivocations {
     }
     pub(super) fn open(dir: &Path, torn: TornEnd) -> Result<Self, StoreError> {
         let (mut list, mut places, mut of) = (Vec::new(), HashSet::new(), HashMap::new());
-        let layout = Layout { segment_bytes: u64::MAX, first: 0 };
+        let layout = Layout::new(u64::MAX);
         let mut wrong = None;
         let stream = Stream::open(dir, "equivocations", layout, torn, |found, payload| {
             match Equivocation::from_bytes(payload) {

@@ -104,7 +104,7 @@ fn journal_file() -> Target {
         let path = folder.path().join("frames-000001.log");
         fs::write(&path, &file).unwrap();
         let mut read = Vec::new();
-        let layout = Layout { segment_bytes: u64::MAX, first: 0 };
+        let layout = Layout::new(u64::MAX);
         let opened = Stream::open(folder.path(), "frames", layout, torn, |found, payload| {
             read.push((found.kind, found.height, payload.to_vec()));
             Ok(())

@@ -5,7 +5,6 @@
 //! made durable first, so a block record on disk means that its bodies are there too. A run of blocks
 //! costs one sync of each stream: all its bodies, then all its blocks.
 
-use super::StoreError;
 use super::frame::Kind;
 use super::pruning::{Dropped, Note, Segment, droppable};
 use super::record::{
@@ -13,6 +12,7 @@ use super::record::{
     parts_at,
 };
 use super::stream::{Layout, Place, Stream, TornEnd};
+use super::StoreError;
 use sealpost_ledger::block::{Block, Header};
 use sealpost_ledger::certificate::CommitCertificate;
 use sealpost_ledger::height::BlockHeight;
@@ -60,23 +60,42 @@ pub(super) struct Journal {
 
 impl Journal {
     /// Opens the journal and finds every frame. With [`TornEnd::Later`] what was never finished stays until
-    /// [`cut_unfinished`](Self::cut_unfinished); with [`TornEnd::Keep`] it stays, and every byte is looked at.
+    /// [`cut_unfinished`](Self::cut_unfinished); with [`TornEnd::Keep`] it stays, and every byte is looked at; with
+    /// [`TornEnd::Look`] it stays too.
     pub(super) fn open(dir: &Path, segment_bytes: u64, torn: TornEnd) -> Result<Self, StoreError> {
-        let mut journal =
-            Self::look(dir, segment_bytes, if torn == TornEnd::Cut { TornEnd::Later } else { torn })?;
+        Self::open_noted(dir, segment_bytes, torn, Note::new(dir).read()?)
+    }
+    /// As [`open`](Self::open), with what the note of dropped bodies says, or should.
+    pub(super) fn open_noted(
+        dir: &Path,
+        segment_bytes: u64,
+        torn: TornEnd,
+        dropped: Dropped,
+    ) -> Result<Self, StoreError> {
+        let looking = if torn == TornEnd::Cut { TornEnd::Later } else { torn };
+        let mut journal = Self::look(dir, segment_bytes, looking, dropped, || {})?;
         if torn == TornEnd::Cut {
             journal.cut_unfinished()?;
         }
         Ok(journal)
     }
-    fn look(dir: &Path, segment_bytes: u64, torn: TornEnd) -> Result<Self, StoreError> {
+    /// Finds every frame. A node may be at work on the files if nothing may be written: what it does in between is
+    /// `meanwhile`.
+    fn look(
+        dir: &Path,
+        segment_bytes: u64,
+        torn: TornEnd,
+        dropped: Dropped,
+        meanwhile: impl FnOnce(),
+    ) -> Result<Self, StoreError> {
         let note = Note::new(dir);
-        let dropped = note.read()?;
         if torn == TornEnd::Later {
             Stream::remove_dropped(dir, "bodies", dropped.segments)?;
         }
+        // Before the bodies: those of a block are written first, so a block that is there by now has them.
+        let until = if torn.writes() { None } else { Some(Stream::extent(dir, "headers")?) };
         let mut bodies_at = Vec::<(u64, Place)>::new();
-        let layout = Layout { segment_bytes, first: dropped.segments };
+        let layout = Layout { first: dropped.segments, ..Layout::new(segment_bytes) };
         let bodies = Stream::open_places(dir, "bodies", layout, torn, |found| {
             let earlier = found.height <= dropped.height.get();
             if found.kind != Kind::Bodies
@@ -90,7 +109,8 @@ impl Journal {
         })?;
         let mut heights = bodies_at.iter().copied().peekable();
         let mut places = Vec::new();
-        let layout = Layout { segment_bytes, first: 0 };
+        meanwhile();
+        let layout = Layout { until, ..Layout::new(segment_bytes) };
         let blocks = Stream::open_places(dir, "headers", layout, torn, |found| {
             let expected = (places.len() as u64).saturating_add(1);
             if found.kind != Kind::Block || found.height != expected {
@@ -403,5 +423,33 @@ fn out_of_order(dir: &Path, stream: &str, place: Place, height: u64) -> StoreErr
         offset: place.offset,
         height: Some(height),
         what: "a record out of order".into(),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::super::testing::Chain;
+    use super::super::{Store, StoreOptions};
+    use super::*;
+    use tempfile::TempDir;
+
+    /// A node that catches up writes thousands of blocks between the two walks.
+    #[test]
+    #[cfg_attr(feature = "test-no-fsync", ignore = "a running node of that build has nothing on disk")]
+    fn blocks_that_come_while_a_running_nodes_journal_is_looked_at_do_not_look_like_damage() {
+        let (dir, chain) = (TempDir::new().unwrap(), Chain::new("one"));
+        let options = StoreOptions { segment_bytes: 400, ..StoreOptions::default() };
+        let (store, _) = Store::open(dir.path(), chain.genesis.clone(), options).unwrap();
+        chain.grow(&store, 5);
+        let journal = dir.path().join("journal");
+        let meanwhile = || chain.grow(&store, 9);
+        let looked = Journal::look(&journal, 400, TornEnd::Keep, Dropped::default(), meanwhile).unwrap();
+        assert_eq!(looked.height().get(), 5);
+        for height in (1..=5).map(BlockHeight::new) {
+            looked.block(height).unwrap().unwrap();
+        }
+        let now = Journal::open(&journal, 400, TornEnd::Look).unwrap();
+        assert_eq!(now.height().get(), 14);
     }
 }

@@ -4,7 +4,7 @@
 
 use super::StoreError;
 use super::frame::Kind;
-use super::stream::{Layout, Stream, TornEnd};
+use super::stream::{Layout, Stream, TornEnd, Unmarked};
 use sealpost_ledger::block::Block;
 use sealpost_ledger::hash::BlockHash;
 use sealpost_ledger::height::BlockHeight;
@@ -50,8 +50,9 @@ impl Proposals {
     }
     fn load(dir: &Path, torn: TornEnd) -> Result<Self, StoreError> {
         let mut blocks = BTreeMap::new();
-        // One file: it is emptied again and again.
-        let layout = Layout { segment_bytes: u64::MAX, first: 0 };
+        // One file: it is emptied again and again, so its first record is often the one that a power cut tears, with what
+        // somebody sent in it. A vote leaves only after its block is durable: no vote rests on a record that was torn.
+        let layout = Layout { unmarked: Unmarked::Unfinished, ..Layout::new(u64::MAX) };
         let stream = Stream::open(dir, "proposals", layout, torn, |found, payload| {
             if let Some(proposed) = decode_proposed(found.kind, payload) {
                 insert(&mut blocks, proposed);

@@ -7,13 +7,10 @@ use super::journal::Journal;
 use super::stream::TornEnd;
 use super::{SEGMENT_BYTES, StoreError};
 use sealpost_ledger::genesis::Genesis;
-use sealpost_ledger::height::BlockHeight;
 use std::path::Path;
 
 /// A running node may write or drop a file between two looks: so often it is looked at again.
 const ATTEMPTS: usize = 10;
-/// So many blocks at the end may have come between looking at bodies and at blocks.
-const MOVING_BLOCKS: u64 = 4096;
 
 /// The journal of a data directory, read only.
 pub(super) struct Shared {
@@ -34,7 +31,8 @@ impl Shared {
         if running {
             Directory::check(dir, genesis.chain_id())?;
         }
-        let look = || Journal::open(&dir.join("journal"), SEGMENT_BYTES, TornEnd::Keep);
+        // Who reads a record checks it then.
+        let look = || Journal::open(&dir.join("journal"), SEGMENT_BYTES, TornEnd::Look);
         let mut journal = look();
         for _ in 1..ATTEMPTS {
             if !running || journal.is_ok() {
@@ -43,18 +41,5 @@ impl Shared {
             journal = look();
         }
         Ok(Self { journal: journal?, running, _directory: directory })
-    }
-    /// The last height whose block is there with its bodies. On a running node some blocks may have come
-    /// after the bodies were looked at.
-    pub(super) fn whole_height(&self) -> Result<BlockHeight, StoreError> {
-        let mut height = self.journal.height();
-        let moving = if self.running { MOVING_BLOCKS } else { 0 };
-        for _ in 0..moving {
-            if height <= self.journal.dropped() || self.journal.block(height).is_ok() {
-                break;
-            }
-            height = height.saturating_sub(1);
-        }
-        Ok(height)
     }
 }

@@ -77,12 +77,15 @@ pub(super) enum TornEnd {
     Later,
     /// Leave the file as it is and only stop there.
     Keep,
+    /// As [`Keep`](Self::Keep), and of segments that are followed by another only the heads are looked at: for whoever
+    /// counts, or reads each record later.
+    Look,
     /// As [`Keep`](Self::Keep), and stop at any damage: what stands before it is wanted.
     Salvage,
 }
 
 impl TornEnd {
-    const fn writes(self) -> bool {
+    pub(super) const fn writes(self) -> bool {
         matches!(self, TornEnd::Cut | TornEnd::Later)
     }
 }
@@ -94,6 +97,35 @@ pub(super) struct Layout {
     pub(super) segment_bytes: u64,
     /// Segments dropped from the front, all of them.
     pub(super) first: u32,
+    /// Nothing beyond this is looked at.
+    pub(super) until: Option<Extent>,
+    /// What a file is whose first head can't be read, so that the mark of its frames is unknown.
+    pub(super) unmarked: Unmarked,
+}
+
+impl Layout {
+    /// A stream of which nothing was dropped, to be looked at to its end.
+    pub(super) const fn new(segment_bytes: u64) -> Self {
+        Self { segment_bytes, first: 0, until: None, unmarked: Unmarked::Damaged }
+    }
+}
+
+/// How far a stream reaches on disk.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Extent {
+    /// The last segment.
+    segment: u32,
+    /// Bytes in it.
+    bytes: u64,
+}
+
+/// What a file is whose first head can't be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unmarked {
+    /// Never finished, unless a head stands in it: of whatever mark, and a message may have brought it.
+    Damaged,
+    /// Never finished, whatever stands in it: for a file whose loss is no loss of blocks.
+    Unfinished,
 }
 
 #[derive(Debug)]
@@ -118,6 +150,8 @@ pub(super) struct Stream {
     unsynced: bool,
     cut_bytes: u64,
     torn_at: Option<u64>,
+    until: Option<Extent>,
+    unmarked: Unmarked,
 }
 
 impl Stream {
@@ -132,7 +166,7 @@ impl Stream {
         Self::open_reading(dir, name, layout, torn, Reading::Whole, visit)
     }
     /// Opens the stream and shows where every frame in it is. Of segments that are followed by another only the heads
-    /// are looked at, unless nothing may be cut off: whoever asks for that wants to know all.
+    /// are looked at, unless nothing may be cut off: whoever asks for that wants to know all, or says so.
     pub(super) fn open_places(
         dir: &Path,
         name: &'static str,
@@ -140,7 +174,10 @@ impl Stream {
         torn: TornEnd,
         mut visit: impl FnMut(Found) -> Result<(), StoreError>,
     ) -> Result<Self, StoreError> {
-        let closed = if torn.writes() { Reading::Heads } else { Reading::Whole };
+        let closed = match torn {
+            TornEnd::Cut | TornEnd::Later | TornEnd::Look => Reading::Heads,
+            TornEnd::Keep | TornEnd::Salvage => Reading::Whole,
+        };
         Self::open_reading(dir, name, layout, torn, closed, |found, _| visit(found))
     }
     fn open_reading(
@@ -152,7 +189,7 @@ impl Stream {
         mut visit: impl FnMut(Found, &[u8]) -> Result<(), StoreError>,
     ) -> Result<Self, StoreError> {
         let (segments, pending) = Default::default();
-        let Layout { segment_bytes, first } = layout;
+        let Layout { segment_bytes, first, until, unmarked } = layout;
         let mut stream = Self {
             dir: dir.into(),
             name,
@@ -164,8 +201,11 @@ impl Stream {
             unsynced: false,
             cut_bytes: 0,
             torn_at: None,
+            until,
+            unmarked,
         };
-        let numbers = stream.numbers()?;
+        let mut numbers = stream.numbers()?;
+        numbers.retain(|number| until.is_none_or(|until| *number <= until.segment));
         for (expected, number) in (first..).zip(&numbers) {
             if *number != expected {
                 if torn == TornEnd::Salvage {
@@ -228,6 +268,17 @@ impl Stream {
             std::fs::remove_file(&path).map_err(|e| StoreError::io("remove", &path, e))?;
         }
         Ok(())
+    }
+    /// How far a stream reaches now. Whoever writes it may go on meanwhile.
+    pub(super) fn extent(dir: &Path, name: &'static str) -> Result<Extent, StoreError> {
+        let Some(segment) = numbers(dir, name)?.pop() else { return Ok(Extent { segment: 0, bytes: 0 }) };
+        let path = segment_path(dir, name, segment);
+        let bytes = std::fs::metadata(&path).map_err(|e| StoreError::io("read", &path, e))?.len();
+        Ok(Extent { segment, bytes })
+    }
+    /// Number of the first segment there is; 0 if there is none.
+    pub(super) fn first_number(dir: &Path, name: &str) -> Result<u32, StoreError> {
+        Ok(numbers(dir, name)?.first().copied().unwrap_or(0))
     }
     /// Numbers of the segments there are.
     pub(super) fn numbers(&self) -> Result<Vec<u32>, StoreError> {
@@ -410,7 +461,9 @@ impl Stream {
         let path = self.path(segment);
         let io = |e| StoreError::io("read", &path, e);
         let file = File::open(&path).map_err(io)?;
-        let end = file.metadata().map_err(io)?.len();
+        let length = file.metadata().map_err(io)?.len();
+        let until = self.until.filter(|until| until.segment == segment);
+        let end = until.map_or(length, |until| until.bytes.min(length));
         let buffer = match reading {
             Reading::Whole => 1 << 20,
             // Small frames are skipped within it, large ones over it.
@@ -428,10 +481,14 @@ impl Stream {
             let Some(head) =
                 Head::parse(&head_bytes).filter(|head| mark.is_none_or(|mark| mark == head.mark))
             else {
+                let unread = left.saturating_sub(head_bytes.len() as u64);
                 let mut rest = head_bytes.split_off(1.min(head_bytes.len()));
-                reader.read_to_end(&mut rest).map_err(io)?;
+                reader.take(unread).read_to_end(&mut rest).map_err(io)?;
                 if contains_settled_head(&rest, *mark) {
-                    return Err(self.damaged(place, "a frame's head".into()));
+                    if mark.is_some() || self.unmarked == Unmarked::Damaged {
+                        return Err(self.damaged(place, "a frame's head".into()));
+                    }
+                    tracing::warn!(file = %path.display(), bytes = left, "its first record can't be read; it is taken for empty");
                 }
                 return self.end_torn(place, left, torn, "a frame's head");
             };
@@ -456,7 +513,7 @@ impl Stream {
             reader.read_exact(&mut payload).map_err(io)?;
             if !head.matches(&payload) {
                 let mut rest = Vec::new();
-                reader.read_to_end(&mut rest).map_err(io)?;
+                reader.take(left.saturating_sub(frame)).read_to_end(&mut rest).map_err(io)?;
                 if !contains_settled_head(&rest, *mark) {
                     return self.end_torn(place, left, torn, "the last records");
                 }
@@ -480,7 +537,7 @@ impl Stream {
         self.cut_bytes = left;
         match torn {
             TornEnd::Cut => self.set_length(place.offset),
-            TornEnd::Later | TornEnd::Keep | TornEnd::Salvage => {
+            TornEnd::Later | TornEnd::Keep | TornEnd::Look | TornEnd::Salvage => {
                 self.torn_at = Some(place.offset);
                 Ok(())
             }

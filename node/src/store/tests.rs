@@ -215,7 +215,7 @@ fn a_flipped_byte_before_the_last_record_is_damage_and_drops_nothing() {
 /// starting.
 #[test]
 fn a_message_that_looks_like_records_of_a_journal_is_none() {
-    let layout = stream::Layout { segment_bytes: SEGMENT_BYTES, first: 0 };
+    let layout = stream::Layout::new(SEGMENT_BYTES);
     let open = |dir: &Path| {
         stream::Stream::open(&dir.join("journal"), "bodies", layout, stream::TornEnd::Cut, |_, _| Ok(()))
     };
@@ -507,7 +507,7 @@ fn a_check_finds_a_block_whose_frame_is_sound_and_whose_content_is_not() {
     };
     certificate.round = 7;
     let (payload, _) = record::encode_block(&block, &certificate);
-    let layout = stream::Layout { segment_bytes: SEGMENT_BYTES, first: 0 };
+    let layout = stream::Layout::new(SEGMENT_BYTES);
     let mut headers =
         stream::Stream::open(&journal, "headers", layout, stream::TornEnd::Cut, |_, _| Ok(())).unwrap();
     let second = Journal::open(&journal, SEGMENT_BYTES, stream::TornEnd::Keep)
@@ -536,7 +536,7 @@ fn a_record_that_does_not_belong_is_damage() {
     for (name, kind, height) in misplaced {
         let (dir, _) = grown(5);
         let journal = dir.path().join("journal");
-        let layout = stream::Layout { segment_bytes: SEGMENT_BYTES, first: 0 };
+        let layout = stream::Layout::new(SEGMENT_BYTES);
         let mut records =
             stream::Stream::open(&journal, name, layout, stream::TornEnd::Cut, |_, _| Ok(())).unwrap();
         records.append(kind, height, b"anything").unwrap();
@@ -682,4 +682,27 @@ fn an_open_message_to_nobody_is_no_sealed_one() {
     store.check_block(BlockHeight::FIRST).unwrap().unwrap();
     drop(store);
     checked(dir.path(), &chain).unwrap();
+}
+
+/// What a message says may look like a record, and of whichever mark: that of the file is not known yet.
+#[test]
+fn proposals_whose_first_record_a_power_cut_tore_are_none_whatever_was_in_them() {
+    let (dir, chain) = (TempDir::new().unwrap(), Chain::new("one"));
+    let (store, _) = open(dir.path(), &chain);
+    let imitated = frame::Head::of(*b"mine", frame::Kind::ProposalOfRound, false, 1, b"").unwrap().to_bytes();
+    let mut body = "x".repeat(2_500).into_bytes();
+    body.extend(imitated);
+    let block = chain.next(&store, vec![chain.message_to(address(RECIPIENT), &body)]);
+    store.put_proposal(block.block(), 0, Maker::Other).unwrap();
+    drop(store);
+    let path = journal_file(dir.path(), "proposals");
+    let mut bytes = fs::read(&path).unwrap();
+    // The file has its length, and the first page of it was not written.
+    let page = bytes.len().min(2_900);
+    assert!(bytes.len() > page + frame::HEAD_BYTES);
+    bytes[..page].fill(0);
+    fs::write(&path, &bytes).unwrap();
+    let (store, _) = open(dir.path(), &chain);
+    assert_eq!(store.proposals_at(BlockHeight::FIRST).len(), 0);
+    assert_eq!(fs::read(&path).unwrap().len(), 0);
 }

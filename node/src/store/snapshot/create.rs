@@ -3,7 +3,7 @@
 
 use super::file::Writer;
 use super::{BODIES, HEADERS, MANIFEST, Manifest, SNAPSHOT_FORMAT, STATE, SnapshotError};
-use crate::store::durable::replace_file;
+use crate::store::durable::{create_folder, replace_file};
 use crate::store::frame::Kind;
 use crate::store::record::{encode_block, encode_bodies};
 use crate::store::recovery::{create as new_index, replay};
@@ -25,25 +25,41 @@ pub fn create(
     mut progress: impl FnMut(BlockHeight, BlockHeight),
 ) -> Result<Manifest, SnapshotError> {
     let shared = Shared::open(data, genesis)?;
-    let end = shared.whole_height()?;
+    let end = shared.journal.height();
     if end == BlockHeight::GENESIS {
         return Err(SnapshotError::Empty);
     }
+    let is_new = !out.exists();
     claim(out)?;
     let work = out.join("index.tmp");
     let made = write(&shared, genesis, end, out, &work, &mut progress);
     // Only what was made here, whether it went well or not.
-    if work.exists() {
-        fs::remove_dir_all(&work).map_err(|e| SnapshotError::io("remove", &work, e))?;
+    let cleared = remove(&work);
+    let made = made.and_then(|manifest| {
+        cleared?;
+        write_manifest(out, &manifest)?;
+        Ok(manifest)
+    });
+    if made.is_err() {
+        // Half of a snapshot is none, and would stand in the way of the next attempt. What went wrong first is told.
+        let _removed = [HEADERS, BODIES, STATE, MANIFEST].map(|name| fs::remove_file(out.join(name)));
+        if is_new {
+            let _removed = fs::remove_dir(out);
+        }
     }
-    let manifest = made?;
-    write_manifest(out, &manifest)?;
-    Ok(manifest)
+    made
+}
+
+fn remove(work: &Path) -> Result<(), SnapshotError> {
+    match work.exists() {
+        true => fs::remove_dir_all(work).map_err(|e| SnapshotError::io("remove", work, e)),
+        false => Ok(()),
+    }
 }
 
 /// Makes the folder, or takes an empty one.
 fn claim(out: &Path) -> Result<(), SnapshotError> {
-    fs::create_dir_all(out).map_err(|e| SnapshotError::io("create", out, e))?;
+    create_folder(out).map_err(|e| SnapshotError::io("create", out, e))?;
     let mut entries = fs::read_dir(out).map_err(|e| SnapshotError::io("read", out, e))?;
     match entries.next() {
         None => Ok(()),

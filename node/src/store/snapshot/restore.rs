@@ -152,7 +152,7 @@ fn fill(
 ) -> Result<SnapshotReport, SnapshotError> {
     let journal = staging.join("journal");
     fs::create_dir_all(&journal).map_err(|e| SnapshotError::io("create", &journal, e))?;
-    let layout = Layout { segment_bytes, first: 0 };
+    let layout = Layout::new(options.segment_bytes);
     let mut headers = Stream::open(&journal, "headers", layout, TornEnd::Cut, |_, _| Ok(()))?;
     let mut bodies = Stream::open(&journal, "bodies", layout, TornEnd::Cut, |_, _| Ok(()))?;
     let report = walk(dir, genesis, checkpoint, progress, |kind, height, payload| {

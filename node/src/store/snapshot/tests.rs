@@ -153,6 +153,55 @@ fn a_running_node_s_data_makes_a_snapshot_too() {
 }
 
 #[test]
+/// Else each change of the state would leave what it replaced for ever.
+#[test]
+fn a_restored_node_drops_old_states_as_one_that_followed_does() {
+    let (data, out, chain) = (TempDir::new().unwrap(), TempDir::new().unwrap(), Chain::keeping("one", 5));
+    let followed = open(data.path(), &chain);
+    // Every node of the tree that there ever was.
+    let mut nodes = Vec::new();
+    let mut grow = |stores: &[&Store], blocks| {
+        let run = chain.run(stores[0], blocks);
+        let updates = run.iter().filter_map(|block| block.verified().update());
+        nodes.extend(updates.flat_map(|update| update.nodes.iter().map(|(key, _)| key.clone())));
+        stores.iter().for_each(|store| store.append_many(&run).unwrap());
+    };
+    grow(&[&followed], 14);
+    drop(followed);
+    create(data.path(), &chain.genesis, out.path(), |_, _| {}).unwrap();
+    let home = TempDir::new().unwrap();
+    let there = home.path().join("data");
+    restored(out.path(), &there, &chain, None).unwrap();
+    let (restored, followed) = (open(&there, &chain), open(data.path(), &chain));
+    grow(&[&followed, &restored], 6);
+    assert_eq!(restored.oldest_state_height().unwrap(), followed.oldest_state_height().unwrap());
+    let kept = |store: &Store| nodes.iter().filter(|key| store.node(key).unwrap().is_some()).count();
+    assert!(kept(&followed) < nodes.len());
+    assert_eq!(kept(&restored), kept(&followed));
+}
+
+/// A check of the sums when it is made, and nothing of it left when it can't be.
+#[test]
+fn a_snapshot_of_damaged_data_leaves_nothing_behind() {
+    let (data, chain) = (TempDir::new().unwrap(), Chain::new("one"));
+    chain.grow(&open(data.path(), &chain), 14);
+    let path = data.path().join("journal").join("headers-000002.log");
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[60] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    let out = TempDir::new().unwrap();
+    let made = out.path().join("snapshot");
+    for (folder, left) in [(out.path().to_owned(), true), (made, false)] {
+        let error = create(data.path(), &chain.genesis, &folder, |_, _| {}).unwrap_err();
+        assert!(matches!(error, SnapshotError::Store(StoreError::Damaged { .. })), "{error}");
+        assert_eq!(folder.exists(), left);
+        assert_eq!(fs::read_dir(out.path()).unwrap().count(), 0);
+    }
+    // Its numbers can be had all the same: they are no reason to read a whole ledger.
+    let stats = super::super::stats(data.path(), &chain.genesis).unwrap();
+    assert_eq!(stats.height.get(), 14);
+}
+
 fn nothing_is_overwritten() {
     let (data, out, chain) = snapshot();
     let again = create(data.path(), &chain.genesis, out.path(), |_, _| {});
