@@ -51,7 +51,7 @@ pub use error::StoreError;
 pub use lists::{Cursor, Order};
 pub use proposals::{Maker, ProposedBlock};
 pub use recovery::{RebuildReason, Recovery};
-pub use repair::{FileCut, Repair, RepairPlan, plan_repair};
+pub use repair::{FileCut, NewNote, Repair, RepairPlan, plan_repair};
 pub use stats::{StoreStats, stats};
 
 use bytes::Bytes;

@@ -2,7 +2,7 @@
 
 use super::home;
 use crate::home::Home;
-use crate::store::{self, CheckError, CheckReport, StoreError};
+use crate::store::{self, CheckError, CheckReport, RepairPlan, StoreError};
 use clap::Args;
 use sealpost_ledger::genesis::Genesis;
 use sealpost_ledger::height::BlockHeight;
@@ -27,6 +27,7 @@ struct Repaired {
     dropped_bytes: u64,
     files: Vec<String>,
     copies: String,
+    note: Option<String>,
     votes: Option<String>,
 }
 
@@ -88,6 +89,11 @@ fn refuse(home: &Home, genesis: &Arc<Genesis>, error: CheckError) -> Failure {
             bytes(plan.bytes()),
             plan.cuts.len()
         )),
+        Ok(RepairPlan { note: Some(note), loses_blocks: false, .. }) => failure.help(format!(
+            "all blocks hold. `check --repair` writes {} anew, by the bodies that are there: they are kept from block {} on",
+            note.path.display(),
+            grouped(note.oldest_body_height.get())
+        )),
         Ok(plan) if plan.loses_blocks => failure.help(format!(
             "the blocks up to {} hold. `check --repair` deletes the index, which knows later ones; the node fetches \
              those from its peers again",
@@ -115,6 +121,14 @@ fn repair(
         let (path, from) = (cut.path.display(), cut.from);
         terminal.say(format_args!("cut        {path} at byte {from}, {}", bytes(cut.bytes)));
     }
+    if let Some(note) = &plan.note {
+        let oldest = grouped(note.oldest_body_height.get());
+        terminal.say(format_args!(
+            "written    {} anew: bodies are kept from block {oldest} on",
+            note.path.display()
+        ));
+    }
+    let note = plan.note.as_ref().map(|note| note.path.display().to_string());
     let files: Vec<_> = plan.all_cuts().map(|cut| cut.path.display().to_string()).collect();
     if !files.is_empty() {
         terminal.say(format_args!("kept       a copy in {}", copies.display()));
@@ -137,7 +151,7 @@ fn repair(
     }
     let votes = votes.map(|path| path.display().to_string());
     let copies = if files.is_empty() { String::new() } else { copies.display().to_string() };
-    let repaired = Repaired { keeps: plan.keep, dropped_bytes: plan.bytes(), files, copies, votes };
+    let repaired = Repaired { keeps: plan.keep, dropped_bytes: plan.bytes(), files, copies, note, votes };
     terminal.emit("sealpost/check-repair/1", &repaired);
     Ok(())
 }

@@ -12,7 +12,7 @@ use super::record::{
     parts_at,
 };
 use super::stream::{Layout, Place, Stream, TornEnd};
-use super::StoreError;
+use super::{SEGMENT_BYTES, StoreError};
 use sealpost_ledger::block::{Block, Header};
 use sealpost_ledger::certificate::CommitCertificate;
 use sealpost_ledger::height::BlockHeight;
@@ -78,6 +78,39 @@ impl Journal {
             journal.cut_unfinished()?;
         }
         Ok(journal)
+    }
+    /// What the note of dropped bodies has to say, by the bodies that are there, if it can't be read or is missing. Files
+    /// are only ever written behind their last record: what is not before the first record of the first file went whole,
+    /// or never came. Nothing if the note is sound, none is needed, or the first record of the bodies can't be read.
+    pub(super) fn note_anew(dir: &Path) -> Result<Option<Dropped>, StoreError> {
+        let missing = match Note::new(dir).read() {
+            Ok(dropped) if dropped != Dropped::default() => return Ok(None),
+            Ok(_) => true,
+            Err(StoreError::Damaged { .. }) => false,
+            Err(error) => return Err(error),
+        };
+        let segments = Stream::first_number(dir, "bodies")?;
+        let none = Dropped { segments, height: BlockHeight::GENESIS };
+        let journal = Self::look(dir, SEGMENT_BYTES, TornEnd::Salvage, none, || {})?;
+        let before_first = journal.places.iter().take_while(|place| place.bodies.is_none()).count();
+        let height = BlockHeight::new(before_first as u64);
+        let first = journal.places.iter().find_map(|place| place.bodies).or(journal.unneeded);
+        let has_bodies = first.is_some();
+        let is_first =
+            first.map(Place::frame).is_none_or(|first| (first.segment, first.offset) == (segments, 0));
+        if !is_first || !has_bodies && journal.bodies.bytes() > 0 {
+            return Ok(None);
+        }
+        // A network that is young has no note, and its first blocks may have no messages.
+        if missing && segments == 0 && !(has_bodies && journal.has_messages_up_to(height)) {
+            return Ok(None);
+        }
+        Ok(Some(Dropped { segments, height }))
+    }
+    fn has_messages_up_to(&self, height: BlockHeight) -> bool {
+        let records = (1..=height.get()).map(|height| self.record(BlockHeight::new(height)));
+        let mut records = records.map_while(|record| record.ok().flatten());
+        records.any(|record| record.transactions.iter().any(|transaction| transaction.message().is_some()))
     }
     /// Finds every frame. A node may be at work on the files if nothing may be written: what it does in between is
     /// `meanwhile`.

@@ -47,6 +47,9 @@ impl Note {
     pub(super) fn new(dir: &Path) -> Self {
         Self { path: dir.join("bodies-dropped") }
     }
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
     /// What was dropped so far.
     pub(super) fn read(&self) -> Result<Dropped, StoreError> {
         let bytes = match fs::read(&self.path) {

@@ -1,4 +1,5 @@
-//! Cutting a damaged journal at its first damage, so that the node can fetch the rest from its peers again.
+//! Cutting a damaged journal at its first damage, so that the node can fetch the rest from its peers again. What the note
+//! of dropped bodies has to say the bodies themselves tell: it is written anew, and nothing is cut for it.
 //! What is cut is kept in a folder beside it. The index is deleted: the next start makes it anew.
 
 use super::check::{self, CheckError};
@@ -7,6 +8,7 @@ use super::durable::discard;
 use super::equivocations::Equivocations;
 use super::journal::Journal;
 use super::proposals::Proposals;
+use super::pruning::{Dropped, Note};
 use super::recovery::run_again;
 use super::stream::TornEnd;
 use super::{SEGMENT_BYTES, StoreError};
@@ -32,6 +34,18 @@ pub struct RepairPlan {
     pub loses_blocks: bool,
     /// The files beside the blocks that are cut: proposals, and recorded equivocations.
     pub beside: Vec<FileCut>,
+    /// The note of what retention has dropped, if it is damaged or missing: it is written anew. No block goes by that.
+    pub note: Option<NewNote>,
+}
+
+/// A note of what retention has dropped, to be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewNote {
+    /// The file.
+    pub path: PathBuf,
+    /// The height from which on it says that bodies are kept: that of the first one there.
+    pub oldest_body_height: BlockHeight,
+    dropped: Dropped,
 }
 
 /// The end of a file that a repair cuts.
@@ -75,8 +89,8 @@ pub struct Repair {
 pub fn plan_repair(dir: &Path, genesis: &Arc<Genesis>) -> Result<Repair, CheckError> {
     let directory = Directory::open_existing(dir, genesis.chain_id())?;
     let mut plan = plan(&directory.journal(), genesis)?;
-    plan.loses_blocks |=
-        check::indexed_height(&directory.index(), genesis).is_some_and(|indexed| indexed > plan.keep);
+    let indexed = check::indexed_height(&directory.index(), genesis)?;
+    plan.loses_blocks |= indexed.is_some_and(|indexed| indexed > plan.keep);
     Ok(Repair { plan, directory })
 }
 
@@ -100,6 +114,9 @@ impl Repair {
     fn cut(&self) -> Result<PathBuf, StoreError> {
         let (plan, dir) = (&self.plan, self.directory.path());
         let copies = free_folder(dir, plan.keep)?;
+        if let Some(NewNote { dropped, .. }) = &plan.note {
+            Note::new(&self.directory.journal()).write(*dropped)?;
+        }
         if plan.all_cuts().next().is_none() {
             return Ok(copies);
         }
@@ -120,7 +137,12 @@ impl Repair {
 }
 
 fn plan(journal_dir: &Path, genesis: &Arc<Genesis>) -> Result<RepairPlan, CheckError> {
-    let journal = Journal::open(journal_dir, SEGMENT_BYTES, TornEnd::Salvage)?;
+    let note = note_anew(journal_dir, genesis)?;
+    let open = |torn| match &note {
+        Some(note) => Journal::open_noted(journal_dir, SEGMENT_BYTES, torn, note.dropped),
+        None => Journal::open(journal_dir, SEGMENT_BYTES, torn),
+    };
+    let journal = open(TornEnd::Salvage)?;
     let (mut tip, founding) = Tip::genesis(genesis.clone())?;
     let mut state = MemoryState::default();
     state.apply(&founding.update, &founding.changes);
@@ -148,12 +170,25 @@ fn plan(journal_dir: &Path, genesis: &Arc<Genesis>) -> Result<RepairPlan, CheckE
             }
         }
     }
-    let loses_blocks = match Journal::open(journal_dir, SEGMENT_BYTES, TornEnd::Keep) {
+    let loses_blocks = match open(TornEnd::Keep) {
         Ok(whole) => keep < whole.height(),
         Err(StoreError::Damaged { .. }) => true,
         Err(error) => return Err(error.into()),
     };
-    Ok(RepairPlan { keep, cuts, loses_blocks, beside: beside(journal_dir)? })
+    Ok(RepairPlan { keep, cuts, loses_blocks, beside: beside(journal_dir)?, note })
+}
+
+/// What the note of dropped bodies has to say, if it can't be read or is missing. Without retention there is none.
+fn note_anew(journal: &Path, genesis: &Genesis) -> Result<Option<NewNote>, StoreError> {
+    if genesis.retention_blocks() == 0 {
+        return Ok(None);
+    }
+    let dropped = Journal::note_anew(journal)?;
+    Ok(dropped.map(|dropped| NewNote {
+        path: Note::new(journal).path().into(),
+        oldest_body_height: dropped.height.saturating_add(1),
+        dropped,
+    }))
 }
 
 /// Where the files beside the blocks are damaged. What stands before it stays.

@@ -108,6 +108,93 @@ fn a_missing_file_in_the_middle_is_repaired_too() {
     chain.grow(&store, 3);
 }
 
+/// Damaged in any bit, empty, or gone: each block stays, and each body.
+#[test]
+fn a_damaged_or_missing_note_of_dropped_bodies_is_written_anew_and_nothing_is_cut() {
+    let (dir, _, chain) = grown(6);
+    let store = open(dir.path(), &chain).unwrap();
+    let (oldest, newest) = (store.oldest_body_height(), store.tip());
+    drop(store);
+    let note = dir.path().join("journal").join("bodies-dropped");
+    let whole = fs::read(&note).unwrap();
+    assert!(oldest > BlockHeight::FIRST);
+    let changed = (0..whole.len()).map(|at| {
+        let mut changed = whole.clone();
+        changed[at] ^= 1;
+        Some(changed)
+    });
+    for damaged in changed.chain([Some(Vec::new()), Some(vec![0xff; 15]), None]) {
+        match &damaged {
+            Some(bytes) => fs::write(&note, bytes).unwrap(),
+            None => fs::remove_file(&note).unwrap(),
+        }
+        let before = files(dir.path());
+        assert!(matches!(open(dir.path(), &chain), Err(StoreError::Damaged { .. })), "{damaged:?}");
+        check(dir.path(), &chain.genesis, |_, _| {}).unwrap_err();
+        let planned = plan_repair(dir.path(), &chain.genesis).unwrap().plan;
+        assert_eq!(files(dir.path()), before, "planning changes nothing");
+        let (plan, copies) = repair(dir.path(), &chain.genesis).unwrap();
+        assert_eq!(plan, planned);
+        assert_eq!(
+            (plan.keep, plan.cuts.len(), plan.loses_blocks),
+            (newest.height(), 0, false),
+            "{damaged:?}"
+        );
+        // Between the last that went and the first that is there nothing has a body.
+        assert!(plan.note.unwrap().oldest_body_height >= oldest && !copies.exists());
+        let report = check(dir.path(), &chain.genesis, |_, _| {}).unwrap();
+        assert_eq!(report.blocks, newest.height().get());
+        let store = open(dir.path(), &chain).unwrap();
+        assert_eq!(store.tip().to_record(), newest.to_record());
+        for height in (1..=17).map(BlockHeight::new).filter(|height| *height >= oldest) {
+            let messages =
+                store.transactions(height).unwrap().unwrap().iter().filter(|t| t.message().is_some()).count();
+            assert_eq!(store.block(height).unwrap().map_or(0, |block| block.bodies().len()), messages);
+        }
+    }
+}
+
+/// As a snapshot's maker leaves it: all bodies are in the first file, and early ones never came.
+#[test]
+fn a_missing_note_is_written_anew_too_where_early_bodies_never_came() {
+    let (dir, chain) = (TempDir::new().unwrap(), Chain::keeping("one", 6));
+    let (peer, _, _) = grown(6);
+    let out = TempDir::new().unwrap();
+    super::super::snapshot::create(peer.path(), &chain.genesis, out.path(), |_, _| {}).unwrap();
+    let data = dir.path().join("data");
+    let restored = super::super::snapshot::restore(
+        out.path(),
+        &data,
+        &chain.genesis,
+        None,
+        StoreOptions::default(),
+        |_, _| {},
+    );
+    restored.unwrap().put_in_place().unwrap();
+    fs::remove_file(data.join("journal").join("bodies-dropped")).unwrap();
+    check(&data, &chain.genesis, |_, _| {}).unwrap_err();
+    let (plan, _) = repair(&data, &chain.genesis).unwrap();
+    assert_eq!((plan.keep.get(), plan.cuts.len(), plan.note.is_some()), (17, 0, true));
+    check(&data, &chain.genesis, |_, _| {}).unwrap();
+}
+
+/// A young network has no note, and none is made.
+#[test]
+fn a_note_that_was_never_needed_is_not_missed() {
+    let (dir, chain) = (TempDir::new().unwrap(), Chain::keeping("one", 100));
+    let store = open(dir.path(), &chain).unwrap();
+    for transactions in [Vec::new(), vec![chain.message("two")], vec![chain.message("three")]] {
+        store.append(&chain.next(&store, transactions)).unwrap();
+    }
+    drop(store);
+    assert_eq!(plan_repair(dir.path(), &chain.genesis).unwrap().plan.note, None);
+    let bodies = files(dir.path()).into_iter().find(|(path, _)| path.ends_with("bodies-000001.log")).unwrap();
+    fs::write(bodies.0, b"").unwrap();
+    // Bodies that are gone without a word are damage.
+    let plan = plan_repair(dir.path(), &chain.genesis).unwrap().plan;
+    assert_eq!((plan.keep.get(), plan.note), (1, None));
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_repair_deletes_the_index_under_another_name() {
