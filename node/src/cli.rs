@@ -195,6 +195,7 @@ const fn store_code(error: &StoreError) -> &'static str {
         StoreError::Format { .. } => "store.format",
         StoreError::OtherChain { .. } => "store.other_chain",
         StoreError::Damaged { .. } | StoreError::Index { .. } => "store.damaged",
+        StoreError::Archive { .. } => "store.archive",
         _ => "store.failed",
     }
 }

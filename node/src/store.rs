@@ -55,7 +55,7 @@ pub use repair::{FileCut, NewNote, Repair, RepairPlan, plan_repair};
 pub use stats::{StoreStats, stats};
 
 use bytes::Bytes;
-use directory::Directory;
+use directory::{Directory, Opened};
 use equivocations::Equivocations;
 use index::{Index, Mailbox};
 use journal::Journal;
@@ -111,6 +111,12 @@ impl Default for StoreOptions {
     fn default() -> Self {
         Self { archive: false, segment_bytes: SEGMENT_BYTES, state_versions: STATE_VERSIONS }
     }
+}
+
+/// Makes an archive's data an ordinary node's, which may drop what is out of retention. Returns whether it was an
+/// archive's.
+pub fn give_up_archive(dir: &Path, genesis: &Genesis) -> Result<bool, CheckError> {
+    Ok(Directory::open_existing(dir, genesis.chain_id())?.give_up_archive()?)
 }
 
 /// The body of a message, or why there is none.
@@ -181,6 +187,9 @@ impl Store {
     ) -> Result<(Self, Recovery), StoreError> {
         let directory = Directory::open(dir, genesis.chain_id())?;
         directory.upgrade(genesis.chain_id())?;
+        if genesis.retention_blocks() > 0 {
+            directory.keep_archive(if options.archive { Opened::Archive } else { Opened::Ordinary })?;
+        }
         let retention = Some(genesis.retention_blocks()).filter(|blocks| *blocks > 0 && !options.archive);
         let mut journal = Journal::open(&directory.journal(), options.segment_bytes, stream::TornEnd::Later)?;
         let versions = Some(options.state_versions).filter(|_| !options.archive);

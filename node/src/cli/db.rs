@@ -4,7 +4,7 @@ use super::check::say_torn;
 use super::home;
 use crate::config::NodeSettings;
 use crate::store::{self, Store, StoreOptions, StoreStats};
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use confique::Layer as _;
 use sealpost_ledger::height::BlockHeight;
 use sealpost_terminal::{Failure, Terminal, bytes, grouped, load_config};
@@ -14,7 +14,14 @@ pub(super) enum DbCommand {
     /// Say what lies on disk; the node may be running
     Stats,
     /// Drop the bodies of a stopped node that are out of the network's retention
-    Prune,
+    Prune(PruneArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PruneArgs {
+    /// Make an archive an ordinary node: without this, its data is not touched. Its old bodies go for good
+    #[arg(long)]
+    give_up_archive: bool,
 }
 
 #[derive(serde::Serialize)]
@@ -28,7 +35,7 @@ struct Pruned {
 pub(super) fn db(command: &DbCommand, terminal: &Terminal) -> Result<(), Failure> {
     match command {
         DbCommand::Stats => stats(terminal),
-        DbCommand::Prune => prune(terminal),
+        DbCommand::Prune(args) => prune(args, terminal),
     }
 }
 
@@ -58,7 +65,7 @@ fn stats(terminal: &Terminal) -> Result<(), Failure> {
     Ok(())
 }
 
-fn prune(terminal: &Terminal) -> Result<(), Failure> {
+fn prune(args: &PruneArgs, terminal: &Terminal) -> Result<(), Failure> {
     let layer = <NodeSettings as confique::Config>::Layer::empty();
     let settings: NodeSettings = load_config("node", terminal.globals(), layer)?;
     if settings.archive {
@@ -68,6 +75,9 @@ fn prune(terminal: &Terminal) -> Result<(), Failure> {
     let home = home(terminal)?;
     let (data, genesis) = (home.data(), home.genesis()?);
     let before = store::stats(&data, &genesis)?;
+    if args.give_up_archive && store::give_up_archive(&data, &genesis)? {
+        terminal.say("this data is no archive's any more");
+    }
     let (store, _) = Store::open(&data, genesis.clone(), StoreOptions::default())?;
     store.prune()?;
     drop(store);

@@ -2,7 +2,7 @@
 
 use super::StoreError;
 use super::check::CheckError;
-use super::durable::{create_folder, replace_file};
+use super::durable::{create_folder, discard, replace_file};
 use sealpost_ledger::hash::ChainId;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
@@ -13,8 +13,19 @@ use std::path::{Path, PathBuf};
 pub const FORMAT: u32 = 3;
 /// The oldest format that is read. It becomes the newest when the node opens it.
 const OLDEST_FORMAT: u32 = 1;
+/// The file that marks the data as an archive's. Only a network with retention has ordinary nodes beside archives.
+const ARCHIVE: &str = "ARCHIVE";
 /// The file whose lock holds a data directory.
 pub(super) const LOCK: &str = "LOCK";
+
+/// As whose a data directory is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Opened {
+    /// A node's that keeps all bodies.
+    Archive,
+    /// A node's that drops old ones.
+    Ordinary,
+}
 
 /// A locked file. It is let go when this is dropped, not when the last copy of the file is closed: a child process that
 /// another thread is just starting has such a copy until it runs its program.
@@ -65,6 +76,27 @@ impl Directory {
             true => Ok(()),
             false => write_format(&path, chain),
         }
+    }
+    /// Sees to it that an archive stays one: its data is marked when it is opened as one's, and from then on not opened
+    /// otherwise. Whoever forgot to say so would drop, without a word, what nobody else may have.
+    pub(super) fn keep_archive(&self, opened: Opened) -> Result<(), StoreError> {
+        let mark = self.path.join(ARCHIVE);
+        match (opened, mark.exists()) {
+            (Opened::Archive, false) => {
+                let text =
+                    b"This data is an archive's: it keeps all bodies. See `sealpost-node db prune --help`.\n";
+                replace_file(&mark, text).map_err(|e| StoreError::io("write", &mark, e))
+            }
+            (Opened::Ordinary, true) => Err(StoreError::Archive { path: mark }),
+            (Opened::Archive, true) | (Opened::Ordinary, false) => Ok(()),
+        }
+    }
+    /// Makes an archive's data an ordinary node's. Returns whether it was an archive's.
+    pub(super) fn give_up_archive(&self) -> Result<bool, StoreError> {
+        let mark = self.path.join(ARCHIVE);
+        let there = mark.exists();
+        discard(&mark).map_err(|e| StoreError::io("remove", &mark, e))?;
+        Ok(there)
     }
     /// Where it is.
     pub(super) fn path(&self) -> &Path {

@@ -49,6 +49,17 @@ pub enum StoreError {
         /// The genesis' chain.
         expected: ChainId,
     },
+    /// An archive's data, opened as an ordinary node's.
+    #[error(
+        "{path}: this data is an archive's, and a node that is none would drop its old bodies for good; run it with \
+         `archive = true` in its settings, or --archive. To give the archive up: `sealpost-node db prune \
+         --give-up-archive`",
+        path = .path.display()
+    )]
+    Archive {
+        /// The file that says so.
+        path: PathBuf,
+    },
     /// The journal is not as it was written.
     #[error(
         "the journal is damaged: {segment} at byte {offset}{at}: {what}; `sealpost-node check` says how far it \

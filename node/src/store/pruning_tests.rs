@@ -139,9 +139,28 @@ fn an_archive_drops_nothing_until_it_is_one_no_more() {
     assert!(!store.prune().unwrap());
     assert_eq!((store.oldest_body_height(), body_files(dir.path()).len()), (BlockHeight::FIRST, 10));
     drop(store);
-    let store = open(dir.path(), &chain, 1);
+    // Whoever starts it without saying so loses nothing.
+    let ordinary =
+        || Store::open(dir.path(), chain.genesis.clone(), StoreOptions { archive: false, ..archive });
+    let refused = ordinary().map(drop).unwrap_err();
+    assert!(matches!(refused, StoreError::Archive { .. }), "{refused}");
+    assert_eq!(body_files(dir.path()).len(), 10);
+    Store::open(dir.path(), chain.genesis.clone(), archive).unwrap();
+    assert!(give_up_archive(dir.path(), &chain.genesis).unwrap());
+    assert!(!give_up_archive(dir.path(), &chain.genesis).unwrap());
+    let (store, _) = ordinary().unwrap();
     assert!(store.prune().unwrap());
     assert_eq!((store.oldest_body_height().get(), body_files(dir.path()).len()), (9, 4));
+}
+
+/// Nobody drops bodies there, so an archive is a matter of states alone.
+#[test]
+fn without_retention_a_node_is_an_archive_as_it_likes() {
+    let (dir, chain) = (TempDir::new().unwrap(), Chain::new("one"));
+    for archive in [true, false, true] {
+        let options = StoreOptions { archive, ..StoreOptions::default() };
+        Store::open(dir.path(), chain.genesis.clone(), options).unwrap();
+    }
 }
 
 #[test]
@@ -152,6 +171,7 @@ fn a_dropping_that_was_interrupted_is_finished_on_opening() {
     let names = body_files(dir.path());
     let files: Vec<_> =
         names.iter().map(|name| fs::read(dir.path().join("journal").join(name)).unwrap()).collect();
+    give_up_archive(dir.path(), &chain.genesis).unwrap();
     let store = open(dir.path(), &chain, 1);
     store.prune().unwrap();
     let before = answers(&store);
@@ -333,6 +353,7 @@ fn bodies_after_a_crash_that_left_several_files_of_unneeded_ones_stay_within_ret
     }
     fs::remove_dir_all(dir.path().join("index")).unwrap();
 
+    give_up_archive(dir.path(), &chain.genesis).unwrap();
     let store = open(dir.path(), &chain, 1);
     assert_eq!(store.tip().height().get(), 14);
     for _ in 0..6 {
