@@ -153,6 +153,10 @@ fn another_machine_starts_from_the_snapshot_of_a_running_node() {
     let right = format!("{height}:{block}");
     json("sealpost-node", &home, &[&restore[..], &["--checkpoint", &right]].concat());
     assert_eq!(refused(&home, &restore), (2, "input.usage".into()), "what is there is not overwritten");
+    for folder in [&home, &home.join("node")] {
+        let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(folder).unwrap().permissions());
+        assert_eq!(mode & 0o777, 0o700, "{}: for the owner alone", folder.display());
+    }
     assert!(!home.join("node/validator.key").exists() && !home.join("node/consensus.wal").exists());
     assert_eq!(json("sealpost-node", &home, &["check"])["blocks"].as_u64(), Some(height));
     let node = Server::node(&home);

@@ -2,13 +2,15 @@
 
 use super::check::{progress, still_aside, votes_aside};
 use super::{home, read_genesis};
+use crate::config::NodeSettings;
 use crate::home::Home;
 use crate::store::StoreOptions;
 use crate::store::snapshot::{self, Checkpoint, SnapshotError, SnapshotReport};
 use clap::{Args, Subcommand};
+use confique::Layer as _;
 use sealpost_ledger::genesis::Genesis;
 use sealpost_ledger::height::BlockHeight;
-use sealpost_terminal::{Failure, Terminal, bytes, grouped, style};
+use sealpost_terminal::{Failure, Terminal, bytes, create_private_folder, grouped, load_config, style};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -107,15 +109,19 @@ fn verify(args: &VerifyArgs, terminal: &Terminal) -> Result<(), Failure> {
 }
 
 fn restore(args: &VerifyArgs, terminal: &Terminal) -> Result<(), Failure> {
+    let layer = <NodeSettings as confique::Config>::Layer::empty();
+    let settings: NodeSettings = load_config("node", terminal.globals(), layer)?;
     let home = home(terminal)?;
     let genesis = home_for(&home, args.genesis.as_deref())?;
+    // What is made in it is not for others to read, whatever they may by default.
+    create_private_folder(home.root())?;
     // Checked and written beside the data's place, which is empty and locked from here on.
     let restoration = snapshot::restore(
         &args.dir,
         &home.data(),
         &genesis,
         args.checkpoint,
-        StoreOptions::default().segment_bytes,
+        StoreOptions { archive: settings.archive, ..StoreOptions::default() },
         progress(terminal, "checked"),
     )?;
     // Before the data is there: a snapshot holds no log of votes, and the one in this home is of other data.

@@ -27,18 +27,19 @@ pub struct Restoration {
 }
 
 /// Makes a data directory of a snapshot, beside its place. There must be none yet, or an empty folder. `progress`
-/// is told each height that holds, and the last.
+/// is told each height that holds, and the last. The data is made as the node will open it: one that is no archive keeps
+/// no more old states than it would have if it had followed the chain.
 pub fn restore(
     dir: &Path,
     data: &Path,
     genesis: &Arc<Genesis>,
     checkpoint: Option<Checkpoint>,
-    segment_bytes: u64,
+    options: StoreOptions,
     progress: impl FnMut(BlockHeight, BlockHeight),
 ) -> Result<Restoration, SnapshotError> {
     let (place, staging) = (Place::take(data)?, staging(data));
     remove(&staging)?;
-    match fill(dir, &staging, genesis, checkpoint, segment_bytes, progress) {
+    match fill(dir, &staging, genesis, checkpoint, options, progress) {
         Ok(report) => Ok(Restoration { staging, place, report }),
         Err(error) => {
             remove(&staging)?;
@@ -147,7 +148,7 @@ fn fill(
     staging: &Path,
     genesis: &Arc<Genesis>,
     checkpoint: Option<Checkpoint>,
-    segment_bytes: u64,
+    options: StoreOptions,
     progress: impl FnMut(BlockHeight, BlockHeight),
 ) -> Result<SnapshotReport, SnapshotError> {
     let journal = staging.join("journal");
@@ -168,11 +169,7 @@ fn fill(
         Note::new(&journal).write(Dropped { segments: 0, height: dropped })?;
     }
     // Runs every block: what the walk left out, the rules for transactions, is checked here.
-    let (store, _) = Store::open(
-        staging,
-        genesis.clone(),
-        StoreOptions { archive: true, segment_bytes, ..StoreOptions::default() },
-    )?;
+    let (store, _) = Store::open(staging, genesis.clone(), options)?;
     let tip = store.tip();
     match (tip.height(), tip.block()) == (report.manifest.height, report.manifest.block) {
         true => Ok(report),

@@ -6,15 +6,16 @@ use super::super::testing::Chain;
 use super::super::{Store, StoreOptions, check};
 use super::*;
 use proptest::prelude::*;
+use sealpost_ledger::state::NodeSource;
 use std::fs;
 use std::sync::LazyLock;
 use tempfile::TempDir;
 
-const SEGMENT_BYTES: u64 = 100;
+/// Of a node that is no archive.
+const OPTIONS: StoreOptions = StoreOptions { archive: false, segment_bytes: 100, state_versions: 3 };
 
 fn open(dir: &Path, chain: &Chain) -> Store {
-    let options = StoreOptions { archive: false, segment_bytes: SEGMENT_BYTES, ..StoreOptions::default() };
-    Store::open(dir, chain.genesis.clone(), options).unwrap().0
+    Store::open(dir, chain.genesis.clone(), OPTIONS).unwrap().0
 }
 
 /// A node's data of 14 blocks with the bodies of some of them, and a snapshot of it.
@@ -39,7 +40,7 @@ pub(super) fn restored(
     chain: &Chain,
     checkpoint: Option<Checkpoint>,
 ) -> Result<SnapshotReport, SnapshotError> {
-    restore(dir, data, &chain.genesis, checkpoint, SEGMENT_BYTES, |_, _| {})?.put_in_place()
+    restore(dir, data, &chain.genesis, checkpoint, OPTIONS, |_, _| {})?.put_in_place()
 }
 
 /// Everything a peer or a reader can be given, as text.
@@ -81,7 +82,7 @@ fn a_restored_snapshot_holds_its_place_until_it_is_put_there_and_leaves_nothing_
     let (_data, out, chain) = snapshot();
     let home = TempDir::new().unwrap();
     let there = home.path().join("data");
-    let begun = || restore(out.path(), &there, &chain.genesis, None, SEGMENT_BYTES, |_, _| {});
+    let begun = || restore(out.path(), &there, &chain.genesis, None, OPTIONS, |_, _| {});
     let restoration = begun().unwrap();
     // Neither a node nor another restoring begins there meanwhile.
     let node = Store::open(&there, chain.genesis.clone(), StoreOptions::default());
@@ -152,7 +153,6 @@ fn a_running_node_s_data_makes_a_snapshot_too() {
     assert_eq!(open(&there, &chain).header(height).unwrap(), store.header(height).unwrap());
 }
 
-#[test]
 /// Else each change of the state would leave what it replaced for ever.
 #[test]
 fn a_restored_node_drops_old_states_as_one_that_followed_does() {
@@ -202,6 +202,7 @@ fn a_snapshot_of_damaged_data_leaves_nothing_behind() {
     assert_eq!(stats.height.get(), 14);
 }
 
+#[test]
 fn nothing_is_overwritten() {
     let (data, out, chain) = snapshot();
     let again = create(data.path(), &chain.genesis, out.path(), |_, _| {});
