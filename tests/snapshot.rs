@@ -1,7 +1,7 @@
 //! Snapshots and repairs with the real programs: a running node's ledger is copied, checked by somebody who
 //! has only the genesis, and another machine starts from it.
 
-use sealpost_tests::{Server, json, run};
+use sealpost_tests::{Server, command, json, run};
 use std::fs;
 use std::path::Path;
 
@@ -196,6 +196,37 @@ fn a_damaged_journal_is_cut_only_when_told_to_and_the_validator_does_not_vote_be
     let start = ["run", "--rpc", "127.0.0.1:0", "--metrics", "off", "--consensus", "/ip4/127.0.0.1/tcp/0"];
     let (code, error) = refused(dir.path(), &start);
     assert_ne!((code, error.as_str()), (0, ""), "it doesn't vote at heights that were decided");
+}
+
+/// A command's outcome under a limit of open files: `-Sn` for one that it may raise, `-n` for one that it may not.
+fn limited(limit: &str, home: &Path, args: &[&str]) -> std::process::Output {
+    let node = command("sealpost-node", home);
+    let mut shell = std::process::Command::new("sh");
+    shell
+        .args(["-c", &format!("ulimit {limit} && exec \"$@\""), "sh"])
+        .arg(node.get_program())
+        .args(node.get_args());
+    for (name, value) in node.get_envs() {
+        match value {
+            Some(value) => shell.env(name, value),
+            None => shell.env_remove(name),
+        };
+    }
+    shell.args(args).output().unwrap()
+}
+
+/// A ledger has many files. Who can't open them must not be told to delete one.
+#[test]
+fn too_few_open_files_are_more_if_the_system_lets_and_no_damage_if_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let (node, _) = network(dir.path());
+    assert!(node.stop().success());
+    let raised = limited("-Sn 20", dir.path(), &["check"]);
+    assert!(raised.status.success(), "{}", String::from_utf8_lossy(&raised.stderr));
+    let output = limited("-n 20", dir.path(), &["check"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("Too many open files") && !said.contains("delete"), "{said}");
 }
 
 /// What stands beside the blocks binds no vote: a repair leaves the log of votes, and the validator goes on.

@@ -97,6 +97,7 @@ impl HasGlobals for Cli {
 
 /// Does what the command line says.
 pub fn execute(cli: Cli, terminal: &Terminal) -> Result<(), Failure> {
+    crate::node::raise_open_files();
     match cli.command {
         Command::Demo(args) => demo::demo(&args, terminal),
         Command::Dev(args) => dev::dev(&args, terminal),
@@ -194,8 +195,8 @@ const fn store_code(error: &StoreError) -> &'static str {
         StoreError::Locked { .. } => "store.locked",
         StoreError::Format { .. } => "store.format",
         StoreError::OtherChain { .. } => "store.other_chain",
-        StoreError::Damaged { .. } | StoreError::Index { .. } => "store.damaged",
         StoreError::Archive { .. } => "store.archive",
+        StoreError::Damaged { .. } | StoreError::Index { .. } => "store.damaged",
         _ => "store.failed",
     }
 }

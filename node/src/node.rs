@@ -31,6 +31,7 @@ use crate::waiting::Waiting;
 use futures::FutureExt;
 use measuring::Measuring;
 use open_files::TooFewFiles;
+pub(crate) use open_files::raise as raise_open_files;
 use sealpost_ledger::genesis::Genesis;
 use std::future::Future;
 use std::net::SocketAddr;

@@ -45,6 +45,13 @@ fn count(number: usize) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)
 }
 
+/// Raises the limit as far as the operating system lets, up to plenty: for commands, which open every file of a ledger.
+/// What is not had is told by whoever can't open a file.
+pub(crate) fn raise() {
+    let most = (1..=PLENTY.ilog2()).rev().map(|power| 1 << power);
+    let _raised = most.take_while(|most| *most > OWN).find(|most| raise_to(*most).is_ok());
+}
+
 #[cfg(unix)]
 fn raise_to(needed: u64) -> Result<(), TooFewFiles> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};

@@ -8,7 +8,7 @@ use super::index::{Index, TransactionPlace};
 use super::journal::Journal;
 use super::lists::Cursor;
 use super::proposals::Proposals;
-use super::recovery::run_again;
+use super::recovery::{is_of_the_system, run_again};
 use super::stream::TornEnd;
 use super::{SEGMENT_BYTES, StoreError};
 use crate::process::survive;
@@ -120,8 +120,23 @@ pub fn check(
 }
 
 /// The height that an index knows; nothing if there is none, or none that can be read.
-pub(super) fn indexed_height(path: &Path, genesis: &Arc<Genesis>) -> Option<BlockHeight> {
-    Indexed::open(path, genesis).ok().flatten().map(|index| index.tip)
+///
+/// # Errors
+/// If it is not the index that is at fault.
+pub(super) fn indexed_height(path: &Path, genesis: &Arc<Genesis>) -> Result<Option<BlockHeight>, CheckError> {
+    match Indexed::open(path, genesis) {
+        Ok(index) => Ok(index.map(|index| index.tip)),
+        Err(CheckError::Index { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Why an index can't be opened. A system that lets nobody in, or has no more files to open, says nothing about it.
+fn unusable(error: parity_db::Error, path: &Path) -> CheckError {
+    match error {
+        parity_db::Error::Io(error) if is_of_the_system(&error) => StoreError::io("open", path, error).into(),
+        error => CheckError::Index { what: error.to_string(), path: path.into() },
+    }
 }
 
 /// The index of a directory, and how far it has come.
@@ -145,7 +160,7 @@ impl Indexed {
         let damaged = |what: String| CheckError::Index { what, path: path.into() };
         let opened =
             survive(|| Index::open(path, None)).ok_or_else(|| damaged("its library panicked".into()))?;
-        let index = opened.map_err(|e| damaged(e.to_string()))?;
+        let index = opened.map_err(|error| unusable(error, path))?;
         let Some(record) = index.tip().map_err(|e| damaged(e.to_string()))? else { return Ok(None) };
         let tip = Tip::restore(genesis.clone(), record.clone()).map_err(|e| damaged(e.to_string()))?.height();
         let oldest = index.oldest_version().map_err(|e| damaged(e.to_string()))?;
@@ -244,5 +259,23 @@ impl Indexed {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Error;
+
+    #[test]
+    fn a_system_that_has_no_more_open_files_is_no_damage_of_the_index() {
+        let (path, failed) = (Path::new("index"), |number| Error::from_raw_os_error(number));
+        // EMFILE, ENFILE, EACCES, ENOSPC.
+        for number in [24, 23, 13, 28] {
+            let error = unusable(parity_db::Error::Io(failed(number)), path);
+            assert!(matches!(error, CheckError::Store(StoreError::Io { .. })), "{error}");
+        }
+        let damage = unusable(parity_db::Error::Corruption("a page".into()), path);
+        assert!(matches!(damage, CheckError::Index { .. }), "{damage}");
     }
 }

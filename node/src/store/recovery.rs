@@ -128,7 +128,7 @@ fn try_open(
 }
 
 /// Whether an error says nothing about the files: no permission, no space, no more open files.
-fn is_of_the_system(error: &std::io::Error) -> bool {
+pub(super) fn is_of_the_system(error: &std::io::Error) -> bool {
     use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem, StorageFull};
     const OPEN_FILES: [i32; 2] = [23, 24];
     matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem | StorageFull)
