@@ -473,7 +473,18 @@ async fn what_waits_in_the_outbox_is_sent_by_the_wallet_that_is_served() {
     let (prepared, _) = alice.prepare_message(&light, &draft, &|_, _| true).await.unwrap();
     let (transaction, body) = (&prepared.transaction, prepared.body.as_ref());
     alice.outbox().put(&OutboxEntry::new(transaction, body, Vec::new(), 0, None)).unwrap();
+    // One that can't be read keeps nothing else here, and is named.
+    let outbox = alice.profile().wallet_folder("alice").unwrap().join("outbox");
+    let damaged = "0".repeat(64);
+    fs::write(outbox.join(format!("{damaged}.json")), "{").unwrap();
     let mut came = light.follow(&bob, light.next_height().await.unwrap()).await.unwrap();
-    let _served = serve(&world, "alice", &[]);
+    let served = serve(&world, "alice", &[]);
     assert_eq!(came.next(&light).await.unwrap().unwrap().id(), transaction.id());
+    let listed = Client::authenticated(&served).ask("outbox", &json!({}));
+    let entries = listed["entries"].as_array().unwrap();
+    assert!(entries.iter().any(|entry| entry["id"] == transaction.id().to_string()), "{listed}");
+    assert!(listed["damaged"][0].as_str().unwrap().contains(&damaged), "{listed}");
+    let told = world.error("alice", &["outbox"]);
+    assert_eq!(told["code"], "outbox.malformed");
+    assert!(!told["help"].as_str().unwrap().contains("mnemonic"), "{told}");
 }

@@ -206,7 +206,7 @@ impl Drafts {
     /// All drafts, the oldest first. What a crash left of those that are gone is cleared away.
     pub fn list(&self, keystore: &Keystore) -> Result<Vec<Listed>, DraftError> {
         let mut found = Vec::new();
-        for id in self.ids() {
+        for id in self.ids()? {
             let folder = self.folder.join(id.to_string());
             match read(keystore, id, &folder)? {
                 Some(letter) => {
@@ -227,8 +227,9 @@ impl Drafts {
             let reason = "4 to 32 lower-case hexadecimal digits are expected".into();
             return Err(DraftError::Id { text: shown, reason });
         }
-        let meant = |id: &DraftId| id.to_string().starts_with(text) && self.letter_path(*id).exists();
-        let known: Vec<_> = self.ids().into_iter().filter(meant).collect();
+        let mut known = self.ids()?;
+        known.retain(|id| id.to_string().starts_with(text) && may_exist(&self.letter_path(*id)));
+        let known: Vec<_> = known.into_iter().collect();
         match known.as_slice() {
             [id] => Ok(*id),
             [] => Err(DraftError::Unknown { text: shown }),
@@ -256,14 +257,16 @@ impl Drafts {
     }
 
     /// Of all drafts, and of those of which a crash left only the folder or only the lock.
-    fn ids(&self) -> BTreeSet<DraftId> {
-        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
-        let ids = entries.filter_map(|entry| {
-            let name = entry.file_name();
-            let name = name.to_str()?;
-            DraftId::parse(name.strip_suffix(".lock").unwrap_or(name))
-        });
-        ids.collect()
+    fn ids(&self) -> Result<BTreeSet<DraftId>, DraftError> {
+        let unread = |error| DraftError::File(file_failure("read", &self.folder, &error));
+        let mut ids = BTreeSet::new();
+        for entry in fs::read_dir(&self.folder).map_err(unread)? {
+            let name = entry.map_err(unread)?.file_name();
+            ids.extend(
+                name.to_str().and_then(|name| DraftId::parse(name.strip_suffix(".lock").unwrap_or(name))),
+            );
+        }
+        Ok(ids)
     }
     fn letter_path(&self, id: DraftId) -> PathBuf {
         self.folder.join(id.to_string()).join("letter")
@@ -289,7 +292,7 @@ impl Drafts {
     fn clear(&self, id: DraftId) {
         let folder = self.folder.join(id.to_string());
         if let Ok(_lock) = self.lock(id)
-            && !folder.join("letter").exists()
+            && !may_exist(&folder.join("letter"))
         {
             remove_all(&folder, &self.lock_path(id));
         }
@@ -311,7 +314,7 @@ fn read(keystore: &Keystore, id: DraftId, folder: &Path) -> Result<Option<Typed>
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(malformed(&path, &error)),
     };
-    let note = keystore.open_note(&about(id), &sealed)?;
+    let note = keystore.open_note(&about(id), &sealed).map_err(|error| malformed(&path, &error))?;
     decode("draft", &note, MAX_BYTES).map(Some).map_err(|error| malformed(&path, &error))
 }
 
@@ -338,3 +341,8 @@ fn remove_all(folder: &Path, lock: &Path) {
 fn malformed(path: &Path, reason: &dyn fmt::Display) -> DraftError {
     DraftError::Malformed { path: path.into(), reason: reason.to_string() }
 }
+/// Whether something is there, or may be: whoever reads it hears what is wrong with the disk.
+fn may_exist(path: &Path) -> bool {
+    !matches!(path.try_exists(), Ok(false))
+}
+

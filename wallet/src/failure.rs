@@ -95,7 +95,12 @@ pub fn failure(error: impl Into<WalletError>) -> Failure {
             }
             WalletError::Contact(ContactError::Known { .. }) => plain(Exit::Usage, "contact.known"),
             WalletError::Outbox(OutboxError::Busy) => plain(Exit::Unavailable, "outbox.busy").help("wait until it is done"),
-            WalletError::Outbox(OutboxError::Malformed { .. }) => plain(Exit::Unavailable, "outbox.malformed"),
+            WalletError::Outbox(OutboxError::Malformed { .. }) => {
+                plain(Exit::Unavailable, "outbox.malformed").help(DAMAGED_ENTRY)
+            }
+            WalletError::Outbox(OutboxError::Altered { .. }) => {
+                plain(Exit::Unavailable, "outbox.altered").help(DAMAGED_ENTRY)
+            }
             WalletError::Archive(ArchiveError::Damaged { .. } | ArchiveError::Record { .. }) => {
                 plain(Exit::Unavailable, "archive.damaged")
             }
@@ -207,6 +212,11 @@ fn backup(error: &BackupError, message: &str) -> Failure {
 /// The way out for whoever wants to answer for a letter of which something is not to be had.
 const WITHOUT_PARTS: &str =
     "--without-parts answers for the letter alone, and the receipt stands all the same";
+/// The way out of an entry of the outbox that can't be read. The words would not help: they restore no message, and no
+/// key that one was sealed to.
+const DAMAGED_ENTRY: &str = "the wallet and its other messages are whole: put this one file back from a backup, or \
+    move it out of the outbox folder once the message is final or void";
+
 
 /// A failure with one more way out.
 pub(crate) fn with_help(failure: Failure, more: &str) -> Failure {

@@ -89,6 +89,11 @@ pub enum KeystoreError {
     Randomness(#[from] NoRandomness),
 }
 
+/// A note that this keystore's key does not open in the place it is in. Whoever keeps notes says which one it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("it was altered, or is of another wallet")]
+pub struct AlteredNote;
+
 /// An opened keystore: its secrets, and the key to write them again.
 pub struct Keystore {
     path: PathBuf,
@@ -196,11 +201,10 @@ impl Keystore {
             self.encrypted(encrypt(self.note_key(), &note_aad(about), note)?)?;
         Ok([nonce.as_slice(), &ciphertext].concat())
     }
-    /// Reads such a note.
-    pub fn open_note(&self, about: &[u8], note: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeystoreError> {
-        let wrong = || KeystoreError::Passphrase { path: self.path.clone() };
-        let (nonce, ciphertext) = note.split_first_chunk::<24>().ok_or_else(wrong)?;
-        decrypt(self.note_key(), nonce, &note_aad(about), ciphertext).ok_or_else(wrong)
+    /// Reads such a note. What is wrong then is the note, not the keystore: that one is open.
+    pub fn open_note(&self, about: &[u8], note: &[u8]) -> Result<Zeroizing<Vec<u8>>, AlteredNote> {
+        let (nonce, ciphertext) = note.split_first_chunk::<24>().ok_or(AlteredNote)?;
+        decrypt(self.note_key(), nonce, &note_aad(about), ciphertext).ok_or(AlteredNote)
     }
 
     fn read(&self) -> Result<Secrets, KeystoreError> {

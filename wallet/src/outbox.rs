@@ -6,9 +6,10 @@ use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::message::Body;
 use sealpost_ledger::transaction::SignedTransaction;
-use sealpost_terminal::{Failure, create_private_folder, write_secret_file};
+use sealpost_terminal::{Failure, create_private_folder, file_failure, write_secret_file};
 use serde::{Deserialize, Serialize};
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
@@ -72,8 +73,27 @@ pub enum OutboxError {
     File(Failure),
     #[error("outbox {}: {reason}", path.display())]
     Malformed { path: PathBuf, reason: String },
+    /// What is encrypted in it does not open, though the wallet is open.
+    #[error("outbox entry {id}: its {field} was altered, or is of another wallet")]
+    Altered { id: TransactionId, field: &'static str },
     #[error("another process is sending a list of messages from this wallet")]
     Busy,
+}
+
+impl OutboxError {
+    /// Whether it is of one entry alone: the others are as good as before.
+    pub const fn is_of_one_entry(&self) -> bool {
+        matches!(self, Self::Malformed { .. } | Self::Altered { .. })
+    }
+}
+
+/// All that can be read in an outbox, and what can't.
+#[derive(Debug, Default)]
+pub struct Listing {
+    /// The entries, the oldest first.
+    pub entries: Vec<OutboxEntry>,
+    /// Why each of the others can't be read.
+    pub damaged: Vec<OutboxError>,
 }
 
 impl OutboxEntry {
@@ -131,37 +151,74 @@ impl Outbox {
             .map_err(|error| OutboxError::Malformed { path: path.clone(), reason: error.to_string() })?;
         write_secret_file(&path, &json).map_err(OutboxError::File)
     }
+    /// Says what is wrong with an entry.
+    pub(crate) fn malformed(&self, id: &TransactionId, reason: &str) -> OutboxError {
+        OutboxError::Malformed { path: self.path(id), reason: reason.into() }
+    }
     fn path(&self, id: &TransactionId) -> PathBuf {
         self.folder.join(format!("{id}.json"))
     }
-    /// Whether there is an entry of that id.
+    /// Whether there is an entry of that id. One of which the disk does not say so may be there: whoever takes it for
+    /// none signs anew what was signed.
     pub fn has(&self, id: &TransactionId) -> bool {
-        self.path(id).exists()
+        !matches!(self.path(id).try_exists(), Ok(false))
     }
     /// An entry.
     pub fn get(&self, id: &TransactionId) -> Result<Option<OutboxEntry>, OutboxError> {
-        let path = self.path(id);
-        if path.exists() { read(&path).map(Some) } else { Ok(None) }
+        read(&self.path(id))
     }
     /// The ids of all entries, in no order. Reads none of them.
-    pub fn ids(&self) -> impl Iterator<Item = TransactionId> + use<> {
-        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten().map(|entry| entry.path());
-        entries.filter_map(|path| path.file_stem()?.to_str()?.parse().ok())
+    ///
+    /// # Errors
+    /// If the folder can't be read to its end: an outbox that is taken for an empty one sends everything twice.
+    pub fn ids(&self) -> Result<Vec<TransactionId>, OutboxError> {
+        let unread = |error| OutboxError::File(file_failure("read", &self.folder, &error));
+        let mut ids = Vec::new();
+        for entry in fs::read_dir(&self.folder).map_err(unread)? {
+            let path = entry.map_err(unread)?.path();
+            let stem = path.file_stem().filter(|_| path.extension().is_some_and(|ending| ending == "json"));
+            ids.extend(stem.and_then(|stem| stem.to_str()?.parse::<TransactionId>().ok()));
+        }
+        Ok(ids)
     }
-    /// All entries, the oldest first.
+    /// All entries that can be read, the oldest first, and what is wrong with the others.
+    ///
+    /// # Errors
+    /// If the folder or a file in it can't be read.
+    pub fn read_all(&self) -> Result<Listing, OutboxError> {
+        let mut listing = Listing::default();
+        for id in self.ids()? {
+            match self.get(&id) {
+                Ok(entry) => listing.entries.extend(entry),
+                Err(error) if error.is_of_one_entry() => listing.damaged.push(error),
+                Err(error) => return Err(error),
+            }
+        }
+        listing.entries.sort_by_key(|entry| (entry.signed_ms, entry.id));
+        Ok(listing)
+    }
+    /// All entries, the oldest first: for whoever must not miss one, since what is missed is signed or sent again.
+    ///
+    /// # Errors
+    /// If one of them can't be read.
     pub fn list(&self) -> Result<Vec<OutboxEntry>, OutboxError> {
-        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten().map(|entry| entry.path());
-        let files = entries.filter(|path| {
-            path.file_stem().and_then(|stem| stem.to_str()).is_some_and(|stem| stem.len() == 64)
-        });
-        let mut found = files.map(|path| read(&path)).collect::<Result<Vec<_>, _>>()?;
-        found.sort_by_key(|entry| (entry.signed_ms, entry.id));
-        Ok(found)
+        let Listing { entries, damaged } = self.read_all()?;
+        damaged.into_iter().next().map_or(Ok(entries), Err)
     }
 }
 
-fn read(path: &Path) -> Result<OutboxEntry, OutboxError> {
+/// What a file says; nothing if it is not there.
+fn read(path: &Path) -> Result<Option<OutboxEntry>, OutboxError> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(OutboxError::File(file_failure("read", path, &error))),
+    };
     let malformed = |reason: String| OutboxError::Malformed { path: path.into(), reason };
-    let bytes = fs::read(path).map_err(|error| malformed(error.to_string()))?;
-    serde_json::from_slice(&bytes).map_err(|error| malformed(error.to_string()))
+    let entry: OutboxEntry = serde_json::from_slice(&bytes).map_err(|error| malformed(error.to_string()))?;
+    // Nobody can rename one entry into another's place, or have two of one id.
+    match path.file_stem().and_then(|stem| stem.to_str()) == Some(entry.id.to_string().as_str()) {
+        true => Ok(Some(entry)),
+        false => Err(malformed(format!("it is the entry of {}", entry.id))),
+    }
 }

@@ -4,6 +4,8 @@
 mod answering;
 mod bulk;
 mod collecting;
+#[cfg(test)]
+mod damage_tests;
 mod keeping;
 mod key_life;
 mod keys;
@@ -13,6 +15,8 @@ mod reading;
 mod sealed;
 mod sending;
 mod sent;
+#[cfg(test)]
+mod testing;
 
 pub(crate) use answering::ALREADY_ANSWERED;
 pub use answering::{Demand, GivenReceipt, GotReceipt, Unanswered, Waiting};
@@ -25,7 +29,8 @@ pub use parcels::{ParcelHeard, ParcelProgress, ParcelQuote};
 pub use proving::{Answers, EvidenceRequest};
 pub use reading::{Incoming, Reading, Timeline, TimelineSlot};
 pub use sealed::SealedReceipt;
-pub use sending::{Draft, KeysAt, PostageProgress, Prepared, Sent};
+pub(crate) use sealed::unless_damaged;
+pub use sending::{Draft, Flushed, KeysAt, PostageProgress, Prepared, Sent};
 pub use sent::SentStanding;
 
 use crate::archive::{Archive, ArchiveError, ArchiveKey};

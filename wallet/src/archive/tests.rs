@@ -5,11 +5,9 @@ use super::*;
 use crate::envelope::{Attachment, Content, Data, Letter};
 use crate::letters::{Kept, Links};
 use crate::search::{Found, Query};
-use crate::testing::genesis;
+use crate::testing::{genesis, header};
 use proptest::prelude::*;
 use sealpost_ledger::address::Address;
-use sealpost_ledger::block::{BLOCK_VERSION, Header};
-use sealpost_ledger::hash::{BlockHash, HistoryRoot, StateRoot, TransactionRoot, ValidatorsHash};
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::membership::Designate;
 use sealpost_ledger::signature::SigningKey;
@@ -32,24 +30,6 @@ fn transaction(number: u64) -> SignedTransaction {
         nonce: 0,
     };
     transaction.sign(&key(), &[0; 32]).unwrap()
-}
-
-fn header(number: u64) -> Header {
-    Header {
-        version: BLOCK_VERSION,
-        chain: genesis().chain_id(),
-        height: BlockHeight::new(number),
-        time_ms: number,
-        parent: BlockHash::from_bytes([0; 32]),
-        transaction_count: 1,
-        tx_root: TransactionRoot::from_bytes([0; 32]),
-        history_root: HistoryRoot::from_bytes([0; 32]),
-        state_root: StateRoot::from_bytes([0; 32]),
-        validators_hash: ValidatorsHash::from_bytes([0; 32]),
-        next_validators_hash: ValidatorsHash::from_bytes([0; 32]),
-        postage_price: 1,
-        proposer: key().public_key(),
-    }
 }
 
 fn record(number: u64, letter: Letter) -> Record {

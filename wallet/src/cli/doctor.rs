@@ -203,6 +203,7 @@ async fn ask_node(session: &Session<'_>, profile: &Profile, wallet: Option<Walle
 }
 
 fn outbox(wallet: &Wallet) -> Check {
+    // Whatever is wrong with one of them is said: the others are sent all the same.
     match wallet.outbox().list() {
         Ok(entries) => {
             let waiting = entries.iter().filter(|entry| entry.height.is_none()).count();

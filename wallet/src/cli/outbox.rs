@@ -7,7 +7,7 @@ use crate::drafts::Listed;
 use crate::failure;
 use crate::light::{Light, LightError};
 use crate::outbox::OutboxEntry;
-use crate::wallet::Wallet;
+use crate::wallet::{Flushed, Wallet, WalletError};
 use clap::Args;
 use sealpost_api::{ApiError, Category, WaitFor};
 use sealpost_ledger::height::BlockHeight;
@@ -37,12 +37,18 @@ pub(super) struct Entry {
     waiting: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     parts: Option<u32>,
+    /// What is wrong with it, if it does not say any more whom it is to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    damaged: Option<String>,
 }
 
 #[derive(serde::Serialize)]
 pub(super) struct Sent {
     pub(super) entries: Vec<Entry>,
     pub(super) drafts: Vec<draft::Entry>,
+    /// What is wrong with those that can't be read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) damaged: Vec<String>,
 }
 
 /// An entry of the outbox, with what the node said of it if it did not take it.
@@ -58,10 +64,14 @@ pub(super) fn entry(
         (None, Some(_)) => ("final", None, None),
         (None, None) => ("accepted", None, None),
     };
+    let (to, damaged) = match wallet.sent_to(entry) {
+        Err(WalletError::Outbox(error)) if error.is_of_one_entry() => (Vec::new(), Some(error.to_string())),
+        to => (to.map_err(failure)?, None),
+    };
     Ok(Entry {
         id: entry.id.to_string(),
         kind: entry.kind.clone(),
-        to: wallet.sent_to(entry).map_err(failure)?,
+        to,
         signed: rfc3339(entry.signed_ms),
         status,
         height: entry.height,
@@ -69,6 +79,7 @@ pub(super) fn entry(
         refused,
         waiting,
         parts: entry.parcel.map(|parcel| parcel.parts).filter(|parts| *parts > 0),
+        damaged,
     })
 }
 
@@ -87,7 +98,9 @@ pub(super) fn outbox(args: &OutboxArgs, session: &Session<'_>) -> Result<(), Fai
         let drafts = go_on(session, &wallet, &light).await?;
         Ok::<_, Failure>((wallet.flush_outbox(&light).await.map_err(failure)?, drafts))
     })?;
-    let mut listed = Sent { entries: Vec::new(), drafts };
+    let Flushed { entries, damaged: unread } = entries;
+    let damaged = unread.iter().map(ToString::to_string).collect();
+    let mut listed = Sent { entries: Vec::new(), drafts, damaged };
     for (kept, not_taken) in entries {
         let entry = entry(&wallet, &kept, not_taken.as_ref())?;
         let to: Vec<_> = entry.to.iter().map(|to| session.terminal.address(to)).collect();
@@ -107,6 +120,9 @@ pub(super) fn outbox(args: &OutboxArgs, session: &Session<'_>) -> Result<(), Fai
         if let Some(error) = entry.refused.as_ref().or(entry.waiting.as_ref()) {
             session.terminal.say(format_args!("    {error}"));
         }
+        if let Some(damage) = &entry.damaged {
+            session.terminal.warn(damage);
+        }
         listed.entries.push(entry);
     }
     for entry in &listed.drafts {
@@ -119,7 +135,9 @@ pub(super) fn outbox(args: &OutboxArgs, session: &Session<'_>) -> Result<(), Fai
         session.terminal.note("nothing was sent from here yet");
     }
     session.terminal.emit("sealpost/outbox/1", &listed);
-    Ok(())
+    // What was well was sent, and is listed.
+    listed.damaged.iter().skip(1).for_each(|damage| session.terminal.warn(damage));
+    unread.into_iter().next().map_or(Ok(()), |first| Err(failure(first)))
 }
 
 /// Goes on with what has begun to leave, and tells what is still here then. A draft of which nothing has left

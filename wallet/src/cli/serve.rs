@@ -16,9 +16,12 @@ use super::scan::Scanned;
 use super::signals::{self, Stop};
 use super::{Session, own_keys, runtime};
 use crate::failure;
+use crate::drafts::DraftError;
 use crate::light::Light;
 use crate::profile::Profile;
-use crate::wallet::Wallet;
+use crate::light::LightError;
+use crate::outbox::{Listing, OutboxError};
+use crate::wallet::{Flushed, Prepared, Wallet, WalletError};
 use clap::Args;
 use connection::{Connection, Welcome};
 use futures::StreamExt;
@@ -238,11 +241,37 @@ impl<'a> Server<'a> {
         if changed.is_some() && *at_rest == changed {
             return;
         }
-        let Ok(entries) = wallet.outbox().list() else { return };
+        let Listing { entries, damaged } = match wallet.outbox().read_all() {
+            Ok(listing) => listing,
+            Err(error) => return self.tell_once(format!("the outbox can't be read: {error}")).await,
+        };
+        self.tell_damaged(&damaged).await;
         if entries.iter().all(|entry| entry.height.is_some()) {
             *at_rest = changed;
         } else if let Ok(light) = self.light().await {
-            let _ = wallet.flush_outbox(&light).await;
+            match wallet.flush_outbox(&light).await {
+                Ok(Flushed { damaged, .. }) => self.tell_damaged(&damaged).await,
+                // It is tried again in a minute.
+                Err(WalletError::Light(LightError::Unreachable { .. } | LightError::Behind { .. })) => {}
+                Err(error) => self.tell_once(format!("what waits was not sent: {error}")).await,
+            }
+        }
+    }
+    async fn tell_damaged(&self, damaged: &[OutboxError]) {
+        for error in damaged {
+            self.tell_once(format!("{error}; everything else is sent all the same")).await;
+        }
+    }
+    /// Says of which recipients' ML-KEM keys are none, once of each.
+    async fn tell_broken_keys(&self, wallet: &Wallet, to: &[Address], prepared: &Prepared) {
+        let prefix = wallet.genesis().prefix();
+        for (address, keys) in to.iter().zip(&prepared.keys).filter(|(_, keys)| keys.ml_kem_broken) {
+            let (sequence, address) = (keys.sequence, address.to_text(prefix));
+            self.tell_once(format!(
+                "the ML-KEM key in key bundle #{sequence} of {address} is none, so what is sent to it is in suite 1: \
+                 nothing in it withstands quantum computers"
+            ))
+            .await;
         }
     }
     /// What has begun to leave in parts goes on; what somebody works on just now is left to them.
@@ -253,10 +282,14 @@ impl<'a> Server<'a> {
         };
         for draft in drafts.into_iter().filter(|draft| draft.signed > 0) {
             let id = draft.id.to_string();
-            if let Ok(light) = self.light().await
-                && let Ok(kept) = wallet.take_draft(&id)
-                && let Err(error) = wallet.send_draft(&light, kept, WaitFor::Final, &unwatched, &|_| {}).await
-            {
+            let Ok(light) = self.light().await else { continue };
+            let sent = match wallet.take_draft(&id) {
+                // Somebody has it, or had it and is done.
+                Err(WalletError::Draft(DraftError::Busy { .. } | DraftError::Unknown { .. })) => continue,
+                Err(error) => Err(error),
+                Ok(kept) => wallet.send_draft(&light, kept, WaitFor::Final, &unwatched, &|_| {}).await,
+            };
+            if let Err(error) = sent {
                 self.tell_once(format!("draft {} does not go on: {error}", short(&id))).await;
             }
         }

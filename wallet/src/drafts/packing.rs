@@ -207,7 +207,7 @@ impl Kept {
         let length = usize::try_from(length.saturating_add(SEAL_BYTES)).map_err(|error| broken(&error))?;
         let mut sealed = vec![0; length];
         file.read_exact(&mut sealed).map_err(|error| broken(&error))?;
-        let bytes = keystore.open_note(&self.about_frame(number), &sealed)?;
+        let bytes = keystore.open_note(&self.about_frame(number), &sealed).map_err(|error| broken(&error))?;
         Ok(Content::Part(Part { parcel: self.id.to_bytes(), number, bytes: bytes.to_vec() }))
     }
     /// A part that was signed before.

@@ -234,7 +234,8 @@ impl Wallet {
     ) -> Result<HashMap<TransactionId, OutboxEntry>, WalletError> {
         let next = light.next_height().await?;
         let mut signed = HashMap::new();
-        for entry in self.outbox.list()?.into_iter().filter(|entry| entry.height.is_none()) {
+        // One that can't be read is given anew: of two the ledger takes the first, and refuses the second.
+        for entry in self.outbox.read_all()?.entries.into_iter().filter(|entry| entry.height.is_none()) {
             if let Some(transaction) = entry.transaction()
                 && let Payload::Receipt(receipt) = transaction.payload()
                 && matches!(receipt.answer, Answer::Opened { .. })

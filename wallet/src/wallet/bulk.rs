@@ -190,7 +190,7 @@ impl Wallet {
     }
     fn place_of(&self, entry: &OutboxEntry) -> Result<Option<Place>, WalletError> {
         let Some(note) = &entry.bulk else { return Ok(None) };
-        let note = self.keystore.open_note(&list_place(&entry.id), note.as_bytes())?;
+        let note = self.open_entry(entry, "bulk", &list_place(&entry.id), note.as_bytes())?;
         // Of an earlier version: then it is not of this list.
         Ok(decode("place in a list", &note, note.len()).ok())
     }

@@ -40,7 +40,8 @@ pub struct CaughtUp {
     pub kept: usize,
     /// Messages whose key is gone.
     pub gone: usize,
-    /// Messages that break the envelope's rules, or whose body the node does not have.
+    /// Messages that break the envelope's rules, or whose body the node does not have, and sent ones of which archive or
+    /// outbox is damaged.
     pub unreadable: usize,
 }
 
@@ -128,7 +129,7 @@ impl Wallet {
     /// All letters that are here, in no order, one in memory at a time.
     pub fn letters(&self) -> Result<impl Iterator<Item = Result<Kept, WalletError>> + '_, WalletError> {
         let archived = self.archive.records()?.map(|record| Ok(record?.into()));
-        let sent = self.outbox.ids().filter(|id| !self.archive.has_file(id));
+        let sent = self.outbox.ids()?.into_iter().filter(|id| !self.archive.has_file(id));
         let sent = sent.map(|id| self.outbox.get(&id)?.map_or(Ok(None), |entry| self.sent_letter(&entry)));
         Ok(archived.chain(sent.filter_map(Result::transpose)))
     }
@@ -215,8 +216,11 @@ impl Wallet {
             }
         }
         self.archive.set_caught_up(next)?;
-        for id in self.outbox.ids() {
-            caught_up.kept = caught_up.kept.saturating_add(self.keep_sent(light, &id).await?.into());
+        for id in self.outbox.ids()? {
+            match self.keep_sent(light, &id).await {
+                Ok(kept) => caught_up.kept = caught_up.kept.saturating_add(kept.into()),
+                Err(error) => caught_up.unreadable = skipped(caught_up.unreadable, error)?,
+            }
         }
         Ok(caught_up)
     }
@@ -405,7 +409,7 @@ impl Wallet {
     /// The text of a letter that went ahead in parts.
     fn kept_text(&self, entry: &OutboxEntry) -> Result<Option<String>, WalletError> {
         let Some(text) = &entry.text else { return Ok(None) };
-        let text = self.keystore.open_note(&text_place(&entry.id), text.as_bytes())?;
+        let text = self.open_entry(entry, "text", &text_place(&entry.id), text.as_bytes())?;
         Ok(Some(String::from_utf8_lossy(&text).into_owned()))
     }
 }
@@ -451,11 +455,12 @@ fn is_gone(error: &WalletError) -> bool {
 }
 
 /// One letter that can't be read does not hide the others; a disk that fails does.
-fn skipped(count: usize, error: WalletError) -> Result<usize, WalletError> {
+pub(crate) fn skipped(count: usize, error: WalletError) -> Result<usize, WalletError> {
     match error {
         WalletError::Archive(
             ArchiveError::Damaged { .. } | ArchiveError::Format { .. } | ArchiveError::Record { .. },
         ) => Ok(count.saturating_add(1)),
+        WalletError::Outbox(error) if error.is_of_one_entry() => Ok(count.saturating_add(1)),
         error => Err(error),
     }
 }

@@ -76,7 +76,8 @@ impl Wallet {
         if listed.is_empty() {
             return Ok(listed);
         }
-        let parcels = self.outbox.list()?.into_iter().filter_map(|entry| entry.parcel);
+        // What can't be read hides no draft. To take one up, all of the outbox has to be readable.
+        let parcels = self.outbox.read_all()?.entries.into_iter().filter_map(|entry| entry.parcel);
         let sent: Vec<_> = parcels.map(|parcel| parcel.draft).collect();
         let (over, still): (Vec<_>, Vec<_>) = listed.into_iter().partition(|draft| sent.contains(&draft.id));
         for draft in over {

@@ -182,7 +182,7 @@ impl Wallet {
         if let Some(id) = whole_id(text)? {
             return Ok(id);
         }
-        let mut known: Vec<TransactionId> = self.outbox.list()?.iter().map(|entry| entry.id).collect();
+        let mut known = self.outbox.ids()?;
         known.extend(self.scan_state()?.found().iter().map(|found| found.id));
         let mut after = None;
         loop {

@@ -34,8 +34,12 @@ impl Wallet {
     /// Who wrote a sealed message that was sent from here, and to whom.
     pub fn authorship(&self, entry: &OutboxEntry) -> Result<Option<AuthorBlock>, WalletError> {
         let Some(note) = &entry.author else { return Ok(None) };
-        let bytes = self.keystore.open_note(&author_place(&entry.id), &note.0)?;
+        let bytes = self.open_entry(entry, "author", &author_place(&entry.id), &note.0)?;
         Ok(AuthorBlock::from_bytes(&bytes).ok())
+    }
+    /// Who wrote the sealed message of that id, and to whom, if it was sent from here.
+    pub(crate) fn sent_author(&self, id: &TransactionId) -> Result<Option<AuthorBlock>, WalletError> {
+        self.outbox.get(id)?.map_or(Ok(None), |entry| self.authorship(&entry))
     }
     /// Whether a sealed message with that id was sent from here.
     pub fn sent_sealed(&self, id: &TransactionId) -> Result<bool, WalletError> {
@@ -151,7 +155,9 @@ impl Wallet {
             let expiry = entry.transaction().map(|transaction| transaction.transaction().expiry);
             entry.height.is_some() || expiry.is_some_and(|expiry| expiry >= next)
         };
-        let sealed = self.outbox.list()?.into_iter().filter(|entry| entry.author.is_some() && stands(entry));
+        // Of what can't be read nobody knows what it answers. Of two answers the first on the ledger counts.
+        let entries = self.outbox.read_all()?.entries;
+        let sealed = entries.into_iter().filter(|entry| entry.author.is_some() && stands(entry));
         let letters = sealed.filter_map(|entry| self.own_letter(&entry).ok().flatten());
         let receipts = letters.flat_map(|letter| letter.answers);
         let answered: HashSet<_> = receipts.map(|receipt| receipt.message).collect();
@@ -165,10 +171,9 @@ impl Wallet {
     pub fn sealed_receipts_got(&self) -> Result<Vec<SealedReceipt>, WalletError> {
         let mut got = Vec::new();
         for HeldAnswer { reply, at, receipt } in self.scan_state()?.answers() {
-            let entry = self.outbox.get(&receipt.message)?;
-            let block = entry.map(|entry| self.authorship(&entry)).transpose()?.flatten();
+            // Its message was forgotten meanwhile, or can't be read: then it answers nothing that is here.
+            let block = unless_damaged(self.sent_author(&receipt.message))?;
             let recipient = block.and_then(|block| block.recipients.get(usize::from(receipt.slot)).copied());
-            // Its message was forgotten meanwhile: then it answers nothing that is here.
             let Some(with) = recipient else { continue };
             let height = Some(at.height);
             got.push(SealedReceipt { receipt, reply, with, height, signed_ms: None });
@@ -178,9 +183,10 @@ impl Wallet {
     /// Receipts that this wallet gave in sealed replies, the newest first.
     pub fn sealed_receipts_given(&self) -> Result<Vec<SealedReceipt>, WalletError> {
         let mut given = Vec::new();
-        for entry in self.outbox.list()?.into_iter().filter(|entry| entry.author.is_some()) {
-            let Some(letter) = self.own_letter(&entry)? else { continue };
-            let Some(with) = self.sent_to_addresses(&entry)?.first().copied() else { continue };
+        for entry in self.outbox.read_all()?.entries.into_iter().filter(|entry| entry.author.is_some()) {
+            let Some(letter) = unless_damaged(self.own_letter(&entry))? else { continue };
+            let to = unless_damaged(self.sent_to_addresses(&entry).map(Some))?;
+            let Some(with) = to.and_then(|to| to.first().copied()) else { continue };
             let (reply, height, signed_ms) = (entry.id, entry.height, Some(entry.signed_ms));
             let receipts = letter.answers.into_iter();
             given.extend(receipts.map(|receipt| SealedReceipt { receipt, reply, with, height, signed_ms }));
@@ -208,8 +214,7 @@ impl Wallet {
         id: &TransactionId,
         slots: &mut [TimelineSlot],
     ) -> Result<(), WalletError> {
-        let block = self.outbox.get(id)?.map(|entry| self.authorship(&entry)).transpose()?.flatten();
-        let Some(block) = block else { return Ok(()) };
+        let Some(block) = self.sent_author(id)? else { return Ok(()) };
         let state: ScanState = self.scan_state()?;
         for ((number, slot), recipient) in (0_u16..).zip(slots).zip(&block.recipients) {
             slot.recipient = Some(*recipient);
@@ -255,6 +260,14 @@ pub(super) fn reply_with(author: Address, receipt: Receipt) -> Draft {
 /// What has not been read yet may be one.
 fn is_letter(found: &Found) -> bool {
     !matches!(found.kind, FoundKind::Part | FoundKind::Broken)
+}
+
+/// What an entry of the outbox says; nothing if that entry is damaged, which hides none of the others.
+pub(crate) fn unless_damaged<T>(read: Result<Option<T>, WalletError>) -> Result<Option<T>, WalletError> {
+    match read {
+        Err(WalletError::Outbox(error)) if error.is_of_one_entry() => Ok(None),
+        read => read,
+    }
 }
 
 /// What the encrypted author block of a message is bound to.

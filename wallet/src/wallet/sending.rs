@@ -4,7 +4,7 @@
 use super::{ALREADY_ANSWERED, Wallet, WalletError, now_ms};
 use crate::envelope::{Content, Recipient, SealRequest, Sealed, has_ml_kem, seal};
 use crate::light::{Light, LightError, Proven};
-use crate::outbox::{OutboxEntry, Parcel};
+use crate::outbox::{Listing, OutboxEntry, OutboxError, Parcel};
 use crate::random::random;
 use sealpost_api::{TransactionStatus, WaitFor};
 use sealpost_ledger::address::Address;
@@ -68,6 +68,15 @@ pub struct KeysAt {
     pub valid_until: BlockHeight,
     /// Whether the ML-KEM key among them is none, so that the message is in suite 1 for everybody.
     pub ml_kem_broken: bool,
+}
+
+/// How what was signed here stands.
+#[derive(Debug, Default)]
+pub struct Flushed {
+    /// The entries, the oldest first, with what the node said of each that it did not take.
+    pub entries: Vec<(OutboxEntry, Option<LightError>)>,
+    /// Why each of the others can't be read.
+    pub damaged: Vec<OutboxError>,
 }
 
 impl Prepared {
@@ -263,18 +272,21 @@ impl Wallet {
         self.send_prepared(light, &prepared, Vec::new(), None, WaitFor::Final).await
     }
     /// Submits again what the outbox holds and no block contains, and verifies what has become final.
-    /// Returns the entries as they stand then, with what the node said of each that it did not take.
-    pub async fn flush_outbox(
-        &self,
-        light: &Light,
-    ) -> Result<Vec<(OutboxEntry, Option<LightError>)>, WalletError> {
-        let mut entries = Vec::new();
-        for mut entry in self.outbox.list()? {
+    /// What can't be read keeps none of the others here.
+    pub async fn flush_outbox(&self, light: &Light) -> Result<Flushed, WalletError> {
+        let Listing { entries: listed, mut damaged } = self.outbox.read_all()?;
+        let mut entries = Vec::with_capacity(listed.len());
+        for mut entry in listed {
             let mut not_taken = None;
             if entry.height.is_none() {
                 if let Some(proven) = light.transaction(&entry.id).await? {
                     self.note_final(&mut entry, &proven)?;
-                } else if let Some(transaction) = entry.transaction() {
+                } else {
+                    let Some(transaction) = entry.transaction().filter(|signed| signed.id() == entry.id)
+                    else {
+                        damaged.push(self.outbox.malformed(&entry.id, "its transaction was altered"));
+                        continue;
+                    };
                     let submitted =
                         light.submit(&transaction, entry.body().as_ref(), WaitFor::Accepted).await;
                     match submitted {
@@ -287,7 +299,7 @@ impl Wallet {
             }
             entries.push((entry, not_taken));
         }
-        Ok(entries)
+        Ok(Flushed { entries, damaged })
     }
 
     pub(super) async fn expiry(&self, light: &Light) -> Result<BlockHeight, WalletError> {

@@ -4,7 +4,7 @@
 use super::{Timeline, Wallet, WalletError};
 use crate::envelope::{Content, Letter};
 use crate::light::{Light, LightError};
-use crate::outbox::OutboxEntry;
+use crate::outbox::{OutboxEntry, OutboxError};
 use sealpost_api::MailboxSide;
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
@@ -85,7 +85,7 @@ impl Wallet {
     /// The messages that this wallet sent, the newest first, `limit` at most: what it signed here, and what
     /// the ledger has of this identity.
     pub async fn sent(&self, light: &Light, limit: usize) -> Result<Vec<TransactionId>, WalletError> {
-        let entries = self.outbox.list()?;
+        let entries = self.outbox.read_all()?.entries;
         let mut here: BTreeSet<_> = entries.iter().map(|entry| entry.id).collect();
         let letters = entries.iter().filter_map(|entry| self.own_letter(entry).ok().flatten());
         here.extend(letters.flat_map(|letter| letter.parts().copied().collect::<Vec<_>>()));
@@ -120,8 +120,20 @@ impl Wallet {
     /// What of something that was sent is kept for its sender, if it is.
     pub(super) fn note(&self, entry: &OutboxEntry) -> Result<Option<Note>, WalletError> {
         let Some(note) = &entry.note else { return Ok(None) };
-        let note = self.keystore.open_note(entry.id.as_bytes(), note.as_bytes())?;
+        let note = self.open_entry(entry, "note", entry.id.as_bytes(), note.as_bytes())?;
         let split = note.split_first_chunk();
         Ok(split.map(|(salt, content)| Note { salt: *salt, content: Zeroizing::new(content.to_vec()) }))
+    }
+    /// Opens what is encrypted in an entry. What does not open is wrong with this entry alone: neither with the
+    /// keystore nor with the others.
+    pub(super) fn open_entry(
+        &self,
+        entry: &OutboxEntry,
+        field: &'static str,
+        place: &[u8],
+        note: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, OutboxError> {
+        let opened = self.keystore.open_note(place, note);
+        opened.map_err(|_| OutboxError::Altered { id: entry.id, field })
     }
 }

@@ -11,7 +11,7 @@ use crate::cli::{address, answer, contact, designate, draft, evidence, inbox, ke
 use crate::envelope::Data;
 use crate::failure;
 use crate::light::Light;
-use crate::wallet::{Answers, Demand, EvidenceRequest, Foreign, Reading, Sent, Wallet};
+use crate::wallet::{Answers, Demand, EvidenceRequest, Flushed, Foreign, Reading, Sent, Wallet};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use sealpost_ledger::height::BlockHeight;
@@ -248,12 +248,13 @@ async fn keys_revoke(server: &Server<'_>, Revoke { sequence, from }: Revoke) -> 
 async fn list_outbox(server: &Server<'_>, _: Nothing) -> Answered {
     let wallet = server.wallet().await?;
     let light = server.light().await?;
-    let entries = wallet.flush_outbox(&light).await.map_err(failure)?;
+    let Flushed { entries, damaged } = wallet.flush_outbox(&light).await.map_err(failure)?;
     let entries = entries.iter().map(|(kept, not_taken)| outbox::entry(&wallet, kept, not_taken.as_ref()));
     let entries = entries.collect::<Result<_, _>>()?;
     let drafts = wallet.drafts().map_err(failure)?;
     let drafts = drafts.iter().map(|listed| draft::entry(&wallet, listed)).collect();
-    server.tagged(&light, "sealpost/outbox/1", &outbox::Sent { entries, drafts })
+    let damaged = damaged.iter().map(ToString::to_string).collect();
+    server.tagged(&light, "sealpost/outbox/1", &outbox::Sent { entries, drafts, damaged })
 }
 
 async fn message_status(server: &Server<'_>, OfMessage { id }: OfMessage) -> Answered {
