@@ -45,6 +45,7 @@ const KINDS: &[&str] = &[
     "serve",
     "draft",
     "parcel",
+    "scan",
 ];
 /// Names of files, settings and metrics that look like codes.
 const NO_CODES: &[&str] = &[
@@ -67,6 +68,7 @@ const NO_CODES: &[&str] = &[
     "head.json",
     "keystore.json",
     "keystore.lock",
+    "scan.lock",
     "postage.floor",
     "postage.strangers_percent",
     "block.html",

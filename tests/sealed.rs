@@ -179,6 +179,16 @@ fn a_sealed_message_is_found_answered_and_believed_by_a_stranger() {
     assert_eq!((reply["mode"].as_str(), reply["to"][0]["name"].as_str()), (Some("sealed"), Some("alice")));
 
     disclosed(&world, id, receipt["receipt"].as_str().unwrap());
+
+    // What scans have found is damaged: it is told and kept aside, and found again.
+    let kept = find(home_of(&world), "alice").map(|folder| folder.join("scan")).unwrap();
+    let mut damaged = fs::read(&kept).unwrap();
+    *damaged.last_mut().unwrap() ^= 1;
+    fs::write(&kept, &damaged).unwrap();
+    assert_eq!(world.error("alice", &["inbox", "--no-scan"])["code"], "scan.damaged");
+    world.wallet("alice", &["inbox"]);
+    assert_eq!(fs::read(kept.with_file_name("scan.damaged")).unwrap(), damaged);
+    slots(["opened", "refused"]);
 }
 
 /// A reply that carries a receipt and nothing else is no letter that waits to be read, and the lists know it.

@@ -188,6 +188,9 @@ pub fn failure(error: impl Into<WalletError>) -> Failure {
                 .help("name fewer --recipients, or leave out --body, --disclose or --absent-receipt"),
             WalletError::NoSilence { .. } => plain(Exit::No, "evidence.no_silence"),
             WalletError::Scan { .. } => plain(Exit::Bug, "internal.scan"),
+            WalletError::ScanDamaged { .. } => plain(Exit::Unavailable, "scan.damaged").help(
+                "`sealpost inbox` puts it aside and finds again what was in it, or put the file back from a backup",
+            ),
             WalletError::NothingToDisclose { .. } => plain(Exit::No, "evidence.nothing_to_disclose"),
     }
 }
@@ -209,14 +212,14 @@ fn backup(error: &BackupError, message: &str) -> Failure {
     }
 }
 
-/// The way out for whoever wants to answer for a letter of which something is not to be had.
-const WITHOUT_PARTS: &str =
-    "--without-parts answers for the letter alone, and the receipt stands all the same";
 /// The way out of an entry of the outbox that can't be read. The words would not help: they restore no message, and no
 /// key that one was sealed to.
 const DAMAGED_ENTRY: &str = "the wallet and its other messages are whole: put this one file back from a backup, or \
     move it out of the outbox folder once the message is final or void";
 
+/// The way out for whoever wants to answer for a letter of which something is not to be had.
+const WITHOUT_PARTS: &str =
+    "--without-parts answers for the letter alone, and the receipt stands all the same";
 
 /// A failure with one more way out.
 pub(crate) fn with_help(failure: Failure, more: &str) -> Failure {

@@ -100,6 +100,7 @@ mod tests {
         is_send(&wallet.evidence(light, id, None, false, false));
         is_send(&wallet.flush_outbox(light));
         is_send(&wallet.scan(light, &|_| {}));
+        is_send(&wallet.rescan(light, &|_| {}));
         is_send(&wallet.sealed_inbox(light, 1));
         is_send(&wallet.read_or_recall(light, id));
         is_send(&wallet.standing(light, id));

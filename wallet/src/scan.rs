@@ -9,15 +9,19 @@
 //! What a node can do: leave slots out, which another node shows to a scan that begins anew; and see which messages are
 //! fetched, among which are one in 256 of everybody else's.
 
+mod file;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
 mod state;
+#[cfg(test)]
+mod tests;
 
 pub use state::{Found, FoundKind, HeldAnswer, ScanState};
 
 use crate::envelope::{BundleSecret, Content, Opened, ViewKey, candidates, open_sealed, slot_for};
 use crate::light::{Light, LightError, ListedSlot, Position, Proven, SlotPage};
-use crate::wallet::{Wallet, WalletError};
+use crate::wallet::{Wallet, WalletError, unless_damaged};
+use file::ScanFile;
 use sealpost_ledger::address::Address;
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
@@ -67,6 +71,7 @@ struct Scan<'a> {
     light: &'a Light,
     keys: Arc<Vec<ViewKey>>,
     state: ScanState,
+    file: ScanFile,
     report: ScanReport,
     started: Instant,
     kept: Instant,
@@ -80,16 +85,32 @@ impl Wallet {
         light: &Light,
         heard: &(dyn Fn(&ScanProgress) + Sync),
     ) -> Result<ScanReport, WalletError> {
+        self.scan_from(light, self.take_up_scan()?, heard).await
+    }
+    /// The same from the first block on, and keeps what was found: what one node left out, another may show. Scans that
+    /// other programs have begun before do not count for it.
+    pub async fn rescan(
+        &self,
+        light: &Light,
+        heard: &(dyn Fn(&ScanProgress) + Sync),
+    ) -> Result<ScanReport, WalletError> {
+        self.scan_from(light, self.begin_anew()?, heard).await
+    }
+    async fn scan_from(
+        &self,
+        light: &Light,
+        (mut state, file): (ScanState, ScanFile),
+        heard: &(dyn Fn(&ScanProgress) + Sync),
+    ) -> Result<ScanReport, WalletError> {
         let keys: Vec<_> = self.bundles().iter().filter_map(ViewKey::new).collect();
         let to = light.head().await?.map_or(BlockHeight::GENESIS, |header| header.height);
-        let mut state = self.scan_state()?;
         self.begin(light, &mut state).await?;
-        let height = state.position.height;
+        let height = state.looked.position.height;
         let progress = ScanProgress { height, to, slots: 0, found: 0, per_second: 0.0 };
         let report = ScanReport { progress, refused: Vec::new(), refused_count: 0 };
         let (started, kept) = (Instant::now(), Instant::now());
         let none = keys.is_empty();
-        let mut scan = Scan { wallet: self, light, keys: Arc::new(keys), state, report, started, kept };
+        let mut scan = Scan { wallet: self, light, keys: Arc::new(keys), state, file, report, started, kept };
         // Without keys there is nothing to look with; when there are some, a scan begins where they were published.
         if !none {
             if self.may_look_again() {
@@ -108,33 +129,13 @@ impl Wallet {
         }
         due
     }
-    /// What scans have found so far.
-    pub fn scan_state(&self) -> Result<ScanState, WalletError> {
-        let path = self.folder()?.join("scan");
-        if !path.exists() {
-            return Ok(ScanState::default());
-        }
-        let bytes = sealpost_terminal::read_secret_file(&path).map_err(WalletError::File)?;
-        // What can't be read is found again.
-        let note = self.keystore().open_note(b"scan", &bytes).ok();
-        Ok(note.and_then(|note| ScanState::from_bytes(&note)).unwrap_or_default())
-    }
-    /// Makes the next scan begin at the first block, and keeps what was found: what one node left out, another may show.
-    pub fn scan_anew(&self) -> Result<(), WalletError> {
-        let mut state = self.scan_state()?;
-        state.position = Position::default();
-        self.keep_scan(&state)
-    }
-    fn keep_scan(&self, state: &ScanState) -> Result<(), WalletError> {
-        let note = self.keystore().seal_note(b"scan", &state.to_bytes())?;
-        sealpost_terminal::write_secret_file(&self.folder()?.join("scan"), &note).map_err(WalletError::File)
-    }
     /// Goes back as far as a secret that no scan has used makes necessary.
     async fn begin(&self, light: &Light, state: &mut ScanState) -> Result<(), WalletError> {
         // A scan by a program that does not have the newest secrets yet must not count as one that used them.
-        state.secrets.retain(|known| self.bundles().iter().any(|secret| secret.sequence == *known));
+        let looked = &mut state.looked;
+        looked.secrets.retain(|known| self.bundles().iter().any(|secret| secret.sequence == *known));
         let sequences = self.bundles().iter().map(|secret| secret.sequence);
-        let mut new: Vec<_> = sequences.filter(|sequence| !state.secrets.contains(sequence)).collect();
+        let mut new: Vec<_> = sequences.filter(|sequence| !looked.secrets.contains(sequence)).collect();
         if new.is_empty() {
             return Ok(());
         }
@@ -148,8 +149,8 @@ impl Wallet {
             _ => Position::default(),
         };
         // A first scan begins where the keys do.
-        state.position = if state.secrets.is_empty() { since } else { state.position.min(since) };
-        state.secrets.extend(new);
+        looked.position = if looked.secrets.is_empty() { since } else { looked.position.min(since) };
+        looked.secrets.extend(new);
         Ok(())
     }
 }
@@ -160,7 +161,7 @@ impl Scan<'_> {
         to: BlockHeight,
         heard: &(dyn Fn(&ScanProgress) + Sync),
     ) -> Result<(), WalletError> {
-        let mut page = self.light.hidden_slots(self.state.position, to).await?;
+        let mut page = self.light.hidden_slots(self.state.looked.position, to).await?;
         loop {
             let SlotPage { slots, more } = page;
             let last = slots.last().map(|listed| listed.at);
@@ -179,15 +180,15 @@ impl Scan<'_> {
             let found: Vec<_> = found.iter().filter_map(|at| slots.get(*at)).copied().collect();
             if let Err(error) = self.take_in(&found).await {
                 // What was found before this page stays found.
-                self.wallet.keep_scan(&self.state)?;
+                self.keep()?;
                 return Err(error);
             }
-            let end = Position::end_of(to).max(self.state.position);
-            self.state.position = last.filter(|_| more).unwrap_or(end);
+            let end = Position::end_of(to).max(self.state.looked.position);
+            self.state.looked.position = last.filter(|_| more).unwrap_or(end);
             self.count(slots.len());
             heard(&self.report.progress);
             if !more || self.kept.elapsed() > KEEP_EVERY {
-                self.wallet.keep_scan(&self.state)?;
+                self.keep()?;
                 self.kept = Instant::now();
             }
             match following? {
@@ -196,9 +197,12 @@ impl Scan<'_> {
             }
         }
     }
+    fn keep(&mut self) -> Result<(), WalletError> {
+        self.wallet.keep_scan(&mut self.state, &mut self.file)
+    }
     fn count(&mut self, slots: usize) {
         let progress = &mut self.report.progress;
-        progress.height = self.state.position.height;
+        progress.height = self.state.looked.position.height;
         progress.slots = progress.slots.saturating_add(slots as u64);
         progress.per_second = progress.slots as f64 / self.started.elapsed().as_secs_f64().max(1e-6);
     }
@@ -221,7 +225,7 @@ impl Scan<'_> {
             any = true;
         }
         if any {
-            self.wallet.keep_scan(&self.state)?;
+            self.keep()?;
         }
         Ok(())
     }
@@ -313,10 +317,12 @@ impl Scan<'_> {
 
 impl Wallet {
     /// Whether an answer from that author is one to a sealed message of ours: the slot is theirs, and what it
-    /// reveals matches the slot's commitment.
+    /// reveals matches the slot's commitment. Of a message whose entry in the outbox is damaged nobody can say so, and no
+    /// scan waits for that to be mended.
     pub(crate) fn answer_holds(&self, receipt: &Receipt, author: &Address) -> Result<bool, WalletError> {
-        let Some(entry) = self.outbox().get(&receipt.message)? else { return Ok(false) };
-        let Some(block) = self.authorship(&entry)? else { return Ok(false) };
+        let entry = self.outbox().get(&receipt.message).map_err(WalletError::from);
+        let Some(entry) = unless_damaged(entry)? else { return Ok(false) };
+        let Some(block) = unless_damaged(self.authorship(&entry))? else { return Ok(false) };
         let Some(transaction) = entry.transaction() else { return Ok(false) };
         let slot = transaction.message().and_then(|message| message.slot(receipt.slot));
         let theirs = block.recipients.get(usize::from(receipt.slot)) == Some(author);

@@ -22,6 +22,7 @@ pub(crate) use answering::ALREADY_ANSWERED;
 pub use answering::{Demand, GivenReceipt, GotReceipt, Unanswered, Waiting};
 pub use bulk::{BulkHeard, BulkList, BulkResult, BulkRun, BulkState, ListId, Repeat};
 pub use collecting::{Collector, FetchHeard};
+pub(crate) use keeping::skipped;
 pub use keeping::{CaughtUp, Source};
 pub use key_life::{Alarm, Due, KeyTerms, LastLetters, Standing, least_days};
 pub use keys::{BundleState, Foreign, OwnBundle, OwnKeys, Postponed, Rotated, Tended};
@@ -74,6 +75,8 @@ pub struct Wallet {
     address: Address,
     /// When bodies of sealed messages that were not to be had were last asked for again.
     pub(crate) looked_again: Mutex<Option<Instant>>,
+    /// Where a scan has put a file that could not be read, until somebody is told.
+    pub(crate) scan_set_aside: Mutex<Option<PathBuf>>,
 }
 
 /// Why a wallet did not do what it was asked.
@@ -171,6 +174,8 @@ pub enum WalletError {
     EvidenceTooLong { id: TransactionId, length: usize },
     #[error("the scan for sealed messages ended early: {reason}")]
     Scan { reason: String },
+    #[error("what scans have found can't be read: {} was altered, or is of another wallet", path.display())]
+    ScanDamaged { path: PathBuf },
     #[error("this wallet has neither written nor opened {id}, so it cannot show what it says")]
     NothingToDisclose { id: TransactionId },
 }
@@ -225,8 +230,20 @@ impl Wallet {
         let outbox = Outbox::open(&folder.join("outbox"))?;
         let (drafts, known) = (Drafts::open(&folder.join("drafts"))?, Known::open(&folder));
         let archive = Archive::open(&folder.join("archive"), archive_key(&mut keystore)?)?;
-        let (name, looked_again) = (name.into(), Mutex::new(None));
-        Ok(Self { name, profile, keystore, outbox, drafts, known, archive, identity, address, looked_again })
+        let (name, looked_again, scan_set_aside) = (name.into(), Mutex::default(), Mutex::default());
+        Ok(Self {
+            name,
+            profile,
+            keystore,
+            outbox,
+            drafts,
+            known,
+            archive,
+            identity,
+            address,
+            looked_again,
+            scan_set_aside,
+        })
     }
     /// Whether a wallet of that name can be made: to be asked before words are shown or written down.
     pub fn check_new(profile: &Profile, name: &str) -> Result<(), WalletError> {

@@ -6,6 +6,7 @@ mod cursor;
 
 use super::inbox::{Entry, entry, print};
 use super::notify::{Hook, Told};
+use super::scan::warn_set_aside;
 use super::{Session, own_keys, signals};
 use crate::failure;
 use crate::light::{Light, LightError};
@@ -181,7 +182,9 @@ impl Follower<'_> {
     /// Looks for sealed messages that are new. How far a scan has come is kept by the wallet itself.
     async fn scan(&mut self, light: &Light, cursor: &mut Cursor) -> Result<(), Failure> {
         self.wallet.refresh().map_err(failure)?;
-        self.wallet.scan(light, &|_| {}).await.map_err(failure)?;
+        let scanned = self.wallet.scan(light, &|_| {}).await;
+        warn_set_aside(self.session.terminal, self.wallet);
+        scanned.map_err(failure)?;
         let (letters, found) = self.wallet.sealed_since(light, cursor.sealed()).await.map_err(failure)?;
         for letter in letters {
             let id = letter.message.id();

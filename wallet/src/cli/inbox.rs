@@ -5,7 +5,7 @@ use super::follow::Follower;
 use super::keeping::or_offline;
 use super::notify::Hook;
 use super::progress::ScanWatch;
-use super::scan::{Scanned, scan};
+use super::scan::{Scanned, rescan, scan};
 use super::{Session, own_keys, runtime};
 use crate::contacts::Contacts;
 use crate::failure;
@@ -105,12 +105,10 @@ pub(super) fn inbox(args: &InboxArgs, session: &Session<'_>) -> Result<(), Failu
         // Asked for before the list, so that nothing falls between the two.
         let next = light.next_height().await.map_err(failure)?;
         let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
-        if args.rescan {
-            wallet.scan_anew().map_err(failure)?;
-        }
-        let scanned = match args.no_scan {
-            true => None,
-            false => Some(scan(session, &wallet, &light).await?),
+        let scanned = match (args.no_scan, args.rescan) {
+            (true, _) => None,
+            (false, true) => Some(rescan(session, &wallet, &light).await?),
+            (false, false) => Some(scan(session, &wallet, &light).await?),
         };
         let found = matching(args, session, &wallet, &light, limit).await?;
         let entries = entries(&wallet, &found)?;

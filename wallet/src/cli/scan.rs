@@ -7,7 +7,7 @@ use crate::light::Light;
 use crate::scan::ScanReport;
 use crate::wallet::Wallet;
 use sealpost_ledger::height::BlockHeight;
-use sealpost_terminal::{Failure, grouped, short, style};
+use sealpost_terminal::{Failure, Terminal, grouped, short, style};
 
 /// What a scan did, in JSON.
 #[derive(serde::Serialize)]
@@ -32,8 +32,38 @@ impl Scanned {
 /// Scans for sealed messages, up to the newest block.
 pub(super) async fn scan(session: &Session<'_>, wallet: &Wallet, light: &Light) -> Result<Scanned, Failure> {
     let watch = SealedWatch::new(session.terminal);
-    let report = wallet.scan(light, &|progress| watch.hear(progress)).await.map_err(failure)?;
+    let report = wallet.scan(light, &|progress| watch.hear(progress)).await;
     drop(watch);
+    warn_set_aside(session.terminal, wallet);
+    Ok(tell(session, &report.map_err(failure)?))
+}
+
+/// The same from the first block on.
+pub(super) async fn rescan(
+    session: &Session<'_>,
+    wallet: &Wallet,
+    light: &Light,
+) -> Result<Scanned, Failure> {
+    let watch = SealedWatch::new(session.terminal);
+    let report = wallet.rescan(light, &|progress| watch.hear(progress)).await;
+    drop(watch);
+    warn_set_aside(session.terminal, wallet);
+    Ok(tell(session, &report.map_err(failure)?))
+}
+
+/// Warns if what earlier scans had found could not be read.
+pub(super) fn warn_set_aside(terminal: &Terminal, wallet: &Wallet) {
+    if let Some(path) = wallet.scan_set_aside() {
+        terminal.warn(format_args!(
+            "what scans had found could not be read, and is kept as {}. All that the ledger shows to the keys of now, \
+             and that the archive has, was found again. Receipts of sealed messages that came in letters which were not \
+             kept are missing: put the file `scan` back from a backup to have them again",
+            path.display()
+        ));
+    }
+}
+
+fn tell(session: &Session<'_>, report: &ScanReport) -> Scanned {
     let terminal = session.terminal;
     for (id, reason) in &report.refused {
         terminal.warn(format_args!("sealed message {} is not shown: {reason}", short(id)));
@@ -43,7 +73,7 @@ pub(super) async fn scan(session: &Session<'_>, wallet: &Wallet, light: &Light) 
         let more = report.refused_count.saturating_sub(named);
         terminal.warn(format_args!("{more} more sealed messages to this wallet break the rules"));
     }
-    let (progress, scanned) = (&report.progress, Scanned::new(&report));
+    let (progress, scanned) = (&report.progress, Scanned::new(report));
     if progress.slots > 0 {
         terminal.note(style::faint(format!(
             "scanned {} sealed slots up to block {}, {} a second",
@@ -52,5 +82,5 @@ pub(super) async fn scan(session: &Session<'_>, wallet: &Wallet, light: &Light) 
             grouped(scanned.per_second)
         )));
     }
-    Ok(scanned)
+    scanned
 }

@@ -12,7 +12,7 @@ mod socket;
 mod tests;
 
 use super::follow::TEND_EVERY;
-use super::scan::Scanned;
+use super::scan::{Scanned, warn_set_aside};
 use super::signals::{self, Stop};
 use super::{Session, own_keys, runtime};
 use crate::failure;
@@ -304,7 +304,9 @@ impl<'a> Server<'a> {
     /// Looks for sealed messages, up to the newest block.
     async fn scan(&self, wallet: &Wallet, light: &Light) -> Result<Scanned, Failure> {
         let _alone = self.scanning.lock().await;
-        Ok(Scanned::new(&wallet.scan(light, &|_| {}).await.map_err(failure)?))
+        let scanned = wallet.scan(light, &|_| {}).await;
+        warn_set_aside(self.session.terminal, wallet);
+        Ok(Scanned::new(&scanned.map_err(failure)?))
     }
     /// An answer that rests on what a connection shows of the ledger, and whether that is old.
     fn tagged<T: Serialize>(&self, light: &Light, schema: &str, value: &T) -> Result<Value, Refusal> {

@@ -9,7 +9,11 @@ use sealpost_ledger::receipt::{Answer, Receipt};
 
 /// What is tried.
 pub(crate) fn targets() -> Vec<Target> {
-    let again = |bytes: &[u8]| ScanState::from_bytes(bytes).map(|state| state.to_bytes());
+    // What an earlier version has written is read, and written as that of now.
+    let again = |bytes: &[u8]| {
+        let state = ScanState::from_bytes(bytes).filter(|_| ScanState::is_newest(bytes));
+        state.map(|state| state.to_bytes())
+    };
     vec![Target::decoder("scan_state", || vec![ScanState::default().to_bytes(), state().to_bytes()], again)]
 }
 
@@ -18,7 +22,7 @@ fn state() -> ScanState {
     let (id, author) = (evidence.message.transaction.id(), Some(evidence.message.transaction.sender()));
     let at = Position { height: BlockHeight::new(2), index: 1 };
     let mut state = ScanState::default();
-    state.secrets.push(3);
+    state.looked.secrets.push(3);
     state.found.push(Found { id, at, slot: 0, bundle: 3, author, kind: FoundKind::Letter });
     let receipt = Receipt { message: id, slot: 0, answer: Answer::Opened { secret: [2; 32] } };
     state.answered(HeldAnswer { reply: id, at, receipt });

@@ -1,26 +1,63 @@
 //! What scans have found and how far they came. It is as long as what is the wallet's own, however long the
 //! ledger is, and stands encrypted in the wallet's folder: who writes to whom is in it.
+//!
+//! ```text
+//!  version (2 bytes) ─► length (4 bytes) and piece ─► …     one of how far, then of what was found, then of answers
+//! ```
 
 use crate::light::Position;
 use sealpost_ledger::address::Address;
 use sealpost_ledger::codec::{Decode, Encode, MAX_BYTES, decode, encode};
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::receipt::Receipt;
+use std::cmp::Ordering;
+use std::collections::HashMap;
 
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
+/// One piece, and so bounded as a whole: a wallet with very many messages could not read it again.
+const FORMER: u16 = 1;
+/// What a piece has of each. That makes about half of what a decoder takes.
+const IN_A_PIECE: usize = 65_536;
 
 /// What scans have found.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-#[bincode(crate = "sealpost_ledger::codec")]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ScanState {
-    version: u16,
+    /// How far they have looked.
+    pub(super) looked: Looked,
+    /// Sealed messages to this wallet, in the order in which they were found.
+    pub(super) found: Vec<Found>,
+    answers: Vec<HeldAnswer>,
+}
+
+/// How far scans have looked.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode)]
+#[bincode(crate = "sealpost_ledger::codec")]
+pub(super) struct Looked {
+    /// How often they have begun anew. What was begun before does not count as looked at after that.
+    pub(super) rescans: u64,
     /// Everything up to here was looked at.
     pub(super) position: Position,
     /// Bundles whose secrets were used for that.
     pub(super) secrets: Vec<u64>,
-    /// Sealed messages to this wallet, in the order in which they were found.
-    pub(super) found: Vec<Found>,
+}
+
+/// The whole of version 1.
+#[derive(Encode, Decode)]
+#[bincode(crate = "sealpost_ledger::codec")]
+struct Former {
+    version: u16,
+    position: Position,
+    secrets: Vec<u64>,
+    found: Vec<Found>,
     answers: Vec<HeldAnswer>,
+}
+
+#[derive(Encode, Decode)]
+#[bincode(crate = "sealpost_ledger::codec")]
+enum Piece {
+    Looked(Looked),
+    Found(Vec<Found>),
+    Answers(Vec<HeldAnswer>),
 }
 
 /// An answer to a sealed message of ours, which was checked when it was found.
@@ -75,14 +112,21 @@ impl HeldAnswer {
     }
 }
 
-impl Default for ScanState {
-    fn default() -> Self {
-        Self {
-            version: VERSION,
-            position: Position::default(),
-            secrets: Vec::new(),
-            found: Vec::new(),
-            answers: Vec::new(),
+impl Looked {
+    /// How far two programs have come together, of which neither knew of the other: both say the truth.
+    fn with(self, other: Self) -> Self {
+        let same = self.secrets.len() == other.secrets.len()
+            && self.secrets.iter().all(|secret| other.secrets.contains(secret));
+        match self.rescans.cmp(&other.rescans) {
+            Ordering::Less => other,
+            Ordering::Greater => self,
+            Ordering::Equal if same => Self { position: self.position.max(other.position), ..self },
+            Ordering::Equal => {
+                let Self { rescans, position, mut secrets } = self;
+                let new: Vec<_> = other.secrets.into_iter().filter(|new| !secrets.contains(new)).collect();
+                secrets.extend(new);
+                Self { rescans, position: position.min(other.position), secrets }
+            }
         }
     }
 }
@@ -94,7 +138,7 @@ impl ScanState {
     }
     /// How far scans have looked.
     pub fn position(&self) -> Position {
-        self.position
+        self.looked.position
     }
     /// The answer to a slot of a sealed message of ours.
     pub fn answer(&self, message: &TransactionId, slot: u16) -> Option<HeldAnswer> {
@@ -129,11 +173,81 @@ impl ScanState {
             *found = message;
         }
     }
+    /// Takes in what another program has written meanwhile, so that nothing is lost of what either has found. What that
+    /// one has found keeps its place: whoever tells of new messages counts them. Returns how far both have looked.
+    pub(super) fn unite(&mut self, kept: Self) -> Looked {
+        let Self { looked, found, answers } = kept;
+        let mine = std::mem::replace(&mut self.found, found);
+        let mut places: HashMap<_, _> =
+            self.found.iter().enumerate().map(|(place, found)| (found.id, place)).collect();
+        for found in mine {
+            match places.get(&found.id).and_then(|place| self.found.get_mut(*place)) {
+                // What was in it is known to one of the two.
+                Some(kept) if kept.kind == FoundKind::Unread => *kept = found,
+                Some(_) => {}
+                None => {
+                    places.insert(found.id, self.found.len());
+                    self.found.push(found);
+                }
+            }
+        }
+        let mine = std::mem::replace(&mut self.answers, answers);
+        let of = |held: &HeldAnswer| (held.receipt.message, held.receipt.slot);
+        let mut places: HashMap<_, _> =
+            self.answers.iter().enumerate().map(|(place, held)| (of(held), place)).collect();
+        for held in mine {
+            match places.get(&of(&held)).and_then(|place| self.answers.get_mut(*place)) {
+                Some(kept) if kept.at <= held.at => {}
+                Some(kept) => *kept = held,
+                None => {
+                    places.insert(of(&held), self.answers.len());
+                    self.answers.push(held);
+                }
+            }
+        }
+        self.looked.clone().with(looked)
+    }
     pub(super) fn to_bytes(&self) -> Vec<u8> {
-        encode(self)
+        let found = self.found.chunks(IN_A_PIECE).map(|found| Piece::Found(found.to_vec()));
+        let answers = self.answers.chunks(IN_A_PIECE).map(|answers| Piece::Answers(answers.to_vec()));
+        let mut bytes = VERSION.to_le_bytes().to_vec();
+        for piece in std::iter::once(Piece::Looked(self.looked.clone())).chain(found).chain(answers) {
+            let piece = encode(&piece);
+            bytes.extend(u32::try_from(piece.len()).unwrap_or(u32::MAX).to_le_bytes());
+            bytes.extend(piece);
+        }
+        bytes
     }
     pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        decode::<Self>("scan", bytes, MAX_BYTES).ok().filter(|state| state.version == VERSION)
+        let (version, pieces) = bytes.split_first_chunk()?;
+        match u16::from_le_bytes(*version) {
+            VERSION => Self::from_pieces(pieces).filter(|state| state.to_bytes() == bytes),
+            FORMER => {
+                let Former { version: _, position, secrets, found, answers } =
+                    decode("scan", bytes, MAX_BYTES).ok()?;
+                Some(Self { looked: Looked { rescans: 0, position, secrets }, found, answers })
+            }
+            _ => None,
+        }
+    }
+    fn from_pieces(mut bytes: &[u8]) -> Option<Self> {
+        let mut state = Self::default();
+        while let Some((length, rest)) = bytes.split_first_chunk() {
+            let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
+            let (piece, rest) = rest.split_at_checked(length)?;
+            match decode("scan", piece, MAX_BYTES).ok()? {
+                Piece::Looked(looked) => state.looked = looked,
+                Piece::Found(found) => state.found.extend(found),
+                Piece::Answers(answers) => state.answers.extend(answers),
+            }
+            bytes = rest;
+        }
+        Some(state)
+    }
+    /// Whether bytes are of the version that is written.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(super) fn is_newest(bytes: &[u8]) -> bool {
+        bytes.starts_with(&VERSION.to_le_bytes())
     }
 }
 
@@ -188,6 +302,88 @@ mod tests {
         state.turned_out(found(4, 3, FoundKind::Broken));
         assert_eq!(heights(&state, &[3], 9), [1]);
         assert_eq!(ScanState::from_bytes(&state.to_bytes()), Some(state));
+    }
+
+    #[test]
+    fn what_two_programs_have_found_is_united_and_keeps_its_order() {
+        let found = |number: u8, kind| {
+            let at = Position { height: BlockHeight::new(number.into()), index: 0 };
+            Found { id: TransactionId::from_bytes([number; 32]), at, slot: 0, bundle: 1, author: None, kind }
+        };
+        let (x, y, z) =
+            (found(1, FoundKind::Letter), found(2, FoundKind::Letter), found(3, FoundKind::Letter));
+        let mut kept = ScanState { found: vec![x, found(2, FoundKind::Unread), z], ..ScanState::default() };
+        let mine = ScanState { found: vec![x, y, found(4, FoundKind::Part)], ..ScanState::default() };
+        let mut state = mine.clone();
+        state.unite(kept.clone());
+        assert_eq!(state.found, [x, y, z, found(4, FoundKind::Part)]);
+        kept.unite(mine);
+        assert_eq!(kept.found, [x, y, found(4, FoundKind::Part), z], "the other's order comes first");
+        let receipt = Receipt { message: x.id, slot: 0, answer: Answer::Opened { secret: [2; 32] } };
+        let held = |index| HeldAnswer { reply: y.id, at: Position { index, ..y.at }, receipt };
+        let mut other = state.clone();
+        state.answered(held(3));
+        other.answered(held(2));
+        other.unite(state.clone());
+        state.unite(other.clone());
+        assert_eq!((state.answers(), other.answers()), (vec![held(2)], vec![held(2)]));
+    }
+
+    #[test]
+    fn two_programs_have_together_looked_as_far_as_both_can_say_and_a_rescan_begins_anew() {
+        let looked = |rescans, height, secrets: &[u64]| {
+            let position = Position::end_of(BlockHeight::new(height));
+            Looked { rescans, position, secrets: secrets.to_vec() }
+        };
+        for (one, other, both) in [
+            (looked(0, 5, &[1]), looked(0, 9, &[1]), looked(0, 9, &[1])),
+            (looked(0, 5, &[1, 2]), looked(0, 9, &[2, 1]), looked(0, 9, &[1, 2])),
+            // Up to 5 both keys were used, one here and one there.
+            (looked(0, 5, &[1]), looked(0, 9, &[1, 2]), looked(0, 5, &[1, 2])),
+            (looked(1, 2, &[1]), looked(0, 9, &[1]), looked(1, 2, &[1])),
+        ] {
+            assert_eq!(one.clone().with(other.clone()).position, both.position);
+            let Looked { rescans, mut secrets, .. } = other.with(one);
+            secrets.sort_unstable();
+            assert_eq!((rescans, secrets), (both.rescans, both.secrets));
+        }
+    }
+
+    #[test]
+    fn what_an_earlier_version_has_written_is_read() {
+        let at = Position { height: BlockHeight::new(7), index: 1 };
+        let found = Found {
+            id: TransactionId::from_bytes([1; 32]),
+            at,
+            slot: 0,
+            bundle: 1,
+            author: None,
+            kind: FoundKind::Letter,
+        };
+        let former = Former {
+            version: FORMER,
+            position: at,
+            secrets: vec![1],
+            found: vec![found],
+            answers: Vec::new(),
+        };
+        let state = ScanState::from_bytes(&encode(&former)).unwrap();
+        assert_eq!((state.position(), state.found(), state.looked.rescans), (at, [found].as_slice(), 0));
+        assert!(ScanState::is_newest(&state.to_bytes()));
+    }
+
+    /// 16 MiB are what one decoding takes.
+    #[test]
+    fn more_messages_than_one_decoding_takes_are_kept_and_read_again() {
+        let at = Position { height: BlockHeight::new(7), index: 1 };
+        let id = TransactionId::from_bytes([1; 32]);
+        let found = Found { id, at, slot: 0, bundle: 1, author: None, kind: FoundKind::Part };
+        let mut state = ScanState { found: vec![found; 300_000], ..ScanState::default() };
+        let receipt = Receipt { message: id, slot: 0, answer: Answer::Opened { secret: [2; 32] } };
+        state.answers = vec![HeldAnswer { reply: id, at, receipt }; 100_000];
+        let bytes = state.to_bytes();
+        assert!(bytes.len() > MAX_BYTES);
+        assert!(ScanState::from_bytes(&bytes) == Some(state));
     }
 
     proptest! {
