@@ -10,17 +10,18 @@ mod sending;
 mod socket;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 use super::follow::TEND_EVERY;
 use super::scan::{Scanned, warn_set_aside};
 use super::signals::{self, Stop};
 use super::{Session, own_keys, runtime};
-use crate::failure;
 use crate::drafts::DraftError;
+use crate::failure;
 use crate::light::Light;
-use crate::profile::Profile;
 use crate::light::LightError;
 use crate::outbox::{Listing, OutboxError};
+use crate::profile::Profile;
 use crate::wallet::{Flushed, Prepared, Wallet, WalletError};
 use clap::Args;
 use connection::{Connection, Welcome};
@@ -36,7 +37,7 @@ use socket::{Door, Token};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 use tokio::net::UnixStream;
 use tokio::sync::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::time::MissedTickBehavior;
@@ -47,9 +48,8 @@ const MAX_CONNECTIONS: usize = 16;
 const SENDING: Duration = Duration::from_secs(60);
 /// How long what was begun may go on after the request to stop.
 const FAREWELL: Duration = Duration::from_secs(10);
-/// How long a question waits for readers to end before it goes on with the keys it knows, and how long whoever changes
-/// the wallet waits before it looks again whether nobody reads.
-const MOMENT: Duration = Duration::from_millis(200);
+/// How long a question goes on with the keys it knows when others did not end in time for it to read newer ones.
+const KEYS_AGAIN: Duration = Duration::from_secs(2);
 /// Questions after which the connection to the node is made anew: it remembers every header it has verified.
 const LIGHT_USES: u32 = 256;
 
@@ -110,6 +110,8 @@ struct Server<'a> {
     /// When the keystore was changed last, as far as its secrets are known here.
     keys_at: Mutex<Option<SystemTime>>,
     /// When the outbox was changed last, if nothing in it waited then.
+    /// When a question last waited in vain for others to end.
+    keys_tried: Mutex<Option<Instant>>,
     at_rest: Mutex<Option<SystemTime>>,
     /// Why drafts that have begun to leave did not go on: each reason is told once.
     told: Mutex<BTreeSet<String>>,
@@ -121,7 +123,7 @@ impl<'a> Server<'a> {
         let (profile, welcome) = (wallet.profile().clone(), Welcome::to(&wallet));
         let (light, at_rest) = (Mutex::default(), Mutex::default());
         let (wallet, collecting, scanning) = (RwLock::new(wallet), Mutex::default(), Mutex::default());
-        let (keys_at, told) = (Mutex::default(), Mutex::default());
+        let (keys_at, keys_tried, told) = (Mutex::default(), Mutex::default(), Mutex::default());
         Self {
             session,
             profile,
@@ -134,6 +136,7 @@ impl<'a> Server<'a> {
             keystore,
             keys_at,
             at_rest,
+            keys_tried,
             told,
         }
     }
@@ -141,26 +144,39 @@ impl<'a> Server<'a> {
     /// then with those of before.
     async fn wallet(&self) -> Result<RwLockReadGuard<'_, Wallet>, Failure> {
         let changed = std::fs::metadata(&self.keystore).and_then(|file| file.modified()).ok();
-        let mut known = self.keys_at.lock().await;
-        if (changed.is_none() || *known != changed)
-            && let Ok(mut wallet) = tokio::time::timeout(MOMENT, self.wallet.write()).await
+        // Not held while the wallet is waited for: questions would wait for one another.
+        let known = *self.keys_at.lock().await;
+        if (changed.is_none() || known != changed)
+            && let Some(mut wallet) = self.alone_soon().await
         {
             wallet.refresh().map_err(failure)?;
-            *known = changed;
+            *self.keys_at.lock().await = changed;
         }
-        drop(known);
         Ok(self.wallet.read().await)
     }
-    /// The wallet alone. Whoever waits for it keeps nobody else from reading: something long may be at work, such as
-    /// a letter in parts, and a lock that is waited for lets no further reader in.
-    async fn alone(&self) -> RwLockWriteGuard<'_, Wallet> {
-        loop {
-            if let Ok(wallet) = self.wallet.try_write() {
-                return wallet;
-            }
-            tokio::time::sleep(MOMENT).await;
+    /// The wallet alone if nobody else has it, or has it for a moment only. That moment is waited for now and then, not
+    /// by each question.
+    async fn alone_soon(&self) -> Option<RwLockWriteGuard<'_, Wallet>> {
+        if let Ok(wallet) = self.wallet.try_write() {
+            return Some(wallet);
+        }
+        let tried = self.keys_tried.lock().await.replace(Instant::now());
+        if tried.is_some_and(|tried| tried.elapsed() < KEYS_AGAIN) {
+            *self.keys_tried.lock().await = tried;
+            return None;
         }
     }
+        tokio::time::timeout(turns::MOMENT, self.wallet.write()).await.ok()
+    }
+    /// The wallet alone.
+    async fn alone(&self) -> RwLockWriteGuard<'_, Wallet> {
+        turns::alone(&self.wallet, &|| {
+            self.session.terminal.warn(
+                "the wallet's keys could not be looked after for an hour: what takes long, such as sending in parts, \
+                 follows one upon another; they are as soon as there is a gap",
+            );
+        })
+        .await
     /// Until somebody asks to stop. Everything goes on in this one future: when it ends, nothing of it is left.
     async fn run(&self, door: &Door) {
         let stop = signals::listen(self.session.terminal);
