@@ -210,7 +210,7 @@ impl Drafts {
             let folder = self.folder.join(id.to_string());
             match read(keystore, id, &folder)? {
                 Some(letter) => {
-                    let (signed, parts) = (packing::signed(&folder), letter.parts());
+                    let (signed, parts) = (packing::signed(&folder)?, letter.parts());
                     found.push(Listed { id, letter, signed, parts });
                 }
                 None => self.clear(id),
@@ -234,6 +234,16 @@ impl Drafts {
             [id] => Ok(*id),
             [] => Err(DraftError::Unknown { text: shown }),
             _ => Err(DraftError::Id { text: shown, reason: "it begins several ids".into() }),
+        }
+    }
+    /// Number of parts of a draft that are signed; nothing if there is no such draft. Reads none of them, and no other
+    /// draft.
+    pub(crate) fn signed(&self, id: DraftId) -> Result<Option<u32>, DraftError> {
+        let letter = self.letter_path(id);
+        match letter.try_exists() {
+            Ok(true) => packing::signed(&self.folder.join(id.to_string())).map(Some),
+            Ok(false) => Ok(None),
+            Err(error) => Err(DraftError::File(file_failure("read", &letter, &error))),
         }
     }
     /// Removes a draft and all that belongs to it. No power cut brings it back.
@@ -332,6 +342,11 @@ fn is_at(file: &File, path: &Path) -> std::io::Result<bool> {
     }
 }
 
+/// Whether something is there, or may be: whoever reads it hears what is wrong with the disk.
+fn may_exist(path: &Path) -> bool {
+    !matches!(path.try_exists(), Ok(false))
+}
+
 /// What is left behind here does no harm: it is looked for again whenever drafts are listed.
 fn remove_all(folder: &Path, lock: &Path) {
     let _later = fs::remove_dir_all(folder);
@@ -341,8 +356,3 @@ fn remove_all(folder: &Path, lock: &Path) {
 fn malformed(path: &Path, reason: &dyn fmt::Display) -> DraftError {
     DraftError::Malformed { path: path.into(), reason: reason.to_string() }
 }
-/// Whether something is there, or may be: whoever reads it hears what is wrong with the disk.
-fn may_exist(path: &Path) -> bool {
-    !matches!(path.try_exists(), Ok(false))
-}
-

@@ -30,6 +30,7 @@ use futures::stream::FuturesUnordered;
 use methods::unwatched;
 use protocol::Refusal;
 use sealpost_api::WaitFor;
+use sealpost_ledger::address::Address;
 use sealpost_terminal::{Failure, short};
 use serde::Serialize;
 use serde_json::Value;
@@ -109,9 +110,9 @@ struct Server<'a> {
     keystore: PathBuf,
     /// When the keystore was changed last, as far as its secrets are known here.
     keys_at: Mutex<Option<SystemTime>>,
-    /// When the outbox was changed last, if nothing in it waited then.
     /// When a question last waited in vain for others to end.
     keys_tried: Mutex<Option<Instant>>,
+    /// When the outbox was changed last, if nothing in it waited then.
     at_rest: Mutex<Option<SystemTime>>,
     /// Why drafts that have begun to leave did not go on: each reason is told once.
     told: Mutex<BTreeSet<String>>,
@@ -135,8 +136,8 @@ impl<'a> Server<'a> {
             outbox,
             keystore,
             keys_at,
-            at_rest,
             keys_tried,
+            at_rest,
             told,
         }
     }
@@ -165,7 +166,6 @@ impl<'a> Server<'a> {
             *self.keys_tried.lock().await = tried;
             return None;
         }
-    }
         tokio::time::timeout(turns::MOMENT, self.wallet.write()).await.ok()
     }
     /// The wallet alone.
@@ -177,6 +177,7 @@ impl<'a> Server<'a> {
             );
         })
         .await
+    }
     /// Until somebody asks to stop. Everything goes on in this one future: when it ends, nothing of it is left.
     async fn run(&self, door: &Door) {
         let stop = signals::listen(self.session.terminal);

@@ -9,7 +9,7 @@ use sealpost_ledger::codec::{Decode, Encode, MAX_BYTES, decode, encode};
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::message::{Body, Mode};
 use sealpost_ledger::transaction::SignedTransaction;
-use sealpost_terminal::{bytes, write_secret_file};
+use sealpost_terminal::{bytes, file_failure, write_secret_file};
 use sha2::{Digest, Sha256};
 use std::fs::{self, File};
 use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
@@ -235,10 +235,14 @@ impl Kept {
 }
 
 /// Number of parts that are signed in the folder of a draft.
-pub(super) fn signed(folder: &Path) -> u32 {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let parts = entries.filter(|entry| entry.path().extension().is_some_and(|end| end == "part"));
-    u32::try_from(parts.count()).unwrap_or(u32::MAX)
+pub(super) fn signed(folder: &Path) -> Result<u32, DraftError> {
+    let unread = |error| DraftError::File(file_failure("read", folder, &error));
+    let mut parts = 0_u32;
+    for entry in fs::read_dir(folder).map_err(unread)? {
+        let is_part = entry.map_err(unread)?.path().extension().is_some_and(|end| end == "part");
+        parts = parts.saturating_add(is_part.into());
+    }
+    Ok(parts)
 }
 
 struct Frames<'a> {

@@ -100,6 +100,16 @@ impl Wallet {
         }
         Ok(kept)
     }
+    /// Whether anything of a draft has left or will: parts of it are signed, or its letter is. Other drafts don't matter,
+    /// nor do entries of the outbox that can't be read, as long as the draft is there: its letter is signed last.
+    pub fn has_begun(&self, id: DraftId) -> Result<bool, WalletError> {
+        let entries = match self.drafts.signed(id)? {
+            Some(0) => self.outbox.read_all()?.entries,
+            Some(_) => return Ok(true),
+            None => self.outbox.list()?,
+        };
+        Ok(entries.iter().any(|entry| entry.parcel.is_some_and(|parcel| parcel.draft == id)))
+    }
     /// Throws a draft away.
     pub fn discard_draft(&self, draft: Kept) -> Result<(), WalletError> {
         Ok(self.drafts.remove(draft)?)

@@ -86,18 +86,20 @@ pub(super) async fn send(server: &Server<'_>, request: Send) -> Answered {
         Draft { to, content: Content::Letter(letter), mode } if !fits => {
             in_parts(server, &wallet, &light, (to, letter, mode), (wait, dry_run)).await?
         }
-        message => at_once(&wallet, &light, &message, (wait, dry_run)).await?,
+        message => at_once(server, &wallet, &light, &message, (wait, dry_run)).await?,
     };
     server.tagged(&light, "sealpost/send/1", &answer)
 }
 
 async fn at_once(
+    server: &Server<'_>,
     wallet: &Wallet,
     light: &Light,
     message: &Draft,
     (wait, dry_run): (WaitFor, bool),
 ) -> Result<send::Answer, Failure> {
     let (prepared, salt) = wallet.prepare_message(light, message, &unwatched).await.map_err(failure)?;
+    server.tell_broken_keys(wallet, &message.to, &prepared).await;
     let mut answer = send::describe(wallet, message, &prepared)?;
     if !dry_run {
         let sent = wallet.send_message(light, &prepared, message, salt, wait).await.map_err(kept)?;
@@ -142,10 +144,11 @@ async fn in_parts(
         wallet.discard_draft(draft).map_err(failure)?;
         return Err(failure(error));
     }
-    let sent = deliver(wallet, light, draft, end).await;
+    let sent = deliver(server, wallet, light, draft, end).await;
     sent.map_err(|failure| match give_up(wallet, id) {
         GivenUp::Gone => failure,
         GivenUp::GoesOn => goes_on(failure, id),
+        GivenUp::Unclear(unread) => unclear(failure, &unread, id),
     })
 }
 
@@ -155,6 +158,8 @@ enum GivenUp {
     Gone,
     /// Parts of it have left; the rest goes on by itself.
     GoesOn,
+    /// What has left can't be read, for this reason.
+    Unclear(Failure),
 }
 
 /// Told under one code whatever the reason: whoever sends it again sends it twice.
@@ -166,7 +171,19 @@ fn goes_on(mut failure: Failure, id: DraftId) -> Failure {
         .help("don't send it again: `outbox` lists it until it has left, and `sealpost draft discard` throws it away")
 }
 
+/// It may have left or not. Told under a code of its own: whoever sends it again may send it twice, and whoever does not
+/// may wait for ever.
+fn unclear(mut failure: Failure, unread: &Failure, id: DraftId) -> Failure {
+    failure.message.push_str("; whether something of it has left can't be read: ");
+    failure.message.push_str(&unread.message);
+    failure.code = "parcel.unclear".into();
+    failure
+        .with("draft", id.to_string())
+        .help("ask `outbox` when that is mended: what has begun to leave stands there, and goes on by itself")
+}
+
 async fn deliver(
+    server: &Server<'_>,
     wallet: &Wallet,
     light: &Light,
     draft: Kept,
@@ -180,6 +197,7 @@ async fn deliver(
     let message = draft.message(letter);
     let (mut prepared, salt) = wallet.prepare_message(light, &message, &unwatched).await.map_err(failure)?;
     prepared.is_draft(&draft, &message);
+    server.tell_broken_keys(wallet, &message.to, &prepared).await;
     let mut answer = send::describe(wallet, &message, &prepared)?;
     answer.parts = quote.map(Parts::from);
     match dry_run {
@@ -194,16 +212,53 @@ async fn deliver(
 
 /// A draft of which nothing has left is thrown away: the program that sent it has all of it, and is told.
 fn give_up(wallet: &Wallet, id: DraftId) -> GivenUp {
-    let drafts = wallet.drafts().unwrap_or_default();
-    if drafts.iter().any(|draft| draft.id == id && draft.signed == 0)
-        && let Ok(draft) = wallet.take_draft(&id.to_string())
-    {
-        // If it can't be, the person finds it among the drafts.
-        let _left = wallet.discard_draft(draft);
+    match wallet.has_begun(id) {
+        Err(error) => GivenUp::Unclear(failure(error)),
+        // One that is in the outbox is none any more, and goes on just as well.
+        Ok(true) => GivenUp::GoesOn,
+        Ok(false) => {
+            if let Ok(draft) = wallet.take_draft(&id.to_string()) {
+                // If it can't be, the person finds it among the drafts.
+                let _left = wallet.discard_draft(draft);
+            }
+            GivenUp::Gone
+        }
     }
-    // One that is in the outbox is none any more, and goes on just as well.
-    match drafts.iter().any(|draft| draft.id == id && draft.signed == 0) {
-        true => GivenUp::Gone,
-        false => GivenUp::GoesOn,
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::testing::Home;
+    use std::fs;
+
+    fn keep(wallet: &Wallet) -> Kept {
+        wallet.keep_draft(Typed::new(Vec::new(), "Lift".into(), "out of service".into())).unwrap()
+    }
+
+    #[test]
+    fn a_draft_is_given_up_by_what_is_in_its_own_folder() {
+        let home = Home::new();
+        let wallet = home.wallet("alice");
+        let drafts = home.path("alice", "drafts");
+        let (damaged, unsent, begun) = (keep(&wallet).id, keep(&wallet).id, keep(&wallet).id);
+        fs::write(drafts.join(damaged.to_string()).join("letter"), "x").unwrap();
+        fs::write(drafts.join(begun.to_string()).join("0.part"), "x").unwrap();
+        wallet.drafts().unwrap_err();
+        assert!(matches!(give_up(&wallet, unsent), GivenUp::Gone));
+        assert!(!drafts.join(unsent.to_string()).exists(), "the program that sent it has all of it");
+        assert!(matches!(give_up(&wallet, begun), GivenUp::GoesOn));
+        assert!(drafts.join(begun.to_string()).exists());
+        // Another entry of the outbox says nothing of one that is still a draft.
+        fs::write(home.path("alice", "outbox").join(format!("{:064}.json", 7)), "{").unwrap();
+        let unsent = keep(&wallet).id;
+        assert!(matches!(give_up(&wallet, unsent), GivenUp::Gone));
+        // Of one that is none any more, that entry may be the letter.
+        fs::remove_dir_all(drafts.join(unsent.to_string())).unwrap();
+        let GivenUp::Unclear(unread) = give_up(&wallet, unsent) else { unreachable!() };
+        let told = unclear(Failure::unavailable("node.unreachable", "no node answers"), &unread, unsent);
+        assert_eq!((told.code.as_ref(), unread.code.as_ref()), ("parcel.unclear", "outbox.malformed"));
+        assert!(told.message.starts_with("no node answers; whether"), "{told}");
     }
 }
