@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::sync::watch;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -38,9 +38,11 @@ struct Followed {
 pub(super) struct Subscription {
     light: Arc<Light>,
     source: Source,
-    /// Set by the first source that ends: the other one ends with it.
-    over: Arc<AtomicBool>,
+    /// Set by the first source that ends: the others end with it at once, and let go what they hold of the node.
+    over: Over,
 }
+
+type Over = Arc<watch::Sender<bool>>;
 
 enum Source {
     /// The node tells.
@@ -63,7 +65,7 @@ pub(super) async fn follow(server: &Server<'_>, question: Request) -> Done {
         };
         let wallet = server.wallet().await?;
         let following = light.follow(&wallet.address(), from).await.map_err(failure)?;
-        let over = Arc::new(AtomicBool::new(false));
+        let over = Over::new(watch::Sender::new(false));
         let mut subscriptions = Vec::new();
         if scan {
             server.scan(&wallet, &light).await?;
@@ -87,19 +89,31 @@ impl Subscription {
     /// Waits for what comes next.
     pub(super) async fn next_entry(mut self, server: &Server<'_>) -> Done {
         let Self { light, source, over } = &mut self;
-        let told = match source {
-            Source::Told(following) => next_told(server, light, following).await,
-            Source::Looked { known, ready } => next_found(server, light, known, ready, over).await,
-            Source::Watched { is_old } => next_view(server, light, is_old, over).await,
+        let next = async {
+            match source {
+                Source::Told(following) => next_told(server, light, following).await,
+                Source::Looked { known, ready } => next_found(server, light, known, ready).await.map(Some),
+                Source::Watched { is_old } => next_view(server, light, is_old).await.map(Some),
+            }
         };
-        match told {
-            _ if over.load(Ordering::Relaxed) => Done::Over,
-            Ok(line) => Done::Entry(line, self),
-            Err(refusal) => {
-                over.store(true, Ordering::Relaxed);
+        match unless_over(over, next).await {
+            None => Done::Over,
+            Some(Ok(line)) => Done::Entry(line, self),
+            Some(Err(refusal)) => {
+                over.send_replace(true);
                 Done::Ended(notification("inbox_ended", json!({ "error": refusal_data(&refusal) })))
             }
         }
+    }
+}
+
+/// What a source comes to; nothing if another source of the same subscription is at its end.
+async fn unless_over<T>(over: &watch::Sender<bool>, next: impl Future<Output = T>) -> Option<T> {
+    let mut ended = over.subscribe();
+    tokio::select! {
+        biased;
+        _ = ended.wait_for(|over| *over) => None,
+        next = next => Some(next),
     }
 }
 
@@ -122,19 +136,18 @@ async fn next_told(
     entry(server, &wallet, light, &incoming).map(Some)
 }
 
-/// The next sealed letter that a scan finds; nothing if the other source is at its end. A scan that fails is made
-/// again: if the node is gone, the other source says so.
+/// The next sealed letter that a scan finds. A scan that fails is made again: if the node is gone, another source says
+/// so.
 async fn next_found(
     server: &Server<'_>,
     light: &Light,
     known: &mut usize,
     ready: &mut VecDeque<Incoming>,
-    over: &AtomicBool,
-) -> Result<Option<Vec<u8>>, Refusal> {
-    while !over.load(Ordering::Relaxed) {
+) -> Result<Vec<u8>, Refusal> {
+    loop {
         if let Some(incoming) = ready.pop_front() {
             let wallet = server.wallet().await?;
-            return entry(server, &wallet, light, &incoming).map(Some);
+            return entry(server, &wallet, light, &incoming);
         }
         tokio::time::sleep(SCAN_EVERY).await;
         if let Ok(wallet) = server.wallet().await
@@ -145,18 +158,11 @@ async fn next_found(
             ready.extend(letters);
         }
     }
-    Ok(None)
 }
 
-/// That the view has become old, or is so no longer; nothing if another source is at its end. If the node is gone, the
-/// source that it tells says so.
-async fn next_view(
-    server: &Server<'_>,
-    light: &Light,
-    is_old: &mut bool,
-    over: &AtomicBool,
-) -> Result<Option<Vec<u8>>, Refusal> {
-    while !over.load(Ordering::Relaxed) {
+/// That the view has become old, or is so no longer. If the node is gone, the source that it tells says so.
+async fn next_view(server: &Server<'_>, light: &Light, is_old: &mut bool) -> Result<Vec<u8>, Refusal> {
+    loop {
         tokio::time::sleep(SCAN_EVERY).await;
         if let Err(lie) = light.head().await.map_err(failure)
             && lie.exit == Exit::Untrusted
@@ -165,10 +171,9 @@ async fn next_view(
         }
         let old_view = server.session.old_view(light);
         if std::mem::replace(is_old, old_view.is_some()) != old_view.is_some() {
-            return Ok(Some(notification("inbox_view", json!({ "old_view": old_view }))));
+            return Ok(notification("inbox_view", json!({ "old_view": old_view })));
         }
     }
-    Ok(None)
 }
 
 fn entry(
@@ -179,4 +184,37 @@ fn entry(
 ) -> Result<Vec<u8>, Refusal> {
     let entry = server.tagged(light, "sealpost/inbox-entry/1", &inbox::entry(wallet, incoming)?)?;
     Ok(notification("inbox_entry", entry))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use futures::FutureExt;
+
+    /// The connection to the node is part of the source that waits for it: a node lets a client have 32 of them.
+    #[tokio::test]
+    async fn what_waits_for_the_node_lets_go_of_it_as_soon_as_another_source_ends() {
+        let connections = Arc::new(());
+        let mut left = Vec::new();
+        for _ in 0..20 {
+            let over = Over::new(watch::Sender::new(false));
+            let (told, connection) = (over.clone(), connections.clone());
+            let mut waiting = Box::pin(async move {
+                let quiet = async move {
+                    std::future::pending::<()>().await;
+                    drop(connection);
+                };
+                unless_over(&told, quiet).await
+            });
+            assert!(waiting.as_mut().now_or_never().is_none());
+            over.send_replace(true);
+            assert_eq!(waiting.as_mut().now_or_never(), Some(None));
+            left.push(waiting);
+        }
+        assert_eq!(Arc::strong_count(&connections), 1);
+        // One that begins to wait afterwards does not begin at all.
+        let over = watch::Sender::new(true);
+        assert!(unless_over(&over, async {}).await.is_none());
+    }
 }
