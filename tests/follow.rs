@@ -155,6 +155,10 @@ fn a_hook_hears_of_each_message_even_of_those_that_came_while_nobody_followed() 
     let following = Following::start(&world, "bob", &with_text);
     let mut again = std::iter::repeat_with(|| heard.next()).filter(|line| !line.starts_with(&last));
     assert_eq!(again.next().unwrap(), format!("{sealed} alice bob //sealed"));
+    // What goes on in parts is told to its end.
+    let long = format!("{} to the end", "x".repeat(90_000));
+    let long_id = send(&world, &long);
+    assert_eq!(again.next().unwrap(), format!("{long_id} alice bob //{long}"));
     drop(following);
 
     // A hook of the settings that does not work is said, and the messages come all the same.

@@ -1,7 +1,7 @@
 //! The life of encryption keys with the real programs: what rotation, destruction and withdrawal do to messages,
 //! and the alarm when somebody else publishes keys of an identity.
 
-use crate::parcels::noise;
+use crate::parcels::{folder_of, noise, until, wallet_command};
 use crate::world::{World, home_of};
 use sealpost_api::WaitFor;
 use sealpost_tests::harness::liar::{Answer, Liar, error};
@@ -175,7 +175,43 @@ fn files_that_nobody_has_saved_outlive_the_secret_of_their_letter() {
         let out = world.path(&id);
         assert_eq!(world.wallet("bob", &["read", &id, "-o", &out])["source"], "archive");
         assert!(std::fs::read(format!("{out}/plan.pdf")).unwrap() == bytes, "{id}");
+        // The letter itself needs no node.
+        let away = world.wallet("bob", &["--node", "http://127.0.0.1:1", "read", &id]);
+        assert_eq!((away["text"].as_str(), away["source"].as_str()), (Some("see the plan"), Some("archive")));
     }
+}
+
+/// The letter is sent to the new keys, and some of its parts were sent to those before.
+#[test]
+fn a_rotation_amid_the_parts_of_a_letter_costs_none_of_them() {
+    let world = quick_world_with_archive();
+    let (file, bytes) = (world.path("plan.pdf"), noise(2 << 20, 5));
+    std::fs::write(&file, &bytes).unwrap();
+    let sending = ["send", "bob", "-m", "see the plan", "--attach", &file];
+    let mut child = wallet_command(&world, "alice", &sending).spawn().unwrap();
+    let drafts = folder_of(&world, "alice").join("drafts");
+    let signed = || {
+        let folders = std::fs::read_dir(&drafts).into_iter().flatten().flatten();
+        let files =
+            folders.flat_map(|folder| std::fs::read_dir(folder.path()).into_iter().flatten().flatten());
+        files.filter(|file| file.path().extension().is_some_and(|end| end == "part")).count()
+    };
+    until(&mut child, || signed() > 3);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // A file of the outbox that can't be read does not keep keys from being replaced.
+    let outbox = folder_of(&world, "bob").join("outbox");
+    let damaged = outbox.join(format!("{}.json", "7".repeat(64)));
+    std::fs::write(&damaged, "{").unwrap();
+    assert_eq!(world.wallet("bob", &["keys", "rotate"])["sequence"], 2);
+    world.wallet("alice", &["outbox"]);
+    let id = world.wallet("bob", &["inbox"])["messages"][0]["id"].as_str().unwrap().to_owned();
+    (0..=WINDOW).for_each(|_| drop(self::send(&world, "x")));
+    let tended = world.wallet("bob", &["keys", "tend"]);
+    assert_eq!((&tended["destroyed"], &tended["lost"]), (&serde_json::json!([1]), &serde_json::json!(0)));
+    let out = world.path("saved");
+    world.wallet("bob", &["read", &id, "-o", &out]);
+    assert!(std::fs::read(format!("{out}/plan.pdf")).unwrap() == bytes);
 }
 
 #[test]

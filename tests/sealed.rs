@@ -151,6 +151,12 @@ fn a_sealed_message_is_found_answered_and_believed_by_a_stranger() {
     };
     slots(["hidden", "hidden"]);
     let receipt = world.wallet("bob", &["receipt", "give", id]);
+    // Nobody else sees that; so the wallet itself says that it was answered.
+    for again in [&["receipt", "give", id][..], &["refuse", id]] {
+        assert_eq!(world.error("bob", again)["code"], "receipt.already_answered");
+    }
+    let about = ["evidence", "create", id, "--recipients", "bob", "-o", &world.path("about")];
+    assert_eq!(world.error("alice", &about)["code"], "evidence.recipients_hidden");
     world.wallet("alice", &["inbox"]);
     let reply = receipt["receipt"].as_str().unwrap();
     let read = world.wallet("alice", &["read", reply]);

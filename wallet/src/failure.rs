@@ -11,7 +11,7 @@ use crate::mnemonic::PhraseError;
 use crate::outbox::OutboxError;
 use crate::parcel::ParcelError;
 use crate::profile::ProfileError;
-use crate::wallet::WalletError;
+use crate::wallet::{ALREADY_ANSWERED, WalletError};
 use sealpost_api::{ApiError, Category};
 use sealpost_terminal::{Exit, Failure};
 
@@ -184,6 +184,9 @@ pub fn failure(error: impl Into<WalletError>) -> Failure {
             WalletError::Signing => plain(Exit::Bug, "internal.signing"),
             WalletError::NotARecipient { .. } => plain(Exit::Usage, "evidence.no_recipient")
                 .help("`sealpost status ID` names its recipients"),
+            WalletError::RecipientsHidden { .. } => plain(Exit::Usage, "evidence.recipients_hidden")
+                .help("make it without --recipients; --disclose shows them all to whoever gets the file"),
+            WalletError::Answered { .. } => plain(Exit::Refused, ALREADY_ANSWERED),
             WalletError::EvidenceTooLong { .. } => plain(Exit::Usage, "evidence.too_long")
                 .help("name fewer --recipients, or leave out --body, --disclose or --absent-receipt"),
             WalletError::NoSilence { .. } => plain(Exit::No, "evidence.no_silence"),

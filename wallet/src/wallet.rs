@@ -168,6 +168,10 @@ pub enum WalletError {
     TooManyRecipients { count: usize, limit: u16 },
     #[error("{address} is not a recipient of {id}")]
     NotARecipient { id: TransactionId, address: String },
+    #[error("{id} is sealed: its evidence names no recipients, so none can be left out of it")]
+    RecipientsHidden { id: TransactionId },
+    #[error("{id} was answered before, in a sealed reply; the first answer counts")]
+    Answered { id: TransactionId },
     #[error("no silence to show: every recipient meant has answered {id} on the ledger, or is hidden")]
     NoSilence { id: TransactionId },
     #[error("the evidence of {id} would be {length} bytes, the limit is {MAX_EVIDENCE_BYTES}")]

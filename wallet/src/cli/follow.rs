@@ -265,10 +265,24 @@ impl Follower<'_> {
     ) -> Result<Option<String>, Failure> {
         match self.wallet.read_or_recall(light, id).await {
             Ok((reading, _)) => {
+                let whole = match self.wallet.whole_text(light, &reading).await {
+                    Ok(whole) => whole,
+                    Err(error) => {
+                        if let Some(away) = away_for_now(&error) {
+                            return Err(away);
+                        }
+                        // Whoever names parts that are nowhere must not keep the hook from everything else.
+                        let terminal = self.session.terminal;
+                        terminal
+                            .warn(format_args!("{}: only the text's beginning is told: {error}", entry.id));
+                        None
+                    }
+                };
                 if self.session.keeps() {
-                    self.wallet.keep(&reading, None).map_err(failure)?;
+                    self.wallet.keep(&reading, whole.clone()).map_err(failure)?;
                 }
-                Ok(Some(format!("{}\n\n{}", printable(&reading.letter.subject), reading.letter.text)))
+                let text = whole.unwrap_or(reading.letter.text);
+                Ok(Some(format!("{}\n\n{text}", printable(&reading.letter.subject))))
             }
             Err(error) => {
                 if let Some(away) = away_for_now(&error) {

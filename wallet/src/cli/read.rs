@@ -84,8 +84,10 @@ pub(super) fn read(args: &ReadArgs, session: &Session<'_>) -> Result<(), Failure
         let (reading, source) = session.reading(&wallet, &args.id).await?;
         let folder = args.output.as_deref();
         let places = places(&reading, folder)?;
+        // What the archive has needs no node, unless a file that came in parts is to be saved.
         let in_parts = reading.letter.parts().next().is_some();
-        let (text, attachments) = match in_parts {
+        let is_missing = reading.letter.continued.is_some() || (in_parts && folder.is_some());
+        let (text, attachments) = match is_missing {
             false => {
                 (Some(reading.letter.text.clone()), save(&reading, None, (folder, &places), limit).await?)
             }

@@ -149,8 +149,17 @@ impl Wallet {
         if reading.carries_receipts() {
             return Err(WalletError::OnlyReceipts { id: *id });
         }
+        let signed = if reading.opened.author.is_some() {
+            self.sealed_answers(light).await?.remove(&(*id, reading.opened.slot))
+        } else {
+            self.signed_answers(light).await?.remove(id)
+        };
+        // Of an open message the ledger says so; a sealed answer stands where nobody else finds it.
+        if signed.as_ref().is_some_and(|entry| entry.height.is_some()) {
+            return Err(WalletError::Answered { id: *id });
+        }
         self.meet(light, &reading, demand).await?;
-        let signed = self.signed_answers(light).await?.remove(id).map(Box::new);
+        let signed = signed.map(Box::new);
         let (slot, answer) = (reading.opened.slot, reading.opened.answer());
         Ok(Unanswered::new(reading, slot, answer, signed))
     }

@@ -251,6 +251,19 @@ impl Wallet {
                 count(&mut missing, found.bundle);
             }
         }
+        // Parts go ahead: those of a letter to the next keys may have been sent to these.
+        let next: Vec<u64> = bundles.iter().map(|bundle| bundle.saturating_add(1)).collect();
+        let next: Vec<u64> = next.into_iter().filter(|bundle| !bundles.contains(bundle)).collect();
+        for (bundle, incoming) in self.sent_to_bundles(light, &next).await? {
+            let Some(Incoming { message, .. }) = incoming else { continue };
+            let kept = match self.read_or_recall(light, &message.id()).await {
+                Ok((reading, _)) => self.keep_files(light, &reading, &mut room).await,
+                Err(error) => Err(error),
+            };
+            if !is_kept(kept)? {
+                count(&mut missing, bundle.saturating_sub(1));
+            }
+        }
         Ok(missing)
     }
     async fn keep_last_letter(
@@ -339,7 +352,11 @@ impl Wallet {
         self.keep(&reading, whole)
     }
     /// The text of a letter that goes on in parts, fetched and put together; nothing of any other letter.
-    async fn whole_text(&self, light: &Light, reading: &Reading) -> Result<Option<String>, WalletError> {
+    pub(crate) async fn whole_text(
+        &self,
+        light: &Light,
+        reading: &Reading,
+    ) -> Result<Option<String>, WalletError> {
         match reading.letter.continued {
             Some(_) => self.collector(light, reading, &|_, _, _| {}).text().await,
             None => Ok(None),

@@ -408,7 +408,9 @@ impl Wallet {
             Payload::KeyBundle(bundle) => KeysHash::of(bundle) == keys && transaction.expiry > next,
             _ => false,
         };
-        let waiting = self.outbox.list()?.into_iter().filter(|entry| entry.height.is_none());
+        // Were one that can't be read of these keys, they would be signed twice: the ledger takes one of the two.
+        let entries = self.outbox.read_all()?.entries;
+        let waiting = entries.into_iter().filter(|entry| entry.height.is_none());
         let found = waiting.filter_map(|entry| entry.transaction()).find(|t| publishes(t.transaction()));
         Ok(found.map(Prepared::plain))
     }

@@ -7,6 +7,7 @@ use sealpost_ledger::address::Address;
 use sealpost_ledger::evidence::{Evidence, MAX_EVIDENCE_BYTES, SlotPart};
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
+use sealpost_ledger::message::Mode;
 use std::collections::BTreeSet;
 
 /// What is to be in the evidence of a message, besides sender, block and commitments.
@@ -70,6 +71,9 @@ impl Wallet {
     ) -> Result<Option<BTreeSet<u16>>, WalletError> {
         let Some(recipients) = recipients else { return Ok(None) };
         let message = evidence.message.transaction.message();
+        if message.is_some_and(|message| message.mode == Mode::Sealed) {
+            return Err(WalletError::RecipientsHidden { id: *id });
+        }
         let slots = recipients.iter().map(|address| {
             let slot = message.and_then(|message| message.slot_of(address));
             slot.ok_or_else(|| WalletError::NotARecipient { id: *id, address: self.text(address) })

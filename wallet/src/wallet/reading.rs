@@ -134,6 +134,10 @@ impl Wallet {
         let message = self.message(light, id).await?;
         if is_sealed(&message) {
             let (reading, _) = self.or_recalled(id, self.read_proven(light, message).await)?;
+            // The first answer on the ledger counts.
+            if self.sealed_answers(light).await?.contains_key(&(*id, reading.opened.slot)) {
+                return Err(WalletError::Answered { id: *id });
+            }
             return Ok((reading.opened.slot, Answer::Refused { reason }));
         }
         let slot = message.transaction.message().and_then(|m| m.slot_of(&self.address));

@@ -13,7 +13,7 @@ use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::message::{Body, Mode};
 use sealpost_ledger::receipt::Receipt;
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 /// A receipt in a sealed reply. The ledger shows nobody that there is one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,8 +147,11 @@ impl Wallet {
         letters.sort_by_key(|found| found.at);
         Ok((self.proven_letters(light, letters).await?, state.found().len()))
     }
-    /// Sealed letters that scans have found and that were not answered from here, the newest first.
-    pub(super) async fn sealed_unanswered(&self, light: &Light) -> Result<Vec<Found>, WalletError> {
+    /// The replies of this wallet that answer sealed messages, by message and slot.
+    pub(super) async fn sealed_answers(
+        &self,
+        light: &Light,
+    ) -> Result<HashMap<(TransactionId, u16), OutboxEntry>, WalletError> {
         let next = light.next_height().await?;
         // An answer that no block may contain any more is none.
         let stands = |entry: &OutboxEntry| {
@@ -157,13 +160,23 @@ impl Wallet {
         };
         // Of what can't be read nobody knows what it answers. Of two answers the first on the ledger counts.
         let entries = self.outbox.read_all()?.entries;
-        let sealed = entries.into_iter().filter(|entry| entry.author.is_some() && stands(entry));
-        let letters = sealed.filter_map(|entry| self.own_letter(&entry).ok().flatten());
-        let receipts = letters.flat_map(|letter| letter.answers);
-        let answered: HashSet<_> = receipts.map(|receipt| receipt.message).collect();
+        let mut answered = HashMap::new();
+        for entry in entries.into_iter().filter(|entry| entry.author.is_some() && stands(entry)) {
+            let Some(letter) = self.own_letter(&entry).ok().flatten() else { continue };
+            for receipt in letter.answers {
+                answered.entry((receipt.message, receipt.slot)).or_insert_with(|| entry.clone());
+            }
+        }
+        Ok(answered)
+    }
+    /// Sealed letters that scans have found and that were not answered from here, the newest first.
+    pub(super) async fn sealed_unanswered(&self, light: &Light) -> Result<Vec<Found>, WalletError> {
+        let answered = self.sealed_answers(light).await?;
         let mut letters = self.sealed_letters()?;
         // Receipts are not answered with receipts.
-        letters.retain(|found| found.kind != FoundKind::Receipts && !answered.contains(&found.id));
+        letters.retain(|found| {
+            found.kind != FoundKind::Receipts && !answered.contains_key(&(found.id, found.slot))
+        });
         Ok(letters)
     }
     /// Receipts for sealed messages of this wallet, as scans have found them, the newest first. Each was checked

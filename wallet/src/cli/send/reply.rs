@@ -72,7 +72,15 @@ async fn answered(
         }
         None => {
             let (reading, source) = session.reading(wallet, text).await?;
-            session.remember(wallet, &reading, source, None)?;
+            // One whose text is not to be had as a whole is answered all the same, and not kept.
+            let whole = match reading.letter.continued {
+                Some(_) => {
+                    let light = session.light(wallet.profile()).await?;
+                    wallet.whole_text(&light, &reading).await.ok().flatten()
+                }
+                None => None,
+            };
+            session.remember(wallet, &reading, source, whole)?;
             let (from, to) = (reading.author(), reading.recipients());
             let sealed = reading.opened.author.is_some();
             (reading.message.id(), from, to, reading.letter.subject, false, sealed)

@@ -316,7 +316,7 @@ async fn read_message(server: &Server<'_>, OfMessage { id }: OfMessage) -> Answe
     let wallet = server.wallet().await?;
     let light = server.light().await;
     let (reading, source) = reading(&wallet, known(&light), &id).await?;
-    let text = match reading.letter.parts().next() {
+    let text = match &reading.letter.continued {
         None => Some(reading.letter.text.clone()),
         Some(_) => whole_text(server, &wallet, known(&light)?, &reading).await?,
     };
