@@ -27,6 +27,7 @@ pub(crate) use document::text as document;
 
 use crate::follow::Follower;
 use crate::limits::Streams;
+use crate::questions::Questions;
 use crate::reader::Reader;
 use axum::Router;
 use axum::middleware::from_fn;
@@ -47,6 +48,8 @@ pub(crate) struct Api {
     pub(crate) follower: Follower,
     /// Counts streams of events.
     pub(crate) streams: Streams,
+    /// What clients' questions cost, for what is asked after an answer has begun.
+    pub(crate) questions: Questions,
     /// Ends streams of events.
     pub(crate) stop: CancellationToken,
 }

@@ -5,7 +5,7 @@
 mod senders;
 
 use crate::reader::{ReadError, Reader};
-use futures::{StreamExt, TryStreamExt};
+use futures::StreamExt;
 use sealpost_api::SealpostRpcClient;
 use sealpost_api::verify::WholeBlock;
 use sealpost_ledger::address::Address;
@@ -78,12 +78,20 @@ impl Seen {
     }
 }
 
-/// Blocks, and what they cost.
-pub(crate) struct Blocks {
-    /// One at least.
+/// Blocks that were fetched, and what they cost.
+pub(crate) struct Fetched {
+    /// Those of which everything is known; none, if no more may be looked up before the first is.
     pub(crate) seen: Vec<Arc<Seen>>,
-    /// Questions that the node was asked for them; none, if they were kept.
+    /// Questions that the node was asked for them.
     pub(crate) questions: usize,
+}
+
+/// The messages that receipts in a block answer.
+fn answered(block: &WholeBlock) -> impl Iterator<Item = TransactionId> {
+    block.transactions().iter().filter_map(|transaction| match transaction.payload() {
+        Payload::Receipt(receipt) => Some(receipt.message),
+        _ => None,
+    })
 }
 
 /// The chain as it grows. Cloning it copies a reference.
@@ -138,29 +146,30 @@ impl Follower {
     pub(crate) fn height(&self) -> BlockHeight {
         *self.0.head.borrow()
     }
-    /// Blocks from a final height on.
-    pub(crate) async fn blocks(&self, from: BlockHeight) -> Result<Blocks, ReadError> {
-        let kept: Vec<_> = {
-            let kept = self.0.kept.lock().unwrap_or_else(PoisonError::into_inner);
-            kept.iter().skip_while(|seen| seen.header().height < from).cloned().collect()
-        };
-        if kept.first().is_some_and(|seen| seen.header().height == from) {
-            return Ok(Blocks { seen: kept, questions: 0 });
-        }
-        self.fetch(from).await
+    /// Blocks from a final height on, if they are kept: nobody is asked for them.
+    pub(crate) fn kept(&self, from: BlockHeight) -> Option<Vec<Arc<Seen>>> {
+        let kept = self.0.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept: Vec<_> = kept.iter().skip_while(|seen| seen.header().height < from).cloned().collect();
+        kept.first().is_some_and(|seen| seen.header().height == from).then_some(kept)
     }
-    async fn fetch(&self, from: BlockHeight) -> Result<Blocks, ReadError> {
+    /// Blocks from a final height on, asked of the node, with so many lookups of answered messages at most. A block
+    /// whose answers are not all known by then ends them: who comes back finds what was looked up.
+    pub(crate) async fn fetch(&self, from: BlockHeight, lookups: usize) -> Result<Fetched, ReadError> {
         let blocks = self.0.reader.read_whole(from, BATCH).await?;
-        let (senders, lookups) = self.senders(&blocks).await?;
-        let seen = blocks.into_iter().map(|block| Arc::new(Seen::new(block, &senders))).collect();
-        Ok(Blocks { seen, questions: lookups.saturating_add(1) })
+        let (senders, asked) = self.senders(&blocks, lookups).await?;
+        let known =
+            blocks.into_iter().take_while(|block| answered(block).all(|id| senders.contains_key(&id)));
+        let seen = known.map(|block| Arc::new(Seen::new(block, &senders))).collect();
+        Ok(Fetched { seen, questions: asked.saturating_add(1) })
     }
-    /// Who sent the messages that receipts in these blocks answer, and how many of them the node was asked for.
+    /// Who sent the messages that receipts in these blocks answer, and how many of them the node was asked for: those
+    /// of the first blocks first.
     async fn senders(
         &self,
         blocks: &[WholeBlock],
+        most: usize,
     ) -> Result<(BTreeMap<TransactionId, Address>, usize), ReadError> {
-        let (mut known, mut unknown) = (BTreeMap::new(), BTreeSet::new());
+        let (mut known, mut unknown, mut met) = (BTreeMap::new(), Vec::new(), BTreeSet::new());
         {
             let mut senders = self.0.senders.lock().unwrap_or_else(PoisonError::into_inner);
             for transaction in blocks.iter().flat_map(WholeBlock::transactions) {
@@ -168,21 +177,33 @@ impl Follower {
                     Payload::Message(_) => senders.insert(transaction.id(), transaction.sender()),
                     Payload::Receipt(receipt) => match senders.get(&receipt.message) {
                         Some(sender) => drop(known.insert(receipt.message, sender)),
-                        None => drop(unknown.insert(receipt.message)),
+                        None if met.insert(receipt.message) => unknown.push(receipt.message),
+                        None => {}
                     },
                     _ => {}
                 }
             }
         }
-        let lookups = unknown.iter().map(|message| self.clone().sender(*message));
-        let lookups: Vec<_> = lookups.collect();
-        let found: Vec<_> = futures::stream::iter(lookups).buffer_unordered(LOOKUPS).try_collect().await?;
-        let mut senders = self.0.senders.lock().unwrap_or_else(PoisonError::into_inner);
-        for (message, sender) in found {
-            senders.insert(message, sender);
-            known.insert(message, sender);
+        unknown.truncate(most);
+        let asked = unknown.len();
+        known.extend(self.look_up(unknown).await?);
+        Ok((known, asked))
+    }
+    /// Asks the node who sent these messages.
+    async fn look_up(
+        &self,
+        messages: Vec<TransactionId>,
+    ) -> Result<BTreeMap<TransactionId, Address>, ReadError> {
+        let lookups: Vec<_> = messages.into_iter().map(|message| self.clone().sender(message)).collect();
+        let (mut answers, mut found) =
+            (futures::stream::iter(lookups).buffer_unordered(LOOKUPS), BTreeMap::new());
+        while let Some(answer) = answers.next().await {
+            let (message, sender) = answer?;
+            // At once: after an error the next attempt goes on where this one ended.
+            self.0.senders.lock().unwrap_or_else(PoisonError::into_inner).insert(message, sender);
+            found.insert(message, sender);
         }
-        Ok((known, unknown.len()))
+        Ok(found)
     }
     async fn sender(self, message: TransactionId) -> Result<(TransactionId, Address), ReadError> {
         Ok((message, self.0.reader.content(&message).await?.sender()))
@@ -224,7 +245,7 @@ impl Follower {
             return Ok(());
         }
         if self.is_watched() {
-            let newest = self.fetch(height).await?.seen;
+            let newest = self.fetch(height, usize::MAX).await?.seen;
             let mut kept = self.0.kept.lock().unwrap_or_else(PoisonError::into_inner);
             for seen in newest {
                 // Only a run without a gap is of use.
@@ -246,5 +267,67 @@ impl Follower {
     /// Whether anybody watches.
     fn is_watched(&self) -> bool {
         Arc::strong_count(&self.0.watching) > 1
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests {
+    use super::*;
+    use crate::pretend;
+    use sealpost_api::{ApiError, Category};
+    use std::sync::OnceLock;
+
+    fn follower(reader: &Reader) -> Follower {
+        let (head, senders) =
+            (watch::Sender::new(BlockHeight::GENESIS), Mutex::new(Senders::new(SENDERS_KEPT)));
+        Follower(Arc::new(Shared {
+            reader: reader.clone(),
+            head,
+            kept: Mutex::default(),
+            senders,
+            watching: Arc::new(()),
+        }))
+    }
+
+    /// A node refuses what comes too fast. Without what came before, a page with more receipts than that would never
+    /// be told.
+    #[tokio::test]
+    async fn what_was_found_before_an_error_is_not_asked_for_again() {
+        let (genesis, evidence) = pretend::example();
+        let (sent, other) =
+            (evidence.message.transaction, evidence.receipts.first().unwrap().transaction.id());
+        let id = sent.id();
+        let told = serde_json::json!({
+            "transaction": sealpost_api::Hex::from(sent.as_bytes().to_vec()),
+            "place": { "height": 1, "index": 0, "time_ms": 0, "block": "00".repeat(32) },
+            "path": [], "tree_size": 1,
+            "view": {
+                "id": id, "sender": "", "expiry": 1, "nonce": 0, "bytes": 0, "signature": "00",
+                "payload": { "kind": "revoke", "sequence": 1, "from": 1 },
+            },
+        });
+        let asking = Arc::new(OnceLock::<Follower>::new());
+        let answer = {
+            let asking = asking.clone();
+            move |_: String, params: serde_json::Value| {
+                let (asking, told) = (asking.clone(), told.clone());
+                async move {
+                    if params["id"] == serde_json::json!(id) {
+                        return Ok(told);
+                    }
+                    let follower = asking.get().unwrap();
+                    while follower.0.senders.lock().unwrap().get(&id).is_none() {
+                        tokio::task::yield_now().await;
+                    }
+                    Err(ApiError::new(Category::NotFound, "tx.unknown", "too fast"))
+                }
+            }
+        };
+        let url = pretend::node(answer).await;
+        let follower = follower(&Reader::new(&url, Some(genesis)).unwrap());
+        assert!(asking.set(follower.clone()).is_ok());
+        assert!(follower.look_up(vec![id, other]).await.is_err());
+        assert_eq!(follower.0.senders.lock().unwrap().get(&id), Some(sent.sender()));
     }
 }

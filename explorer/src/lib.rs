@@ -23,6 +23,8 @@ mod listen;
 mod live;
 mod metrics;
 mod page;
+#[cfg(test)]
+mod pretend;
 mod questions;
 mod reader;
 mod routes;

@@ -73,6 +73,10 @@ impl Guard {
         let questions = Questions::new(limits.rate.map(|rate| rate.get().saturating_mul(QUESTIONS)));
         Self(Arc::new(Inner { limits, rates, questions }))
     }
+    /// What clients have left, for what is asked at their cost after an answer has begun.
+    pub(crate) fn questions(&self) -> Questions {
+        self.0.questions.clone()
+    }
     /// Takes a request from a client's bucket, as often as it weighs.
     fn count(&self, client: Client, weight: NonZeroU32) -> Result<(), Problem> {
         self.0.rates.take(client, weight).map_err(|seconds| {

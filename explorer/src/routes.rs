@@ -52,8 +52,9 @@ impl FromRef<Site> for Reader {
 }
 
 pub(crate) fn router(site: Site, limits: Limits, meter: Meter, stop: CancellationToken) -> Router {
-    let (follower, streams) = (site.follower.clone(), site.streams.clone());
-    let api = Api { reader: site.reader.clone(), follower: follower.clone(), streams: streams.clone(), stop };
+    let (follower, streams, watch) = (site.follower.clone(), site.streams.clone(), Guard::new(limits));
+    let (reader, questions) = (site.reader.clone(), watch.questions());
+    let api = Api { reader, follower: follower.clone(), streams: streams.clone(), questions, stop };
     let counted = meter.clone();
     let (reader, anchored) = (site.reader.clone(), site.reader.clone());
     let metrics = async move || {
@@ -64,7 +65,7 @@ pub(crate) fn router(site: Site, limits: Limits, meter: Meter, stop: Cancellatio
         .merge(api::router(api))
         .route("/metrics", get(metrics))
         .layer(from_fn_with_state(anchored, page::anchored))
-        .layer(from_fn_with_state(Guard::new(limits), guard))
+        .layer(from_fn_with_state(watch, guard))
         .layer(from_fn_with_state(meter, measure))
         .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
         .layer(from_fn(headers::add))

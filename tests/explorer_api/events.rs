@@ -151,3 +151,28 @@ fn a_place_that_is_none_is_refused() {
         assert_eq!((refused.status, &refused.json()["code"]), (400, &json!("input.cursor")), "{last}");
     }
 }
+
+/// What a stream asks while its client reads it is paid by that client as any other answer is.
+#[test]
+fn what_a_stream_asks_is_at_the_cost_of_who_reads_it() {
+    let stage = Stage::new(&["--rate", "1/s", "--trusted-proxy", "127.0.0.0/8"]);
+    // As many receipts, each for a message of its own, as are more than all questions that are granted at once.
+    let receipts = 60;
+    let list = (0..receipts).map(|_| "{\"to\":[\"bob\"],\"text\":\"x\"}\n").collect::<String>();
+    let file = stage.world.path("list.jsonl");
+    std::fs::write(&file, list).unwrap();
+    stage.world.wallet("alice", &["send-many", &file]);
+    let before = format!("{}-4294967295", height(&stage));
+    stage.world.wallet("bob", &["receipt", "give", "--all", "--yes"]);
+    let ask = |path: &str, client: &str| get(&stage.url(), path, &[("X-Forwarded-For", client)]);
+    assert_eq!(ask("/glossary", "192.0.2.7").status, 200);
+    let from = [("X-Forwarded-For", "192.0.2.7"), ("Last-Event-ID", before.as_str())];
+    let mut events =
+        Events::open(&stage.url(), &path(&stage.alice), &from).unwrap_or_else(|no| panic!("{no:?}"));
+    let told = (0..).map(|_| events.next()).filter(|event| event.name == "receipt").take(receipts).count();
+    assert_eq!(told, receipts);
+    let refused = ask("/glossary", "192.0.2.7");
+    assert_eq!((refused.status, &refused.json()["code"]), (429, &json!("explorer.rate")));
+    assert!(refused.text().contains("questions per second to the node"), "{}", refused.text());
+    assert_eq!(ask("/glossary", "192.0.2.8").status, 200);
+}

@@ -6,7 +6,8 @@ use super::Api;
 use super::input::{Cursor, Named, Params};
 use super::problem::Problem;
 use super::view::TransactionView;
-use crate::follow::{Blocks, Concern, Follower, Seen, Watching};
+use crate::follow::{Concern, Fetched, Follower, Seen, Watching};
+use crate::questions::Questions;
 use crate::reader::ReadError;
 use axum::Extension;
 use axum::extract::State;
@@ -22,14 +23,14 @@ use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use utoipa::{IntoParams, ToSchema};
 
 /// Most blocks that are read again for who comes back.
 pub(super) const REPLAY_BLOCKS: u64 = 10_000;
-/// Questions to the node for what one connection has missed, after which the stream ends: the client comes back after a
-/// while and goes on behind the last event, by a request that is counted as any other.
+/// Questions to the node for what one connection has missed, one page of blocks included, after which the stream ends: the
+/// client comes back after a while and goes on behind the last event, by a request that is counted as any other.
 const REPLAY_QUESTIONS: usize = 2_000;
 /// How far a cursor may lie ahead: another copy of this program may have heard of a block earlier.
 const AHEAD_BLOCKS: u64 = 100;
@@ -130,6 +131,8 @@ pub(super) async fn events(
         address,
         genesis,
         follower,
+        client,
+        account: api.questions.clone(),
         watching,
         stop: api.stop.clone(),
         begin,
@@ -150,6 +153,9 @@ struct Stream {
     address: Address,
     genesis: Arc<Genesis>,
     follower: Follower,
+    /// Who pays for what is asked for this stream alone.
+    client: Client,
+    account: Questions,
     watching: Watching,
     stop: CancellationToken,
     /// What stands here or before was told already.
@@ -184,19 +190,43 @@ impl Stream {
                 reached = self.watching.head.wait_for(|head| *head >= next) => drop(reached.ok()?),
                 () = self.stop.cancelled() => return None,
             }
-            // The client comes back and goes on where it was.
-            if self.questions >= REPLAY_QUESTIONS {
-                return None;
-            }
-            let told = self.read(next).await;
-            told.inspect_err(|error| tracing::warn!(%error, "a stream of events ends")).ok()?;
+            let read = match self.follower.kept(next) {
+                Some(kept) => {
+                    // Read for everybody: this client is up with the others.
+                    self.questions = 0;
+                    self.take_in(kept).await
+                }
+                // The client comes back and goes on where it was.
+                None if !self.may_ask().await || self.questions >= REPLAY_QUESTIONS => return None,
+                None => self.catch_up(next).await,
+            };
+            read.inspect_err(|error| tracing::warn!(%error, "a stream of events ends")).ok()?;
         }
     }
-    /// Reads what follows, and puts what concerns the address into the queue.
-    async fn read(&mut self, next: BlockHeight) -> Result<(), ReadError> {
-        let Blocks { seen, questions } = self.follower.blocks(next).await?;
-        // What is kept is read for everybody: this client is up with the others.
-        self.questions = if questions == 0 { 0 } else { self.questions.saturating_add(questions) };
+    /// Waits until the client owes nothing for what was asked before; no, if the explorer stops meanwhile. A stream that
+    /// ended instead would end for good: browsers do not come back to who answers 429.
+    async fn may_ask(&self) -> bool {
+        while let Err(seconds) = self.account.admit(self.client, Instant::now()) {
+            tokio::select! {
+                () = tokio::time::sleep(Duration::from_secs(seconds)) => {}
+                () = self.stop.cancelled() => return false,
+            }
+        }
+        true
+    }
+    /// Reads at the client's cost what it has missed.
+    async fn catch_up(&mut self, next: BlockHeight) -> Result<(), ReadError> {
+        let lookups = REPLAY_QUESTIONS.saturating_sub(self.questions);
+        let fetching = self.follower.fetch(next, lookups);
+        let Fetched { seen, questions } = self.account.at_cost_of(self.client, fetching).await?;
+        self.questions = self.questions.saturating_add(questions);
+        self.take_in(seen).await
+    }
+    /// Checks what concerns the address, and puts it into the queue.
+    async fn take_in(&mut self, seen: Vec<Arc<Seen>>) -> Result<(), ReadError> {
+        if seen.is_empty() {
+            return Ok(());
+        }
         let (address, checked) = (self.address, seen.clone());
         self.follower.reader().check(move || check_signatures(&checked, address)).await??;
         self.tell(&seen);
