@@ -12,21 +12,34 @@ export interface Given {
 /** No file that is read here is longer; a longer one is refused by its first bytes as well. */
 const MAX_FILE_BYTES = 33 * 1024 * 1024;
 
-export async function readGiven(file: File): Promise<Given> {
+/** What was chosen: its name is known at once, its bytes are not, and a folder has none. */
+export interface Source {
+  readonly name: string;
+  readonly read: () => Promise<Given>;
+}
+
+export function sourceOf(file: File): Source {
+  return { name: file.name, read: () => readGiven(file) };
+}
+
+async function readGiven(file: File): Promise<Given> {
   const bytes = new Uint8Array(await file.slice(0, MAX_FILE_BYTES).arrayBuffer());
   return { bytes, name: file.name };
 }
 
-/** A field for a file, and one for its text. Tells of what is given. */
-export function fileField(id: string, label: string, given: (given: Given) => void): HTMLElement {
+/** A field for a file, and one for its text. Tells of what is chosen. */
+export function fileField(id: string, label: string, chosen: (source: Source) => void): HTMLElement {
   const input = element("input", { type: "file", id, accept: ".json,application/json" });
   input.addEventListener("change", () => {
     const file = input.files?.[0];
-    if (file !== undefined) void readGiven(file).then(given);
+    if (file !== undefined) chosen(sourceOf(file));
   });
   const area = element("textarea", { id: `${id}-text`, rows: "6", spellcheck: "false", autocomplete: "off" });
   const use = element("button", { type: "button" }, "Use this text");
-  use.addEventListener("click", () => given({ bytes: utf8(asWritten(area.value)), name: "pasted text" }));
+  use.addEventListener("click", () => {
+    const given = { bytes: utf8(asWritten(area.value)), name: "pasted text" };
+    chosen({ name: given.name, read: () => Promise.resolve(given) });
+  });
   return element(
     "div",
     { class: "field" },

@@ -7,7 +7,7 @@ import { toHex, utf8 } from "./bytes.ts";
 import { element } from "./element.ts";
 import { NotReadable } from "./failure.ts";
 import { readGenesis } from "./genesis.ts";
-import { type Given, fileField, readGiven } from "./input.ts";
+import { type Given, type Source, fileField, sourceOf } from "./input.ts";
 import { StepList, summary } from "./results.ts";
 import { visible } from "./visible.ts";
 
@@ -38,10 +38,15 @@ class Page {
   private chosen = false;
   private readonly network = element("p", { class: "network" });
   private readonly warning = element("p", { class: "warning", role: "alert" });
+  private readonly unread = element("p", { class: "warning unread", role: "alert" });
   private readonly status = element("p", { class: "verdict", role: "status", "aria-live": "polite" });
   private readonly output = element("div");
   /** The check that is being made; a newer one puts an older one aside. */
   private current = 0;
+  /** Choices so far, and which of them gave what is held: files are read at their own pace, and the last choice counts. */
+  private choices = 0;
+  private evidenceFrom = 0;
+  private genesisFrom = 0;
 
   constructor(
     private readonly document: Document,
@@ -57,10 +62,11 @@ class Page {
         {},
         "Drop an evidence file here, and a genesis file if you have your own. Both stay on this device.",
       ),
-      fileField("evidence", "Evidence file", (given) => this.take({ evidence: given })),
-      fileField("genesis", "Genesis of the network (genesis.json)", (given) => this.choose(given)),
+      fileField("evidence", "Evidence file", (source) => void this.readEvidence(source)),
+      fileField("genesis", "Genesis of the network (genesis.json)", (source) => void this.readGenesis(source)),
       this.network,
       this.warning,
+      this.unread,
     );
     this.acceptDrops();
     this.place.replaceChildren(drop, this.status, this.output);
@@ -76,22 +82,84 @@ class Page {
     });
   }
 
+  /** Something else is chosen: nothing that was said before stands beside its name. */
+  private begin(name: string): number {
+    this.current++;
+    this.output.replaceChildren();
+    this.unread.textContent = "";
+    this.say("waiting", `${visible(name)}: being read.`);
+    return ++this.choices;
+  }
+
+  private async readEvidence(source: Source): Promise<void> {
+    const choice = this.begin(source.name);
+    this.evidence = undefined;
+    this.evidenceFrom = choice;
+    const given = await source.read().catch(() => undefined);
+    if (choice !== this.evidenceFrom) return;
+    if (given === undefined) this.notRead(source.name);
+    else this.take({ evidence: given });
+  }
+
+  private async readGenesis(source: Source): Promise<void> {
+    const [choice, before] = [this.begin(source.name), this.genesis];
+    this.genesis = undefined;
+    this.genesisFrom = choice;
+    this.showNetwork();
+    const given = await source.read().catch(() => undefined);
+    if (choice !== this.genesisFrom) return;
+    if (given === undefined) this.notRead(source.name);
+    else this.choose(given, before);
+  }
+
   private async drop(files: File[]): Promise<void> {
-    for (const file of files) {
-      const given = await readGiven(file);
-      if (!isGenesis(given)) this.take({ evidence: given });
-      else if (!this.chosen) this.choose(given);
-      else if (this.genesis !== undefined)
-        // Whoever gives the evidence may have put a genesis beside it, and has no say in what it is checked against.
-        this.warn(
-          `Not taken: ${described(given)}. The genesis that you gave stays: ${described(this.genesis)}. To check against another one, choose it above as the genesis.`,
-        );
+    const [first] = files;
+    if (first === undefined) return;
+    const choice = this.begin(first.name);
+    const unread: string[] = [];
+    for (const source of files.map(sourceOf)) {
+      const given = await source.read().catch(() => undefined);
+      if (given === undefined) unread.push(source.name);
+      else this.takeDropped(given, choice);
+    }
+    if (unread.length === 0) return;
+    const names = unread.join(", ");
+    // Beside what else was dropped it is a warning; alone, it was meant to be the evidence.
+    if (this.evidenceFrom === choice || this.genesisFrom === choice) {
+      this.unread.textContent = `Not read, and nothing is said about it: ${visible(names)}.`;
+    } else if (this.choices === choice) {
+      this.evidence = undefined;
+      this.notRead(names);
     }
   }
 
+  private takeDropped(given: Given, choice: number): void {
+    if (!isGenesis(given)) {
+      if (choice < this.evidenceFrom) return;
+      this.evidenceFrom = choice;
+      this.take({ evidence: given });
+    } else if (choice < this.genesisFrom) {
+      return;
+    } else if (!this.chosen) {
+      this.genesisFrom = choice;
+      this.choose(given, this.genesis);
+    } else if (this.genesis !== undefined) {
+      // Whoever gives the evidence may have put a genesis beside it, and has no say in what it is checked against.
+      this.warn(
+        `Not taken: ${described(given)}. The genesis that you gave stays: ${described(this.genesis)}. To check against another one, choose it above as the genesis.`,
+      );
+      this.take({});
+    }
+  }
+
+  private notRead(name: string): void {
+    this.current++;
+    this.output.replaceChildren();
+    this.say("fails", `${visible(name)}: it could not be read, and nothing is said about it.`);
+  }
+
   /** Takes the visitor's own genesis. That another one was there before is said, with both chain ids. */
-  private choose(genesis: Given): void {
-    const before = this.genesis;
+  private choose(genesis: Given, before: Given | undefined): void {
     const replaced = before !== undefined && chainOf(before) !== chainOf(genesis);
     this.warn(replaced ? `The genesis was replaced. Before: ${described(before)}. Now: ${described(genesis)}.` : "");
     this.chosen = true;

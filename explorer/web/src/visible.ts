@@ -1,7 +1,9 @@
 // Foreign text for people: what can't be seen, or would turn the text around, is written out.
 
-// Control characters, those that format (among them all that change the direction), and what is not assigned.
-const HIDDEN = /[\p{Cc}\p{Cf}\p{Co}\p{Cn}\p{Cs}\u2028\u2029]/gu;
+// Control characters, those that format (among them all that change the direction), what is not assigned, and what is
+// not drawn by itself: fillers, joiners, tags. Selectors that make a character an emoji or not stay (FE00 to FE0F).
+const HIDDEN =
+  /(?![\ufe00-\ufe0f])[\p{Cc}\p{Cf}\p{Co}\p{Cn}\p{Cs}\p{Default_Ignorable_Code_Point}\u2028\u2029]/gu;
 
 /**
  * The text with everything invisible in it as `\u{…}`; line feeds and tabs stay if it is shown as it

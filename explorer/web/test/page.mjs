@@ -26,10 +26,11 @@ class Element {
   set textContent(text) {
     this.children = [text];
   }
-  find(className) {
-    if (this.className.split(" ").includes(className)) return this;
+  find(className, attribute) {
+    const words = attribute === undefined ? this.className.split(" ") : [this.attributes.get(attribute)];
+    if (words.includes(className)) return this;
     for (const child of this.children) {
-      const found = typeof child === "string" ? undefined : child.find(className);
+      const found = typeof child === "string" ? undefined : child.find(className, attribute);
       if (found !== undefined) return found;
     }
     return undefined;
@@ -59,13 +60,24 @@ export function openPage(load, { embedded = {}, rests = 0 } = {}) {
   globalThis.setTimeout = (resume) => waiting.push(resume);
   let gone = 0;
   load();
+  const asFile = ([name, bytes]) => ({
+    name,
+    slice: () => ({ arrayBuffer: async () => (await bytes).slice().buffer }),
+  });
   return {
-    /** Drops files, each a name and its bytes. */
+    /** Drops files, each a name and its bytes, or a promise of them. */
     async drop(...files) {
-      const asFile = ([name, bytes]) => ({ name, slice: () => ({ arrayBuffer: async () => bytes.slice().buffer }) });
       listeners.get("drop")({ preventDefault() {}, dataTransfer: { files: files.map(asFile) } });
       await settled();
     },
+    /** Chooses a file in a field. */
+    async choose(id, file) {
+      const field = place.find(id, "id");
+      field.files = [asFile(file)];
+      field.listeners.get("change")();
+      await settled();
+    },
+    settled,
     /** Lets the checks that rest go on; says how many there were. */
     async goOn() {
       const resumed = waiting.splice(0);

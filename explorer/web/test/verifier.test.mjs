@@ -181,6 +181,18 @@ test("what can't be seen is written out", () => {
   assert.equal(bundle.visible("a\u202eb\n\u0000"), "a\\u{202e}b\\u{a}\\u{0}");
   assert.equal(bundle.visible("a\nb\u2028", "as it is"), "a\nb\\u{2028}");
   assert.equal(bundle.visible("𝕊é"), "𝕊é");
+  // What the terminal writes out, range by range (node/terminal/src/wording.rs).
+  const ranges = text("node/terminal/src/wording.rs").match(/fn is_invisible_mark[^]*?matches!\(c,([^]*?)\)\n/)[1];
+  const found = [...ranges.matchAll(/'\\u\{([0-9a-f]+)\}'(?:\.\.='\\u\{([0-9a-f]+)\}')?/g)];
+  assert.ok(found.length >= 15);
+  for (const [, first, last] of found) {
+    for (let code = parseInt(first, 16); code <= parseInt(last ?? first, 16); code++) {
+      const written = `\\u{${code.toString(16)}}`;
+      assert.equal(bundle.visible(String.fromCodePoint(code)), written);
+    }
+  }
+  // What makes an emoji of a character stays, as it does there.
+  assert.equal(bundle.visible("\u2764\ufe0f"), "\u2764\ufe0f");
 });
 
 test("of what a letter carries the hash is computed, of what it only names it is the sender's", () => {
@@ -232,6 +244,73 @@ test("the verdict of an earlier check never stands over a later one", async () =
     assert.match(page.said("verdict"), /^second\.json: This is not an evidence file/);
     await page.drop(["third.json", example]);
     assert.match(page.said("verdict"), /^third\.json: The evidence holds/);
+  } finally {
+    page.close();
+  }
+});
+
+const folder = () => {
+  const refused = Promise.reject(new Error("a folder"));
+  refused.catch(() => {});
+  return refused;
+};
+
+/** A promise, and what fulfils it. */
+const later = () => {
+  let resolve;
+  const promise = new Promise((fulfil) => (resolve = fulfil));
+  return { promise, resolve };
+};
+
+test("what can't be read leaves no earlier verdict beside its name", async () => {
+  const embedded = { "embedded-genesis": { name: "the one this site uses", text: text("genesis.json") } };
+  const page = openPage(loadBundle, { embedded });
+  try {
+    for (const give of [(file) => page.drop(file), (file) => page.choose("evidence", file)]) {
+      await give(["good.json", example]);
+      assert.match(page.said("verdict"), /^good\.json: The evidence holds/);
+      await give(["gone.json", folder()]);
+      assert.match(page.said("verdict"), /^gone\.json: it could not be read/);
+    }
+    await page.choose("evidence", ["good.json", example]);
+    await page.choose("genesis", ["gone.json", folder()]);
+    assert.match(page.said("verdict"), /^gone\.json: it could not be read/);
+    assert.match(page.said("network"), /^No genesis yet/);
+    await page.choose("genesis", ["genesis.json", genesis]);
+    assert.match(page.said("verdict"), /^good\.json: The evidence holds/);
+    // What stands beside it is read all the same.
+    await page.drop(["folder", folder()], ["evidence.json", example]);
+    assert.match(page.said("verdict"), /^evidence\.json: The evidence holds/);
+    assert.match(page.said("unread"), /^Not read.*: folder\.$/);
+    await page.drop(["other.json", example]);
+    assert.equal(page.said("unread"), "");
+  } finally {
+    page.close();
+  }
+});
+
+test("a file that is read slowly does not take the place of one that was chosen later", async () => {
+  const embedded = { "embedded-genesis": { name: "the one this site uses", text: text("genesis.json") } };
+  const page = openPage(loadBundle, { embedded });
+  try {
+    for (const give of [(file) => page.drop(file), (file) => page.choose("evidence", file)]) {
+      const slow = later();
+      await page.drop(["before.json", example]);
+      await give(["slow.json", slow.promise]);
+      assert.match(page.said("verdict"), /^slow\.json: being read/);
+      await give(["second.json", utf8("{}")]);
+      assert.match(page.said("verdict"), /^second\.json: This is not an evidence file/);
+      slow.resolve(example);
+      await page.settled();
+      assert.match(page.said("verdict"), /^second\.json: This is not an evidence file/);
+    }
+    // One of another kind that is chosen meanwhile puts nothing aside.
+    const slow = later();
+    await page.choose("evidence", ["slow.json", slow.promise]);
+    await page.choose("genesis", ["genesis.json", genesis]);
+    slow.resolve(example);
+    await page.settled();
+    assert.match(page.said("verdict"), /^slow\.json: The evidence holds/);
   } finally {
     page.close();
   }
