@@ -158,6 +158,9 @@ impl Chain {
         let transaction = Transaction { expiry, ..signed.transaction().clone() };
         transaction.sign(&key(ALICE), &[0; 32]).unwrap()
     }
+    pub(crate) fn block_count(&self) -> usize {
+        self.blocks.len()
+    }
     pub(crate) fn block(&self, height: BlockHeight) -> &CommittedBlock {
         &self.blocks[usize::try_from(height.get()).unwrap() - 1]
     }
@@ -234,9 +237,16 @@ impl Chain {
         self.numbered_bundle(owner, 1)
     }
     pub(crate) fn numbered_bundle(&self, owner: u8, sequence: u64) -> SignedTransaction {
+        self.bundle_until(owner, sequence, BlockHeight::new(1000))
+    }
+    pub(crate) fn bundle_until(
+        &self,
+        owner: u8,
+        sequence: u64,
+        valid_until: BlockHeight,
+    ) -> SignedTransaction {
         let mut ecies = [2; 33];
         ecies[1..].copy_from_slice(key(owner + 10).public_key().as_bytes());
-        let valid_until = BlockHeight::new(1000);
         self.sign(owner, Payload::KeyBundle(KeyBundle { sequence, ecies, ml_kem: None, valid_until }))
     }
     pub(crate) fn opened(&self, by: u8, message: TransactionId, slot: u16) -> SignedTransaction {

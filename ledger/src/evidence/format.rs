@@ -22,7 +22,11 @@ use crate::transaction::SignedTransaction;
 use crate::validator::{Validator, ValidatorSet, ValidatorSetError};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::fmt;
+use std::marker::PhantomData;
 use thiserror::Error;
 
 /// The evidence format of this page.
@@ -99,8 +103,8 @@ impl Evidence {
         if json.len() > MAX_EVIDENCE_BYTES {
             return Err(NotEvidence::TooLong { length: json.len() });
         }
-        let file: File =
-            serde_json::from_slice(json).map_err(|e| NotEvidence::Json { reason: e.to_string() })?;
+        let Object(file) = serde_json::from_slice::<Object<File>>(json)
+            .map_err(|e| NotEvidence::Json { reason: e.to_string() })?;
         if file.format != EVIDENCE_FORMAT {
             return Err(NotEvidence::Format { found: file.format.chars().take(64).collect() });
         }
@@ -128,15 +132,21 @@ impl Evidence {
 struct File {
     format: String,
     chain: ChainId,
+    #[serde(deserialize_with = "objects")]
     blocks: Vec<BlockEntry>,
+    #[serde(deserialize_with = "objects")]
     validator_changes: Vec<ValidatorsEntry>,
+    #[serde(deserialize_with = "object")]
     message: TransactionEntry,
+    #[serde(deserialize_with = "objects")]
     receipts: Vec<TransactionEntry>,
+    #[serde(deserialize_with = "objects")]
     keys: Vec<KeyEntry>,
+    #[serde(deserialize_with = "objects")]
     absences: Vec<AbsenceEntry>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     body: Option<Base64>,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(skip_serializing_if = "Option::is_none", default, deserialize_with = "optional_object")]
     disclosure: Option<DisclosureEntry>,
 }
 
@@ -151,6 +161,7 @@ struct BlockEntry {
 #[serde(deny_unknown_fields)]
 struct ValidatorsEntry {
     block: BlockHeight,
+    #[serde(deserialize_with = "objects")]
     validators: Vec<ValidatorEntry>,
 }
 
@@ -177,7 +188,7 @@ struct KeyEntry {
     block: BlockHeight,
     record: Base64,
     proof: Base64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", default, deserialize_with = "optional_object")]
     newest: Option<NewestEntry>,
 }
 
@@ -203,6 +214,39 @@ struct DisclosureEntry {
     content: Base64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     author: Option<Base64>,
+}
+
+/// Fields with their names. serde takes a list of them without names for the same; the format does not know it, and a
+/// person who reads it could not tell what is what.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        struct Named<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Named<T> {
+            type Value = T;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map))
+            }
+        }
+        d.deserialize_map(Named(PhantomData)).map(Self)
+    }
+}
+
+fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(d: D) -> Result<T, D::Error> {
+    Object::deserialize(d).map(|Object(value)| value)
+}
+
+fn optional_object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(d: D) -> Result<Option<T>, D::Error> {
+    Option::deserialize(d).map(|found| found.map(|Object(value)| value))
+}
+
+fn objects<'de, D: Deserializer<'de>, T: Deserialize<'de>>(d: D) -> Result<Vec<T>, D::Error> {
+    let entries = Vec::<Object<T>>::deserialize(d)?;
+    Ok(entries.into_iter().map(|Object(value)| value).collect())
 }
 
 /// Bytes, written as base64url without padding (RFC 4648, section 5).

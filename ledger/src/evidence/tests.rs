@@ -9,6 +9,7 @@ use super::*;
 use crate::certificate::CertificateError;
 use crate::genesis::Genesis;
 use crate::hash::TransactionId;
+use crate::key_bundle::Revoke;
 use crate::receipt::{Answer, Receipt, RefusalReason};
 use crate::state::{StateKey, StateRecord};
 use crate::testing::{
@@ -180,6 +181,45 @@ fn unknown_repeated_and_missing_fields_are_refused() {
             assert!(missing.to_string().contains("missing field"), "{missing}");
         }
     }
+}
+
+/// serde takes fields without names for an object too. That is told as what it is, before what is in them.
+#[test]
+fn a_list_where_an_object_should_be_is_no_evidence() {
+    for (name, file) in nameless() {
+        let cause = not_evidence(&file);
+        assert_eq!(cause.code(), "evidence.json", "{name}: {cause}");
+        assert!(cause.to_string().contains("expected an object"), "{name}: {cause}");
+    }
+}
+
+/// Files with everything in them, each time with a list in the place of one of the objects.
+pub(super) fn nameless() -> Vec<(String, String)> {
+    let read =
+        |evidence: Evidence| -> serde_json::Value { serde_json::from_str(&evidence.to_json()).unwrap() };
+    let mut whole = read(evidence());
+    whole["keys"] = read(superseded())["keys"].take();
+    whole["validator_changes"] = read(with_change())["validator_changes"].take();
+    let proven = "block index path transaction";
+    let places = [
+        ("", "format chain blocks validator_changes message receipts keys absences body disclosure"),
+        ("/blocks/0", "header certificate"),
+        ("/validator_changes/0", "block validators"),
+        ("/validator_changes/0/validators/0", "public_key power"),
+        ("/message", proven),
+        ("/receipts/0", proven),
+        ("/keys/0", "slot block record proof newest"),
+        ("/keys/0/newest", "record proof"),
+        ("/absences/0", "slot block proof"),
+        ("/disclosure", "salt content"),
+    ];
+    let changed = places.map(|(place, names)| {
+        let mut changed = whole.clone();
+        let object = changed.pointer_mut(place).unwrap();
+        *object = names.split(' ').map(|name| object[name].take()).collect();
+        (format!("a list for {place:?}"), format!("{}\n", serde_json::to_string_pretty(&changed).unwrap()))
+    });
+    changed.into()
 }
 
 #[test]
@@ -439,6 +479,11 @@ fn with_bundles(count: u64) -> (Chain, Evidence) {
     for number in 1..=count {
         chain.add(vec![(chain.numbered_bundle(BOB, number), None)]);
     }
+    to_bobs_first_key(chain)
+}
+
+/// The evidence of a message to Bob's first bundle, in the next block.
+fn to_bobs_first_key(mut chain: Chain) -> (Chain, Evidence) {
     let (message, body) = chain.message(&[BOB]);
     let id = message.id();
     let sent = chain.add(vec![(message, Some(body))]);
@@ -492,6 +537,36 @@ pub(super) fn false_newest() -> Vec<(&'static str, Evidence, &'static str)> {
 
 pub(super) fn superseded() -> Evidence {
     with_bundles(2).1
+}
+
+/// Evidence of keys of every standing, and what of it counts where several would: withdrawn, then past its last height,
+/// then superseded.
+pub(super) fn standings() -> Vec<(&'static str, Evidence)> {
+    let with = |until: u64, withdrawn: Option<u64>, newer: bool| {
+        let mut chain = Chain::new();
+        chain.add(vec![(chain.bundle_until(BOB, 1, BlockHeight::new(until)), None)]);
+        if let Some(from) = withdrawn {
+            let from = BlockHeight::new(from);
+            chain.add(vec![(chain.sign(BOB, Payload::Revoke(Revoke { sequence: 1, from })), None)]);
+        }
+        if newer {
+            chain.add(vec![(chain.numbered_bundle(BOB, 2), None)]);
+        }
+        // So that the message stands in block 6.
+        while chain.block_count() < 5 {
+            chain.add(vec![(chain.bundle(CAROL + u8::try_from(chain.block_count()).unwrap()), None)]);
+        }
+        to_bobs_first_key(chain).1
+    };
+    vec![
+        ("valid", with(6, None, false)),
+        ("withdrawn later", with(1000, Some(7), false)),
+        ("withdrawn", with(1000, Some(6), false)),
+        ("expired", with(5, None, false)),
+        ("superseded", with(1000, Some(7), true)),
+        ("expired and superseded", with(5, Some(7), true)),
+        ("withdrawn, expired and superseded", with(5, Some(6), true)),
+    ]
 }
 
 /// The secret of the first may be destroyed by then.
