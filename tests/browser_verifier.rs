@@ -195,6 +195,14 @@ fn both_checks_say_the_same_to_thousands_of_files() {
     for story in &forged {
         cases.push(case(story.name.clone(), &story.genesis, story.evidence.to_json().into_bytes()));
     }
+    for story in stories::letters() {
+        cases.push(case(story.name, &story.genesis, story.evidence.to_json().into_bytes()));
+    }
+    for story in &good {
+        for (name, file) in nameless(&story.evidence.to_json()) {
+            cases.push(case(format!("{}: {name}", story.name), &story.genesis, file.into_bytes()));
+        }
+    }
     let long = [good[0].evidence.to_json().into_bytes(), vec![b' '; 32 << 20]].concat();
     cases.push(case("too long".into(), &good[0].genesis, long));
 
@@ -252,6 +260,32 @@ fn both_read_the_same_genesis() {
     let (_, counts) = compare("genesis files", &cases);
     // Another genesis is another chain; another spelling of the same is not.
     assert!(counts["holds"] >= 10 && counts["evidence.other_chain"] >= 100 && counts["not-genesis"] >= 1000);
+}
+
+/// The file with a list in the place of one of its objects, once for each kind of object in it.
+fn nameless(file: &str) -> Vec<(String, String)> {
+    let whole: serde_json::Value = serde_json::from_str(file).unwrap();
+    let proven = "block index path transaction";
+    let places = [
+        ("", "format chain blocks validator_changes message receipts keys absences"),
+        ("/blocks/0", "header certificate"),
+        ("/validator_changes/0", "block validators"),
+        ("/validator_changes/0/validators/0", "public_key power"),
+        ("/message", proven),
+        ("/receipts/0", proven),
+        ("/keys/0", "slot block record proof"),
+        ("/keys/0/newest", "record proof"),
+        ("/absences/0", "slot block proof"),
+        ("/disclosure", "salt content"),
+    ];
+    let there = places.into_iter().filter(|(place, _)| whole.pointer(place).is_some());
+    let changed = there.map(|(place, names)| {
+        let mut changed = whole.clone();
+        let object = changed.pointer_mut(place).unwrap();
+        *object = names.split(' ').map(|name| object[name].take()).collect();
+        (format!("a list for {place:?}"), format!("{}\n", serde_json::to_string_pretty(&changed).unwrap()))
+    });
+    changed.collect()
 }
 
 /// Genesis files that readers of JSON and of addresses are apt to take differently.

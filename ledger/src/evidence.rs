@@ -24,6 +24,7 @@ mod select;
 #[cfg(test)]
 mod tests;
 
+pub use answers::{MAX_CONTENT_BYTES, MAX_LETTER_ENTRIES};
 pub use findings::{Commit, Finding, FindingLine, Findings, KeyStanding, Place, SealedAnswer};
 pub use format::{EVIDENCE_FORMAT, MAX_EVIDENCE_BYTES, NotEvidence};
 pub use refusal::{EvidencePart, EvidenceRefusal};

@@ -210,6 +210,29 @@ pub(super) fn good() -> Vec<Story> {
     ]
 }
 
+/// Letters with as much as a letter may have, and with more: answers are found in the first of each alone.
+pub(super) fn letters() -> Vec<Story> {
+    let sizes = [
+        (10_000, 1, 0),
+        (10_001, 1, 0),
+        (190_660, 1, 0),
+        (0, 10_000, 0),
+        (0, 10_001, 0),
+        (10_000, 1, (8 << 20) - 10_000 * 20 - 108),
+        (10_000, 1, (8 << 20) - 10_000 * 20 - 107),
+    ];
+    let letter = |(attachments, answers, text): (usize, usize, usize)| {
+        let answer = Receipt { message: TransactionId::from_bytes([0xab; 32]), slot: 0, answer: opened(1) };
+        let head = (String::new(), "x".repeat(text), None::<u8>, None::<u8>);
+        let files = vec![(String::new(), (0_u32, Vec::<u8>::new())); attachments];
+        let content = encode(&(0_u32, head, vec![answer; answers], files));
+        let name = format!("{attachments} attachments, {answers} answers, {} bytes", content.len());
+        let (chain, evidence) = sealed(ALICE, &[BOB, CAROL], &content);
+        Story { name, genesis: chain.genesis, evidence }
+    };
+    sizes.map(letter).into()
+}
+
 /// Signs a block of evidence anew.
 fn recertify(evidence: &mut Evidence, index: usize, seeds: &[u8], set: &[(u8, u64)]) {
     let block = &mut evidence.blocks[index];

@@ -109,7 +109,7 @@ pub fn failure(error: impl Into<WalletError>) -> Failure {
             WalletError::NotKept { .. } => plain(Exit::No, "archive.unknown")
                 .help("`sealpost sync` opens and keeps what came; what was forgotten is gone"),
             WalletError::Seal(SealError::NoRecipient) => plain(Exit::Usage, "message.no_recipient"),
-            WalletError::Seal(SealError::TooLong { .. }) => plain(Exit::Usage, "message.too_long"),
+            WalletError::Seal(SealError::TooLong { .. } | SealError::TooMany { .. }) => plain(Exit::Usage, "message.too_long"),
             WalletError::Seal(SealError::Key { .. }) => plain(Exit::No, "recipient.key"),
             WalletError::Seal(SealError::Encryption) => plain(Exit::Bug, "internal.encryption"),
             WalletError::Open(OpenError::KeyGone { .. }) => plain(Exit::No, "open.key_gone")

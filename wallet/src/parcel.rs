@@ -10,6 +10,7 @@ pub use assembly::{Assembly, ParcelError, Piece, pieces};
 
 use crate::envelope::{SealError, largest_content};
 use sealpost_ledger::author::AuthorBlock;
+use sealpost_ledger::evidence::MAX_LETTER_ENTRIES;
 use sealpost_ledger::genesis::Genesis;
 use sealpost_ledger::message::Mode;
 
@@ -77,6 +78,10 @@ pub fn parts_of(length: u64, chunk: usize) -> u64 {
 
 /// Decides what goes ahead: nothing if the letter fits; else the longest first, until it fits.
 pub fn plan(sizes: &Sizes<'_>, room: usize) -> Result<Plan, SealError> {
+    // Told before anything goes ahead.
+    if sizes.files.len() > MAX_LETTER_ENTRIES {
+        return Err(SealError::TooMany { what: "attachments", count: sizes.files.len() });
+    }
     let mut plan = Plan {
         chunk: room.saturating_sub(PART_BYTES),
         head: sizes.text.len(),

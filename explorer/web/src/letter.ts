@@ -1,9 +1,14 @@
 // What a disclosed content says (docs/protocol.md, 7): its commitment covers any bytes, so one that is no
 // letter is nobody's fault.
 
-import { DecodeError, type Decoder, MAX_BYTES, decode } from "./decoder.ts";
+import { DecodeError, type Decoder, decode } from "./decoder.ts";
 import { sha256 } from "./hash.ts";
 import { type Receipt, readReceipt } from "./transaction.ts";
+
+/** A content is no longer than this, in bytes. */
+const MAX_CONTENT_BYTES = 8 * 1024 * 1024;
+/** A letter has at most so many attachments, and so many answers. */
+const MAX_ENTRIES = 10_000;
 
 /** So many bytes with that SHA-256. */
 export interface Data {
@@ -34,7 +39,7 @@ export interface Part {
 /** The content, if it is a letter or a part of one. */
 export function readContent(bytes: Uint8Array): Letter | Part | undefined {
   try {
-    return decode(bytes, MAX_BYTES, (decoder) =>
+    return decode(bytes, MAX_CONTENT_BYTES, (decoder) =>
       decoder.choice<Letter | Part>(
         () => readLetter(decoder),
         () => readPart(decoder),
@@ -56,8 +61,8 @@ function readLetter(decoder: Decoder): Letter {
   const text = decoder.text();
   const continued = decoder.optional(() => readParts(decoder));
   decoder.optional(() => decoder.hash()); // the message it replies to
-  const answers = decoder.list(SMALLEST_ANSWER, () => readReceipt(decoder));
-  const attachments = decoder.list(SMALLEST_ATTACHMENT, () => ({
+  const answers = entries(decoder, SMALLEST_ANSWER, () => readReceipt(decoder));
+  const attachments = entries(decoder, SMALLEST_ATTACHMENT, () => ({
     name: decoder.text(),
     data: decoder.choice<Data>(
       () => readWhole(decoder),
@@ -65,6 +70,13 @@ function readLetter(decoder: Decoder): Letter {
     ),
   }));
   return { kind: "letter", subject, text, continued, answers, attachments };
+}
+
+function entries<T>(decoder: Decoder, smallest: number, read: () => T): T[] {
+  const from = decoder.at;
+  const found = decoder.list(smallest, read);
+  if (found.length > MAX_ENTRIES) throw new DecodeError(`${found.length}, the limit is ${MAX_ENTRIES}`, from);
+  return found;
 }
 
 function readWhole(decoder: Decoder): Data {

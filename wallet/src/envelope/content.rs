@@ -3,6 +3,7 @@
 
 use crate::random::NoRandomness;
 use sealpost_ledger::codec::{Decode, DecodeError, Encode, MAX_BYTES, decode, encode};
+use sealpost_ledger::evidence::MAX_LETTER_ENTRIES;
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::receipt::Receipt;
 use thiserror::Error;
@@ -149,7 +150,20 @@ impl Content {
     }
     /// Reads canonical bytes.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
-        decode("content", bytes, MAX_BYTES)
+        let content: Self = decode("content", bytes, MAX_BYTES)?;
+        match content.too_many() {
+            None => Ok(content),
+            Some((what, count)) => {
+                let reason = format!("{count} {what}, the limit is {MAX_LETTER_ENTRIES}");
+                Err(DecodeError::Malformed { what: "content", reason })
+            }
+        }
+    }
+    /// What of a letter is more than a letter may have, and how many there are.
+    pub(super) fn too_many(&self) -> Option<(&'static str, usize)> {
+        let Content::Letter(Letter { answers, attachments, .. }) = self else { return None };
+        let counted = [("attachments", attachments.len()), ("answers", answers.len())];
+        counted.into_iter().find(|(_, count)| *count > MAX_LETTER_ENTRIES)
     }
 }
 

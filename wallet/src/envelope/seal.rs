@@ -9,6 +9,7 @@ use chacha20poly1305::aead::{Aead, Payload};
 use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
 use sealpost_ledger::address::Address;
 use sealpost_ledger::author::{AuthorBlock, author_salt};
+use sealpost_ledger::evidence::MAX_LETTER_ENTRIES;
 use sealpost_ledger::hash::{ChainId, ContextHash};
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::key_bundle::KeyBundle;
@@ -75,6 +76,8 @@ pub enum SealError {
         "message: {length} bytes encrypted, the limit is {limit} (genesis: limits.body_bytes); send fewer or smaller attachments"
     )]
     TooLong { length: usize, limit: u32 },
+    #[error("message: {count} {what}, the limit is {MAX_LETTER_ENTRIES}; send them in several messages")]
+    TooMany { what: &'static str, count: usize },
     #[error("encryption failed")]
     Encryption,
     #[error(transparent)]
@@ -106,6 +109,10 @@ pub(super) fn seal_with(
     let SealRequest { recipients, .. } = request;
     if recipients.is_empty() {
         return Err(SealError::NoRecipient);
+    }
+    // Nobody would read such a letter.
+    if let Some((what, count)) = request.content.too_many() {
+        return Err(SealError::TooMany { what, count });
     }
     let post_quantum = recipients.iter().all(|recipient| has_ml_kem(&recipient.bundle));
     let suite = if post_quantum { Suite::EciesMlKem768 } else { Suite::Ecies };

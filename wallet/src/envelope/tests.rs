@@ -6,10 +6,10 @@ use super::*;
 use proptest::prelude::*;
 use sealpost_ledger::address::Address;
 use sealpost_ledger::codec::encode;
-use sealpost_ledger::hash::ChainId;
+use sealpost_ledger::hash::{ChainId, TransactionId};
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::message::{Body, Suite};
-use sealpost_ledger::receipt::{Answer, receipt_commit};
+use sealpost_ledger::receipt::{Answer, Receipt, receipt_commit};
 use sealpost_ledger::signature::SigningKey;
 use sealpost_ledger::transaction::{Payload, SignedTransaction, TRANSACTION_VERSION, Transaction};
 
@@ -145,6 +145,38 @@ fn too_long_a_message_is_refused_with_its_limit() {
         body_limit: 65_536,
     };
     assert!(matches!(seal(&request).unwrap_err(), SealError::TooLong { limit: 65_536, .. }));
+}
+
+#[test]
+fn a_letter_has_so_many_attachments_and_answers_and_not_one_more() {
+    let attachment = Attachment { name: String::new(), data: Data::Whole(Vec::new()) };
+    let answer = Receipt {
+        message: TransactionId::from_bytes([7; 32]),
+        slot: 0,
+        answer: Answer::Opened { secret: [1; 32] },
+    };
+    let letter = |attachments: usize, answers: usize| -> Content {
+        let attachments = vec![attachment.clone(); attachments];
+        Letter { attachments, answers: vec![answer; answers], ..Letter::default() }.into()
+    };
+    let most = letter(10_000, 10_000);
+    assert_eq!(Content::from_bytes(&most.to_bytes()).unwrap(), most);
+    let bob = person(2);
+    let recipients = [recipient(&bob, Suite::Ecies)];
+    for (content, what) in [(letter(10_001, 0), "attachments"), (letter(0, 10_001), "answers")] {
+        let refused = Content::from_bytes(&content.to_bytes()).unwrap_err().to_string();
+        assert!(refused.contains(&format!("10001 {what}, the limit is 10000")), "{refused}");
+        let request = SealRequest {
+            chain: ChainId::from_bytes([4; 32]),
+            sender: bob.address,
+            author: None,
+            expiry: BlockHeight::new(50),
+            recipients: &recipients,
+            content: &content,
+            body_limit: 4 << 20,
+        };
+        assert_eq!(seal(&request).unwrap_err(), SealError::TooMany { what, count: 10_001 });
+    }
 }
 
 proptest! {

@@ -139,6 +139,11 @@ fn what_fits_stays_whole_and_what_is_longest_goes_first() {
 fn too_many_files_for_one_letter_are_refused_with_the_limit() {
     let sizes = Sizes { subject: 0, text: "", files: vec![(10, 60); 200] };
     assert!(matches!(plan(&sizes, 5000), Err(SealError::TooLong { limit: 5000, .. })));
+    // Though there is room for them.
+    let sizes = Sizes { subject: 0, text: "", files: vec![(1, 0); 10_001] };
+    let refused = plan(&sizes, 4 << 20).unwrap_err();
+    assert_eq!(refused, SealError::TooMany { what: "attachments", count: 10_001 });
+    assert!(refused.to_string().contains("the limit is 10000"), "{refused}");
 }
 
 #[test]

@@ -70,6 +70,49 @@ fn sealed(signer: u8, author: u8, to: &[u8], content: &[u8]) -> Evidence {
     }
 }
 
+/// A letter with so many empty attachments beside its two answers, and with so many answers more.
+fn letter_with(attachments: usize, answers: usize, text: usize) -> Vec<u8> {
+    let answer = Receipt { message: ANSWERED, slot: 0, answer: Answer::Opened { secret: SECRETS[1] } };
+    let nothing = (String::new(), "x".repeat(text), None::<u8>, None::<u8>);
+    encode(&(
+        0_u32,
+        nothing,
+        vec![answer; answers],
+        vec![(String::new(), (0_u32, Vec::<u8>::new())); attachments],
+    ))
+}
+
+/// Letters with as much as a letter may have, and with more, and how many answers are to be found in them.
+pub(super) fn letters() -> Vec<(String, Evidence, usize)> {
+    let sizes = [
+        (10_000, 1, 0, 1),
+        (10_001, 1, 0, 0),
+        (190_660, 1, 0, 0),
+        (0, 10_000, 0, 10_000),
+        (0, 10_001, 0, 0),
+        // As long as a content may be, with as much in it as may be, and one byte longer.
+        (10_000, 1, (8 << 20) - 10_000 * 20 - 108, 1),
+        (10_000, 1, (8 << 20) - 10_000 * 20 - 107, 0),
+    ];
+    let with = |(attachments, answers, text, found)| {
+        let content = letter_with(attachments, answers, text);
+        let name = format!("{attachments} attachments, {answers} answers, {} bytes", content.len());
+        (name, sealed(ALICE, ALICE, &[BOB, CAROL], &content), found)
+    };
+    sizes.map(with).into()
+}
+
+#[test]
+fn the_answers_of_a_letter_are_found_up_to_its_limits() {
+    for (name, evidence, expected) in letters() {
+        let findings = judge(evidence.to_json().as_bytes()).unwrap();
+        let found = findings.list().iter().filter(|finding| finding.code() == "sealed_answer").count();
+        assert_eq!(found, expected, "{name}");
+    }
+    let longest = letter_with(10_000, 1, (8 << 20) - 10_000 * 20 - 108);
+    assert_eq!(longest.len(), 8 << 20);
+}
+
 /// Good and bad evidence of sealed messages, for the second implementation.
 pub(super) fn files() -> Vec<(String, Evidence)> {
     let with = |name: &str, change: fn(&mut Evidence)| {
