@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Checks Sealpost evidence with nothing but Python's standard library.
 
-    verify_evidence.py genesis.json evidence.json        exit 0: holds, 1: refused, 2: not an evidence file
+    verify_evidence.py genesis.json evidence.json        exit 0: holds, 1: refused, 2: nothing was checked
 
 Written from docs/protocol.md alone, as a stranger would: it shares no code with Sealpost. The numbers in
 brackets are sections of that page. It is slow and plain on purpose; read it to convince yourself.
@@ -17,6 +17,10 @@ import sys
 
 class NotEvidence(Exception):
     """The file says nothing at all: exit code 2."""
+
+
+class NotGenesis(Exception):
+    """There is nothing to check against: exit code 2."""
 
 
 class Refused(Exception):
@@ -128,6 +132,12 @@ class Reader:
     def bytes(self):
         return self.take(self.u64())
 
+    def text(self):
+        try:
+            return self.bytes().decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise NotEvidence("a text that is not UTF-8") from error
+
     def list(self, read):
         count = self.u64()
         if count > len(self.data):
@@ -199,23 +209,22 @@ def read_author(r):
 
 
 def read_content(r):
-    string = lambda: r.bytes().decode("utf-8")
     parts = lambda: (r.u64(), r.hash(), r.list(r.hash))
-    letter = lambda: {"subject": string(), "text": string(), "continued": r.optional(parts),
+    letter = lambda: {"subject": r.text(), "text": r.text(), "continued": r.optional(parts),
                       "reply_to": r.optional(r.hash), "answers": r.list(lambda: read_receipt(r)),
-                      "attachments": r.list(lambda: (string(), r.choice(("whole", r.bytes), ("parts", parts))))}
+                      "attachments": r.list(lambda: (r.text(), r.choice(("whole", r.bytes), ("parts", parts))))}
     return r.choice(("letter", letter), ("part", lambda: (r.take(16), r.u32(), r.bytes())))
-
-
-def other_payload(r):
-    raise Refused("neither a message nor a receipt")
 
 
 def read_transaction(r):
     t = {"version": r.u16(), "chain": r.hash(), "sender": r.hash(), "expiry": r.u64()}
-    other = lambda: other_payload(r)
-    t["payload"] = r.choice(("message", lambda: read_message(r)), ("receipt", lambda: read_receipt(r)),
-                            *((name, other) for name in "bundle revoke designate validators member".split()))
+    approvals = lambda: r.list(lambda: (r.u16(), r.take(64)))
+    t["payload"] = r.choice(
+        ("message", lambda: read_message(r)), ("receipt", lambda: read_receipt(r)),
+        ("bundle", lambda: (r.u64(), r.take(33), r.optional(r.bytes), r.u64())),
+        ("revoke", lambda: (r.u64(), r.u64())), ("designate", lambda: (r.text(), r.hash())),
+        ("validators", lambda: (r.list(lambda: (r.hash(), r.u64())), r.u64(), approvals())),
+        ("member", lambda: (r.hash(), r.choice(("admitted", None), ("ended", None)), approvals())))
     t["nonce"] = r.u64()
     t["id"] = tagged("transaction", r.data[:r.at])
     t["signature"] = r.take(64)
@@ -231,27 +240,117 @@ def read_proof(r):
     return {"leaf": r.optional(lambda: (r.hash(), r.hash())), "siblings": r.list(r.hash)}
 
 
+# [3] Addresses
+
+BECH32 = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
+
+
+def read_address(written, prefix):
+    """The key of an address of that network, or None."""
+    address = written.lower()
+    if written not in (address, written.upper()) or not address.startswith(prefix + "1"):
+        return None
+    data = [BECH32.find(letter) for letter in address[len(prefix) + 1:]]
+    if len(data) != 53 + 6 or min(data) < 0:
+        return None
+    check = 1
+    for value in [ord(c) >> 5 for c in prefix] + [0] + [ord(c) & 31 for c in prefix] + data:
+        top, check = check >> 25, (check & 0x1FFFFFF) << 5 ^ value
+        for i, generator in enumerate((0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)):
+            check ^= generator if top >> i & 1 else 0
+    number = int("".join(f"{value:05b}" for value in data[:53]), 2)
+    if check != 0x2BC830A3 or number & 1:  # 53 * 5 bits are one more than 33 bytes
+        return None
+    version, *key = (number >> 1).to_bytes(33, "big")
+    return bytes(key) if version == 0 and lift(int.from_bytes(key, "big")) else None
+
+
 # [4] Genesis
+
+NUMBERS = {  # Form in the encoding, lowest and highest value.
+    "limits": {"block_bytes": ("I", 65536, 8 << 20), "body_bytes": ("I", 1024, 4 << 20), "slots": ("H", 1, 256),
+               "expiry_window": ("Q", 10, 10_000_000)},
+    "postage": {"floor": ("Q", 0, 1 << 40), "strangers_percent": ("B", 1, 100),
+                "member_quota_bytes": ("I", 0, 2**32 - 1)},
+    "timing": {"block_interval_ms": ("I", 0, 60_000), "heartbeat_ms": ("I", 100, 86_400_000),
+               "clock_drift_ms": ("I", 100, 3_600_000)},
+}
+
 
 def text(value):
     data = value.encode()
     return struct.pack("<Q", len(data)) + data
 
 
+def once(pairs):
+    """An object, with each field once."""
+    if len(dict(pairs)) < len(pairs):
+        raise ValueError("a field stands there twice")
+    return dict(pairs)
+
+
+def plain(digits):
+    """A whole number as it may be written: -0 is none."""
+    if digits[0] == "-":
+        raise ValueError("a number below zero")
+    return int(digits)
+
+
+def number(value, low=0, high=2**64 - 1):
+    if type(value) is not int or not low <= value <= high:
+        raise NotGenesis(f"{value!r:.40}, allowed is {low} to {high}")
+    return value
+
+
+def fields(value, names):
+    if not isinstance(value, dict) or set(value) != set(names):
+        raise NotGenesis("a field is missing or unknown")
+    return [value[name] for name in names]
+
+
+def written(value, pattern):
+    if not isinstance(value, str) or not re.fullmatch(pattern, value, re.DOTALL):
+        raise NotGenesis(f"{value!r:.40} is no {pattern}")
+    return value
+
+
+def is_set(validators):
+    """[12] Whether that is a set of validators, in its order."""
+    return 1 <= len(validators) <= 1000 and validators == sorted(validators) \
+        and len({key for key, _ in validators}) == len(validators) \
+        and all(power > 0 and lift(int.from_bytes(key, "big")) for key, power in validators) \
+        and sum(power for _, power in validators) < 1 << 63
+
+
 def read_genesis(data):
-    g = json.loads(data)
-    limits, postage, timing = g["limits"], g["postage"], g["timing"]
-    encoded = text(g["format"]) + text(g["chain_name"]) + text(g["address_prefix"])
-    encoded += struct.pack("<QQ", g["time_ms"], len(g["validators"]))
+    if len(data) > 1024 * 1024:
+        raise NotGenesis("too long")
+    g = json.loads(data.decode("utf-8"), object_pairs_hook=once, parse_int=plain)
+    fields(g, "format chain_name address_prefix time_ms validators limits postage timing members "
+              "retention_blocks".split())
+    if g["format"] != "sealpost-genesis/1" or not isinstance(g["validators"], list) \
+            or not isinstance(g["members"], list):
+        raise NotGenesis("another format")
+    prefix = written(g["address_prefix"], "[a-z0-9]{1,16}")
+    encoded = text(g["format"]) + text(written(g["chain_name"], "[a-z0-9-]{1,64}")) + text(prefix)
+    encoded += struct.pack("<QQ", number(g["time_ms"]), len(g["validators"]))
+    validators = []
     for v in g["validators"]:
-        encoded += text(v["name"]) + bytes.fromhex(v["public_key"]) + struct.pack("<Q", v["power"])
-    encoded += struct.pack("<IIHQ", *(limits[n] for n in "block_bytes body_bytes slots expiry_window".split()))
-    encoded += struct.pack("<QBI", *(postage[n] for n in "floor strangers_percent member_quota_bytes".split()))
-    encoded += struct.pack("<III", *(timing[n] for n in "block_interval_ms heartbeat_ms clock_drift_ms".split()))
+        name, key, power = fields(v, ("name", "public_key", "power"))
+        validators.append((bytes.fromhex(written(key, "[0-9a-f]{64}")), number(power)))
+        encoded += text(written(name, ".{1,64}")) + validators[-1][0] + struct.pack("<Q", power)
+    for part, bounds in NUMBERS.items():
+        for value, (form, low, high) in zip(fields(g[part], bounds), bounds.values()):
+            encoded += struct.pack("<" + form, number(value, low, high))
+    number(g["limits"]["body_bytes"], high=g["limits"]["block_bytes"] // 2)
+    members = [read_address(written(member, "[!-~]*"), prefix) for member in g["members"]]
+    if None in members or len(set(members)) < len(members):
+        raise NotGenesis("a member that is no address, or twice")
     encoded += struct.pack("<Q", len(g["members"])) + b"".join(text(member) for member in g["members"])
-    encoded += struct.pack("<Q", g["retention_blocks"])
-    validators = sorted((bytes.fromhex(v["public_key"]), v["power"]) for v in g["validators"])
-    return tagged("genesis", encoded), validators
+    encoded += struct.pack("<Q", number(g["retention_blocks"]))
+    if not is_set(sorted(validators)):
+        raise NotGenesis("not a set of validators")
+    return tagged("genesis", encoded), sorted(validators)
 
 
 # [9] State
@@ -326,18 +425,18 @@ def check_certificate(header, header_hash, certificate, validators):
 
 SHAPE = {
     "format": str, "chain": "hex", "blocks": [{"header": "b64", "certificate": "b64"}],
-    "validator_changes": [{"block": int, "validators": [{"public_key": "hex", "power": int}]}],
-    "message": {"block": int, "index": int, "path": ["hex"], "transaction": "b64"},
-    "receipts": [{"block": int, "index": int, "path": ["hex"], "transaction": "b64"}],
-    "keys": [{"slot": int, "block": int, "record": "b64", "proof": "b64",
+    "validator_changes": [{"block": 64, "validators": [{"public_key": "hex", "power": 64}]}],
+    "message": {"block": 64, "index": 32, "path": ["hex"], "transaction": "b64"},
+    "receipts": [{"block": 64, "index": 32, "path": ["hex"], "transaction": "b64"}],
+    "keys": [{"slot": 16, "block": 64, "record": "b64", "proof": "b64",
               "newest": {"record": "b64", "proof": "b64"}}],
-    "absences": [{"slot": int, "block": int, "proof": "b64"}],
+    "absences": [{"slot": 16, "block": 64, "proof": "b64"}],
     "body": "b64", "disclosure": {"salt": "hex", "content": "b64", "author": "b64"},
 }
 
 
 def shaped(value, shape):
-    """Reads JSON by its shape; every field once, none unknown, and each in its one spelling."""
+    """Reads JSON by its shape; every field once, none unknown, numbers of so many bits, each in its one spelling."""
     if isinstance(shape, list) and isinstance(value, list):
         return [shaped(element, shape[0]) for element in value]
     if isinstance(shape, dict) and isinstance(value, dict):
@@ -346,7 +445,7 @@ def shaped(value, shape):
         if missing or any(name not in shape for name in value):
             raise NotEvidence("a field is missing or unknown")
         return {name: shaped(field, shape[name]) for name, field in value.items()}
-    if shape is int and type(value) is int and 0 <= value < 2**64:
+    if type(shape) is int and type(value) is int and 0 <= value < 2**shape:
         return value
     if shape is str and isinstance(value, str):
         return value
@@ -391,6 +490,9 @@ def read_evidence(data):
         if list(change) != ["block", "validators"] or any(
                 list(v) != ["public_key", "power"] for v in change["validators"]):
             raise NotEvidence("fields are in another order")
+    for change in evidence["validator_changes"]:
+        if not is_set([(v["public_key"], v["power"]) for v in change["validators"]]):
+            raise NotEvidence("not a set of validators")
     for block in evidence["blocks"]:
         block["header_bytes"] = block["header"]
         block["header"] = whole(block["header"], 512, read_header)
@@ -433,12 +535,25 @@ def check_author(author, sent, salt):
 
 
 def sealed_answers(content):
-    """The receipts in a letter; none if the content is none."""
+    """The receipts in a letter; none if the content is none, or has more than a letter may have."""
     try:
-        kind, letter = whole(content, 16 * 1024 * 1024, read_content)
-    except (NotEvidence, ValueError):
+        kind, letter = whole(content, 8 * 1024 * 1024, read_content)
+    except NotEvidence:
         return []
-    return letter["answers"] if kind == "letter" else []
+    if kind != "letter" or max(len(letter["answers"]), len(letter["attachments"])) > 10_000:
+        return []
+    return letter["answers"]
+
+
+def standing(record, newest, at):
+    """[13] What the state of the message's block says of the key that it names: the first of these that is so."""
+    if record["withdrawn"] is not None and record["withdrawn"] <= at:
+        return f"withdrawn from height {record['withdrawn']} on"
+    if record["valid_until"] < at:
+        return f"past its last height {record['valid_until']}"
+    if newest:
+        return f"superseded by bundle {newest['record']['sequence']} in block {newest['record']['height']}"
+    return f"valid until {record['valid_until']}"
 
 
 def check(genesis, data):
@@ -460,9 +575,6 @@ def check(genesis, data):
         previous, blocks[height] = height, header
         if changes and changes[0]["block"] == height:
             change = [(v["public_key"], v["power"]) for v in changes.pop(0)["validators"]]
-            need(change and change == sorted(set(change)) and all(p > 0 and lift(int.from_bytes(k, "big"))
-                 for k, p in change) and len({k for k, _ in change}) == len(change) <= 1000
-                 and sum(p for _, p in change) < 1 << 63, "not a set of validators")
             need(header["next_validators_hash"] == validators_hash(change) and change != validators,
                  "a validator change that the block does not announce")
             validators = change
@@ -525,8 +637,8 @@ def check(genesis, data):
             need(not bundle or state_proof_holds(bundle["proof"], root, place, value), "a key not in the state")
         need(not newest or newest["record"]["sequence"] > sequence, "a newer key that is not newer")
         need(key["record"]["sequence"] == sequence, "another key than the message names")
-        standing = f"superseded by bundle {newest['record']['sequence']}" if newest else "the newest"
-        lines.append(f"slot {key['slot']} names key bundle {sequence} of the recipient, {standing}")
+        lines.append(f"slot {key['slot']} names key bundle {sequence} of the recipient, published in block "
+                     f"{key['record']['height']}, {standing(key['record'], newest, at)}")
     for absence in evidence["absences"]:
         slot, height, root = absence["slot"], absence["block"], block_of(absence)["state_root"]
         named(slot)
@@ -566,11 +678,15 @@ def main():
     try:
         with open(sys.argv[1], "rb") as file:
             genesis = read_genesis(file.read())
-    except (KeyError, TypeError, ValueError) as error:
+    except (OSError, ValueError, RecursionError, NotGenesis) as error:
         print(f"{sys.argv[1]}: not a genesis file ({error!r}); it is the first argument")
         return 2
-    with open(sys.argv[2], "rb") as file:
-        data = file.read()
+    try:
+        with open(sys.argv[2], "rb") as file:
+            data = file.read()
+    except OSError as error:
+        print(f"{sys.argv[2]}: it can't be read ({error!r}); it is the second argument")
+        return 2
     try:
         for line in check(genesis, data):
             print(line)
