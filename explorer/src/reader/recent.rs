@@ -11,6 +11,7 @@ use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::transaction::{Payload, SignedTransaction};
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
+use tokio::sync::Mutex;
 
 /// Most blocks that are looked back at: those of the longest chart, and one more.
 pub(crate) const MAX_RECENT: u32 = 501;
@@ -86,18 +87,17 @@ impl Reader {
         let kept = search.known.len();
         self.counts.blocks().add(kept, search.heights().count().saturating_sub(kept));
         if !search.is_complete() {
-            // One after the other: who waited finds here what the one before has read.
-            let _reading = self.reading.lock().await;
-            self.take_kept(&mut search);
-            while let Some((from, wanted)) = search.next() {
-                let blocks = self.read_whole(from, wanted).await?;
-                let summaries: Vec<_> =
-                    blocks.into_iter().map(|block| Arc::new(Summary::new(block))).collect();
-                self.keep(&summaries);
-                search.answered(summaries);
-            }
+            let kept = |search: &mut Search| self.take_kept(search);
+            search.complete(&self.reading, kept, |from, wanted| self.summaries(from, wanted)).await?;
         }
         Ok(search.found())
+    }
+    /// Reads blocks and counts them.
+    async fn summaries(&self, from: BlockHeight, wanted: u32) -> Result<Vec<Arc<Summary>>, ReadError> {
+        let blocks = self.read_whole(from, wanted).await?;
+        let summaries: Vec<_> = blocks.into_iter().map(|block| Arc::new(Summary::new(block))).collect();
+        self.keep(&summaries);
+        Ok(summaries)
     }
     fn keep(&self, blocks: &[Arc<Summary>]) {
         let mut summaries = self.summaries.lock().unwrap_or_else(PoisonError::into_inner);
@@ -140,12 +140,36 @@ impl Search {
     fn is_complete(&self) -> bool {
         self.newest_gap().is_none()
     }
+    /// Asks for what is missing. One question after the other, whoever asks them: who waited finds here what the one before
+    /// has read. But nobody waits for all of another's: whoever wants little has it after one question of each.
+    async fn complete<A>(
+        &mut self,
+        reading: &Mutex<()>,
+        kept: impl Fn(&mut Self),
+        read: impl Fn(BlockHeight, u32) -> A,
+    ) -> Result<(), ReadError>
+    where
+        A: Future<Output = Result<Vec<Arc<Summary>>, ReadError>>,
+    {
+        loop {
+            let _turn = reading.lock().await;
+            kept(self);
+            let Some((from, wanted)) = self.next() else { return Ok(()) };
+            let blocks = read(from, wanted).await?;
+            self.answered(blocks);
+        }
+    }
     /// From where on, and how many blocks to ask for; nothing when all are known or enough was asked.
     fn next(&mut self) -> Option<(BlockHeight, u32)> {
         if self.questions >= MAX_QUESTIONS {
             return None;
         }
-        let (from, end) = match self.part.filter(|(from, end)| from <= end) {
+        // Somebody else may have read some of it meanwhile.
+        let left = self.part.and_then(|(from, end)| {
+            let mut left = (from.get()..=end.get()).map(BlockHeight::new);
+            Some((left.find(|height| !self.known.contains_key(height))?, end))
+        });
+        let (from, end) = match left {
             Some(part) => part,
             None => {
                 let end = self.newest_gap()?;
@@ -173,8 +197,10 @@ impl Search {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
     use super::*;
+    use std::cell::RefCell;
 
     /// Asks until there is nothing more to ask; each answer holds so many blocks at most.
     fn run(blocks: &[Arc<Summary>], most: usize) -> (usize, u32) {
@@ -192,6 +218,52 @@ mod tests {
         let blocks = testing::blocks(501);
         // 1, 4, 16, 64 and five times up to 100.
         assert_eq!(run(&blocks, usize::MAX), (501, 9));
+    }
+
+    /// Whoever wants the newest block is not held up by who wants five hundred, whatever the cache has room for.
+    #[tokio::test]
+    async fn nobody_waits_for_all_of_another_s_questions() {
+        let blocks = testing::blocks(501);
+        let (reading, asked) = (Mutex::new(()), RefCell::new(Vec::new()));
+        let read = async |name: &'static str, first: u64| {
+            let mut search = Search::new(BlockHeight::new(first), BlockHeight::new(501));
+            // The cache has room for nothing, and the node gives one block at a time.
+            let answer = |from: BlockHeight, _| {
+                asked.borrow_mut().push(name);
+                let block = blocks.iter().find(|block| block.header.height == from).cloned();
+                async move {
+                    tokio::task::yield_now().await;
+                    Ok(block.into_iter().collect())
+                }
+            };
+            search.complete(&reading, |_| {}, answer).await.unwrap();
+            search.found().len()
+        };
+        let found = futures::join!(read("many", 1), read("one", 501));
+        assert_eq!(found, (5, 1));
+        assert_eq!(asked.borrow()[..3], ["many", "one", "many"]);
+        assert_eq!(asked.borrow().len() as u32, MAX_QUESTIONS + 1);
+    }
+
+    #[tokio::test]
+    async fn what_another_has_read_meanwhile_is_not_asked_for_again() {
+        let blocks = testing::blocks(5);
+        let (cache, asked) = (RefCell::new(Vec::new()), RefCell::new(Vec::new()));
+        let mut search = Search::new(BlockHeight::FIRST, BlockHeight::new(5));
+        let kept = |search: &mut Search| {
+            search.known.extend(
+                cache.borrow().iter().map(|block: &Arc<Summary>| (block.header.height, block.clone())),
+            );
+        };
+        let read = |from: BlockHeight, _| {
+            asked.borrow_mut().push(from.get());
+            // Block 2 comes from somebody else while block 1 is read.
+            cache.borrow_mut().extend(blocks.iter().filter(|block| block.header.height.get() == 2).cloned());
+            let block = blocks.iter().find(|block| block.header.height == from).cloned();
+            async move { Ok(block.into_iter().collect()) }
+        };
+        search.complete(&Mutex::new(()), kept, read).await.unwrap();
+        assert_eq!((asked.into_inner(), search.found().len()), (vec![5, 1, 3, 4], 5));
     }
 
     #[test]
