@@ -6,6 +6,7 @@ use askama::Template;
 use axum::http::StatusCode;
 use axum::http::header::RETRY_AFTER;
 use axum::response::{IntoResponse, Response};
+use sealpost_api::ApiError;
 use sealpost_terminal::printable;
 
 #[derive(Template)]
@@ -21,6 +22,8 @@ struct ErrorPage<'a> {
 pub(crate) enum PageError {
     /// The address of the page is malformed.
     Malformed(String),
+    /// The node can't be asked that, and says what else to do.
+    Refused { message: String, help: String },
     /// Not an id, but the beginning of one.
     Beginning(String),
     /// There is no such thing.
@@ -46,6 +49,9 @@ impl From<ReadError> for PageError {
         match error {
             ReadError::NotFound(error) => PageError::NotFound(error.message),
             ReadError::StateDropped(error) => PageError::Dropped(error.message),
+            ReadError::Malformed(ApiError { message, help: Some(help), .. }) => {
+                PageError::Refused { message, help }
+            }
             ReadError::Malformed(error) => PageError::Malformed(error.message),
             error => PageError::Read(error),
         }
@@ -54,7 +60,12 @@ impl From<ReadError> for PageError {
 
 impl IntoResponse for PageError {
     fn into_response(self) -> Response {
+        let told: String;
         let (status, title, message, help) = match self {
+            PageError::Refused { message, help } => {
+                told = printable(&help);
+                (StatusCode::BAD_REQUEST, "The node can't answer that", message, told.as_str())
+            }
             PageError::Malformed(message) => (
                 StatusCode::BAD_REQUEST,
                 "That can't be looked up",

@@ -74,11 +74,13 @@ impl Reader {
         let index = proven.found.place.index;
         Ok(Answered { receipt: *receipt, answer, header: proven.header, index })
     }
-    /// The evidence file of a message with as much as the node keeps: everything is proven without a body that is out of
-    /// retention.
+    /// The evidence file of a message with as much as the node keeps and as has room in an answer: everything is proven
+    /// without the body, too.
     pub(crate) async fn whole_evidence(&self, id: &TransactionId) -> Result<String, ReadError> {
         match self.checked_evidence(id, None, true).await {
-            Err(ReadError::NotFound(error)) if error.code == "tx.body_pruned" => {
+            Err(ReadError::NotFound(error) | ReadError::Malformed(error))
+                if ["tx.body_pruned", "evidence.too_long"].contains(&error.code.as_str()) =>
+            {
                 self.checked_evidence(id, None, false).await
             }
             found => found,
@@ -182,5 +184,49 @@ impl Reader {
     /// That the node gave no answer.
     pub(crate) fn unreachable(&self, error: &jsonrpsee::core::ClientError) -> ReadError {
         ReadError::Unreachable { url: self.url.to_string(), reason: error.to_string() }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests {
+    use super::*;
+    use crate::page::PageError;
+    use crate::pretend;
+    use axum::body::to_bytes;
+    use axum::response::IntoResponse;
+    use sealpost_api::{ApiError, Category};
+
+    fn too_long() -> ApiError {
+        ApiError::new(Category::Input, "evidence.too_long", "it is too long").help("ask for less of it")
+    }
+
+    #[tokio::test]
+    async fn evidence_that_is_too_long_for_an_answer_comes_without_the_body() {
+        let (genesis, mut evidence) = pretend::example();
+        evidence.body = None;
+        let (id, json) = (evidence.message.transaction.id(), evidence.to_json());
+        let answer = move |_: String, params: serde_json::Value| {
+            let json = json.clone();
+            async move { if params["with_body"] == true { Err(too_long()) } else { Ok(json.into()) } }
+        };
+        let reader = Reader::new(&pretend::node(answer).await, Some(genesis)).unwrap();
+        assert_eq!(reader.whole_evidence(&id).await.unwrap(), evidence.to_json());
+    }
+
+    /// What to do about it is the node's to say: a page of search helps nobody there.
+    #[tokio::test]
+    async fn evidence_that_is_too_long_even_so_is_answered_with_the_nodes_help() {
+        let (genesis, evidence) = pretend::example();
+        let id = evidence.message.transaction.id();
+        let answer = async |_: String, _: serde_json::Value| Err(too_long());
+        let reader = Reader::new(&pretend::node(answer).await, Some(genesis)).unwrap();
+        let refused = reader.whole_evidence(&id).await.unwrap_err();
+        let page = PageError::from(refused).into_response();
+        assert_eq!(page.status(), 400);
+        let page = to_bytes(page.into_body(), 1 << 20).await.unwrap();
+        let page = String::from_utf8_lossy(&page);
+        assert!(page.contains("ask for less of it") && page.contains("it is too long"), "{page}");
+        assert!(!page.contains("Search takes"), "{page}");
     }
 }
