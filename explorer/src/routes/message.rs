@@ -143,7 +143,7 @@ pub(super) async fn message(
         slots: slots(message, piece, genesis.prefix()),
         piece,
         told_answers: view.slots.iter().filter(|slot| slot.receipt.is_some()).count(),
-        keys_left_out: message.recipients().count().saturating_sub(keys.as_ref().map_or(0, Vec::len)),
+        keys_left_out: keys.as_ref().map_or(0, |keys| left_out(message.recipients().count(), keys.len())),
         keys,
         hex,
         height: proven.header.height.get(),
@@ -153,6 +153,11 @@ pub(super) async fn message(
         path: proven.found.path.iter().map(ToString::to_string).collect(),
         root: proven.header.tx_root.to_string(),
     }))
+}
+
+/// How many of those who take part, the sender and the recipients, are not among those shown.
+const fn left_out(recipients: usize, shown: usize) -> usize {
+    recipients.saturating_add(1).saturating_sub(shown)
 }
 
 /// The body's length in words: it tells the class that the text was padded to, not the text's length.
@@ -233,4 +238,19 @@ pub(super) async fn evidence(
     let json = reader.whole_evidence(&id).await?;
     let name = format!("attachment; filename=\"{id}.evidence.json\"");
     Ok(([(CONTENT_TYPE, "application/json".to_owned()), (CONTENT_DISPOSITION, name)], json).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_is_left_out_is_counted() {
+        for recipients in 1..=20 {
+            let people = recipients + 1;
+            let shown = people.min(KEYS_SHOWN);
+            assert_eq!(left_out(recipients, shown), people - shown, "{recipients}");
+        }
+        assert_eq!(left_out(KEYS_SHOWN, KEYS_SHOWN), 1, "one more than has room");
+    }
 }

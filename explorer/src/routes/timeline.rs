@@ -10,6 +10,7 @@ use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::message::{Message, Mode, Slot, SlotRecipient};
 use sealpost_ledger::receipt::Answer;
 use sealpost_terminal::counted;
+use std::cmp::Ordering;
 
 /// Answers looked up at once.
 const AT_ONCE: usize = 8;
@@ -86,16 +87,24 @@ fn seen(proven: &Proven) -> Step {
         link: None,
         time: first_seen.map(Time::new),
         detail: match first_seen {
-            Some(seen) => format!(
-                "By the node behind this page, {} before the time of its block.",
-                elapsed(seen, proven.header.time_ms)
-            ),
+            Some(seen) => {
+                format!("By the node behind this page, {}.", around(seen, proven.header.time_ms))
+            }
             None => {
                 "Not remembered by the node behind this page: it remembers this since it was started.".into()
             }
         },
         limit: "Other nodes saw it at other times; this is no part of any proof.",
         done: first_seen.is_some(),
+    }
+}
+
+/// When something was, seen from the time of its block. That is the proposer's clock, and another's may be ahead of it.
+fn around(seen_ms: u64, block_ms: u64) -> String {
+    match seen_ms.cmp(&block_ms) {
+        Ordering::Less => format!("{} before the time of its block", elapsed(seen_ms, block_ms)),
+        Ordering::Equal => "at the time of its block".into(),
+        Ordering::Greater => format!("{} after the time of its block", elapsed(block_ms, seen_ms)),
     }
 }
 
@@ -262,5 +271,17 @@ fn body(view: &MessageView) -> Step {
         detail: detail.into(),
         limit: "Other nodes may keep it for longer or shorter; every proof here holds without it.",
         done: view.body_kept,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_seen_after_the_block_s_time_is_not_said_to_be_before() {
+        assert_eq!(around(1_000, 3_500), "2.5 s before the time of its block");
+        assert_eq!(around(3_500, 1_000), "2.5 s after the time of its block");
+        assert_eq!(around(7, 7), "at the time of its block");
     }
 }
