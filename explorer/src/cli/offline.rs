@@ -44,7 +44,7 @@ pub(super) fn offline(args: &OfflineArgs, terminal: &Terminal) -> Result<(), Fai
         }
         _ => OFFLINE.to_owned(),
     };
-    write_new(&args.output, html.as_bytes())?;
+    write_new(&args.output, |file| file.write_all(html.as_bytes()))?;
     let written = Written {
         file: &args.output,
         bytes: html.len(),
@@ -73,11 +73,38 @@ fn read(path: &Path) -> Result<String, Failure> {
     String::from_utf8(text).map_err(|_| Failure::usage(format_args!("{} is not UTF-8", path.display())))
 }
 
-fn write_new(path: &Path, content: &[u8]) -> Result<(), Failure> {
-    let failed = |error: std::io::Error| match error.kind() {
+/// Writes a file that was not there. If that fails half way, the half is removed: it would be in the way of the next try.
+fn write_new(path: &Path, write: impl FnOnce(&mut File) -> std::io::Result<()>) -> Result<(), Failure> {
+    let mut file = File::create_new(path).map_err(|error| match error.kind() {
         ErrorKind::AlreadyExists => file_exists(path),
         _ => file_failure("write", path, &error),
-    };
-    let mut file = File::create_new(path).map_err(failed)?;
-    file.write_all(content).and_then(|()| file.sync_all()).map_err(failed)
+    })?;
+    write(&mut file).and_then(|()| file.sync_all()).map_err(|error| {
+        drop(file);
+        // What can't be removed either is told by the first failure.
+        let _ = std::fs::remove_file(path);
+        file_failure("write", path, &error)
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_fails_half_way_is_not_in_the_way_of_the_next_try() {
+        let path = std::env::temp_dir().join(format!("sealpost-offline-{}.html", std::process::id()));
+        let half = |file: &mut File| {
+            file.write_all(b"half")?;
+            Err(ErrorKind::StorageFull.into())
+        };
+        write_new(&path, half).unwrap_err();
+        assert!(!path.exists());
+        write_new(&path, |file| file.write_all(b"whole")).unwrap();
+        // Another's file stays as it is.
+        write_new(&path, half).unwrap_err();
+        assert_eq!(std::fs::read(&path).unwrap(), b"whole");
+        std::fs::remove_file(&path).unwrap();
+    }
 }
