@@ -10,6 +10,7 @@ use futures::Stream;
 use sealpost_api::NodeStatus;
 use sealpost_http::Place;
 use sealpost_ledger::height::BlockHeight;
+use serde::Serialize;
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -35,6 +36,14 @@ pub(crate) struct News {
     head: String,
     entries: String,
     block: String,
+}
+
+/// What a browser is told of a block: markup for the parts of a page.
+#[derive(Serialize)]
+struct Rows<'a> {
+    head: &'a str,
+    entries: &'a str,
+    block: &'a str,
 }
 
 /// Where the news go.
@@ -68,7 +77,7 @@ impl Hub {
             None => Vec::new(),
         };
         let told = missed.last().map(|news| news.height).or(after).unwrap_or(head);
-        let ready = missed.iter().flat_map(|news| news.events()).collect();
+        let ready = missed.iter().map(|news| news.event()).collect();
         let listener = Listener { news, ready, told, stop: self.stop.clone(), _permit: permit };
         Ok(futures::stream::unfold(listener, |mut listener| async move {
             let event = listener.next().await?;
@@ -125,7 +134,7 @@ impl Listener {
             };
             if news.height > self.told {
                 self.told = news.height;
-                self.ready.extend(news.events());
+                return Some(news.event());
             }
         }
     }
@@ -143,13 +152,13 @@ impl News {
             block: written(&BlockRow::new(summary)),
         })
     }
-    /// The height stands on the last event alone: a browser that lost its connection in between is told of
-    /// the whole block again.
-    fn events(&self) -> Vec<Event> {
-        let head = Event::default().event("head").data(&self.head);
-        let entries = Event::default().event("entries").data(&self.entries);
-        let block = Event::default().event("block").id(self.height.to_string()).data(&self.block);
-        if self.entries.is_empty() { vec![head, block] } else { vec![head, entries, block] }
+    /// All of a block in one event, which carries its height: a browser that loses its connection has shown all of a block
+    /// and goes on behind it, or nothing of it and is told of it again. None of it is shown twice.
+    fn event(&self) -> Event {
+        let rows = Rows { head: &self.head, entries: &self.entries, block: &self.block };
+        let event = Event::default().event("block").id(self.height.to_string());
+        // Plain strings: writing them can't fail.
+        event.json_data(rows).unwrap_or_default()
     }
 }
 

@@ -12,6 +12,13 @@ interface Factory {
   createPolicy(name: string, rules: { createHTML(text: string): string }): Policy;
 }
 
+/** A block: all of it comes at once, so that a connection that breaks off leaves nothing half shown. */
+interface Rows {
+  readonly head: string;
+  readonly entries: string;
+  readonly block: string;
+}
+
 /** The one way for markup into the page. The server has escaped everything in it; what it never sends is refused. */
 function makePolicy(): Policy {
   const rules = {
@@ -66,10 +73,11 @@ function start(live: HTMLElement): void {
     stop();
     const opened = new EventSource(`/live?after=${encodeURIComponent(last)}`);
     source = opened;
-    opened.addEventListener("head", (event) => show("live-head", event.data, "newest"));
-    opened.addEventListener("entries", (event) => show("live-entries", event.data, "all"));
     opened.addEventListener("block", (event) => {
-      show("live-blocks", event.data, "all");
+      const rows = JSON.parse(event.data) as Rows;
+      show("live-head", rows.head, "newest");
+      if (rows.entries !== "") show("live-entries", rows.entries, "all");
+      show("live-blocks", rows.block, "all");
       last = event.lastEventId;
       say(`Kept up to date; the last block is ${last}.`);
     });
