@@ -253,6 +253,52 @@ fn a_parcel_whose_node_dies_on_the_way_goes_on_with_another_node() {
     assert!(fs::read(saved.join("plan.pdf")).unwrap() == bytes);
 }
 
+/// Parts of drafts of a wallet that are signed.
+fn signed_parts(wallet: &Path) -> usize {
+    let folders = fs::read_dir(wallet.join("drafts")).into_iter().flatten().flatten();
+    let files = folders.flat_map(|folder| fs::read_dir(folder.path()).into_iter().flatten().flatten());
+    files.filter(|file| file.path().extension().is_some_and(|end| end == "part")).count()
+}
+
+/// A `send` of a large file to bob by alice that was killed on its way: most parts are not signed yet.
+fn killed_on_its_way(world: &World) {
+    let file = world.path("plan.pdf");
+    fs::write(&file, noise(5 << 20, 17)).unwrap();
+    let args = ["send", "bob", "-m", "x", "--attach", &file];
+    let mut child = wallet_command(world, "alice", &args).spawn().unwrap();
+    until(&mut child, || signed_parts(&folder_of(world, "alice")) > 2);
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+fn letters_of_bob(world: &World) -> usize {
+    world.wallet("bob", &["inbox"])["messages"].as_array().unwrap().len()
+}
+
+#[test]
+fn a_parcel_that_comes_back_with_a_backup_is_not_sent_a_second_time_by_itself() {
+    let world = World::new();
+    killed_on_its_way(&world);
+    let backup = world.path("alice.backup");
+    world.wallet("alice", &["backup", &backup]);
+    world.wallet("alice", &["outbox"]);
+    assert_eq!(letters_of_bob(&world), 1);
+
+    let elsewhere = tempfile::tempdir().unwrap();
+    let passphrase = world.path("passphrase");
+    let alice = |args: &[&str]| {
+        json("sealpost", elsewhere.path(), &[&["--passphrase-file", &passphrase], args].concat())
+    };
+    let back = alice(&["restore-backup", &backup]);
+    let draft = back["drafts"][0].clone();
+    assert!(draft["restored"] == true && draft["signed"].as_u64() > Some(2), "{back}");
+    assert_eq!(alice(&["outbox"])["drafts"][0]["id"], draft["id"]);
+    assert_eq!(letters_of_bob(&world), 1);
+    // On purpose it is.
+    alice(&["send", "--draft", draft["id"].as_str().unwrap()]);
+    assert_eq!(letters_of_bob(&world), 2);
+}
+
 /// What was found on the disk after a kill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Found {

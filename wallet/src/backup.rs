@@ -2,6 +2,8 @@
 //! the wallet's folder, in one encrypted file. A backup is read back before it counts as made, and is checked to
 //! its last byte before anything of it is restored.
 
+use crate::contacts::ContactError;
+use crate::drafts::mark_restored;
 use crate::keystore::backup::{BackupKey, BackupReader, BackupWriter};
 use crate::keystore::{Keystore, Secrets, StreamError};
 use crate::mnemonic::Phrase;
@@ -268,6 +270,7 @@ impl Backup {
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
         let folder = builder.prefix(".sealpost-").tempdir_in(profile.folder()).map_err(io)?;
         self.unpack(folder.path())?;
+        mark_restored(folder.path())?;
         let path = folder.path().join("keystore.json");
         Keystore::create(
             &path,
@@ -276,31 +279,34 @@ impl Backup {
             self.secrets.clone(),
             passphrase,
         )?;
+        // Before the wallet is at its place: whatever fails until then, the command can be given again.
+        let (contacts_added, contacts_kept, groups_added, groups_kept) = self.restore_network(&profile)?;
         fs::rename(folder.path(), &place).map_err(io)?;
         // It is at its place now, and not to be removed any more.
         let _moved = folder.keep();
         let parent = place.parent().unwrap_or(&place);
         sealpost_terminal::sync_folder(parent).map_err(io)?;
+        let wallet = Wallet::open(profile, &name, passphrase)?;
+        Ok(Restored { wallet, contacts_added, contacts_kept, groups_added, groups_kept })
+    }
+
+    /// Writes what all wallets of the network share: the nodes if none is known, contacts, groups. Returns how many
+    /// contacts were added and how many left as they are, and the same of groups.
+    fn restore_network(&self, profile: &Profile) -> Result<(usize, usize, usize, usize), WalletError> {
         if profile.nodes().is_empty() && !self.nodes.is_empty() {
             profile.set_nodes(&self.nodes)?;
         }
         let mut book = profile.contacts()?;
-        let (mut contacts_added, mut contacts_kept) = (0_usize, 0_usize);
+        let (mut contacts, mut groups) = (0_usize, 0_usize);
         for (name, address) in &self.contacts {
-            match book.add(name, *address) {
-                Ok(()) => contacts_added = contacts_added.saturating_add(1),
-                Err(_) => contacts_kept = contacts_kept.saturating_add(1),
-            }
+            contacts = contacts.saturating_add(usize::from(is_added(book.add(name, *address))?));
         }
-        let (mut groups_added, mut groups_kept) = (0_usize, 0_usize);
         for (name, members) in &self.groups {
-            match book.group(name).is_err() && book.add_to_group(name, members).is_ok() {
-                true => groups_added = groups_added.saturating_add(1),
-                false => groups_kept = groups_kept.saturating_add(1),
-            }
+            let added = book.group(name).is_err() && is_added(book.add_to_group(name, members))?;
+            groups = groups.saturating_add(usize::from(added));
         }
-        let wallet = Wallet::open(profile, &name, passphrase)?;
-        Ok(Restored { wallet, contacts_added, contacts_kept, groups_added, groups_kept })
+        let kept = |all: usize, added: usize| all.saturating_sub(added);
+        Ok((contacts, kept(self.contacts.len(), contacts), groups, kept(self.groups.len(), groups)))
     }
 
     fn unpack(&self, folder: &Path) -> Result<(), WalletError> {
@@ -329,6 +335,24 @@ impl Backup {
             output.sync_all().map_err(io)?;
         }
         Ok(())
+    }
+}
+
+/// Whether something was added to the contacts. That there is no place for it beside what is there stops nothing; that
+/// the book can't be read or written does.
+fn is_added<T>(added: Result<T, ContactError>) -> Result<bool, ContactError> {
+    match added {
+        Ok(_) => Ok(true),
+        Err(
+            ContactError::Taken { .. }
+            | ContactError::TakenByGroup { .. }
+            | ContactError::Known { .. }
+            | ContactError::LooksLike { .. }
+            | ContactError::Name { .. }
+            | ContactError::TooManyGroups
+            | ContactError::GroupTooLarge { .. },
+        ) => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
@@ -387,8 +411,10 @@ fn malformed(path: &Path, entry: &str, reason: String) -> BackupError {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::drafts::{Listed, Typed};
     use crate::envelope::BundleSecret;
     use crate::mnemonic::Words;
+    use sealpost_ledger::signature::SigningKey;
 
     #[test]
     fn a_backup_has_the_keys_that_another_program_has_made_since_the_wallet_was_opened() {
@@ -405,6 +431,83 @@ mod tests {
         other.change_passphrase("battery staple").unwrap();
         let refused = wallet.back_up(&home.path().join("other"), "correct horse").unwrap_err();
         assert!(matches!(refused, WalletError::Keystore(_)), "{refused}");
+    }
+
+    /// A backup of alice, who knows bob and has a group, a node and a draft of which a part is signed.
+    fn made(home: &Path) -> PathBuf {
+        let profile = Profile::create(home, crate::testing::genesis()).unwrap();
+        let words = Phrase::generate(Words::Twelve).unwrap();
+        let wallet = Wallet::create(profile.clone(), "alice", &words, "correct horse", false).unwrap();
+        let bob = Address::new(SigningKey::from_bytes(&[2; 32]).unwrap().public_key());
+        let mut book = profile.contacts().unwrap();
+        book.add("bob", bob).unwrap();
+        book.add_to_group("residents", &[bob]).unwrap();
+        profile.set_nodes(&["http://127.0.0.1:17325".into()]).unwrap();
+        let draft = wallet.keep_draft(Typed::new(vec![bob], "Lift".into(), "out of service".into())).unwrap();
+        let folder = profile.wallet_folder("alice").unwrap().join("drafts").join(draft.id.to_string());
+        fs::write(folder.join("0.part"), b"signed").unwrap();
+        drop(draft);
+        assert!(wallet.drafts().unwrap().iter().all(Listed::goes_on));
+        let path = home.join("backup");
+        wallet.back_up(&path, "correct horse").unwrap();
+        path
+    }
+
+    #[test]
+    fn contacts_or_nodes_that_can_not_be_written_stop_a_restoration_and_it_can_be_given_again() {
+        let (home, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let backup = made(home.path());
+        let profile = Profile::create(elsewhere.path(), crate::testing::genesis()).unwrap();
+        let restore = || {
+            let backup = Backup::open(&backup, "correct horse").unwrap();
+            backup.restore(elsewhere.path(), None, "correct horse")
+        };
+        // Where a file is to be, a folder is: no permission that root would not need stands in the way.
+        for (name, content) in [("node", None), ("contacts.lock", None), ("contacts.json", Some("{"))] {
+            let path = profile.folder().join(name);
+            match content {
+                None => fs::create_dir(&path).unwrap(),
+                Some(content) => fs::write(&path, content).unwrap(),
+            }
+            restore().map(|_| name).unwrap_err();
+            assert_eq!(profile.wallets().unwrap(), Vec::<String>::new(), "{name}");
+            match content {
+                None => fs::remove_dir(&path).unwrap(),
+                Some(_) => fs::remove_file(&path).unwrap(),
+            }
+        }
+        let back = restore().unwrap();
+        assert_eq!((back.contacts_added, back.groups_added, back.groups_kept), (1, 1, 0));
+        assert_eq!((back.contacts_kept, profile.nodes().len()), (0, 1));
+        assert_eq!(restore().unwrap_err(), WalletError::Exists { name: "alice".into() });
+    }
+
+    #[test]
+    fn contacts_that_are_there_already_stop_no_restoration() {
+        let (home, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let backup = Backup::open(&made(home.path()), "correct horse").unwrap();
+        let profile = Profile::create(elsewhere.path(), crate::testing::genesis()).unwrap();
+        let other = Address::new(SigningKey::from_bytes(&[3; 32]).unwrap().public_key());
+        let mut book = profile.contacts().unwrap();
+        book.add("b0b", other).unwrap();
+        book.add_to_group("residents", &[other]).unwrap();
+        let back = backup.restore(elsewhere.path(), None, "correct horse").unwrap();
+        assert_eq!((back.contacts_added, back.contacts_kept), (0, 1));
+        assert_eq!((back.groups_added, back.groups_kept), (0, 1));
+    }
+
+    #[test]
+    fn a_restored_draft_goes_on_only_after_it_was_taken_up_on_purpose() {
+        let (home, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let backup = Backup::open(&made(home.path()), "correct horse").unwrap();
+        let wallet = backup.restore(elsewhere.path(), None, "correct horse").unwrap().wallet;
+        let [draft] = wallet.drafts().unwrap().try_into().unwrap();
+        assert!(draft.signed == 1 && draft.restored && !draft.goes_on());
+        // To look at it is not to take it up.
+        drop(wallet.take_draft(&draft.id.to_string()).unwrap());
+        assert!(!wallet.drafts().unwrap().iter().any(Listed::goes_on));
+        wallet.resume_draft(&wallet.take_draft(&draft.id.to_string()).unwrap()).unwrap();
+        assert!(wallet.drafts().unwrap().iter().all(Listed::goes_on));
     }
 
     #[test]

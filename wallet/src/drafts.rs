@@ -5,6 +5,7 @@
 //!  drafts/<id>/letter   who, what, which files          (encrypted, replaced in one step)
 //!              bytes    what goes ahead in parts        (encrypted, one frame per part)
 //!              <n>.part a part, signed                  (as it goes to the node)
+//!              restored it came with a backup, and has not been taken up since
 //!  drafts/<id>.lock     held by the process that works on it
 //! ```
 
@@ -26,6 +27,9 @@ use std::fmt;
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
+
+/// Marks a draft that came with a backup.
+const RESTORED: &str = "restored";
 
 /// Names a draft, and the parts of the letter that it becomes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -117,6 +121,16 @@ pub struct Listed {
     pub signed: u32,
     /// Parts that go ahead, as far as that is known.
     pub parts: u32,
+    /// Whether it came with a backup and has not been taken up since: the wallet that the backup was made of may
+    /// have sent it.
+    pub restored: bool,
+}
+
+impl Listed {
+    /// Whether it goes on by itself: some of it has left from here.
+    pub fn goes_on(&self) -> bool {
+        self.signed > 0 && !self.restored
+    }
 }
 
 /// Why drafts can't be used.
@@ -211,7 +225,8 @@ impl Drafts {
             match read(keystore, id, &folder)? {
                 Some(letter) => {
                     let (signed, parts) = (packing::signed(&folder)?, letter.parts());
-                    found.push(Listed { id, letter, signed, parts });
+                    let restored = folder.join(RESTORED).exists();
+                    found.push(Listed { id, letter, signed, parts, restored });
                 }
                 None => self.clear(id),
             }
@@ -309,7 +324,27 @@ impl Drafts {
     }
 }
 
+/// Marks all drafts in the folder of a wallet that is being restored: none of them goes on by itself.
+pub(crate) fn mark_restored(wallet: &Path) -> Result<(), DraftError> {
+    let drafts = Drafts { folder: wallet.join("drafts") };
+    for id in drafts.ids() {
+        let folder = drafts.folder.join(id.to_string());
+        if folder.is_dir() {
+            write_secret_file(&folder.join(RESTORED), b"").map_err(DraftError::File)?;
+        }
+    }
+    Ok(())
+}
+
 impl Kept {
+    /// Takes it up on purpose: from now on it goes on by itself once some of it has left.
+    pub fn resume(&self) -> Result<(), DraftError> {
+        let path = self.folder.join(RESTORED);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(malformed(&path, &error)),
+            _ => Ok(()),
+        }
+    }
     fn save(&self, keystore: &Keystore) -> Result<(), DraftError> {
         let note = zeroize::Zeroizing::new(encode(&self.letter));
         let sealed = keystore.seal_note(&about(self.id), &note)?;

@@ -1,6 +1,6 @@
 //! `backup`, `restore-backup`: a whole wallet in one encrypted file, and back.
 
-use super::Session;
+use super::{Session, draft};
 use crate::backup::{Backup, BackupSummary};
 use crate::failure;
 use clap::Args;
@@ -50,6 +50,8 @@ struct Back {
     contacts_kept: usize,
     groups_added: usize,
     groups_kept: usize,
+    /// None of them goes on by itself.
+    drafts: Vec<draft::Entry>,
     #[serde(flatten)]
     summary: BackupSummary,
 }
@@ -89,7 +91,9 @@ pub(super) fn restore_backup(args: &RestoreBackupArgs, session: &Session<'_>) ->
     let backup = Backup::open(&args.input, &passphrase).map_err(failure)?;
     let summary = backup.summary().clone();
     let (contacts_added, contacts_kept, groups_added, groups_kept) = (0, 0, 0, 0);
-    let mut back = Back { restored: None, contacts_added, contacts_kept, groups_added, groups_kept, summary };
+    let (restored, drafts) = (None, Vec::new());
+    let mut back =
+        Back { restored, contacts_added, contacts_kept, groups_added, groups_kept, drafts, summary };
     if args.dry_run {
         terminal.say(style::held("the backup is whole: every byte of it was checked"));
         print(session, &back.summary);
@@ -110,6 +114,18 @@ pub(super) fn restore_backup(args: &RestoreBackupArgs, session: &Session<'_>) ->
                 let count = counted(count as u64, what);
                 terminal.note(format_args!("{count} left as it is here, or without room: not taken over"));
             }
+        }
+        match restored.wallet.drafts() {
+            Ok(drafts) => {
+                back.drafts = drafts.iter().map(|listed| draft::entry(&restored.wallet, listed)).collect();
+            }
+            // The wallet is back all the same.
+            Err(error) => terminal.warn(format_args!("the drafts can't be listed: {error}")),
+        }
+        back.drafts.iter().for_each(|entry| draft::print(session, entry));
+        if let Some(first) = back.drafts.first() {
+            terminal.note("None of these drafts goes on by itself.");
+            draft::hint(session, first);
         }
         terminal.note(
             "Keys that were destroyed since the backup was made are back with it: `sealpost keys tend` destroys what is \

@@ -39,6 +39,9 @@ pub(super) struct Entry {
     /// Files that are not taken in yet: sending reads them where they were.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     needs: Vec<String>,
+    /// It came with a backup, and does not go on by itself.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    restored: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) waiting: Option<String>,
 }
@@ -140,6 +143,7 @@ pub(super) fn entry(wallet: &Wallet, draft: &Listed) -> Entry {
         parts: draft.parts,
         signed: draft.signed,
         needs: letter.needed().map(str::to_owned).collect(),
+        restored: draft.restored,
         waiting: None,
     }
 }
@@ -163,6 +167,11 @@ pub(super) fn print(session: &Session<'_>, entry: &Entry) {
     ));
     for path in &entry.needs {
         session.terminal.say(format_args!("    still needs the file {}", printable(path)));
+    }
+    if entry.restored {
+        session.terminal.say(
+            "    came with a backup: the wallet it was made of may have sent it, and then it arrives twice",
+        );
     }
     if let Some(reason) = &entry.waiting {
         session.terminal.say(format_args!("    {reason}"));

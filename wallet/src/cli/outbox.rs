@@ -146,7 +146,7 @@ async fn go_on(session: &Session<'_>, wallet: &Wallet, light: &Light) -> Result<
     let mut still = Vec::new();
     for listed in wallet.drafts().map_err(failure)? {
         let mut entry = draft::entry(wallet, &listed);
-        if listed.signed > 0 {
+        if listed.goes_on() {
             match send(session, wallet, light, &listed).await {
                 Ok(()) => continue,
                 Err(failure) => entry.waiting = Some(failure.message),

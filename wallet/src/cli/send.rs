@@ -145,13 +145,22 @@ pub(super) fn send(args: &SendArgs, session: &Session<'_>) -> Result<(), Failure
 fn send_from(args: &SendArgs, session: &Session<'_>, wallet: &mut Wallet) -> Result<(), Failure> {
     let limit = args.attachment_limit.unwrap_or(session.settings.attachment_bytes);
     let mut draft = match &args.draft {
-        Some(text) => wallet.take_draft(text).map_err(failure)?,
+        Some(text) => taken_up(args, wallet, text)?,
         None => wallet.keep_draft(typed(args, session, wallet, limit)?).map_err(failure)?,
     };
     let id = draft.id;
     let sent = pack(session, wallet, &mut draft, limit)
         .and_then(|()| runtime()?.block_on(deliver(args, session, wallet, draft)));
     sent.map_err(|failure| kept_as_draft(failure, wallet, id))
+}
+
+/// A draft that was kept before, taken up on purpose.
+fn taken_up(args: &SendArgs, wallet: &Wallet, text: &str) -> Result<Kept, Failure> {
+    let draft = wallet.take_draft(text).map_err(failure)?;
+    if !args.dry_run {
+        wallet.resume_draft(&draft).map_err(failure)?;
+    }
+    Ok(draft)
 }
 
 /// What was typed. What can be wrong with it is found before the text is read: nobody types for nothing.

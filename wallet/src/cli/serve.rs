@@ -16,7 +16,7 @@ use super::follow::TEND_EVERY;
 use super::scan::{Scanned, warn_set_aside};
 use super::signals::{self, Stop};
 use super::{Session, own_keys, runtime};
-use crate::drafts::DraftError;
+use crate::drafts::{DraftError, Listed};
 use crate::failure;
 use crate::light::Light;
 use crate::light::LightError;
@@ -297,7 +297,7 @@ impl<'a> Server<'a> {
             Ok(drafts) => drafts,
             Err(error) => return self.tell_once(format!("the drafts can't be read: {error}")).await,
         };
-        for draft in drafts.into_iter().filter(|draft| draft.signed > 0) {
+        for draft in drafts.into_iter().filter(Listed::goes_on) {
             let id = draft.id.to_string();
             let Ok(light) = self.light().await else { continue };
             let sent = match wallet.take_draft(&id) {

@@ -110,6 +110,10 @@ impl Wallet {
         };
         Ok(entries.iter().any(|entry| entry.parcel.is_some_and(|parcel| parcel.draft == id)))
     }
+    /// Takes a draft up on purpose that came with a backup: from now on it goes on like those written here.
+    pub fn resume_draft(&self, draft: &Kept) -> Result<(), WalletError> {
+        Ok(draft.resume()?)
+    }
     /// Throws a draft away.
     pub fn discard_draft(&self, draft: Kept) -> Result<(), WalletError> {
         Ok(self.drafts.remove(draft)?)
