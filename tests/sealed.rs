@@ -281,3 +281,30 @@ fn find(folder: &Path, name: &str) -> Option<std::path::PathBuf> {
     }
     None
 }
+
+/// A draft remembers whether it hides its recipients; what is asked for when it is sent counts all the same.
+#[test]
+fn a_draft_that_was_kept_open_is_sent_sealed_if_that_is_asked_for_or_not_at_all() {
+    let world = World::new();
+    let passphrase = world.path("passphrase");
+    let kept = |args: &[&str]| {
+        let away = ["-w", "alice", "--passphrase-file", &passphrase, "--node", "http://127.0.0.1:1", "send"];
+        let output = run("sealpost", home_of(&world), &[&away[..], args].concat());
+        assert_eq!(output.status.code(), Some(3), "{output:?}");
+        let drafts = world.wallet("alice", &["draft", "list"]);
+        drafts["drafts"].as_array().unwrap().last().unwrap()["id"].as_str().unwrap().to_owned()
+    };
+    let draft = kept(&["bob", "-m", "noon"]);
+    let sent = world.wallet("alice", &["send", "--draft", &draft, "--sealed"]);
+    assert_eq!((sent["mode"].as_str(), sent["status"].as_str()), (Some("sealed"), Some("final")), "{sent}");
+    fs::write(world.path("long.txt"), "a long text ".repeat(20_000)).unwrap();
+    let draft = kept(&["bob", "-f", &world.path("long.txt")]);
+    let sent = world.wallet("alice", &["send", "--draft", &draft, "--sealed"]);
+    assert!(sent["mode"] == "sealed" && sent["parts"]["count"].as_u64() > Some(1), "{sent}");
+    // Its files are cut for open messages.
+    fs::write(world.path("plan.pdf"), vec![7; 200_000]).unwrap();
+    let draft = kept(&["bob", "-m", "noon", "--attach", &world.path("plan.pdf")]);
+    let error = world.error("alice", &["send", "--draft", &draft, "--sealed"]);
+    assert_eq!((error["code"].as_str(), error["exit"].as_u64()), (Some("draft.open"), Some(2)), "{error}");
+    assert_eq!(world.wallet("bob", &["inbox"])["messages"].as_array().unwrap().len(), 2);
+}

@@ -145,6 +145,8 @@ pub enum DraftError {
     Id { text: String, reason: String },
     #[error("another process is sending draft {id}")]
     Busy { id: DraftId },
+    #[error("draft {id} was written for an open message, and {reason}")]
+    Open { id: DraftId, reason: &'static str },
     #[error("draft {}: {reason}", path.display())]
     Malformed { path: PathBuf, reason: String },
     #[error(transparent)]
@@ -344,6 +346,21 @@ impl Kept {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(malformed(&path, &error)),
             _ => Ok(()),
         }
+    }
+    /// Makes it a sealed message's draft, whatever it was kept as. What was cut for open messages is cut anew.
+    pub fn seal(&mut self, keystore: &Keystore) -> Result<(), DraftError> {
+        if self.letter.mode == Mode::Sealed {
+            return Ok(());
+        }
+        let refused = |reason| DraftError::Open { id: self.id, reason };
+        if packing::signed(&self.folder) > 0 {
+            return Err(refused("parts of it are signed: everybody may see whom they are to"));
+        }
+        if self.is_packed() && !self.letter.files.is_empty() {
+            return Err(refused("its files are cut for one: they can't be cut anew without the files"));
+        }
+        (self.letter.mode, self.letter.packed) = (Mode::Sealed, None);
+        self.save(keystore)
     }
     fn save(&self, keystore: &Keystore) -> Result<(), DraftError> {
         let note = zeroize::Zeroizing::new(encode(&self.letter));

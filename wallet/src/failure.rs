@@ -124,6 +124,8 @@ pub fn failure(error: impl Into<WalletError>) -> Failure {
             WalletError::Draft(DraftError::Busy { .. }) => {
                 plain(Exit::Unavailable, "draft.busy").help("wait until it is done; `sealpost outbox` shows how far it is")
             }
+            WalletError::Draft(DraftError::Open { .. }) => plain(Exit::Usage, "draft.open")
+                .help("`sealpost draft show` shows it: write it anew with --sealed, and `sealpost draft discard` this one"),
             WalletError::Draft(DraftError::Malformed { .. } | DraftError::Keystore(_))
             | WalletError::Pack(PackError::Draft(_)) => plain(Exit::Unavailable, "draft.malformed"),
             WalletError::Pack(PackError::File { .. }) => plain(Exit::Usage, "message.file"),

@@ -154,9 +154,12 @@ fn send_from(args: &SendArgs, session: &Session<'_>, wallet: &mut Wallet) -> Res
     sent.map_err(|failure| kept_as_draft(failure, wallet, id))
 }
 
-/// A draft that was kept before, taken up on purpose.
+/// A draft that was kept before. What it is asked to hide is hidden, whatever it was kept as.
 fn taken_up(args: &SendArgs, wallet: &Wallet, text: &str) -> Result<Kept, Failure> {
-    let draft = wallet.take_draft(text).map_err(failure)?;
+    let mut draft = wallet.take_draft(text).map_err(failure)?;
+    if args.sealed.mode() == Mode::Sealed {
+        wallet.seal_draft(&mut draft).map_err(failure)?;
+    }
     if !args.dry_run {
         wallet.resume_draft(&draft).map_err(failure)?;
     }

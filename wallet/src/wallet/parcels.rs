@@ -110,6 +110,13 @@ impl Wallet {
         };
         Ok(entries.iter().any(|entry| entry.parcel.is_some_and(|parcel| parcel.draft == id)))
     }
+    /// Makes a draft that of a sealed message, which shows nobody whom it is to.
+    ///
+    /// # Errors
+    /// When parts of it are signed openly, or its files are taken in for an open message.
+    pub fn seal_draft(&self, draft: &mut Kept) -> Result<(), WalletError> {
+        Ok(draft.seal(&self.keystore)?)
+    }
     /// Takes a draft up on purpose that came with a backup: from now on it goes on like those written here.
     pub fn resume_draft(&self, draft: &Kept) -> Result<(), WalletError> {
         Ok(draft.resume()?)
