@@ -3,7 +3,7 @@
 
 use crate::parcels::{folder_of, until, wallet_command};
 use crate::world::{World, home_of};
-use sealpost_tests::harness::liar::{Answer, Liar};
+use sealpost_tests::harness::liar::{Answer, Liar, ask};
 use sealpost_tests::{json, run};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -192,6 +192,68 @@ fn a_list_of_which_not_everything_was_signed_does_not_begin_anew() {
     world.wallet("carol", &["keys", "publish"]);
     assert_eq!(counts(&world.wallet("alice", &["send-many", &path, "--again"])), [1, 1, 0, 0, 0]);
     assert_eq!(counts(&world.wallet("alice", &["send-many", &path, "--again"])), [0, 2, 0, 0, 0]);
+}
+
+/// A list names people and texts by names, and what these stand for changes: an interrupted list is another one then.
+#[test]
+fn a_list_is_not_begun_anew_because_a_group_or_a_file_that_it_names_has_changed() {
+    let world = World::new();
+    let made = world.wallet("carol", &["new", "carol", "--mnemonic-out", &world.path("carol.words")]);
+    json("sealpost", home_of(&world), &["contact", "add", "carol", made["address"].as_str().unwrap()]);
+    world.wallet("alice", &["contact", "group", "add", "residents", "bob"]);
+    let (path, notice) = (world.path("list.jsonl"), world.path("notice.txt"));
+    fs::write(&notice, "out of service").unwrap();
+    let lines = ["@residents", "carol"]
+        .map(|to| format!(r#"{{"to":"{to}","subject":"to {to}.","file":"notice.txt"}}"#));
+    fs::write(&path, lines.join("\n")).unwrap();
+    let passphrase = world.path("passphrase");
+    let send = |more: &[&str], exit: i32| {
+        let flags = ["-w", "alice", "--passphrase-file", &passphrase, "--json", "send-many", &path];
+        let output = run("sealpost", home_of(&world), &[&flags[..], more].concat());
+        assert_eq!(output.status.code(), Some(exit), "{output:?}");
+        let said = String::from_utf8(output.stderr).unwrap();
+        let last = said.lines().last().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        (counts(&serde_json::from_slice(&output.stdout).unwrap()), last.unwrap_or_default())
+    };
+    let refused = || {
+        let (counts, error) = send(&[], 2);
+        assert_eq!((counts, &error["code"]), ([0, 0, 0, 0, 2], &Value::from("outbox.list_changed")));
+        assert!(error["signed"] == 1 && error["message"].as_str().unwrap().contains("1 of its 2"), "{error}");
+    };
+    // Carol has no keys yet, so the list is not over.
+    assert_eq!(send(&[], 1).0, [0, 1, 0, 1, 0]);
+    world.wallet("alice", &["contact", "group", "add", "residents", "alice"]);
+    refused();
+    world.wallet("alice", &["contact", "group", "remove", "residents", "alice"]);
+    fs::write(&notice, "in service").unwrap();
+    refused();
+    // As it was it goes on, and on purpose the changed one goes, too.
+    fs::write(&notice, "out of service").unwrap();
+    assert_eq!(send(&[], 1).0, [1, 0, 0, 1, 0]);
+    assert_eq!(came(&world), [("to @residents.".to_owned(), 1)].into());
+    fs::write(&notice, "in service").unwrap();
+    assert_eq!(send(&["--changed"], 1).0, [0, 1, 0, 1, 0]);
+    // Begun knowingly, it goes on without being asked again.
+    world.wallet("carol", &["keys", "publish"]);
+    assert_eq!(send(&[], 0).0, [1, 1, 0, 0, 0]);
+    assert_eq!(came(&world), [("to @residents.".to_owned(), 2)].into());
+}
+
+/// Whoever did not wait for the blocks has not noted them; that is no reason to send nothing.
+#[test]
+fn a_list_that_was_not_waited_for_goes_once_more_when_it_is_on_the_ledger() {
+    let world = World::new();
+    let path = list(&world, 2);
+    let sent = world.wallet("alice", &["send-many", &path, "--wait", "accepted"]);
+    assert_eq!(counts(&sent), [0, 0, 2, 0, 0]);
+    let is_final = |result: &Value| {
+        ask(&world.node.said("rpc"), "tx_get", serde_json::json!({ "id": result["id"] })).is_ok()
+    };
+    while !sent["results"].as_array().unwrap().iter().all(is_final) {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    assert_eq!(counts(&world.wallet("alice", &["send-many", &path, "--again"])), [0, 2, 0, 0, 0]);
+    assert_eq!(came(&world), once_each(2).into_keys().map(|subject| (subject, 2)).collect());
 }
 
 /// A list that fills blocks makes its own postage dearer: what is not paid enough for waits until the price falls.

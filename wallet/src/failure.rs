@@ -182,6 +182,9 @@ pub fn failure(error: impl Into<WalletError>) -> Failure {
             WalletError::Id { .. } => plain(Exit::Usage, "input.id"),
             WalletError::Void { .. } => plain(Exit::Refused, "outbox.void")
                 .help("it can't reach a block any more: put it into another list, or send it by itself"),
+            WalletError::ListChanged { signed, .. } => plain(Exit::Usage, "outbox.list_changed")
+                .help("undo the change, and the same list goes on where it stopped; or send the lines that are not out yet as another list; --changed sends all of this one")
+                .with("signed", signed as u64),
             WalletError::Stopped => plain(Exit::Interrupted, "postage.interrupted"),
             WalletError::Signing => plain(Exit::Bug, "internal.signing"),
             WalletError::NotARecipient { .. } => plain(Exit::Usage, "evidence.no_recipient")

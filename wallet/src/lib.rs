@@ -16,7 +16,7 @@
 //! | publish, withdraw keys | [`Wallet::publish_keys`], [`Wallet::revoke_keys`] |
 //! | send, and see how it stands | [`Wallet::send`], [`Wallet::standing`], [`Wallet::flush_outbox`] |
 //! | send what is too long for one message | [`Wallet::keep_draft`], [`Wallet::pack_draft`], [`Wallet::send_draft`] |
-//! | send a list, and go on with it after a crash | [`Wallet::take_list`], [`Wallet::send_list`] |
+//! | send a list, and go on with it after a crash | [`Wallet::take_list`], [`Wallet::settle_list`], [`Wallet::send_list`] |
 //! | find, read, answer | [`Wallet::inbox`], [`Light::follow`](light::Light::follow), [`Wallet::read`], [`Wallet::answer`], [`Wallet::refusal`] |
 //! | find sealed messages | [`Wallet::scan`], [`Wallet::sealed_inbox`] |
 //! | put together what came in parts | [`Wallet::collector`] |
@@ -83,7 +83,7 @@ pub use wallet::{Draft, Wallet, WalletError};
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wallet::{BulkList, Repeat};
+    use crate::wallet::{BulkList, Changed, Repeat};
     use light::{Following, Light};
     use sealpost_ledger::hash::TransactionId;
 
@@ -105,6 +105,9 @@ mod tests {
         is_send(&wallet.read_or_recall(light, id));
         is_send(&wallet.standing(light, id));
         let list = BulkList::new(vec![draft.clone()]);
+        if let Ok(run) = wallet.take_list(&list, Repeat::Never) {
+            is_send(&wallet.settle_list(light, run, Changed::Refuse));
+        }
         if let Ok(run) = wallet.take_list(&list, Repeat::Never) {
             is_send(&wallet.send_list(light, &run, WaitFor::Final, &go_on, &|_| {}));
         }

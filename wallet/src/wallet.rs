@@ -20,7 +20,7 @@ mod testing;
 
 pub(crate) use answering::ALREADY_ANSWERED;
 pub use answering::{Demand, GivenReceipt, GotReceipt, Unanswered, Waiting};
-pub use bulk::{BulkHeard, BulkList, BulkResult, BulkRun, BulkState, ListId, Repeat};
+pub use bulk::{BulkHeard, BulkList, BulkResult, BulkRun, BulkState, Changed, ListId, Repeat};
 pub use collecting::{Collector, FetchHeard};
 pub(crate) use keeping::skipped;
 pub use keeping::{CaughtUp, Source};
@@ -160,6 +160,10 @@ pub enum WalletError {
     NoneBegins { text: String },
     #[error("{id} is void: no block up to {expiry} contains it")]
     Void { id: TransactionId, expiry: BlockHeight },
+    #[error(
+        "an interrupted list has the same lines, {signed} of its {messages} messages are signed, and contacts, groups or files that the lines name have changed since: sent as it is now, this list could reach somebody twice"
+    )]
+    ListChanged { signed: usize, messages: usize },
     #[error("the postage search was stopped")]
     Stopped,
     #[error("the transaction could not be signed")]

@@ -362,11 +362,7 @@ fn print_sealed(session: &Session<'_>, answer: &Answer, genesis: &Genesis) {
         ));
     }
     for Recipient { name, address, bundle, .. } in answer.to.iter().filter(|to| to.ml_kem_broken) {
-        let name = name.clone().unwrap_or_else(|| short_address(address));
-        terminal.warn(format_args!(
-            "the ML-KEM key in key bundle #{bundle} of {name} is none, so the whole message is in suite 1: nothing in \
-             it withstands quantum computers; `sealpost keys rotate` on their side mends it"
-        ));
+        warn_of_broken_key(terminal, &name.clone().unwrap_or_else(|| short_address(address)), *bundle);
     }
     if answer.mode == "sealed" {
         terminal.say("Sealed   nobody else sees who writes to whom; size class and time stay visible");
@@ -383,6 +379,14 @@ fn print_sealed(session: &Session<'_>, answer: &Answer, genesis: &Genesis) {
             answer.to.len()
         ));
     }
+}
+
+/// Says that a recipient's key weakens what is sent to them and to others with them.
+pub(super) fn warn_of_broken_key(terminal: &Terminal, name: &str, bundle: u64) {
+    terminal.warn(format_args!(
+        "the ML-KEM key in key bundle #{bundle} of {name} is none, so the whole message is in suite 1: nothing in it \
+         withstands quantum computers; `sealpost keys rotate` on their side mends it"
+    ));
 }
 
 fn print_sent(session: &Session<'_>, answer: &Answer, id: TransactionId) {

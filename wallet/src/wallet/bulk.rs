@@ -3,7 +3,7 @@
 //! done: after a crash the same list goes on where it stopped, and what was signed is submitted again, never
 //! signed again.
 
-use super::sending::{PostageProgress, SealedLetter};
+use super::sending::{PostageProgress, SealedLetter, is_ml_kem_broken};
 use super::{Draft, Prepared, Wallet, WalletError, now_ms};
 use crate::envelope::Recipient;
 use crate::light::{Light, LightError};
@@ -21,6 +21,7 @@ use sealpost_ledger::transaction::{Payload, Transaction};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, TryLockError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// Messages of one call.
@@ -40,9 +41,15 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from
 const PATIENCE: u32 = 12;
 
 /// Names a list of messages: the hash of all that is in it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
 #[bincode(crate = "sealpost_ledger::codec")]
 pub struct ListId([u8; 32]);
+
+/// Names the lines of a list as they are written: the hash of the names in it, not of what these stand for. Two lists
+/// with the same lines differ if a contact, a group or a file that they name was changed in between.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[bincode(crate = "sealpost_ledger::codec")]
+struct LinesId([u8; 32]);
 
 impl std::fmt::Display for ListId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -61,10 +68,19 @@ struct Place {
     number: u32,
 }
 
+/// A message's place, and what the list was made from. Outboxes of earlier versions have places alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[bincode(crate = "sealpost_ledger::codec")]
+struct WrittenPlace {
+    place: Place,
+    lines: LinesId,
+}
+
 /// A list of messages that are sent together.
 #[derive(Debug, Clone)]
 pub struct BulkList {
     id: ListId,
+    lines: Option<LinesId>,
     messages: Vec<Draft>,
 }
 
@@ -79,7 +95,20 @@ impl BulkList {
             hash.update((content.len() as u64).to_le_bytes());
             hash.update(&content);
         }
-        Self { id: ListId(hash.finalize().into()), messages }
+        Self { id: ListId(hash.finalize().into()), lines: None, messages }
+    }
+    /// Says what the list was made from, a line for each message: the names of contacts, groups and files as somebody
+    /// wrote them. So that what they stand for was changed is noticed when an interrupted list is given again.
+    #[must_use]
+    pub fn written(mut self, lines: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Self {
+        let mut hash = Sha256::new_with_prefix(b"sealpost lines of a list");
+        for line in lines {
+            let line = line.as_ref();
+            hash.update((line.len() as u64).to_le_bytes());
+            hash.update(line);
+        }
+        self.lines = Some(LinesId(hash.finalize().into()));
+        self
     }
     /// Its id.
     pub const fn id(&self) -> ListId {
@@ -100,13 +129,25 @@ pub enum Repeat {
     Again,
 }
 
+/// What is done if an interrupted list has the same lines, and what they name has changed since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Changed {
+    /// Nothing is sent: what is out of the other list would go out a second time.
+    Refuse,
+    /// This list is sent all the same.
+    Send,
+}
+
 /// A list that this process alone works on.
 #[derive(Debug)]
 pub struct BulkRun<'a> {
     list: &'a BulkList,
+    repeat: Repeat,
     round: u32,
     /// What was signed of it before: by its number in the list.
     before: BTreeMap<u32, TransactionId>,
+    /// Recipients whose ML-KEM key is none, and their bundles.
+    broken: Mutex<BTreeMap<Address, u64>>,
     // Let go when this is dropped, or when the process dies.
     _lock: File,
 }
@@ -115,6 +156,12 @@ impl BulkRun<'_> {
     /// How many messages of it were signed before.
     pub fn signed_before(&self) -> usize {
         self.before.len()
+    }
+    /// Recipients whose published ML-KEM key is none, with the number of their bundle: what was sealed to them in this
+    /// run is in suite 1.
+    pub fn broken_keys(&self) -> Vec<(Address, u64)> {
+        let broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
+        broken.iter().map(|(address, sequence)| (*address, *sequence)).collect()
     }
 }
 
@@ -164,6 +211,13 @@ impl Course<'_> {
 /// What is signed of a list in one round: by its number in the list.
 type Round = BTreeMap<u32, OutboxEntry>;
 
+/// What the outbox has of a list, by rounds, and of others with the same lines.
+#[derive(Debug, Default)]
+struct Signed {
+    own: BTreeMap<u32, Round>,
+    alike: BTreeMap<(ListId, u32), Round>,
+}
+
 /// A message with its place in the list.
 type Numbered<T> = (u32, T);
 
@@ -175,24 +229,84 @@ impl Wallet {
     /// When another process does, or the outbox or the head that was verified last can't be read.
     pub fn take_list<'a>(&self, list: &'a BulkList, repeat: Repeat) -> Result<BulkRun<'a>, WalletError> {
         let lock = self.lock_lists()?;
-        let mut rounds: BTreeMap<u32, Round> = BTreeMap::new();
-        for entry in self.outbox.list()? {
-            if let Some(place) = self.place_of(&entry)?.filter(|place| place.list == list.id) {
-                rounds.entry(place.round).or_default().insert(place.number, entry);
+        self.run(list, repeat, self.signed_of(list)?.own, lock)
+    }
+    /// Settles with the ledger what the outbox alone can't know: whether what was signed before is final, so that a
+    /// list that goes once more begins anew, and whether an interrupted one has the same lines. To be done before
+    /// [`send_list`](Self::send_list).
+    ///
+    /// # Errors
+    /// When an interrupted list has the same lines, and `changed` says that this is not to be sent then; when no node
+    /// answers, or the outbox can't be read or written.
+    pub async fn settle_list<'a>(
+        &self,
+        light: &Light,
+        run: BulkRun<'a>,
+        changed: Changed,
+    ) -> Result<BulkRun<'a>, WalletError> {
+        let BulkRun { list, repeat, _lock: lock, .. } = run;
+        let Signed { mut own, mut alike } = self.signed_of(list)?;
+        if repeat == Repeat::Again {
+            self.note_blocks(light, own.values_mut().flat_map(Round::values_mut)).await?;
+        }
+        let run = self.run(list, repeat, own, lock)?;
+        // Whoever has begun this one goes on with it, and sends nothing twice by that.
+        if run.before.is_empty() && changed == Changed::Refuse {
+            self.note_blocks(light, alike.values_mut().flat_map(Round::values_mut)).await?;
+            // A message for each line: there are as many.
+            let (messages, reached) = (list.messages.len(), self.profile.head()?.height());
+            if let Some(other) = alike.values().find(|other| !is_over(other, messages, reached)) {
+                return Err(WalletError::ListChanged { signed: other.len(), messages });
             }
         }
+        Ok(run)
+    }
+    fn run<'a>(
+        &self,
+        list: &'a BulkList,
+        repeat: Repeat,
+        mut rounds: BTreeMap<u32, Round>,
+        lock: File,
+    ) -> Result<BulkRun<'a>, WalletError> {
         let (mut round, mut signed) = rounds.pop_last().unwrap_or_default();
         if repeat == Repeat::Again && is_over(&signed, list.messages.len(), self.profile.head()?.height()) {
             (round, signed) = (round.saturating_add(1), Round::new());
         }
         let before = signed.into_iter().map(|(number, entry)| (number, entry.id)).collect();
-        Ok(BulkRun { list, round, before, _lock: lock })
+        Ok(BulkRun { list, repeat, round, before, broken: Mutex::default(), _lock: lock })
     }
-    fn place_of(&self, entry: &OutboxEntry) -> Result<Option<Place>, WalletError> {
+    fn signed_of(&self, list: &BulkList) -> Result<Signed, WalletError> {
+        let mut signed = Signed::default();
+        for entry in self.outbox.list()? {
+            let Some((place, lines)) = self.place_of(&entry)? else { continue };
+            let Place { list: id, round, number } = place;
+            if id == list.id {
+                signed.own.entry(round).or_default().insert(number, entry);
+            } else if lines.is_some() && lines == list.lines {
+                signed.alike.entry((id, round)).or_default().insert(number, entry);
+            }
+        }
+        Ok(signed)
+    }
+    /// Notes which of some entries are final: whoever did not wait for it has not noted that.
+    async fn note_blocks(
+        &self,
+        light: &Light,
+        entries: impl Iterator<Item = &mut OutboxEntry>,
+    ) -> Result<(), WalletError> {
+        let questions = entries.filter(|entry| entry.height.is_none()).map(|entry| async move {
+            if let Some(proven) = light.transaction(&entry.id).await? {
+                self.note_final(entry, &proven)?;
+            }
+            Ok::<_, WalletError>(())
+        });
+        let questions: Vec<_> = questions.collect();
+        stream::iter(questions).buffer_unordered(QUESTIONS).try_collect::<()>().await
+    }
+    fn place_of(&self, entry: &OutboxEntry) -> Result<Option<(Place, Option<LinesId>)>, WalletError> {
         let Some(note) = &entry.bulk else { return Ok(None) };
         let note = self.open_entry(entry, "bulk", &list_place(&entry.id), note.as_bytes())?;
-        // Of an earlier version: then it is not of this list.
-        Ok(decode("place in a list", &note, note.len()).ok())
+        Ok(read_place(&note))
     }
     fn lock_lists(&self) -> Result<File, WalletError> {
         let path = self.folder()?.join("send-many.lock");
@@ -293,6 +407,9 @@ impl Wallet {
         let messages: Vec<_> = numbers.iter().filter_map(|n| Some((*n, course.message(*n)?))).collect();
         let addresses = messages.iter().flat_map(|(_, draft)| draft.to.iter().copied()).collect();
         let keys = self.keys_of(light, addresses).await?;
+        let broken = keys.values().flatten().filter(|recipient| is_ml_kem_broken(recipient));
+        let broken = broken.map(|recipient| (recipient.address, recipient.bundle.sequence));
+        course.run.broken.lock().unwrap_or_else(PoisonError::into_inner).extend(broken);
         let sealed: Vec<_> = messages
             .par_iter()
             .map(|(number, draft)| {
@@ -327,7 +444,11 @@ impl Wallet {
             let Prepared { transaction, body, .. } = &prepared;
             let mut entry = OutboxEntry::new(transaction, body.as_ref(), to, now_ms(), Some(note));
             let place = Place { list: course.run.list.id, round: course.run.round, number };
-            entry.bulk = Some(self.keystore.seal_note(&list_place(&entry.id), &encode(&place))?.into());
+            let place = match course.run.list.lines {
+                Some(lines) => encode(&WrittenPlace { place, lines }),
+                None => encode(&place),
+            };
+            entry.bulk = Some(self.keystore.seal_note(&list_place(&entry.id), &place)?.into());
             self.put_out(&prepared, &mut entry)?;
             Ok::<_, WalletError>((number, entry))
         });
@@ -441,6 +562,15 @@ fn is_over(signed: &Round, messages: usize, reached: BlockHeight) -> bool {
     signed.len() >= messages && signed.values().all(|entry| entry.height.is_some() || is_void(entry))
 }
 
+/// A message's place in its list, and the lines that this was made from, if they were noted. What can't be read is of a
+/// version to come, and of no list that is known here.
+fn read_place(note: &[u8]) -> Option<(Place, Option<LinesId>)> {
+    if let Ok(WrittenPlace { place, lines }) = decode("place in a list", note, note.len()) {
+        return Some((place, Some(lines)));
+    }
+    decode("place in a list", note, note.len()).ok().map(|place| (place, None))
+}
+
 /// What the place of a message in its list is bound to.
 fn list_place(id: &TransactionId) -> Vec<u8> {
     [id.as_bytes().as_slice(), b"list"].concat()
@@ -470,4 +600,35 @@ fn calls(messages: Vec<Numbered<OutboxEntry>>) -> Vec<Vec<Numbered<OutboxEntry>>
         calls.push(call);
     }
     calls
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::envelope::Letter;
+    use sealpost_ledger::message::Mode;
+
+    fn list(text: &str) -> BulkList {
+        let letter = Letter { text: text.into(), ..Letter::default() };
+        BulkList::new(vec![Draft { to: Vec::new(), content: letter.into(), mode: Mode::Open }])
+    }
+
+    #[test]
+    fn the_same_lines_are_known_again_though_what_they_name_has_changed() {
+        let [one, other] = ["before", "after"].map(|text| list(text).written(["notice.txt"]));
+        assert!(one.id != other.id && one.lines == other.lines);
+        assert_ne!(one.lines, list("before").written(["notice", ".txt"]).lines);
+        assert_eq!(one.id, list("before").id);
+    }
+
+    #[test]
+    fn places_are_read_with_and_without_the_lines_that_their_list_was_made_from() {
+        let place = Place { list: list("x").id, round: 3, number: 70_000 };
+        let lines = LinesId([7; 32]);
+        assert_eq!(read_place(&encode(&WrittenPlace { place, lines })), Some((place, Some(lines))));
+        // As an earlier version has written it.
+        assert_eq!(read_place(&encode(&place)), Some((place, None)));
+        assert_eq!(read_place(b"of a version to come"), None);
+    }
 }

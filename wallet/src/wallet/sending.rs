@@ -137,7 +137,7 @@ impl Wallet {
         for address in &draft.to {
             let (recipient, proven) = self.recipient(light, address).await?;
             let (sequence, valid_until) = (recipient.bundle.sequence, recipient.bundle.valid_until);
-            let ml_kem_broken = recipient.bundle.ml_kem.is_some() && !has_ml_kem(&recipient.bundle);
+            let ml_kem_broken = is_ml_kem_broken(&recipient);
             keys.push(KeysAt { sequence, proven, valid_until, ml_kem_broken });
             recipients.push(recipient);
         }
@@ -448,6 +448,11 @@ impl Wallet {
             None => source,
         }
     }
+}
+
+/// Whether a recipient's ML-KEM key is none: what is sealed to it, and to others with it, is in suite 1.
+pub(super) fn is_ml_kem_broken(recipient: &Recipient) -> bool {
+    recipient.bundle.ml_kem.is_some() && !has_ml_kem(&recipient.bundle)
 }
 
 fn sign(signer: &SigningKey, transaction: Transaction) -> Result<SignedTransaction, WalletError> {

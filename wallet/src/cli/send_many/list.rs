@@ -25,6 +25,8 @@ const FIELDS: &str = "to, subject, text, file, reply_to, sealed";
 /// A message of a list, with the line it stands in, from 1.
 pub(super) struct Entry {
     pub(super) line: u64,
+    /// As it is written: with the names that stand for recipients and text.
+    pub(super) written: String,
     pub(super) draft: Draft,
 }
 
@@ -56,6 +58,14 @@ struct Row {
     sealed: bool,
 }
 
+impl Row {
+    /// The same text for the same row, whatever what it names stands for and in whatever format it is written.
+    fn written(&self) -> String {
+        let Self { to, subject, text, file, reply_to, sealed } = self;
+        serde_json::json!([to, subject, text, file, reply_to, sealed]).to_string()
+    }
+}
+
 /// Reads and checks a list. With `sealed` all its messages are.
 pub(super) fn read(path: &Path, wallet: &Wallet, sealed: bool) -> Result<Vec<Entry>, Failure> {
     let wrong =
@@ -73,8 +83,9 @@ pub(super) fn read(path: &Path, wallet: &Wallet, sealed: bool) -> Result<Vec<Ent
     let mut entries = Vec::with_capacity(rows.len());
     for (line, mut row) in rows {
         row.sealed |= sealed;
+        let written = row.written();
         match check(row, wallet, &contacts, folder) {
-            Ok(draft) => entries.push(Entry { line, draft }),
+            Ok(draft) => entries.push(Entry { line, written, draft }),
             Err((field, reason)) => mistakes.push(Mistake { line, field: field.into(), reason }),
         }
     }
@@ -281,6 +292,9 @@ mod tests {
         assert_eq!(from_json.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [1, 3]);
         assert_eq!(from_csv.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [2, 4]);
         assert_eq!(from_json[0].1.to, ["bob", "@residents"]);
+        let written = |list: &[(u64, Row)]| list.iter().map(|(_, row)| row.written()).collect::<Vec<_>>();
+        assert_eq!(written(&from_json), written(&from_csv));
+        assert_eq!(written(&from_json)[1], r#"[["carol"],"","","notice.txt",null,true]"#);
         assert!(from_json[1].1.sealed && from_json[1].1.file.as_deref() == Some("notice.txt"));
     }
 
