@@ -1,5 +1,6 @@
 //! What was signed arrives once, whatever nodes say of it: every error tells that it is kept, and under which id.
 
+use crate::parcels::{until, wallet_command};
 use crate::world::{World, home_of};
 use sealpost_tests::harness::liar::{Answer, Liar, error};
 use sealpost_tests::run;
@@ -112,4 +113,25 @@ fn of_a_list_too_what_is_refused_is_told_to_be_kept() {
     assert_eq!(text(result, "code"), "tx.version");
     let kept = format!("kept in the outbox as {}", text(result, "id"));
     assert!(text(result, "error").ends_with(&kept), "{summary}");
+}
+
+/// The program that listens to Ctrl-C is not ended by it any more: then it has to end by itself, whatever it waits for.
+#[test]
+fn ctrl_c_ends_a_send_that_waits_for_its_block_and_what_is_signed_is_kept_and_told() {
+    let world = World::new();
+    let node = Liar::instead_of(&world.node.said("rpc"), "tx_submit", [Answer::Silence]);
+    let mut command = wallet_command(&world, "alice", &at(&[&node], &["--json", "send", "bob", "-m", "x"]));
+    let mut child = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    until(&mut child, || node.told() > 0);
+    let pid = child.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{output:?}");
+    let said = String::from_utf8(output.stderr).unwrap();
+    let error: Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
+    assert_eq!(text(&error, "code"), "outbox.interrupted");
+    let id = tells_what_is_kept(&error);
+    assert_eq!(came(&world), Vec::<String>::new());
+    world.wallet("alice", &["outbox"]);
+    assert_eq!(world.wallet("alice", &["status", id])["status"].as_str(), Some("final"));
 }

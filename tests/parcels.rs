@@ -276,6 +276,22 @@ fn letters_of_bob(world: &World) -> usize {
 }
 
 #[test]
+fn ctrl_c_ends_an_outbox_that_goes_on_with_a_parcel() {
+    let world = World::new();
+    killed_on_its_way(&world);
+    let folder = folder_of(&world, "alice");
+    let before = signed_parts(&folder);
+    let mut child = wallet_command(&world, "alice", &["outbox"]).spawn().unwrap();
+    until(&mut child, || signed_parts(&folder) > before + 2);
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(signed_parts(&folder) > before && letters_of_bob(&world) == 0);
+    // Nothing is lost by that.
+    assert!(world.wallet("alice", &["outbox"])["drafts"].as_array().unwrap().is_empty());
+    assert_eq!(letters_of_bob(&world), 1);
+}
+
+#[test]
 fn a_parcel_that_comes_back_with_a_backup_is_not_sent_a_second_time_by_itself() {
     let world = World::new();
     killed_on_its_way(&world);

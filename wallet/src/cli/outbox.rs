@@ -2,6 +2,7 @@
 
 use super::progress::PostageWatch;
 use super::send::send_parts;
+use super::signals::unless_stopped;
 use super::{Session, draft, runtime, status};
 use crate::drafts::Listed;
 use crate::failure;
@@ -11,7 +12,7 @@ use crate::wallet::{Flushed, Wallet, WalletError};
 use clap::Args;
 use sealpost_api::{ApiError, Category, WaitFor};
 use sealpost_ledger::height::BlockHeight;
-use sealpost_terminal::{Failure, clock, rfc3339};
+use sealpost_terminal::{Exit, Failure, clock, rfc3339};
 
 #[derive(Debug, Clone, Args)]
 pub(super) struct OutboxArgs {
@@ -93,11 +94,13 @@ pub(super) fn outbox(args: &OutboxArgs, session: &Session<'_>) -> Result<(), Fai
         return status::show(id, false, session);
     }
     let wallet = session.wallet()?;
-    let (entries, drafts) = runtime()?.block_on(async {
+    let work = async {
         let light = session.light(wallet.profile()).await?;
         let drafts = go_on(session, &wallet, &light).await?;
         Ok::<_, Failure>((wallet.flush_outbox(&light).await.map_err(failure)?, drafts))
-    })?;
+    };
+    let stopped = "stopped before all was handed in; nothing is lost, and `sealpost outbox` goes on";
+    let (entries, drafts) = runtime()?.block_on(unless_stopped(work, stopped))?;
     let Flushed { entries, damaged: unread } = entries;
     let damaged = unread.iter().map(ToString::to_string).collect();
     let mut listed = Sent { entries: Vec::new(), drafts, damaged };
@@ -149,12 +152,22 @@ async fn go_on(session: &Session<'_>, wallet: &Wallet, light: &Light) -> Result<
         if listed.goes_on() {
             match send(session, wallet, light, &listed).await {
                 Ok(()) => continue,
+                Err(failure) if ends_all(failure.exit) => return Err(failure),
                 Err(failure) => entry.waiting = Some(failure.message),
             }
         }
         still.push(entry);
     }
     Ok(still)
+}
+
+/// Whether what ended the sending of one draft is no reason to go on with the next: somebody stopped it, a node lies, or
+/// the wallet can't be read. That a node is away or does not take it leaves the others as they are.
+const fn ends_all(exit: Exit) -> bool {
+    match exit {
+        Exit::No | Exit::Usage | Exit::Refused | Exit::Unavailable => false,
+        Exit::Locked | Exit::Untrusted | Exit::Bug | Exit::Interrupted | Exit::Terminated => true,
+    }
 }
 
 async fn send(session: &Session<'_>, wallet: &Wallet, light: &Light, listed: &Listed) -> Result<(), Failure> {
@@ -164,4 +177,19 @@ async fn send(session: &Session<'_>, wallet: &Wallet, light: &Light, listed: &Li
     let progress = |tried, work| watch.hear(tried, work);
     let sent = wallet.send_letter(light, kept, letter, WaitFor::Final, &progress).await;
     sent.map(|_| ()).map_err(failure)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_stops_one_draft_stops_all_and_a_node_that_is_away_does_not() {
+        for exit in [Exit::Interrupted, Exit::Terminated, Exit::Untrusted] {
+            assert!(ends_all(exit), "{exit:?}");
+        }
+        for exit in [Exit::Unavailable, Exit::Refused, Exit::No, Exit::Usage] {
+            assert!(!ends_all(exit), "{exit:?}");
+        }
+    }
 }

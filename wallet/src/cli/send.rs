@@ -5,6 +5,7 @@ pub(super) mod reply;
 
 use super::progress::{PostageWatch, TransferWatch};
 use super::sealed::SealedArgs;
+use super::signals::unless_stopped;
 use super::{Session, own_keys, runtime};
 use crate::drafts::{Attached, DraftId, Kept, PackError, Typed, measure};
 use crate::envelope::Letter;
@@ -149,9 +150,14 @@ fn send_from(args: &SendArgs, session: &Session<'_>, wallet: &mut Wallet) -> Res
         None => wallet.keep_draft(typed(args, session, wallet, limit)?).map_err(failure)?,
     };
     let id = draft.id;
-    let sent = pack(session, wallet, &mut draft, limit)
-        .and_then(|()| runtime()?.block_on(deliver(args, session, wallet, draft)));
-    sent.map_err(|failure| kept_as_draft(failure, wallet, id))
+    let sent = pack(session, wallet, &mut draft, limit).and_then(|()| {
+        let work = deliver(args, session, wallet, draft);
+        runtime()?.block_on(unless_stopped(work, "stopped before it was sent"))
+    });
+    sent.map_err(|failure| match failure.exit {
+        Exit::Interrupted => stopped(failure, wallet, id),
+        _ => kept_as_draft(failure, wallet, id),
+    })
 }
 
 /// A draft that was kept before. What it is asked to hide is hidden, whatever it was kept as.
@@ -295,6 +301,20 @@ pub(super) fn kept_as_draft(failure: Failure, wallet: &Wallet, id: DraftId) -> F
     let id = id.to_string();
     let id = id.get(..8).unwrap_or_default();
     with_help(failure, &format!("what you wrote is kept as a draft: `sealpost send --draft {id}` sends it"))
+}
+
+/// What is left of a letter whose sending somebody stopped: its draft, or, if it is signed, its place in the outbox.
+fn stopped(mut failure: Failure, wallet: &Wallet, id: DraftId) -> Failure {
+    let Some(entry) = wallet.left_draft(id) else { return kept_as_draft(failure, wallet, id) };
+    let (id, expiry) = (entry.id.to_string(), entry.expiry().unwrap_or_default());
+    failure.message = format!("stopped before it was final; it is signed, and kept in the outbox as {id}");
+    failure
+        .help(format!(
+            "`sealpost outbox` hands it in again, and a block up to {expiry} may contain it: a message that is sent \
+             anew arrives twice"
+        ))
+        .with("id", id)
+        .with("expiry", expiry.get())
 }
 
 fn print_quote(session: &Session<'_>, quote: &ParcelQuote) {

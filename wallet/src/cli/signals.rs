@@ -1,7 +1,7 @@
-//! Ctrl-C and SIGTERM, for commands that go on until they are told to stop: the first asks to stop, the second ends
-//! the process.
+//! Ctrl-C and SIGTERM. Commands that go on until they are told to stop: the first asks to stop, the second ends the
+//! process. Commands that come to an end: Ctrl-C ends them, whatever they wait for.
 
-use sealpost_terminal::{Exit, StopRequests, Terminal};
+use sealpost_terminal::{Exit, Failure, StopRequests, Terminal};
 use tokio::sync::watch;
 
 /// What was asked: nothing yet, or to stop, with the exit code that says by what.
@@ -31,6 +31,20 @@ pub(super) async fn asked(mut stop: Stop) -> Exit {
     }
     // Nobody can ask any more: the system's own reaction to signals is in force.
     std::future::pending().await
+}
+
+/// Does something, or as much of it as there is time for until Ctrl-C. Once anything listens to that signal the system
+/// does not end the process by it any more: so all of a command is to stand here, not only the part that has its own
+/// words for having been stopped. These come first.
+pub(super) async fn unless_stopped<T>(
+    work: impl Future<Output = Result<T, Failure>>,
+    stopped: &str,
+) -> Result<T, Failure> {
+    tokio::select! {
+        biased;
+        done = work => done,
+        _ = tokio::signal::ctrl_c() => Err(Failure::new(Exit::Interrupted, "outbox.interrupted", stopped)),
+    }
 }
 
 #[cfg(unix)]

@@ -216,6 +216,11 @@ impl Wallet {
         prepared.is_draft(&draft, &message);
         self.send_message(light, &prepared, &message, salt, wait).await
     }
+    /// The entry of the outbox that a draft has become, if it is signed.
+    pub fn left_draft(&self, id: DraftId) -> Option<OutboxEntry> {
+        let entries = self.outbox.list().unwrap_or_default();
+        entries.into_iter().find(|entry| entry.parcel.is_some_and(|parcel| parcel.draft == id))
+    }
     /// Whether a draft is kept.
     pub fn keeps_draft(&self, id: DraftId) -> bool {
         self.drafts.find(&id.to_string()).is_ok()
