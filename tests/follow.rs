@@ -45,10 +45,12 @@ struct Following {
 
 impl Following {
     fn start(world: &World, wallet: &str, args: &[&str]) -> Self {
+        Self::command(world, wallet, &[&["inbox", "--follow"], args].concat())
+    }
+    fn command(world: &World, wallet: &str, args: &[&str]) -> Self {
         let mut command = Command::new(program("sealpost"));
         command.env("SEALPOST_HOME", home_of(world)).env_remove("SEALPOST_NODE").env_remove("RUST_LOG");
-        command.args(["-w", wallet, "--passphrase-file", &world.path("passphrase"), "--json"]);
-        command.args(["inbox", "--follow"]).args(args);
+        command.args(["-w", wallet, "--passphrase-file", &world.path("passphrase"), "--json"]).args(args);
         Self::of(command)
     }
     fn of(mut command: Command) -> Self {
@@ -109,6 +111,19 @@ fn a_view_that_becomes_old_while_somebody_follows_is_warned_about() {
     let both = [Following::start(&world, "bob", &looks), Following::start(&world, "bob", &does_not)];
     for following in &both {
         assert_eq!(following.message(), sent);
+        following.err.with("Newer blocks may be withheld");
+    }
+}
+
+/// Silence of a recipient and silence of the node look alike.
+#[test]
+fn a_view_that_becomes_old_while_somebody_waits_for_answers_is_warned_about() {
+    let world = World::with_genesis(|genesis| genesis["timing"]["heartbeat_ms"] = 3_600_000.into());
+    let open = send(&world, "open");
+    let sealed = world.wallet("alice", &["send", "bob", "--sealed", "-m", "the newest block for an hour"]);
+    let both = [open.as_str(), sealed["id"].as_str().unwrap()]
+        .map(|id| Following::command(&world, "alice", &["--max-age", "15s", "status", id, "--follow"]));
+    for following in &both {
         following.err.with("Newer blocks may be withheld");
     }
 }

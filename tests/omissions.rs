@@ -179,6 +179,8 @@ fn a_message_is_void_only_if_every_node_says_that_it_has_none() {
     assert_eq!(exit_and_code(&error), (3, "node.behind"), "{error}");
     let status = world.wallet("alice", &["--node", unknown.url(), "status", id]);
     assert_eq!(status["status"], "void", "{status}");
+    // Nobody is left to wait for, and that is no success.
+    assert_eq!(world.exit("alice", &["--node", unknown.url(), "status", id, "--follow"]), 1);
     // What was seen to be final is not void, whoever says so.
     let error = world.error("alice", &["--node", unknown.url(), "status", proven["id"].as_str().unwrap()]);
     assert_eq!(exit_and_code(&error), (6, "node.untrusted"), "{error}");

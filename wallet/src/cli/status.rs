@@ -14,7 +14,7 @@ use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::receipt::Answer;
 use sealpost_ledger::transaction::Payload;
-use sealpost_terminal::{Failure, clock, counted, rfc3339, short, short_address, style};
+use sealpost_terminal::{Exit, Failure, clock, counted, rfc3339, short, short_address, style};
 use std::time::Duration;
 
 /// How often a message that is in no block yet is asked for.
@@ -153,6 +153,7 @@ pub(super) fn show(id: &str, follow: bool, session: &Session<'_>) -> Result<(), 
         while matches!(report.status, "waiting" | "uncertain") {
             tokio::time::sleep(PAUSE).await;
             next = light.next_height().await.map_err(failure)?;
+            session.watch_age(&light);
             let before = report.status;
             report = self::report(&wallet, &light, &contacts, id).await?;
             if report.status != before {
@@ -160,11 +161,34 @@ pub(super) fn show(id: &str, follow: bool, session: &Session<'_>) -> Result<(), 
                 session.terminal.emit("sealpost/status/1", &report);
             }
         }
+        check_not_void(&report)?;
         match wallet.sent_sealed(&id).map_err(failure)? {
             true => follow_sealed(session, &mut wallet, &light, &contacts, id, report).await,
             false => follow_answers(session, &wallet, &light, &contacts, id, report, next).await,
         }
     })
+}
+
+/// Nobody ever answers a message that no block contains: whoever waits for answers is told, by the exit code too.
+fn check_not_void(report: &Report) -> Result<(), Failure> {
+    if report.status != "void" {
+        return Ok(());
+    }
+    let (id, expiry) = (&report.id, report.expiry.unwrap_or_default());
+    let message = format!("{id} is void: no block up to {expiry} contains it, so nobody can answer it");
+    Err(Failure::new(Exit::No, "status.void", message).help("send it again"))
+}
+
+/// Looks whether the node still shows new blocks. One that withholds the newest ends no subscription: that nobody
+/// answers any more would look like silence. If it is gone, the subscription says so.
+async fn look(session: &Session<'_>, light: &Light) -> Result<(), Failure> {
+    if let Err(lie) = light.head().await.map_err(failure)
+        && lie.exit == Exit::Untrusted
+    {
+        return Err(lie);
+    }
+    session.watch_age(light);
+    Ok(())
 }
 
 /// Waits for the answers to a sealed message. They come in sealed replies, which only a scan finds.
@@ -197,7 +221,9 @@ async fn follow_sealed(
         tokio::time::sleep(SCAN_EVERY).await;
         // Another program may have made keys that the next answer is sealed to.
         wallet.refresh().map_err(failure)?;
-        match wallet.scan(light, &|_| {}).await.map_err(failure) {
+        let scanned = wallet.scan(light, &|_| {}).await.map_err(failure);
+        session.watch_age(light);
+        match scanned {
             Ok(_) => away = false,
             Err(failure) if is_away(&failure) => {
                 if !std::mem::replace(&mut away, true) {
@@ -252,7 +278,18 @@ async fn follow_answers(
     session.terminal.note(format_args!("Waiting for {count} more; Ctrl-C ends it."));
     // Receipts are told to whoever follows the sender's address.
     let mut coming = light.follow(&sender, from).await.map_err(failure)?;
-    while let Some(proven) = coming.next(light).await.map_err(failure)? {
+    let mut looking = tokio::time::interval(SCAN_EVERY);
+    loop {
+        let proven = {
+            let mut next = std::pin::pin!(coming.next(light));
+            loop {
+                tokio::select! {
+                    proven = &mut next => break proven.map_err(failure)?,
+                    _ = looking.tick() => look(session, light).await?,
+                }
+            }
+        };
+        let Some(proven) = proven else { break };
         let Payload::Receipt(receipt) = proven.transaction.payload() else { continue };
         let (of, number, answer) = (receipt.message, usize::from(receipt.slot), receipt.answer);
         if of != id || !open.contains(&number) {
@@ -482,4 +519,30 @@ fn print_brief(session: &Session<'_>, report: &Report) {
 fn of_rfc3339(text: &str) -> String {
     let ms = text.parse::<jiff::Timestamp>().ok().and_then(|time| u64::try_from(time.as_millisecond()).ok());
     ms.map_or_else(|| text.to_owned(), clock)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_waits_for_answers_to_a_void_message_is_told_that_none_can_come() {
+        let report = |status| Report {
+            id: "5d0c".into(),
+            status,
+            from: "alice".into(),
+            height: None,
+            index: None,
+            time: String::new(),
+            expiry: Some(BlockHeight::new(70)),
+            same_for_all: None,
+            parts: None,
+            slots: Vec::new(),
+        };
+        let failure = check_not_void(&report("void")).unwrap_err();
+        assert_eq!((failure.exit, &*failure.code), (Exit::No, "status.void"));
+        assert!(failure.message.contains("up to 70"), "{failure}");
+        assert!(check_not_void(&report("final")).is_ok());
+    }
 }
