@@ -329,7 +329,11 @@ impl Drafts {
 /// Marks all drafts in the folder of a wallet that is being restored: none of them goes on by itself.
 pub(crate) fn mark_restored(wallet: &Path) -> Result<(), DraftError> {
     let drafts = Drafts { folder: wallet.join("drafts") };
-    for id in drafts.ids() {
+    // A backup of a wallet without drafts has no folder for them.
+    if !drafts.folder.exists() {
+        return Ok(());
+    }
+    for id in drafts.ids()? {
         let folder = drafts.folder.join(id.to_string());
         if folder.is_dir() {
             write_secret_file(&folder.join(RESTORED), b"").map_err(DraftError::File)?;
@@ -353,7 +357,7 @@ impl Kept {
             return Ok(());
         }
         let refused = |reason| DraftError::Open { id: self.id, reason };
-        if packing::signed(&self.folder) > 0 {
+        if packing::signed(&self.folder)? > 0 {
             return Err(refused("parts of it are signed: everybody may see whom they are to"));
         }
         if self.is_packed() && !self.letter.files.is_empty() {
