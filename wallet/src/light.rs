@@ -260,6 +260,14 @@ impl Light {
     pub async fn answers(&self, proven: &Proven, message: &Message) -> Result<Vec<SlotAnswer>, LightError> {
         self.through(|node| node.answers(proven, message)).await
     }
+    /// How one slot stands; nothing if the message does not have it.
+    pub(crate) async fn answer_of(
+        &self,
+        proven: &Proven,
+        slot: u16,
+    ) -> Result<Option<SlotAnswer>, LightError> {
+        self.through(|node| node.answer_of(proven, slot)).await
+    }
     /// What a transaction of that size costs now. The price stands in the head; the ledger decides.
     pub async fn postage(&self, bytes: u64) -> Result<PostageQuote, LightError> {
         self.through(|node| node.postage(bytes)).await

@@ -174,7 +174,7 @@ pub enum WalletError {
     NotARecipient { id: TransactionId, address: String },
     #[error("{id} is sealed: its evidence names no recipients, so none can be left out of it")]
     RecipientsHidden { id: TransactionId },
-    #[error("{id} was answered before, in a sealed reply; the first answer counts")]
+    #[error("{id} was answered before; the first answer counts")]
     Answered { id: TransactionId },
     #[error("no silence to show: every recipient meant has answered {id} on the ledger, or is hidden")]
     NoSilence { id: TransactionId },

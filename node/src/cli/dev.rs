@@ -28,7 +28,7 @@ const PASSPHRASE: &str = "dev";
 
 #[derive(Debug, Args)]
 pub(super) struct DevArgs {
-    /// Accounts to make
+    /// Accounts to make, 0 to 10
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(0..=10))]
     accounts: u8,
     /// Folder that keeps everything; without it all is gone at the end
@@ -218,8 +218,10 @@ fn print(terminal: &Terminal, started: &Started, kept: bool) {
     }
     terminal.say(format_args!("\n  export SEALPOST_HOME={}", started.home));
     terminal.say(format_args!("  export SEALPOST_PASSPHRASE_FILE={}", started.passphrase_file));
-    let sealpost = call("sealpost");
-    terminal.say(format_args!("  {sealpost} -w alice send bob -m \"hello\""));
-    terminal.say(format_args!("  {sealpost} -w bob inbox\n"));
+    if started.accounts.len() > 1 {
+        let sealpost = call("sealpost");
+        terminal.say(format_args!("  {sealpost} -w alice send bob -m \"hello\""));
+        terminal.say(format_args!("  {sealpost} -w bob inbox\n"));
+    }
     terminal.emit("sealpost/dev/1", started);
 }

@@ -8,15 +8,15 @@ use crate::wallet::now_ms;
 use jsonrpsee::core::ClientError;
 use jsonrpsee::http_client::{HttpClient, HttpClientBuilder};
 use sealpost_api::{
-    ApiError, BlockId, FinalTransaction, Hex, NewTransaction, PostageQuote, SealedHeader, SealpostRpcClient,
-    SubmissionAnswer, Submitted, TransactionStatus, WaitFor, verify,
+    ApiError, BlockId, FinalTransaction, Hex, NewTransaction, PostageQuote, ReceiptView, SealedHeader,
+    SealpostRpcClient, SubmissionAnswer, Submitted, TransactionStatus, WaitFor, verify,
 };
 use sealpost_ledger::address::Address;
 use sealpost_ledger::block::Header;
 use sealpost_ledger::genesis::Genesis;
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
-use sealpost_ledger::message::{Body, Message, SlotRecipient};
+use sealpost_ledger::message::{Body, Message, Slot, SlotRecipient};
 use sealpost_ledger::state::{DesignationRecord, MemberRecord};
 use sealpost_ledger::transaction::SignedTransaction;
 use sealpost_terminal::printable;
@@ -239,26 +239,45 @@ impl Node {
         let claimed = self.ask(self.client.tx_receipts(proven.id())).await?;
         let mut answers = Vec::with_capacity(message.slots.len());
         for (number, slot) in (0_u16..).zip(&message.slots) {
-            if matches!(slot.recipient, SlotRecipient::Hidden { .. }) {
-                answers.push(SlotAnswer::Hidden);
-                continue;
-            }
-            let what = format!("the answer to slot {number} of {}", proven.id());
-            let Some(claim) = claimed.iter().find(|receipt| receipt.slot == number) else {
-                answers.push(self.silence(proven, number).await?);
-                continue;
-            };
-            let receipt = match self.transaction(&claim.id).await {
-                Err(error) if error.is_unknown() => {
-                    return Err(self.untrusted(&what, "the receipt is not on the ledger"));
-                }
-                receipt => receipt?,
-            };
-            let answer = verify::verify_receipt(&receipt.transaction, &proven.id(), number, slot);
-            let answer = answer.map_err(|error| self.untrusted(&what, error))?;
-            answers.push(SlotAnswer::Answered { receipt: Box::new(receipt), answer });
+            answers.push(self.answer(proven, number, slot, &claimed).await?);
         }
         Ok(answers)
+    }
+    /// The answer of one slot, if the message has it.
+    pub(super) async fn answer_of(
+        &self,
+        proven: &Proven,
+        number: u16,
+    ) -> Result<Option<SlotAnswer>, LightError> {
+        let Some(slot) = proven.transaction.message().and_then(|message| message.slot(number)) else {
+            return Ok(None);
+        };
+        let claimed = self.ask(self.client.tx_receipts(proven.id())).await?;
+        self.answer(proven, number, slot, &claimed).await.map(Some)
+    }
+    async fn answer(
+        &self,
+        proven: &Proven,
+        number: u16,
+        slot: &Slot,
+        claimed: &[ReceiptView],
+    ) -> Result<SlotAnswer, LightError> {
+        if matches!(slot.recipient, SlotRecipient::Hidden { .. }) {
+            return Ok(SlotAnswer::Hidden);
+        }
+        let what = format!("the answer to slot {number} of {}", proven.id());
+        let Some(claim) = claimed.iter().find(|receipt| receipt.slot == number) else {
+            return self.silence(proven, number).await;
+        };
+        let receipt = match self.transaction(&claim.id).await {
+            Err(error) if error.is_unknown() => {
+                return Err(self.untrusted(&what, "the receipt is not on the ledger"));
+            }
+            receipt => receipt?,
+        };
+        let answer = verify::verify_receipt(&receipt.transaction, &proven.id(), number, slot);
+        let answer = answer.map_err(|error| self.untrusted(&what, error))?;
+        Ok(SlotAnswer::Answered { receipt: Box::new(receipt), answer })
     }
     async fn silence(&self, message: &Proven, slot: u16) -> Result<SlotAnswer, LightError> {
         let id = message.id();

@@ -9,7 +9,7 @@ use super::keeping::is_key_gone;
 use super::sealed::reply_with;
 use super::{Incoming, PostageProgress, Reading, Sent, Wallet, WalletError};
 use crate::envelope::Letter;
-use crate::light::{Light, LightError, Proven};
+use crate::light::{Light, LightError, Proven, SlotAnswer};
 use crate::outbox::OutboxEntry;
 use sealpost_api::{MailboxSide, WaitFor};
 use sealpost_ledger::address::Address;
@@ -149,15 +149,17 @@ impl Wallet {
         if reading.carries_receipts() {
             return Err(WalletError::OnlyReceipts { id: *id });
         }
+        // A sealed answer stands where nobody else finds it.
         let signed = if reading.opened.author.is_some() {
-            self.sealed_answers(light).await?.remove(&(*id, reading.opened.slot))
+            let signed = self.sealed_answers(light).await?.remove(&(*id, reading.opened.slot));
+            if signed.as_ref().is_some_and(|entry| entry.height.is_some()) {
+                return Err(WalletError::Answered { id: *id });
+            }
+            signed
         } else {
+            self.refuse_answered(light, &reading.message, reading.opened.slot).await?;
             self.signed_answers(light).await?.remove(id)
         };
-        // Of an open message the ledger says so; a sealed answer stands where nobody else finds it.
-        if signed.as_ref().is_some_and(|entry| entry.height.is_some()) {
-            return Err(WalletError::Answered { id: *id });
-        }
         self.meet(light, &reading, demand).await?;
         let signed = signed.map(Box::new);
         let (slot, answer) = (reading.opened.slot, reading.opened.answer());
@@ -231,6 +233,18 @@ impl Wallet {
         Ok(got.collect())
     }
 
+    /// Refuses to sign an answer to an open message for which the ledger has one: the outbox would keep what no block takes.
+    pub(super) async fn refuse_answered(
+        &self,
+        light: &Light,
+        message: &Proven,
+        slot: u16,
+    ) -> Result<(), WalletError> {
+        match light.answer_of(message, slot).await? {
+            Some(SlotAnswer::Answered { .. }) => Err(WalletError::Answered { id: message.id() }),
+            _ => Ok(()),
+        }
+    }
     /// The messages that this identity has answered.
     async fn answered(&self, light: &Light) -> Result<HashSet<TransactionId>, WalletError> {
         let given = self.receipts_given(light, usize::MAX).await?;

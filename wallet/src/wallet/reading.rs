@@ -141,7 +141,9 @@ impl Wallet {
             return Ok((reading.opened.slot, Answer::Refused { reason }));
         }
         let slot = message.transaction.message().and_then(|m| m.slot_of(&self.address));
-        Ok((slot.ok_or(WalletError::NotOurs { id: *id })?, Answer::Refused { reason }))
+        let slot = slot.ok_or(WalletError::NotOurs { id: *id })?;
+        self.refuse_answered(light, &message, slot).await?;
+        Ok((slot, Answer::Refused { reason }))
     }
     /// How a message stands.
     pub async fn timeline(&self, light: &Light, id: &TransactionId) -> Result<Timeline, WalletError> {

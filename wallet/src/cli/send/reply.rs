@@ -40,6 +40,10 @@ struct Answered {
 pub(in crate::cli) fn reply(args: ReplyArgs, session: &Session<'_>) -> Result<(), Failure> {
     let ReplyArgs { mut send, all } = args;
     let mut wallet = session.wallet()?;
+    // A draft knows what it answers.
+    if send.draft.is_some() {
+        return super::send_from(&send, session, &mut wallet);
+    }
     let text = send.to.first().cloned().unwrap_or_default();
     let answered = runtime()?.block_on(answered(session, &wallet, &text, all))?;
     let prefix = wallet.genesis().prefix();
