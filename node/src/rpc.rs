@@ -13,6 +13,7 @@ pub(crate) mod fuzzing;
 mod limits;
 mod metering;
 mod methods;
+mod page;
 mod proof;
 mod range;
 mod reading;
@@ -65,8 +66,11 @@ const MAX_SUBSCRIPTIONS: u32 = 20;
 const MAX_BATCH: u32 = 50;
 /// Longest request, in bytes, unpacked if it comes in gzip, unless a single transaction may be longer.
 const MAX_REQUEST_BYTES: u64 = 4 << 20;
-/// Longest answer, in bytes: a page of the largest transactions in hexadecimal stays below.
+/// Longest answer, in bytes. Pages end long before: after [`PAGE_BYTES`], or after a block that is none of the longest.
 const MAX_RESPONSE_BYTES: u32 = 32 << 20;
+/// A page of a list ends after the entry with which it has so many bytes. The longest entry, a message to as many as may
+/// be, has about a megabyte.
+const PAGE_BYTES: usize = 8 << 20;
 
 /// A transaction that somebody submits.
 #[derive(Debug)]

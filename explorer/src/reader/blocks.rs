@@ -77,10 +77,17 @@ impl Reader {
     pub(crate) async fn headers(&self, from: BlockHeight, limit: u32) -> Result<Vec<Certified>, ReadError> {
         let wanted = (from.get()..).take(limit as usize).map(BlockHeight::new);
         let mut found: Vec<Certified> = wanted.map_while(|height| self.kept_header(height)).collect();
-        let missing = limit.saturating_sub(u32::try_from(found.len()).unwrap_or(limit));
-        if missing > 0 {
+        // A node ends an answer before it is too long: what follows is asked for again.
+        loop {
+            let missing = limit.saturating_sub(u32::try_from(found.len()).unwrap_or(limit));
+            if missing == 0 {
+                return Ok(found);
+            }
             let next = from.saturating_add(found.len() as u64);
             let told = self.ask(self.client.chain_headers(next, missing)).await?;
+            if told.is_empty() {
+                return Ok(found);
+            }
             for (expected, told) in (next.get()..).zip(told.into_iter().take(missing as usize)) {
                 let sealed = self.verify_sealed(&told).await?;
                 if sealed.0.height.get() != expected {
@@ -90,7 +97,6 @@ impl Reader {
                 found.push(sealed);
             }
         }
-        Ok(found)
     }
     /// A block with all of its transactions.
     pub(crate) async fn block(&self, block: BlockId) -> Result<Block, ReadError> {

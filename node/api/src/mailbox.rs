@@ -37,7 +37,7 @@ pub struct MailboxQuery {
     /// Cursor of the page before, its `next`.
     #[serde(default)]
     pub after: Option<String>,
-    /// Entries, [`MAX_PAGE`](crate::MAX_PAGE) at most.
+    /// Entries, [`MAX_PAGE`](crate::MAX_PAGE) at most. Of long ones a page may have fewer.
     #[serde(default)]
     pub limit: Option<u32>,
     /// Which way.

@@ -34,7 +34,8 @@ pub trait SealpostRpc {
     /// A block's header and certificate.
     #[method(name = "chain_header", param_kind = map)]
     async fn chain_header(&self, block: BlockId) -> RpcResult<SealedHeader>;
-    /// Headers and certificates from a height on, [`MAX_HEADERS`](crate::MAX_HEADERS) at most.
+    /// Headers and certificates from a height on: as many as an answer holds, [`MAX_HEADERS`](crate::MAX_HEADERS) at most.
+    /// Beyond the last block there are none.
     #[method(name = "chain_headers", param_kind = map)]
     async fn chain_headers(&self, from: BlockHeight, limit: u32) -> RpcResult<Vec<SealedHeader>>;
     /// A block and its transactions from index `from` on.
@@ -129,7 +130,8 @@ pub trait SealpostRpc {
     async fn member_status(&self, address: String, at_height: Option<BlockHeight>)
     -> RpcResult<MemberAnswer>;
 
-    /// A page of the transactions of an address.
+    /// A page of the transactions of an address: as many as are asked for, or fewer if they are long. Whether more
+    /// follow is told by `more` alone.
     #[method(name = "mailbox_list", param_kind = map)]
     async fn mailbox_list(&self, query: MailboxQuery) -> RpcResult<MailboxPage>;
 

@@ -1,5 +1,6 @@
 //! Blocks, headers, certificates, validators.
 
+use super::page::Page;
 use super::{Failure, Reader};
 use sealpost_api::{
     ApiError, BlockId, BlockPage, Category, CertificateView, DEFAULT_PAGE, HeaderView, MAX_HEADERS, MAX_PAGE,
@@ -96,8 +97,13 @@ impl Reader {
         let limit = page_size(Some(limit), MAX_HEADERS)?;
         let last = self.store.tip().height();
         let first = from.max(BlockHeight::FIRST).get();
-        let heights = (first..=last.get()).take(limit as usize);
-        heights.map(|height| self.header(BlockId::Height(BlockHeight::new(height)))).collect()
+        let (mut heights, mut page) = (first..=last.get(), Page::new(limit as usize));
+        while !page.is_full()
+            && let Some(height) = heights.next()
+        {
+            page.push(self.header(BlockId::Height(BlockHeight::new(height)))?);
+        }
+        Ok(page.entries)
     }
     pub(super) fn block(
         &self,

@@ -1,6 +1,7 @@
 //! Final transactions, their bodies, receipts and lists.
 
 use super::chain::page_size;
+use super::page::Page;
 use super::{Failure, Reader};
 use crate::store::{Cursor, FoundBody, Located, Order};
 use sealpost_api::{
@@ -18,6 +19,9 @@ use sealpost_ledger::receipt::{Answer, Receipt};
 use sealpost_ledger::transaction::{Payload, SignedTransaction};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+
+/// Transactions of a list that are read together: a page of long ones ends soon, and what follows is not read for nothing.
+const TOGETHER: usize = 16;
 
 /// Height of a final transaction's block, and its position there.
 pub(super) type Spot = (BlockHeight, u32);
@@ -175,17 +179,26 @@ impl Reader {
             sealpost_api::Order::OldestFirst => Order::OldestFirst,
             sealpost_api::Order::NewestFirst => Order::NewestFirst,
         };
-        // One more than asked for tells whether there is more.
-        let wanted = limit.saturating_add(1);
-        let mut found = match query.side {
-            MailboxSide::Received => self.store.received(&address, after, wanted, order)?,
-            MailboxSide::Sent => self.store.sent(&address, after, wanted, order)?,
+        let list = |after, limit| match query.side {
+            MailboxSide::Received => self.store.received(&address, after, limit, order),
+            MailboxSide::Sent => self.store.sent(&address, after, limit, order),
         };
-        let more = found.len() > limit;
-        found.truncate(limit);
-        let last = found.last().map(|located| Cursor { height: located.height, index: located.index });
-        let entries: Result<Vec<_>, Failure> = found.iter().map(|located| self.describe(located)).collect();
-        Ok(MailboxPage { entries: entries?, next: last.or(after).map(cursor_text), more })
+        let (mut page, mut next, mut more) = (Page::new(limit), after, true);
+        while more && !page.is_full() {
+            let wanted = limit.saturating_sub(page.entries.len()).min(TOGETHER);
+            // One more than asked for tells whether there is more.
+            let found = list(next, wanted.saturating_add(1))?;
+            more = found.len() > wanted;
+            for located in found.iter().take(wanted) {
+                if page.is_full() {
+                    more = true;
+                    break;
+                }
+                page.push(self.describe(located)?);
+                next = Some(Cursor { height: located.height, index: located.index });
+            }
+        }
+        Ok(MailboxPage { entries: page.entries, next: next.map(cursor_text), more })
     }
     pub(super) fn postage(&self, bytes: u64) -> PostageQuote {
         let tip = self.store.tip();
@@ -259,4 +272,90 @@ pub(super) fn parse_cursor(text: &str) -> Result<Cursor, ApiError> {
         let message = format!("after: {shown:?} is not a cursor; give the `next` of the page before");
         ApiError::new(Category::Input, "input.cursor", message)
     })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::rpc::PAGE_BYTES;
+    use crate::store::testing::{Chain, RECIPIENT, address};
+    use crate::store::{Store, StoreOptions};
+
+    /// Messages to as many as may be.
+    #[test]
+    fn a_page_of_long_messages_ends_before_the_answer_is_too_long() {
+        const MESSAGES: usize = 30;
+        let (dir, chain) = (tempfile::tempdir().unwrap(), Chain::wide("pages"));
+        let (store, _) = Store::open(dir.path(), chain.genesis.clone(), StoreOptions::default()).unwrap();
+        for block in 0..MESSAGES / 10 {
+            let messages = (0..10).map(|number| chain.circular(&format!("{block} {number}")));
+            store.append(&chain.next(&store, messages.collect())).unwrap();
+        }
+        let reader = Reader { store, genesis: chain.genesis.clone() };
+        let recipient = reader.text(&address(RECIPIENT));
+        let lists = [
+            (sealpost_api::Order::NewestFirst, MailboxSide::Received),
+            (sealpost_api::Order::OldestFirst, MailboxSide::Sent),
+        ];
+        for (order, side) in lists {
+            let address = match side {
+                MailboxSide::Received => recipient.clone(),
+                MailboxSide::Sent => reader.text(&address(crate::store::testing::SENDER)),
+            };
+            let (mut query, mut read, mut all) =
+                (MailboxQuery { address, side, after: None, limit: Some(100), order }, Vec::new(), 0);
+            loop {
+                let page = reader.mailbox(&query).unwrap();
+                let bytes = serde_json::to_vec(&page).unwrap().len();
+                let longest = page.entries.iter().map(|entry| serde_json::to_vec(entry).unwrap().len()).max();
+                assert!(bytes < PAGE_BYTES + longest.unwrap() + 1000, "{bytes}");
+                all += bytes;
+                read.extend(page.entries.into_iter().map(|entry| (entry.place.height, entry.place.index)));
+                if !page.more {
+                    break;
+                }
+                query.after = page.next;
+            }
+            assert!(all > 2 * PAGE_BYTES, "{all} bytes are too few for the test");
+            let mut expected: Vec<_> = (1..)
+                .map(BlockHeight::new)
+                .flat_map(|h| (0..10).map(move |i| (h, i)))
+                .take(MESSAGES)
+                .collect();
+            if order == sealpost_api::Order::NewestFirst {
+                expected.reverse();
+            }
+            assert_eq!(read, expected);
+        }
+    }
+
+    /// Also where pages end by their entries, just at the last one.
+    #[test]
+    fn pages_tell_whether_more_follows() {
+        let (dir, chain) = (tempfile::tempdir().unwrap(), Chain::new("pages"));
+        let (store, _) = Store::open(dir.path(), chain.genesis.clone(), StoreOptions::default()).unwrap();
+        for number in 0..40 {
+            let message = chain.message(&format!("message {number}"));
+            store.append(&chain.next(&store, vec![message])).unwrap();
+        }
+        let reader = Reader { store, genesis: chain.genesis.clone() };
+        let page = |limit, after: Option<&str>| {
+            let query = MailboxQuery {
+                address: reader.text(&address(RECIPIENT)),
+                side: MailboxSide::Received,
+                after: after.map(Into::into),
+                limit: Some(limit),
+                order: sealpost_api::Order::OldestFirst,
+            };
+            let page = reader.mailbox(&query).unwrap();
+            (page.entries.len(), page.next, page.more)
+        };
+        assert_eq!(page(15, None), (15, Some("15-0".into()), true));
+        assert_eq!(page(16, None), (16, Some("16-0".into()), true));
+        assert_eq!(page(17, None), (17, Some("17-0".into()), true));
+        assert_eq!(page(24, Some("16-0")), (24, Some("40-0".into()), false));
+        assert_eq!(page(40, None), (40, Some("40-0".into()), false));
+        assert_eq!(page(100, Some("40-0")), (0, Some("40-0".into()), false));
+    }
 }

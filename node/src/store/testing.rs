@@ -18,7 +18,7 @@ use sealpost_ledger::signature::{PublicKey, SigningKey};
 use sealpost_ledger::state::{LedgerView, StateProof, StateRecord};
 use sealpost_ledger::transaction::{Payload, Transaction, VerifiedTransaction};
 use sealpost_ledger::validator::Validator;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 pub(crate) const SENDER: u8 = 2;
 pub(crate) const RECIPIENT: u8 = 3;
@@ -62,17 +62,34 @@ pub(crate) fn equivocation_of(chain: &Chain, signer: &SigningKey, round: u32, bl
     Equivocation::votes(signer.public_key(), height, round, VoteKind::Precommit, votes)
 }
 
+fn slot(address: Address) -> Slot {
+    Slot {
+        recipient: SlotRecipient::Named { address, bundle: 1 },
+        ecies_share: [1; _],
+        ml_kem_share: None,
+        wrapped_key: [2; _],
+        receipt_commit: receipt_commit(&SECRET),
+    }
+}
+
 impl Chain {
     pub(crate) fn new(name: &str) -> Self {
         Self::keeping(name, 0)
     }
     /// A network whose ordinary nodes keep bodies for that many blocks.
     pub(crate) fn keeping(name: &str, retention_blocks: u64) -> Self {
+        Self::with(name, retention_blocks, 65_536, 4)
+    }
+    /// A network whose blocks have room for messages to as many as may be.
+    pub(crate) fn wide(name: &str) -> Self {
+        Self::with(name, 0, 8 << 20, 256)
+    }
+    fn with(name: &str, retention_blocks: u64, block_bytes: u32, slots: u16) -> Self {
         let validator = key(1);
         let json = serde_json::json!({
             "format": "sealpost-genesis/1", "chain_name": name, "address_prefix": "t", "time_ms": 1000,
             "validators": [{"name": "one", "public_key": validator.public_key(), "power": 1}],
-            "limits": {"block_bytes": 65536, "body_bytes": 4096, "slots": 4, "expiry_window": 1000},
+            "limits": {"block_bytes": block_bytes, "body_bytes": 4096, "slots": slots, "expiry_window": 1000},
             "postage": {"floor": 0, "strangers_percent": 100, "member_quota_bytes": 0},
             "timing": {"block_interval_ms": 0, "heartbeat_ms": 1000, "clock_drift_ms": 1000},
             "members": [], "retention_blocks": retention_blocks
@@ -86,18 +103,21 @@ impl Chain {
     }
     /// A message from the sender to whatever stands there for an address.
     pub(crate) fn message_to(&self, address: Address, body: &[u8]) -> VerifiedTransaction {
+        self.message_with(Suite::Ecies, vec![slot(address)], body)
+    }
+    /// A message from the sender to everybody, in the suite whose slots are long: a third of a megabyte.
+    pub(crate) fn circular(&self, text: &str) -> VerifiedTransaction {
+        static EVERYBODY: LazyLock<Vec<Address>> =
+            LazyLock::new(|| (1..u8::MAX).filter(|number| *number != SENDER).map(address).collect());
+        let long = |address: &Address| Slot { ml_kem_share: Some(vec![3; 1088]), ..slot(*address) };
+        self.message_with(Suite::EciesMlKem768, EVERYBODY.iter().map(long).collect(), text.as_bytes())
+    }
+    fn message_with(&self, suite: Suite, slots: Vec<Slot>, body: &[u8]) -> VerifiedTransaction {
         let body = Body::new(body.to_vec());
-        let slot = Slot {
-            recipient: SlotRecipient::Named { address, bundle: 1 },
-            ecies_share: [1; _],
-            ml_kem_share: None,
-            wrapped_key: [2; _],
-            receipt_commit: receipt_commit(&SECRET),
-        };
         let message = Message {
-            suite: Suite::Ecies,
+            suite,
             mode: Mode::Open,
-            slots: vec![slot],
+            slots,
             key_commit: KeyCommit::from_bytes([4; 32]),
             content_commit: ContentCommit::from_bytes([5; 32]),
             body_hash: body.hash(),
