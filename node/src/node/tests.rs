@@ -3,6 +3,7 @@
 
 mod besieged;
 mod joining;
+mod measured;
 mod packed;
 mod submitting;
 mod tags;
