@@ -56,6 +56,14 @@ impl Client {
     pub(super) fn answer(self, result: Result<Taken, SubmissionRefusal>) {
         drop(self.answer.send(result));
     }
+    /// Whether it has left.
+    pub(super) fn has_left(&self) -> bool {
+        self.answer.is_closed()
+    }
+    #[cfg(test)]
+    pub(super) fn new(wait: WaitFor, answer: oneshot::Sender<Result<Taken, SubmissionRefusal>>) -> Self {
+        Self { wait, answer }
+    }
 }
 
 /// Those of a peer's transactions that hold, and what became of the others.

@@ -27,6 +27,8 @@ use tokio_util::sync::CancellationToken;
 
 /// A block from others that is older is one that this node only catches up with.
 const LONG_AGO_MS: u64 = 10_000;
+/// Clients that wait for the same transaction to become final. Who comes after them hears that it is accepted.
+const WAITERS: usize = 64;
 /// Transactions whose first sight is remembered.
 const REMEMBERED: usize = 65_536;
 
@@ -99,6 +101,15 @@ impl Memory {
             && let Some(oldest) = self.seen_order.pop_front()
         {
             self.seen.remove(&oldest);
+        }
+    }
+    /// Keeps who waits for a transaction to become final, as long as they do.
+    fn wait(&mut self, id: TransactionId, client: Client) {
+        let waiters = self.waiters.entry(id).or_default();
+        waiters.retain(|waiter| !waiter.has_left());
+        match waiters.len() < WAITERS {
+            true => waiters.push(client),
+            false => client.answer(Ok(Taken::Accepted)),
         }
     }
     fn finish(&mut self, id: &TransactionId, result: &Result<Taken, SubmissionRefusal>) {
@@ -178,7 +189,7 @@ impl Pool {
                         new.push(id);
                     }
                     match client.wait {
-                        WaitFor::Final => memory.waiters.entry(id).or_default().push(client),
+                        WaitFor::Final => memory.wait(id, client),
                         WaitFor::Accepted => client.answer(Ok(Taken::Accepted)),
                     }
                 }
@@ -386,4 +397,38 @@ impl From<MempoolRefusal> for SubmissionRefusal {
 pub(super) fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use tokio::sync::oneshot;
+
+    #[test]
+    fn who_has_left_is_not_waited_for() {
+        let (mut memory, id) = (Memory::default(), TransactionId::from_bytes([7; 32]));
+        for _ in 0..10_000 {
+            let (answer, _) = oneshot::channel();
+            memory.wait(id, Client::new(WaitFor::Final, answer));
+        }
+        assert_eq!(memory.waiters.get(&id).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn so_many_wait_for_a_transaction_and_the_others_hear_that_it_is_accepted() {
+        let (mut memory, id) = (Memory::default(), TransactionId::from_bytes([7; 32]));
+        let mut answers: Vec<_> = (0..WAITERS + 2)
+            .map(|_| {
+                let (answer, answered) = oneshot::channel();
+                memory.wait(id, Client::new(WaitFor::Final, answer));
+                answered
+            })
+            .collect();
+        for mut answered in answers.drain(WAITERS..) {
+            assert!(matches!(answered.try_recv(), Ok(Ok(Taken::Accepted))));
+        }
+        memory.finish(&id, &Ok(Taken::Before));
+        assert!(answers.into_iter().all(|mut answered| matches!(answered.try_recv(), Ok(Ok(Taken::Before)))));
+    }
 }
