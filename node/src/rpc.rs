@@ -23,6 +23,8 @@ mod submissions;
 mod subscriptions;
 mod tags;
 mod taking_in;
+#[cfg(test)]
+mod testing;
 mod transaction;
 
 pub use limits::Limits;

@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-/// How long a submission that waits for its block is waited for, before the answer is "accepted".
+/// How long a submission is waited for. Then the answer is what is known of it.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a client has brought.
@@ -38,6 +38,8 @@ enum Outcome {
     Final(Place),
     /// It was before that; where, if that was looked up.
     Before(Option<Spot>),
+    /// Nothing was heard of it in time.
+    Unheard,
 }
 
 impl Outlook {
@@ -54,8 +56,8 @@ impl Outlook {
                 Taken::Before => Outcome::Before(None),
             }),
             Ok(Err(_)) => Err(stopping()),
-            // It was verified long ago: only the block is missing.
-            Err(_) => Ok(Outcome::Accepted),
+            // It may wait for its block, or for those who check it.
+            Err(_) => Ok(Outcome::Unheard),
         }
     }
 }
@@ -98,6 +100,13 @@ fn read(new: NewTransaction) -> Result<Brought, ApiError> {
     Ok(Brought::New(transaction, body.map(|Hex(bytes)| Body::new(bytes))))
 }
 
+/// Of what waited for those who check it until its client's patience was over.
+fn unchecked() -> SubmissionRefusal {
+    let seconds = PATIENCE.as_secs();
+    let message = format!("this node did not come to check the transaction within {seconds} s");
+    SubmissionRefusal::Busy { code: "node.busy", message }
+}
+
 impl Methods {
     /// Takes transactions in, all of a call together: what is checked together is also told to other nodes together.
     /// Then waits as long as it is to be waited for. There is an answer for each, in their order.
@@ -105,6 +114,14 @@ impl Methods {
         &self,
         transactions: Vec<NewTransaction>,
         wait: WaitFor,
+    ) -> Vec<Result<Submitted, ApiError>> {
+        self.take_in_within(transactions, wait, PATIENCE).await
+    }
+    async fn take_in_within(
+        &self,
+        transactions: Vec<NewTransaction>,
+        wait: WaitFor,
+        patience: Duration,
     ) -> Vec<Result<Submitted, ApiError>> {
         let count = transactions.len();
         let submissions = self.wiring.submissions.clone();
@@ -118,7 +135,7 @@ impl Methods {
         };
         // All are handed in before the first answer is awaited: that wakes those who check what there is.
         let outlooks: Vec<_> = brought.into_iter().map(|brought| self.begin(brought?, wait)).collect();
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + patience;
         let mut outcomes = Vec::with_capacity(count);
         for outlook in outlooks {
             outcomes.push(match outlook {
@@ -147,25 +164,29 @@ impl Methods {
         &self,
         outcomes: Vec<Result<(TransactionId, Outcome), ApiError>>,
     ) -> Vec<Result<Submitted, ApiError>> {
-        let before = outcomes.iter().filter_map(|outcome| match outcome {
+        let asked = outcomes.iter().filter_map(|outcome| match outcome {
             Ok((id, Outcome::Before(spot))) => Some((*id, *spot)),
+            Ok((id, Outcome::Unheard)) => Some((*id, None)),
             _ => None,
         });
-        let before: Vec<_> = before.collect();
-        let found = match before.is_empty() {
+        let asked: Vec<_> = asked.collect();
+        let found = match asked.is_empty() {
             true => Ok(Vec::new()),
-            false => self.statuses(before).await,
+            false => self.statuses(asked).await,
         };
         let mut found = found.map(Vec::into_iter);
+        // There is one for each that was asked for.
+        let mut next = || found.as_mut().map_err(|error| error.clone())?.next().ok_or_else(stopping);
         let tell = |outcome| {
             let (id, outcome) = outcome?;
             let status = match outcome {
                 Outcome::Accepted => TransactionStatus::Accepted,
                 Outcome::Final(place) => TransactionStatus::Final(place),
-                // There is one for each.
-                Outcome::Before(_) => {
-                    found.as_mut().map_err(|error| error.clone())?.next().ok_or_else(stopping)?
-                }
+                Outcome::Before(_) => next()?,
+                Outcome::Unheard => match next()? {
+                    TransactionStatus::Unknown => return Err(unchecked().counted()),
+                    known => known,
+                },
             };
             Ok(Submitted { id, status })
         };
@@ -176,7 +197,9 @@ impl Methods {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
+    use super::super::reading::Reading;
     use super::super::submissions::submissions;
+    use super::super::testing::wiring_with;
     use super::*;
     use crate::consensus::testing::{key, key_bundle};
     use crate::store::testing::Chain;
@@ -211,5 +234,32 @@ mod tests {
                 _ => panic!("it is not final"),
             }
         }
+    }
+
+    /// In a node that does not come to check them: one waited before, one not, and one has become final meanwhile.
+    #[tokio::test]
+    async fn what_nobody_has_checked_is_not_called_accepted() {
+        let (dir, chain) = (tempfile::tempdir().unwrap(), Chain::new("unheard"));
+        let (store, _) = Store::open(dir.path(), chain.genesis.clone(), StoreOptions::default()).unwrap();
+        let new = |seed| key_bundle(&chain.genesis, &key(seed), 1, BlockHeight::new(100)).signed().clone();
+        let [waits, unheard] = [77, 78].map(new);
+        let (wiring, mut queue) = wiring_with(BlockHeight::GENESIS, &[waits.id()]);
+        let reader = Reader { store: store.clone(), genesis: chain.genesis.clone() };
+        let methods =
+            Methods { reading: Reading::new(reader, 1), wiring, started: std::time::Instant::now() };
+        let brought = [&waits, &unheard].map(|one| NewTransaction::new(one, None));
+        let answers = methods.take_in_within(brought.to_vec(), WaitFor::Accepted, Duration::ZERO).await;
+        let [Ok(waits), Err(unheard)] = answers.as_slice() else { panic!("{answers:?}") };
+        assert_eq!(waits.status, TransactionStatus::Accepted);
+        assert_eq!((unheard.code.as_str(), unheard.category), ("node.busy", Category::Busy));
+        // Nobody has looked at them.
+        assert!(queue.try_recv().is_some() && queue.try_recv().is_some());
+
+        chain.grow(&store, 1);
+        let block = store.block(BlockHeight::new(1)).unwrap().unwrap();
+        let is_final = block.transactions().first().unwrap().id();
+        let answers = methods.tell(vec![Ok((is_final, Outcome::Unheard))]).await;
+        let [Ok(submitted)] = answers.as_slice() else { panic!("{answers:?}") };
+        assert!(matches!(submitted.status, TransactionStatus::Final(_)), "{:?}", submitted.status);
     }
 }
