@@ -19,6 +19,8 @@ mod range;
 mod reading;
 mod receiving;
 mod refusals;
+#[cfg(test)]
+mod stopping_tests;
 mod submissions;
 mod subscriptions;
 mod tags;
@@ -50,7 +52,7 @@ use sealpost_ledger::message::Body;
 use sealpost_ledger::transaction::{SignedTransaction, TransactionError};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -188,6 +190,8 @@ pub struct RpcHandle {
     pub address: SocketAddr,
     server: ServerHandle,
     listening: JoinHandle<()>,
+    /// How long clients may take for what is under way.
+    parting: Duration,
     // Ends it also if nobody waits for that.
     stop: DropGuard,
     threads: Threads,
@@ -213,10 +217,13 @@ impl RpcHandle {
         drop(self.stop);
         // Fails only if it has stopped already.
         let _ = self.server.stop();
+        // WebSockets are beyond what listens. Who takes its answers bit by bit does not keep the node from stopping.
+        let sockets = tokio::time::timeout(self.parting, self.server.stopped());
         // A panic there is in the log.
-        let _ = self.listening.await;
-        // WebSockets are beyond what listens.
-        self.server.stopped().await;
+        let (_, ended) = tokio::join!(self.listening, sockets);
+        if ended.is_err() {
+            tracing::debug!("WebSockets are still open, and end with the node");
+        }
         drop(self.threads);
     }
 }
@@ -282,7 +289,7 @@ pub async fn start(
         sealpost_http::serve(listener, &doors, Counter, ended, service).await;
     });
     let (stop, threads) = (stop.drop_guard(), Threads(Some(threads)));
-    Ok(RpcHandle { address, server, listening, stop, threads })
+    Ok(RpcHandle { address, server, listening, parting: limits.patience.parting, stop, threads })
 }
 
 /// Who is let in, and what the others are told.
