@@ -284,7 +284,7 @@ pub async fn start(
     let listening = threads.spawn(async move {
         let service = |peer: &Peer| {
             let inner = builder.clone().build(methods.clone(), stopping.clone());
-            Front { inner, peer: peer.clone(), meters: meters.clone() }
+            Front { inner, peer: peer.clone(), meters: meters.clone(), longest: as_usize(largest) }
         };
         sealpost_http::serve(listener, &doors, Counter, ended, service).await;
     });

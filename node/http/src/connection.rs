@@ -2,6 +2,7 @@
 //! its places until it ends, also when HTTP hands it on to a WebSocket, and no protocol above it reads on while the
 //! client takes nothing.
 
+use crate::frames::{Asked, EmptyLine, Frames};
 use crate::{Client, Place, Places};
 use futures::task::AtomicWaker;
 use std::collections::VecDeque;
@@ -11,15 +12,15 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
+use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::runtime::Handle;
 use tokio::time::Sleep;
 use tokio_io_timeout::TimeoutStream;
 
-/// Tasks of this process beyond which WebSockets are not read. All calls and subscriptions that all connections may have
-/// are fewer.
-const MOST_TASKS: usize = 32_768;
+/// Messages of a WebSocket that have come and are neither answered nor being answered, beyond which it is not read. Whoever
+/// answers makes a task of each, whether it is a call or not.
+const MOST_UNANSWERED: usize = 64;
 /// Messages so small, and whatever else a WebSocket's client says now and then, have no time.
 const SMALL: usize = 64 << 10;
 /// How soon it is looked again whether there is room.
@@ -45,8 +46,27 @@ struct State {
     /// It has not taken it for too long.
     is_broken: bool,
     written: u64,
+    /// What the client has said before it had an answer, as long as the connection is no WebSocket.
+    asked: Asked,
+    /// Where the messages stand that come over a WebSocket, and those that go.
+    coming_frames: Frames,
+    going: Going,
+    /// Messages that have come, without those that are being answered and those that were.
+    unanswered: usize,
     /// Answers on their way, each up to which byte written: until then it takes up the memory that its places stand for.
     owed: VecDeque<(u64, Place)>,
+}
+
+/// What is written.
+#[derive(Debug, Default)]
+enum Going {
+    /// Answers of HTTP.
+    #[default]
+    Http,
+    /// The last one of them.
+    Welcome(EmptyLine),
+    /// Messages of a WebSocket.
+    Messages(Frames),
 }
 
 /// Room for messages that come over a WebSocket.
@@ -58,7 +78,15 @@ pub struct Room {
     pub client: Client,
     /// How long a message may be on its way.
     pub time: Duration,
+    /// How long a message may be, in bytes. Who sends a longer one is not read on: what follows it can't be told from it
+    /// with certainty.
+    pub longest: usize,
 }
+
+/// A client said more than it was asked for before it knew whether it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("something follows the request to become a WebSocket before it was answered")]
+pub struct TooEarly;
 
 /// Held as long as a call is under way, with the room of its message.
 #[derive(Debug)]
@@ -69,23 +97,40 @@ pub struct Call {
 
 impl Flow {
     /// Of a new connection, which reads no more while so many calls are under way.
-    pub(crate) fn new(most_calls: usize) -> Arc<Self> {
+    pub fn new(most_calls: usize) -> Arc<Self> {
         let (socket, state) = (OnceLock::new(), Mutex::default());
         Arc::new(Self { most_calls, socket, state, reader: AtomicWaker::new() })
     }
-    /// Takes down that the connection becomes a WebSocket. What comes takes up room, until the call that begins next has
-    /// ended; without any it is not read on, nor while this process has more tasks than it should ever have: a protocol that makes one
-    /// of each message, whether it is a call or not, has no other bound.
-    pub fn become_socket(&self, room: Room) {
+    /// Takes down that the connection becomes a WebSocket with the answer that is written next. What comes takes up room,
+    /// until the call that begins next has ended; without any it is not read on, nor while too many of its messages wait
+    /// for their answers. Nothing may have come behind the request: where messages end is known from their beginning only.
+    pub fn become_socket(&self, room: Room) -> Result<(), TooEarly> {
+        let mut state = self.state();
+        if !matches!(state.asked, Asked::Once) {
+            return Err(TooEarly);
+        }
+        state.going = Going::Welcome(EmptyLine::default());
         // One connection becomes one only once.
         let _ = self.socket.set(room);
+        Ok(())
+    }
+    /// Whether it is a WebSocket.
+    pub fn is_socket(&self) -> bool {
+        self.socket.get().is_some()
     }
     /// Counts a call that begins.
     pub fn begin(self: &Arc<Self>) -> Call {
         let mut state = self.state();
         state.calls = state.calls.saturating_add(1);
         state.since = None;
-        Call { flow: self.clone(), _room: state.coming.take() }
+        let was_full = state.is_full();
+        state.unanswered = state.unanswered.saturating_sub(1);
+        let (is_free, room) = (was_full && !state.is_full(), state.coming.take());
+        drop(state);
+        if is_free {
+            self.reader.wake();
+        }
+        Call { flow: self.clone(), _room: room }
     }
     /// Keeps places, one for each byte of an answer, until so much more than now has been written. What else is written
     /// meanwhile counts too: the last of an answer's bytes may be on their way a moment longer than its places are held.
@@ -104,6 +149,11 @@ impl Flow {
             return true;
         }
         let mut state = self.state();
+        // Nothing is on its way: what has come is answered, or no message at all, as a pong is none.
+        if state.unanswered == 0 && state.coming_frames.is_between_messages() {
+            (state.coming, state.since) = (None, None);
+            return true;
+        }
         state.since.get_or_insert_with(Instant::now);
         match &mut state.coming {
             Some(coming) => coming.grow(bytes).is_ok(),
@@ -127,16 +177,47 @@ impl Flow {
         // Before looking: what changes after that is not slept through.
         self.reader.register(context.waker());
         let state = self.state();
-        match (state.is_broken, state.is_blocked || state.calls >= self.most_calls) {
+        let is_busy = state.is_blocked || state.is_full() || state.calls >= self.most_calls;
+        match (state.is_broken, is_busy) {
             (true, _) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
             (false, true) => Poll::Pending,
             (false, false) => Poll::Ready(Ok(())),
         }
     }
-    /// Takes down what came of writing.
-    fn wrote(&self, outcome: &Poll<io::Result<usize>>) {
+    /// How many bytes may be read at once, of so many that there is room for.
+    fn reach(&self, room: usize) -> usize {
+        match self.is_socket() {
+            true => {
+                let state = self.state();
+                state
+                    .coming_frames
+                    .reach(MOST_UNANSWERED.saturating_sub(state.unanswered))
+                    .clamp(1, room.max(1))
+            }
+            false => room,
+        }
+    }
+    /// Takes down what was read.
+    fn read(&self, bytes: &[u8]) -> io::Result<()> {
         let mut state = self.state();
-        let was_blocked = state.is_blocked;
+        let Some(room) = self.socket.get() else {
+            state.asked.hear(bytes);
+            return Ok(());
+        };
+        let ended = state.coming_frames.pass(bytes);
+        state.unanswered = state.unanswered.saturating_add(ended);
+        match usize::try_from(state.coming_frames.length()).is_ok_and(|length| length <= room.longest) {
+            true => Ok(()),
+            false => Err(io::Error::new(io::ErrorKind::InvalidData, "a message is too long")),
+        }
+    }
+    /// Takes down what came of writing these.
+    fn wrote(&self, bytes: &[IoSlice<'_>], outcome: &Poll<io::Result<usize>>) {
+        let mut state = self.state();
+        let (was_blocked, was_full) = (state.is_blocked, state.is_full());
+        if let Poll::Ready(Ok(written)) = outcome {
+            state.pass(bytes, *written);
+        }
         match outcome {
             Poll::Pending => state.is_blocked = true,
             Poll::Ready(Ok(bytes)) => {
@@ -151,10 +232,41 @@ impl Flow {
                 state.owed.clear();
             }
         }
-        let is_free = was_blocked && !state.is_blocked;
+        let is_free = (was_blocked || was_full) && !state.is_blocked && !state.is_full();
         drop(state);
         if is_free || matches!(outcome, Poll::Ready(Err(_))) {
             self.reader.wake();
+        }
+    }
+}
+
+impl State {
+    /// Whether so many messages wait that no more may come.
+    fn is_full(&self) -> bool {
+        self.unanswered >= MOST_UNANSWERED
+    }
+    /// Takes down what the client is told. Each message of it answers one, or was nobody's question; in the latter case a
+    /// few more may come than are meant to.
+    fn pass(&mut self, bytes: &[IoSlice<'_>], written: usize) {
+        if written > 0 {
+            self.asked = Asked::default();
+        }
+        let mut left = written;
+        for bytes in bytes {
+            let bytes = bytes.get(..left.min(bytes.len())).unwrap_or_default();
+            left = left.saturating_sub(bytes.len());
+            let messages = match &mut self.going {
+                Going::Http => 0,
+                Going::Messages(frames) => frames.pass(bytes),
+                Going::Welcome(line) => {
+                    let Some(behind) = line.find(bytes) else { continue };
+                    let mut frames = Frames::default();
+                    let messages = frames.pass(behind);
+                    self.going = Going::Messages(frames);
+                    messages
+                }
+            };
+            self.unanswered = self.unanswered.saturating_sub(messages);
         }
     }
 }
@@ -216,9 +328,7 @@ impl Connection {
             }
             if self.flow.settle(room, self.owing) {
                 self.owing = 0;
-                if Handle::current().metrics().num_alive_tasks() < MOST_TASKS {
-                    return Poll::Ready(Ok(()));
-                }
+                return Poll::Ready(Ok(()));
             }
             self.pause = Some(Box::pin(tokio::time::sleep(PAUSE)));
         }
@@ -247,10 +357,14 @@ impl AsyncRead for Connection {
         let this = &mut *self;
         std::task::ready!(this.flow.poll_more(context))?;
         std::task::ready!(this.poll_room(context))?;
-        let before = buffer.filled().len();
-        let read = this.stream.as_mut().poll_read(context, buffer);
-        if this.flow.socket.get().is_some() {
-            this.owing = this.owing.saturating_add(buffer.filled().len().saturating_sub(before));
+        let reach = this.flow.reach(buffer.remaining()).min(buffer.remaining());
+        let mut part = ReadBuf::new(buffer.initialize_unfilled_to(reach));
+        let read = this.stream.as_mut().poll_read(context, &mut part);
+        let bytes = part.filled().len();
+        this.flow.read(part.filled())?;
+        buffer.advance(bytes);
+        if this.flow.is_socket() {
+            this.owing = this.owing.saturating_add(bytes);
         }
         if let Some(silence) = &mut this.silence {
             if read.is_ready() {
@@ -271,7 +385,7 @@ impl AsyncWrite for Connection {
     ) -> Poll<io::Result<usize>> {
         self.check()?;
         let outcome = self.stream.as_mut().poll_write(context, bytes);
-        self.flow.wrote(&outcome);
+        self.flow.wrote(&[IoSlice::new(bytes)], &outcome);
         outcome
     }
     fn poll_write_vectored(
@@ -281,7 +395,7 @@ impl AsyncWrite for Connection {
     ) -> Poll<io::Result<usize>> {
         self.check()?;
         let outcome = self.stream.as_mut().poll_write_vectored(context, bytes);
-        self.flow.wrote(&outcome);
+        self.flow.wrote(bytes, &outcome);
         outcome
     }
     fn is_write_vectored(&self) -> bool {
@@ -296,9 +410,10 @@ impl AsyncWrite for Connection {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
     use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     #[tokio::test]
     async fn a_connection_is_read_on_when_calls_have_ended() {
@@ -319,7 +434,7 @@ mod tests {
     async fn an_answer_holds_its_places_until_it_is_written() {
         let (flow, places) = (Flow::new(1), Places::new(100, 100));
         let client = Client::new("192.0.2.1".parse().unwrap());
-        let wrote = |bytes| flow.wrote(&Poll::Ready(Ok(bytes)));
+        let wrote = |bytes| flow.wrote(&[], &Poll::Ready(Ok(bytes)));
         wrote(7);
         for bytes in [10, 20] {
             flow.owe(places.take(client, bytes).unwrap());
@@ -331,8 +446,116 @@ mod tests {
         assert_eq!(counts, [30, 20, 20, 0]);
         // Of who takes nothing, nothing is kept.
         flow.owe(places.take(client, 30).unwrap());
-        flow.wrote(&Poll::Ready(Err(io::ErrorKind::TimedOut.into())));
+        flow.wrote(&[], &Poll::Ready(Err(io::ErrorKind::TimedOut.into())));
         flow.owe(places.take(client, 30).unwrap());
         assert_eq!(places.count(), 0);
+    }
+
+    fn room(places: &Places, time: Duration) -> Room {
+        let client = Client::new("192.0.2.1".parse().unwrap());
+        Room { places: places.clone(), client, time, longest: 1000 }
+    }
+
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nupgrade: websocket\r\n\r\n";
+    const WELCOME: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\n\r\n";
+    /// An empty message, and an answer.
+    const EMPTY: &[u8] = &[0x81, 0x80, 1, 2, 3, 4];
+    const ANSWER: &[u8] = &[0x81, 2, b'{', b'}'];
+
+    /// A connection that has become a WebSocket, and its client.
+    async fn socket(places: &Places, time: Duration) -> (Connection, Arc<Flow>, TcpStream) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let flow = Flow::new(32);
+        let (stream, ever) = (listener.accept().await.unwrap().0, std::future::pending());
+        let mut connection =
+            Connection::new(stream, flow.clone(), ever, Duration::from_secs(60), Box::new(()));
+        client.write_all(REQUEST).await.unwrap();
+        connection.read_exact(&mut [0; REQUEST.len()]).await.unwrap();
+        flow.become_socket(room(places, time)).unwrap();
+        connection.write_all(WELCOME).await.unwrap();
+        client.read_exact(&mut [0; WELCOME.len()]).await.unwrap();
+        (connection, flow, client)
+    }
+
+    /// However short they are and however many could be read at once.
+    #[tokio::test]
+    async fn a_socket_is_not_read_while_too_many_messages_wait_for_their_answers() {
+        let places = Places::new(100_000, 100_000);
+        let (mut connection, flow, mut client) = socket(&places, Duration::from_secs(60)).await;
+        client.write_all(&EMPTY.repeat(1000)).await.unwrap();
+        let (mut buffer, mut read) = (vec![0; 8192], 0);
+        let most = MOST_UNANSWERED * EMPTY.len();
+        while flow.state().unanswered < MOST_UNANSWERED {
+            read += connection.read(&mut buffer).await.unwrap();
+        }
+        assert_eq!(read, most);
+        assert!(futures::poll!(std::pin::pin!(connection.read(&mut buffer))).is_pending());
+        // A ping answers nothing; an answer does, and what begins is counted otherwise.
+        connection.write_all(&[0x89, 0]).await.unwrap();
+        assert!(futures::poll!(std::pin::pin!(connection.read(&mut buffer))).is_pending());
+        connection.write_all(ANSWER).await.unwrap();
+        let _call = flow.begin();
+        while flow.state().unanswered < MOST_UNANSWERED {
+            read += connection.read(&mut buffer).await.unwrap();
+        }
+        assert_eq!(read, most + 2 * EMPTY.len());
+    }
+
+    #[tokio::test]
+    async fn a_long_message_comes_in_one_piece_though_few_may_come() {
+        let places = Places::new(100_000, 100_000);
+        let (mut connection, flow, mut client) = socket(&places, Duration::from_secs(60)).await;
+        let message = [&[0x82, 126, 3, 232][..], &[7; 1000]].concat();
+        client.write_all(&message).await.unwrap();
+        client.write_all(&[0x82, 126, 3, 233]).await.unwrap();
+        let mut heard = vec![0; message.len()];
+        connection.read_exact(&mut heard).await.unwrap();
+        assert_eq!((heard, flow.state().unanswered), (message, 1));
+        // A longer one than may come ends it.
+        let mut longer = [0; 4];
+        let refused = connection.read_exact(&mut longer).await.unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::InvalidData);
+    }
+
+    /// For days, in one that only listens.
+    #[tokio::test]
+    async fn pongs_take_up_no_room_and_no_time() {
+        let places = Places::new(100, 100);
+        let (mut connection, _, mut client) = socket(&places, Duration::ZERO).await;
+        let pong = [0x8a, 0x80, 1, 2, 3, 4];
+        for _ in 0..11_000 {
+            client.write_all(&pong).await.unwrap();
+            connection.read_exact(&mut [0; 6]).await.unwrap();
+        }
+        assert_eq!(places.count(), 0);
+    }
+
+    #[test]
+    fn what_follows_a_request_too_early_makes_no_socket() {
+        let places = Places::new(100, 100);
+        let become_socket = |said: &[&[u8]]| {
+            let flow = Flow::new(32);
+            for said in said {
+                flow.read(said).unwrap();
+            }
+            flow.become_socket(room(&places, Duration::from_secs(60))).map(|()| flow.is_socket())
+        };
+        assert_eq!(become_socket(&[REQUEST]), Ok(true));
+        assert_eq!(become_socket(&[&REQUEST[..9], &REQUEST[9..]]), Ok(true));
+        assert_eq!(become_socket(&[&[REQUEST, EMPTY].concat()]), Err(TooEarly));
+        assert_eq!(become_socket(&[REQUEST, EMPTY]), Err(TooEarly));
+        assert_eq!(become_socket(&[REQUEST, b"\n\r\n"]), Err(TooEarly));
+    }
+
+    #[test]
+    fn a_request_after_others_makes_a_socket() {
+        let (flow, places) = (Flow::new(32), Places::new(100, 100));
+        for _ in 0..3 {
+            flow.read(&[b"POST / HTTP/1.1\r\n\r\n".as_slice(), &[b'a'; 100_000]].concat()).unwrap();
+            flow.wrote(&[IoSlice::new(b"HTTP/1.1 200 OK\r\n\r\n")], &Poll::Ready(Ok(19)));
+        }
+        flow.read(REQUEST).unwrap();
+        flow.become_socket(room(&places, Duration::from_secs(60))).unwrap();
     }
 }

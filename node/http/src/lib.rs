@@ -12,13 +12,14 @@
 
 mod client;
 mod connection;
+mod frames;
 mod listen;
 mod names;
 mod places;
 mod rates;
 
 pub use client::{Client, is_trusted, network};
-pub use connection::{Call, Flow, Room};
+pub use connection::{Call, Flow, Room, TooEarly};
 pub use hyper::body::Incoming;
 pub use listen::{Count, Doors, Patience, Peer, Refusal, serve};
 pub use names::{Foreign, Names};

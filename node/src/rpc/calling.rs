@@ -142,11 +142,17 @@ where
             admitted.pass(response)
         }
     }
+    /// Nothing is done for one. Its connection hears that its message needs no answer.
     fn notification<'a>(
         &self,
         notification: Notification<'a>,
     ) -> impl Future<Output = Self::NotificationResponse> + Send + 'a {
-        self.inner.notification(notification)
+        let inner = self.inner.clone();
+        async move {
+            let caller = notification.extensions().get::<Caller>().cloned();
+            let _under_way = caller.map(|caller| caller.flow.begin());
+            inner.notification(notification).await
+        }
     }
 }
 

@@ -7,11 +7,14 @@ use jsonrpsee::core::BoxError;
 use jsonrpsee::core::http_helpers::Body;
 use jsonrpsee::server::{HttpRequest, HttpResponse, ws};
 use sealpost_api::{ApiError, Category};
-use sealpost_http::{Client, Count, Foreign, Incoming, Peer, Room};
+use sealpost_http::{Client, Count, Foreign, Incoming, Peer, Room, TooEarly};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use tower::Service;
+
+/// The status of an answer with which a connection becomes a WebSocket.
+const SWITCHING_PROTOCOLS: u16 = 101;
 
 /// The service of one connection.
 #[derive(Debug, Clone)]
@@ -19,6 +22,8 @@ pub(super) struct Front<S> {
     pub(super) inner: S,
     pub(super) peer: Peer,
     pub(super) meters: Arc<Meters>,
+    /// Longest message over a WebSocket, in bytes.
+    pub(super) longest: usize,
 }
 
 impl<S, B> Service<HttpRequest<Incoming>> for Front<S>
@@ -45,14 +50,32 @@ where
             true => Way::Socket,
             false => Way::Request,
         };
-        if way == Way::Socket {
+        let flow = peer.flow.clone();
+        let room = (way == Way::Socket).then(|| {
             let places = meters.requests.clone();
-            peer.flow.become_socket(Room { places, client, time: meters.request_time });
-        }
-        request.extensions_mut().insert(Caller { client, flow: peer.flow.clone(), way });
+            Room { places, client, time: meters.request_time, longest: self.longest }
+        });
+        request.extensions_mut().insert(Caller { client, flow: flow.clone(), way });
         let answer = self.inner.call(request.map(Body::new));
-        Box::pin(async move { Ok(answer.await?.map(Body::new)) })
+        Box::pin(async move {
+            let answer = answer.await?.map(Body::new);
+            // Not before: what asks to become a WebSocket and is refused stays what it is, and another client's request
+            // may come on it next.
+            if answer.status().as_u16() == SWITCHING_PROTOCOLS
+                && let Some(room) = room
+                && let Err(early) = flow.become_socket(room)
+            {
+                return hasty(early);
+            }
+            Ok(answer)
+        })
     }
+}
+
+/// The answer to a client that speaks before its turn.
+fn hasty(early: TooEarly) -> Result<HttpResponse, BoxError> {
+    let error = ApiError::new(Category::Input, "input.malformed", early);
+    refusals::answer(400, error.help("wait for the answer 101 before the first message"))
 }
 
 /// The words that whoever runs this node looks for.
@@ -88,5 +111,54 @@ impl Count for Counter {
 impl Drop for Open {
     fn drop(&mut self) {
         metrics::gauge!("sealpost_rpc_connections").decrement(1.0);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::rpc::{Limits, doors};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio::sync::mpsc;
+    use tokio_util::sync::CancellationToken;
+
+    const UPGRADE: &[u8] =
+        b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
+
+    /// What is answered to a request to become a WebSocket that the service inside answers with this status, and whether
+    /// the connection is one then.
+    async fn asked(inside: u16, request: &[u8]) -> (String, bool) {
+        let limits = Limits::default();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stop, (peers, mut came)) = (CancellationToken::new(), mpsc::unbounded_channel());
+        let _stop = stop.clone().drop_guard();
+        tokio::spawn(async move {
+            let meters = Arc::new(Meters::new(&limits, 1000, 1000));
+            let service = |peer: &Peer| {
+                peers.send(peer.clone()).unwrap();
+                let inner = tower::service_fn(move |_: HttpRequest| async move {
+                    Ok::<_, BoxError>(HttpResponse::builder().status(inside).body(Body::default()).unwrap())
+                });
+                Front { inner, peer: peer.clone(), meters: meters.clone(), longest: 1000 }
+            };
+            sealpost_http::serve(listener, &doors(&limits), Counter, stop, service).await;
+        });
+        client.write_all(request).await.unwrap();
+        let mut status = [0; 12];
+        client.read_exact(&mut status).await.unwrap();
+        let peer = came.recv().await.unwrap();
+        (String::from_utf8(status.to_vec()).unwrap(), peer.flow.is_socket())
+    }
+
+    #[tokio::test]
+    async fn only_what_becomes_a_socket_is_counted_as_one() {
+        assert_eq!(asked(101, UPGRADE).await, ("HTTP/1.1 101".to_owned(), true));
+        assert_eq!(asked(403, UPGRADE).await, ("HTTP/1.1 403".to_owned(), false));
+        assert_eq!(asked(200, b"GET / HTTP/1.1\r\n\r\n").await, ("HTTP/1.1 200".to_owned(), false));
+        let early = [UPGRADE, &[0x81, 0x80, 1, 2, 3, 4]].concat();
+        assert_eq!(asked(101, &early).await, ("HTTP/1.1 400".to_owned(), false));
     }
 }

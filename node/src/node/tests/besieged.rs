@@ -287,6 +287,35 @@ async fn a_socket_that_takes_nothing_is_read_no_more_and_then_cut_off() {
     node.stop().await;
 }
 
+/// Messages that are no calls, as short as they can be: each is a task that waits until its client takes the answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn sockets_that_flood_and_take_nothing_do_not_stop_other_sockets() {
+    let (dir, genesis) = network();
+    let mut limits = Limits::default();
+    (limits.patience.taking, limits.patience.parting) = (10 * LONG, SHORT);
+    let node = Running::with_limits(dir.path(), &genesis, limits).await;
+    let mut flood = JoinSet::new();
+    for from in [ONE, OTHER] {
+        for _ in 0..32 {
+            let (mut socket, status) = upgrade(&node, from, "").await;
+            assert_eq!(status, 101);
+            flood.spawn(async move {
+                let empty = [0x81, 0x80, 0, 0, 0, 0].repeat(4096);
+                // Until the node reads no more.
+                while let Ok(Ok(())) = tokio::time::timeout(SHORT, socket.write_all(&empty)).await {}
+                socket
+            });
+        }
+    }
+    let _held = flood.join_all().await;
+    let version = tokio::time::timeout(LONG, node.client.node_version()).await.unwrap().unwrap();
+    assert!(!version.version.is_empty());
+    let (mut socket, _) = upgrade(&node, "127.0.0.4", "").await;
+    socket.write_all(&frame(&call("node_version", &json!({})).to_string())).await.unwrap();
+    tokio::time::timeout(LONG, socket.read_exact(&mut [0; 64])).await.unwrap().unwrap();
+    node.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn json_that_is_nested_without_end_is_refused_and_others_are_served() {
     let (dir, genesis) = network();
