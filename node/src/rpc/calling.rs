@@ -3,7 +3,7 @@
 //! [`receiving`](super::receiving) sees to the rest.)
 
 use super::limits::{Caller, Meters, Way, no_room};
-use super::reading::{Rank, reading_for};
+use super::reading::reading_for;
 use jsonrpsee::MethodResponse;
 use jsonrpsee::core::middleware::{Batch, BatchEntry, Notification, RpcServiceT};
 use jsonrpsee::server::BatchResponseBuilder;
@@ -39,12 +39,6 @@ impl Admitted {
         meters.count(caller.client, weight)?;
         let answers = meters.answers.take(caller.client, 0).map_err(|full| no_room(full, "answers"))?;
         Ok(Self { caller, answers, _under_way: under_way })
-    }
-    fn rank(&self) -> Rank {
-        match self.caller.client.is_here() {
-            true => Rank::Here,
-            false => Rank::Stranger,
-        }
     }
     /// Keeps count of an answer, or a part of one.
     fn hold(&mut self, response: &MethodResponse) -> Result<(), ApiError> {
@@ -88,7 +82,7 @@ where
                 Ok(admitted) => admitted,
                 Err(error) => return refused(id, error),
             };
-            let response = reading_for(admitted.rank(), inner.call(request)).await;
+            let response = reading_for(admitted.caller.client, inner.call(request)).await;
             match admitted.hold(&response) {
                 Ok(()) => admitted.pass(response),
                 Err(error) => refused(id, error),
@@ -116,7 +110,7 @@ where
             let mut has_notification = false;
             for entry in batch {
                 let response = match entry {
-                    Ok(BatchEntry::Call(call)) => reading_for(admitted.rank(), inner.call(call)).await,
+                    Ok(BatchEntry::Call(call)) => reading_for(admitted.caller.client, inner.call(call)).await,
                     Ok(BatchEntry::Notification(notification)) => {
                         inner.notification(notification).await;
                         has_notification = true;

@@ -1,33 +1,32 @@
 //! Reading from the store, where blocking is allowed. The threads for that are also those of consensus, sync and
 //! admission: so many readers of the RPC are there at once and no more, and the others wait before they take one. Programs
-//! on this machine have readers of their own: whoever runs the node is answered however many strangers wait. What is
-//! submitted does not wait for what is read.
+//! on this machine have readers of their own: whoever runs the node is answered however many strangers wait. A stranger has
+//! some of those that all strangers have, so that one of them does not make the others wait. What is submitted does not wait
+//! for what is read.
 
 use super::{Failure, Reader};
 use sealpost_api::{ApiError, Category};
-use std::sync::Arc;
+use sealpost_http::Client;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::available_parallelism;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
 /// Readers at once, for each core.
 const READERS: usize = 4;
 
-/// Whom is read for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Rank {
-    /// A program on this machine.
-    Here,
-    /// Anybody else.
-    Stranger,
-}
+/// A stranger may have one of so many parts of the readers that strangers have.
+const PARTS: usize = 4;
+/// Strangers that are remembered without need, before those are forgotten who wait for nothing.
+const FORGET_BEYOND: usize = 256;
 
 tokio::task_local! {
-    static RANK: Rank;
+    static ASKER: Client;
 }
 
 /// Answers a call for somebody: what is read in the course of it is read for them.
-pub(super) async fn reading_for<T>(rank: Rank, answer: impl Future<Output = T>) -> T {
-    RANK.scope(rank, answer).await
+pub(super) async fn reading_for<T>(asker: Client, answer: impl Future<Output = T>) -> T {
+    ASKER.scope(asker, answer).await
 }
 
 /// Reads for everybody, in turn. Cloning it copies references.
@@ -39,24 +38,45 @@ pub(super) struct Reading {
     replays: Arc<Semaphore>,
 }
 
-/// So many at once of each rank.
+/// So many at once for this machine, and for strangers together.
 #[derive(Clone)]
 struct Turns {
     here: Arc<Semaphore>,
     strangers: Arc<Semaphore>,
+    /// So many of these for each stranger. Who waits for his own stands in nobody's way.
+    each: usize,
+    by_client: Arc<Mutex<HashMap<Client, Arc<Semaphore>>>>,
+}
+
+/// Held as long as something is read.
+struct Reads {
+    _of_all: OwnedSemaphorePermit,
+    _own: Option<OwnedSemaphorePermit>,
 }
 
 impl Turns {
     fn new(count: usize) -> Self {
         let [here, strangers] = [count; 2].map(|count| Arc::new(Semaphore::new(count)));
-        Self { here, strangers }
+        Self { here, strangers, each: (count / PARTS).max(1), by_client: Arc::default() }
     }
-    /// Those of whoever is answered. Subscriptions, which are tasks of their own, have no rank.
-    fn now(&self) -> &Arc<Semaphore> {
-        match RANK.try_with(|rank| *rank) {
-            Ok(Rank::Here) => &self.here,
-            Ok(Rank::Stranger) | Err(_) => &self.strangers,
+    /// Waits for the turn of whoever is answered.
+    async fn take(&self) -> Result<Reads, AcquireError> {
+        let asker = ASKER.try_with(|asker| *asker).ok();
+        if asker.is_some_and(|asker| asker.is_here()) {
+            return Ok(Reads { _of_all: self.here.clone().acquire_owned().await?, _own: None });
         }
+        let own = match asker {
+            Some(asker) => Some(self.own(asker).acquire_owned().await?),
+            None => None,
+        };
+        Ok(Reads { _of_all: self.strangers.clone().acquire_owned().await?, _own: own })
+    }
+    fn own(&self, asker: Client) -> Arc<Semaphore> {
+        let mut by_client = self.by_client.lock().unwrap_or_else(PoisonError::into_inner);
+        if by_client.len() > FORGET_BEYOND {
+            by_client.retain(|_, own| Arc::strong_count(own) > 1);
+        }
+        by_client.entry(asker).or_insert_with(|| Arc::new(Semaphore::new(self.each))).clone()
     }
 }
 
@@ -96,11 +116,11 @@ impl Reading {
     ) -> Result<T, ApiError> {
         let reader = self.reader.clone();
         // Never closed.
-        let permit = turns.now().clone().acquire_owned().await.map_err(|error| internal(&error))?;
+        let reads = turns.take().await.map_err(|error| internal(&error))?;
         let answer = tokio::task::spawn_blocking(move || {
             let answer = read(&reader);
             // Here and not outside: whoever asked may have gone, and the thread is still taken.
-            drop(permit);
+            drop(reads);
             answer
         });
         answer.await.map_err(|error| internal(&error))?.map_err(ApiError::from)
@@ -131,6 +151,18 @@ mod tests {
         let genesis = Arc::new(genesis(&[key(1)]));
         let (store, _) = Store::open(dir.path(), genesis.clone(), StoreOptions::default()).unwrap();
         Reading::with_readers(Reader { store, genesis }, readers, replays)
+    }
+
+    fn client(text: &str) -> Client {
+        Client::new(text.parse().unwrap())
+    }
+
+    fn here() -> Client {
+        client("127.0.0.1")
+    }
+
+    fn stranger() -> Client {
+        client("192.0.2.1")
     }
 
     /// There are three threads that may block, and two readers. Whoever else needs a thread has the third.
@@ -178,9 +210,49 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let reading = reading(&dir, 1, 1);
         let _taken = reading.readers.strangers.clone().acquire_owned().await.unwrap();
-        let mut stranger = std::pin::pin!(reading_for(Rank::Stranger, reading.read(|_| Ok(7))));
+        let mut stranger = std::pin::pin!(reading_for(stranger(), reading.read(|_| Ok(7))));
         assert!(futures::poll!(stranger.as_mut()).is_pending());
-        assert_eq!(reading_for(Rank::Here, reading.read(|_| Ok(7))).await.unwrap(), 7);
+        assert_eq!(reading_for(here(), reading.read(|_| Ok(7))).await.unwrap(), 7);
+    }
+
+    #[tokio::test]
+    async fn a_stranger_does_not_wait_behind_all_that_another_reads() {
+        let dir = tempfile::tempdir().unwrap();
+        let reading = reading(&dir, 8, 1);
+        let (release, held) = mpsc::channel::<()>();
+        let held = Arc::new(std::sync::Mutex::new(held));
+        // More than there are readers.
+        let mut slow: Vec<_> = (0..20)
+            .map(|_| {
+                let (reading, held) = (reading.clone(), held.clone());
+                let read = move |_: &Reader| {
+                    let _ = held.lock().unwrap().recv();
+                    Ok(())
+                };
+                Box::pin(reading_for(stranger(), async move { reading.read(read).await }))
+            })
+            .collect();
+        for slow in &mut slow {
+            assert!(futures::poll!(slow).is_pending());
+        }
+        assert_eq!(reading.readers.strangers.available_permits(), 6);
+        let other = reading_for(client("192.0.2.2"), reading.read(|_| Ok(7)));
+        let other = tokio::time::timeout(Duration::from_secs(60), other).await;
+        // Before anything is held against it: the threads wait for this.
+        drop(release);
+        assert_eq!(other.unwrap().unwrap(), 7);
+        join_all(slow).await.into_iter().collect::<Result<Vec<()>, _>>().unwrap();
+    }
+
+    #[tokio::test]
+    async fn strangers_who_read_nothing_are_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        let reading = reading(&dir, 8, 1);
+        for number in 0..1000_u32 {
+            let client = Client::new(std::net::Ipv4Addr::from(number).into());
+            reading_for(client, reading.read(|_| Ok(()))).await.unwrap();
+        }
+        assert!(reading.readers.by_client.lock().unwrap().len() <= FORGET_BEYOND + 1);
     }
 
     #[tokio::test]
@@ -188,12 +260,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let reading = reading(&dir, 1, 1);
         let _reads = reading.readers.strangers.clone().acquire_owned().await.unwrap();
-        assert_eq!(reading_for(Rank::Stranger, reading.look_up(|_| Ok(7))).await.unwrap(), 7);
+        assert_eq!(reading_for(stranger(), reading.look_up(|_| Ok(7))).await.unwrap(), 7);
         let _submits = reading.submitters.strangers.clone().acquire_owned().await.unwrap();
-        let mut stranger = std::pin::pin!(reading_for(Rank::Stranger, reading.look_up(|_| Ok(7))));
+        let mut stranger = std::pin::pin!(reading_for(stranger(), reading.look_up(|_| Ok(7))));
         assert!(futures::poll!(stranger.as_mut()).is_pending());
         let _own_reads = reading.readers.here.clone().acquire_owned().await.unwrap();
-        assert_eq!(reading_for(Rank::Here, reading.look_up(|_| Ok(7))).await.unwrap(), 7);
+        assert_eq!(reading_for(here(), reading.look_up(|_| Ok(7))).await.unwrap(), 7);
     }
 
     #[tokio::test]
