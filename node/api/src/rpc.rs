@@ -167,12 +167,12 @@ pub trait SealpostRpc {
     ) -> RpcResult<String>;
 
     /// Each final block: from a height on, then live, without a gap.
-    #[subscription(name = "chain_subscribeBlocks" => "chain_block_final", unsubscribe = "chain_unsubscribeBlocks", item = SealedHeader, param_kind = map)]
+    #[subscription(with_extensions, name = "chain_subscribeBlocks" => "chain_block_final", unsubscribe = "chain_unsubscribeBlocks", item = SealedHeader, param_kind = map)]
     async fn chain_subscribe_blocks(&self, from: Option<BlockHeight>) -> SubscriptionResult;
     /// How far a transaction comes: what is known now, then each step.
-    #[subscription(name = "tx_subscribeStatus" => "tx_status_changed", unsubscribe = "tx_unsubscribeStatus", item = TransactionStatus, param_kind = map)]
+    #[subscription(with_extensions, name = "tx_subscribeStatus" => "tx_status_changed", unsubscribe = "tx_unsubscribeStatus", item = TransactionStatus, param_kind = map)]
     async fn tx_subscribe_status(&self, id: TransactionId) -> SubscriptionResult;
     /// Each open message to an address, and each receipt for a message it sent: from a height on, then live.
-    #[subscription(name = "mailbox_subscribe" => "mailbox_entry", unsubscribe = "mailbox_unsubscribe", item = FinalTransaction, param_kind = map)]
+    #[subscription(with_extensions, name = "mailbox_subscribe" => "mailbox_entry", unsubscribe = "mailbox_unsubscribe", item = FinalTransaction, param_kind = map)]
     async fn mailbox_subscribe(&self, address: String, from: Option<BlockHeight>) -> SubscriptionResult;
 }

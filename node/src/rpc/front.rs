@@ -55,7 +55,8 @@ where
             let places = meters.requests.clone();
             Room { places, client, time: meters.request_time, longest: self.longest }
         });
-        request.extensions_mut().insert(Caller { client, flow: flow.clone(), way });
+        let answers = meters.answers.clone();
+        request.extensions_mut().insert(Caller { client, flow: flow.clone(), way, answers });
         let answer = self.inner.call(request.map(Body::new));
         Box::pin(async move {
             let answer = answer.await?.map(Body::new);

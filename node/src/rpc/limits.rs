@@ -120,6 +120,8 @@ pub(super) struct Caller {
     pub(super) client: Client,
     pub(super) flow: Arc<Flow>,
     pub(super) way: Way,
+    /// Where the bytes of its answers are counted.
+    pub(super) answers: Places,
 }
 
 /// How a call came.

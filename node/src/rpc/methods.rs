@@ -1,12 +1,14 @@
 //! The methods: each asks the [`Reader`] where blocking is allowed, or the rest of the node.
 
-use super::reading::Reading;
-use super::subscriptions::{follow_blocks, follow_mailbox, follow_status};
+use super::limits::Caller;
+use super::reading::{Reading, reading_for};
+use super::subscriptions::{Outlet, follow_blocks, follow_mailbox, follow_status};
 use super::transaction::Spot;
 use super::{Failure, PoolAnswer, PoolQuery, Reader, Wiring};
 use crate::wire::PeerInfo;
+use jsonrpsee::Extensions;
 use jsonrpsee::core::{RpcResult, SubscriptionResult, async_trait};
-use jsonrpsee::server::PendingSubscriptionSink;
+use jsonrpsee::server::{PendingSubscriptionSink, SubscriptionSink};
 use sealpost_api::{
     AbsenceProof, ApiError, BlockId, BlockPage, BundleAnswer, BundleHistory, Category, CertificateView,
     ConsistencyProof, DesignationAnswer, EquivocationPage, FinalTransaction, Hex, HistoryProof,
@@ -266,23 +268,27 @@ impl SealpostRpcServer for Methods {
     async fn chain_subscribe_blocks(
         &self,
         pending: PendingSubscriptionSink,
+        extensions: &Extensions,
         from: Option<BlockHeight>,
     ) -> SubscriptionResult {
-        let sink = pending.accept().await?;
-        follow_blocks(sink, self.reading.clone(), self.wiring.clone(), from).await
+        let asker = Asker::of(extensions);
+        let outlet = asker.outlet(pending.accept().await?, &self.wiring);
+        asker.follows(follow_blocks(outlet, self.reading.clone(), self.wiring.head.clone(), from)).await
     }
     async fn tx_subscribe_status(
         &self,
         pending: PendingSubscriptionSink,
+        extensions: &Extensions,
         id: TransactionId,
     ) -> SubscriptionResult {
-        let sink = pending.accept().await?;
-        let (mut head, stop) = (self.wiring.head.clone(), self.wiring.stop.clone());
-        follow_status(sink, &mut head, stop, || self.status(id)).await
+        let asker = Asker::of(extensions);
+        let outlet = asker.outlet(pending.accept().await?, &self.wiring);
+        asker.follows(follow_status(outlet, self.wiring.head.clone(), || self.status(id))).await
     }
     async fn mailbox_subscribe(
         &self,
         pending: PendingSubscriptionSink,
+        extensions: &Extensions,
         address: String,
         from: Option<BlockHeight>,
     ) -> SubscriptionResult {
@@ -293,7 +299,27 @@ impl SealpostRpcServer for Methods {
                 return Ok(());
             }
         };
-        let sink = pending.accept().await?;
-        follow_mailbox(sink, self.reading.clone(), self.wiring.clone(), address, from).await
+        let asker = Asker::of(extensions);
+        let outlet = asker.outlet(pending.accept().await?, &self.wiring);
+        let head = self.wiring.head.clone();
+        asker.follows(follow_mailbox(outlet, self.reading.clone(), head, address, from)).await
+    }
+}
+
+/// Who subscribes: a subscription is a task of its own, and its items are read and kept for them.
+struct Asker(Option<Caller>);
+
+impl Asker {
+    fn of(extensions: &Extensions) -> Self {
+        Self(extensions.get::<Caller>().cloned())
+    }
+    fn outlet(&self, sink: SubscriptionSink, wiring: &Wiring) -> Outlet {
+        Outlet::new(sink, self.0.clone(), wiring.stop.clone())
+    }
+    async fn follows<T>(self, follow: impl Future<Output = T>) -> T {
+        match self.0 {
+            Some(caller) => reading_for(caller.client, follow).await,
+            None => follow.await,
+        }
     }
 }
