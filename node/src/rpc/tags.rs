@@ -27,6 +27,7 @@ impl Reader {
             return Err(ApiError::new(Category::Input, "input.range", text).into());
         }
         let mut tags = Vec::new();
+        // Each message of that list has a hidden slot at least, so that the limit bounds what is read as well.
         loop {
             let found = self.store.sealed(Some(at), STRIDE)?;
             let last = found.len() < STRIDE;
