@@ -203,3 +203,29 @@ fn a_draft_is_found_by_the_beginning_of_its_id_and_by_no_path() {
         assert!(matches!(place.drafts.find(wrong), Err(DraftError::Id { .. })), "{wrong}");
     }
 }
+
+#[test]
+fn an_open_draft_becomes_a_sealed_one_unless_parts_or_files_of_it_are_cut_for_open_messages() {
+    let place = place();
+    let keep = |files| {
+        let mut kept = place.drafts.keep(&place.keystore, place.typed(&"ä".repeat(10_000), files)).unwrap();
+        kept.pack(&place.keystore, ROOM, LIMIT, &|_| {}).unwrap();
+        kept
+    };
+    let mut text = keep(Vec::new());
+    text.seal(&place.keystore).unwrap();
+    let id = text.id;
+    drop(text);
+    let mut text = place.drafts.take(&place.keystore, id).unwrap();
+    assert!(text.letter.mode == Mode::Sealed && !text.is_packed());
+    // A sealed message has room for less.
+    text.pack(&place.keystore, ROOM - 1000, LIMIT, &|_| {}).unwrap();
+    assert!(text.letter.parts() > 1);
+
+    let mut files = keep(vec![place.file("plan.pdf", &[1; 20_000])]);
+    assert!(matches!(files.seal(&place.keystore), Err(DraftError::Open { .. })));
+    let mut begun = keep(Vec::new());
+    fs::write(begun.folder.join("0.part"), b"signed").unwrap();
+    assert!(matches!(begun.seal(&place.keystore), Err(DraftError::Open { .. })));
+    assert_eq!((files.letter.mode, begun.letter.mode), (Mode::Open, Mode::Open));
+}
