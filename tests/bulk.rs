@@ -3,8 +3,14 @@
 
 use crate::parcels::{folder_of, until, wallet_command};
 use crate::world::{World, home_of};
+use sealpost_ledger::address::Address;
+use sealpost_ledger::genesis::Genesis;
+use sealpost_ledger::height::BlockHeight;
+use sealpost_ledger::transaction::{Payload, TRANSACTION_VERSION, Transaction};
 use sealpost_tests::harness::liar::{Answer, Liar, ask};
 use sealpost_tests::{json, run};
+use sealpost_wallet::envelope::BundleSecret;
+use sealpost_wallet::mnemonic::Phrase;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -267,4 +273,37 @@ fn a_list_pays_what_is_asked_while_its_own_blocks_raise_the_price() {
     let sent = world.wallet("alice", &["send-many", &path]);
     assert_eq!(counts(&sent), [0, 400, 0, 0, 0], "{sent}");
     assert_eq!(came(&world), once_each(count));
+}
+
+/// Publishes keys of bob's by hand: the ML-KEM key among them has the right length, and is none.
+fn publish_broken_keys(world: &World) {
+    let genesis = Genesis::parse(&fs::read(world.path("node/genesis.json")).unwrap()).unwrap();
+    let words = fs::read_to_string(world.path("bob.words")).unwrap();
+    let identity = Phrase::parse(words.trim()).unwrap().identity(genesis.prefix()).unwrap();
+    let mut bundle = BundleSecret::generate(2).unwrap().bundle(BlockHeight::new(1_000_000));
+    bundle.ml_kem = Some(vec![0xff; 1184]);
+    let transaction = Transaction {
+        version: TRANSACTION_VERSION,
+        chain: genesis.chain_id(),
+        sender: Address::new(identity.public_key()),
+        expiry: BlockHeight::new(1000),
+        payload: Payload::KeyBundle(bundle),
+        nonce: 0,
+    };
+    let signed = transaction.sign(&identity, &[0; 32]).unwrap();
+    let params = serde_json::json!({ "transaction": const_hex::encode(signed.to_bytes()), "wait": "final" });
+    ask(&world.node.said("rpc"), "tx_submit", params).unwrap();
+}
+
+#[test]
+fn a_key_that_weakens_the_messages_of_a_list_is_warned_about_once() {
+    let world = World::new();
+    publish_broken_keys(&world);
+    let path = list(&world, 3);
+    let passphrase = world.path("passphrase");
+    let flags = ["-w", "alice", "--passphrase-file", &passphrase, "--json", "send-many", &path];
+    let output = run("sealpost", home_of(&world), &flags);
+    assert!(output.status.success(), "{output:?}");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(said.matches("the ML-KEM key in key bundle #2 of bob is none").count(), 1, "{said}");
 }

@@ -218,7 +218,7 @@ impl Wallet {
     }
     /// The entry of the outbox that a draft has become, if it is signed.
     pub fn left_draft(&self, id: DraftId) -> Option<OutboxEntry> {
-        let entries = self.outbox.list().unwrap_or_default();
+        let entries = self.outbox.read_all().map(|listing| listing.entries).unwrap_or_default();
         entries.into_iter().find(|entry| entry.parcel.is_some_and(|parcel| parcel.draft == id))
     }
     /// Whether a draft is kept.
