@@ -4,6 +4,7 @@
 use super::ip_limits::ip_of;
 use crate::identity::peer_of;
 use crate::pauses::doubled;
+use crate::wire::MAX_PEER_ADDRESSES;
 use libp2p::multiaddr::Protocol;
 use libp2p::{Multiaddr, PeerId};
 use std::collections::HashMap;
@@ -18,6 +19,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 const MAX_KNOWN: usize = 1_024;
 /// Calls in vain after which a peer is forgotten.
 const MOST_ATTEMPTS: u32 = 8;
+/// No address that leads anywhere is longer: what others say of peers shall not fill this node's memory.
+const MAX_ADDRESS_BYTES: usize = 256;
 
 #[derive(Debug, Clone)]
 struct Attempts {
@@ -86,7 +89,8 @@ impl Addresses {
         }
     }
     /// Somebody says where a peer is reached. Who is known is better known.
-    pub(super) fn hear(&mut self, peer: PeerId, addresses: Vec<Multiaddr>, now: Instant) {
+    pub(super) fn hear(&mut self, peer: PeerId, mut addresses: Vec<Multiaddr>, now: Instant) {
+        addresses.truncate(MAX_PEER_ADDRESSES);
         if !addresses.is_empty() && !self.known.contains_key(&peer) && self.make_room(&peer) {
             let known = Known { addresses, introduced: false, attempts: Attempts::new(now) };
             self.known.insert(peer, known);
@@ -195,6 +199,7 @@ fn nearness(ip: IpAddr) -> u8 {
         (true, _) => 0,
         (false, true) => 1,
         (false, false) => 2,
+    let transport = transport && address.len() <= MAX_ADDRESS_BYTES;
     }
 }
 

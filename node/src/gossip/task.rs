@@ -96,8 +96,8 @@ enum Purpose {
     Status,
     /// What waits at the peer's, after connecting.
     Waiting,
-    /// What was missed of that.
-    Missed,
+    /// What was missed of that: so many transactions at most.
+    Missed(usize),
     /// Whom the peer knows.
     Peers,
 }
@@ -333,7 +333,8 @@ impl Task {
             }
             Done::Missing { peer, ids } => {
                 if !ids.is_empty() && self.connected.contains_key(&peer) {
-                    self.question(peer, Request::Transactions(ids), Purpose::Missed);
+                    let purpose = Purpose::Missed(ids.len());
+                    self.question(peer, Request::Transactions(ids), purpose);
                 }
             }
             Done::Resolved { call } => self.dial(call),

@@ -121,7 +121,7 @@ async fn within<T>(what: impl Future<Output = T>) -> T {
     timeout(PATIENCE, what).await.expect("it does not happen")
 }
 
-fn message(sequence: u64) -> TransactionMessage {
+pub(super) fn message(sequence: u64) -> TransactionMessage {
     let genesis = genesis(&[key(1)]);
     let transaction = key_bundle(&genesis, &key(9), sequence, BlockHeight::new(500)).signed().clone();
     TransactionMessage { transaction, body: None }

@@ -100,7 +100,7 @@ impl Task {
             let Ok(peer) = peer.parse() else { continue };
             let addresses = addresses.iter().filter_map(|address| address.parse().ok());
             let usable = addresses.filter(|address| is_usable(address, &remote, self.config.quic));
-            self.addresses.hear(peer, usable.collect(), now);
+            self.addresses.hear(peer, usable.take(MAX_PEER_ADDRESSES).collect(), now);
         }
     }
     /// Peers to tell another one of: connected, and not the asker.

@@ -3,7 +3,9 @@
 use super::{Done, Purpose, Task};
 use crate::gossip::exchange::Question;
 use crate::gossip::serve::{self, Given, MAX_BEING_SERVED, MAX_PER_PEER};
-use crate::wire::{Ask, Fault, MAX_IDS, MAX_PEERS, MAX_TOLD, News, Peer, PoolWish, Request, Response};
+use crate::wire::{
+    Ask, Fault, MAX_IDS, MAX_PEER_ADDRESSES, MAX_PEERS, MAX_TOLD, News, Peer, PoolWish, Request, Response,
+};
 use libp2p::PeerId;
 use libp2p::request_response::{self, InboundFailure, InboundRequestId, OutboundFailure, ResponseChannel};
 use std::io::ErrorKind;
@@ -114,6 +116,9 @@ impl Task {
         let _ = self.swarm.behaviour_mut().exchange.send_response(channel, answer);
     }
     fn on_answer(&mut self, peer: PeerId, purpose: Purpose, response: Response) {
+        if !keeps_bounds(&purpose, &response) {
+            return self.blame(peer, Fault::Malformed);
+        }
         match (purpose, response) {
             // Nobody waits any more if that fails.
             (Purpose::Asked(answer), response) => drop(answer.send(Some(response))),
@@ -123,7 +128,7 @@ impl Task {
                 }
                 self.news(News::Status { peer: Peer::new(peer), height, oldest });
             }
-            (Purpose::Waiting, Response::Waiting(ids)) if ids.len() <= MAX_IDS => {
+            (Purpose::Waiting, Response::Waiting(ids)) => {
                 self.behind |= ids.len() == MAX_IDS;
                 let pool = self.wiring.pool.clone();
                 self.work.push(Box::pin(async move {
@@ -132,16 +137,56 @@ impl Task {
                     Done::Missing { peer, ids: ids.unwrap_or_default() }
                 }));
             }
-            (Purpose::Missed, Response::Transactions(mut transactions)) => {
-                while !transactions.is_empty() {
-                    let rest = transactions.split_off(MAX_TOLD.min(transactions.len()));
-                    self.weigh(peer, None, transactions);
-                    transactions = rest;
+            (Purpose::Missed(_), Response::Transactions(transactions)) => {
+                let mut rest = transactions.into_iter();
+                loop {
+                    let part: Vec<_> = rest.by_ref().take(MAX_TOLD).collect();
+                    if part.is_empty() {
+                        return;
+                    }
+                    self.weigh(peer, None, part);
                 }
             }
-            (Purpose::Peers, Response::Peers(peers)) if peers.len() <= MAX_PEERS => self.hear_of(peer, peers),
+            (Purpose::Peers, Response::Peers(peers)) => self.hear_of(peer, peers),
             (_, Response::Busy) => {}
             _ => self.blame(peer, Fault::Malformed),
         }
+    }
+}
+
+/// Whether an answer is no longer than the question allows: no honest node gives more, and what one peer says shall
+/// not fill this node's memory. What somebody else in this node asked for is looked at there.
+fn keeps_bounds(purpose: &Purpose, response: &Response) -> bool {
+    match (purpose, response) {
+        (Purpose::Waiting, Response::Waiting(ids)) => ids.len() <= MAX_IDS,
+        (Purpose::Missed(asked), Response::Transactions(transactions)) => transactions.len() <= *asked,
+        (Purpose::Peers, Response::Peers(peers)) => {
+            peers.len() <= MAX_PEERS && peers.iter().all(|peer| peer.addresses.len() <= MAX_PEER_ADDRESSES)
+        }
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::PeerAddresses;
+    use sealpost_ledger::hash::TransactionId;
+
+    #[test]
+    fn an_answer_is_no_longer_than_the_question_allows() {
+        let peers = |count: usize, addresses: usize| {
+            let addresses = vec!["/ip4/198.51.100.1/tcp/7".to_owned(); addresses];
+            Response::Peers(vec![PeerAddresses { peer: "12D3".into(), addresses }; count])
+        };
+        assert!(keeps_bounds(&Purpose::Peers, &peers(MAX_PEERS, MAX_PEER_ADDRESSES)));
+        assert!(!keeps_bounds(&Purpose::Peers, &peers(1, MAX_PEER_ADDRESSES + 1)));
+        assert!(!keeps_bounds(&Purpose::Peers, &peers(MAX_PEERS + 1, 1)));
+        let waiting = |count| Response::Waiting(vec![TransactionId::from_bytes([1; 32]); count]);
+        assert!(keeps_bounds(&Purpose::Waiting, &waiting(MAX_IDS)));
+        assert!(!keeps_bounds(&Purpose::Waiting, &waiting(MAX_IDS + 1)));
+        let transactions = |count| Response::Transactions(vec![crate::gossip::tests::message(1); count]);
+        assert!(keeps_bounds(&Purpose::Missed(2), &transactions(2)));
+        assert!(!keeps_bounds(&Purpose::Missed(2), &transactions(3)));
     }
 }
