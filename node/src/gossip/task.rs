@@ -209,6 +209,8 @@ impl Task {
                 () = stop.cancelled() => return,
                 event = self.swarm.select_next_some() => self.on_event(event),
                 Some(done) = self.work.next() => self.on_done(done),
+        // A node that never finds a peer has none, which is not the same as to say nothing of it.
+        self.counted();
                 Some(tell) = self.wiring.tell.recv() => self.tell(tell),
                 Some(ask) = self.wiring.ask.recv() => self.ask(ask),
                 Some((peer, fault)) = self.wiring.faults.recv() => {
