@@ -19,6 +19,7 @@ mod exchange;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
 mod ip_limits;
+mod names;
 pub(crate) mod serve;
 mod standing;
 mod task;

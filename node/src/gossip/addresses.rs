@@ -68,6 +68,8 @@ pub(super) struct Addresses {
 /// A call to make.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Call {
+    /// The entry of the bootstrap addresses that it is for: what is called may be an IP address that stands for a name.
+    pub(super) bootstrap: Option<usize>,
     pub(super) peer: Option<PeerId>,
     pub(super) addresses: Vec<Multiaddr>,
 }
@@ -81,11 +83,17 @@ impl Addresses {
         });
         Self { bootstrap: bootstrap.collect(), known: HashMap::new() }
     }
-    /// A connected peer says where it is reached. That takes the place of whatever was heard of it.
-    pub(super) fn introduce(&mut self, peer: PeerId, addresses: Vec<Multiaddr>, now: Instant) {
-        if self.make_room(&peer) {
-            let known = Known { addresses, introduced: true, attempts: Attempts::new(now) };
-            self.known.insert(peer, known);
+    /// A connected peer says where it is reached. That takes the place of whatever was heard of it. One that is reached
+    /// nowhere has no place in the book.
+    pub(super) fn introduce(&mut self, peer: PeerId, mut addresses: Vec<Multiaddr>, now: Instant) {
+        addresses.truncate(MAX_PEER_ADDRESSES);
+        if addresses.is_empty() {
+            self.known.remove(&peer);
+        } else if self.make_room(&peer) {
+            // Whoever introduces itself and leaves is called as seldom as before.
+            let attempts =
+                self.known.remove(&peer).map_or_else(|| Attempts::new(now), |known| known.attempts);
+            self.known.insert(peer, Known { addresses, introduced: true, attempts });
         }
     }
     /// Somebody says where a peer is reached. Who is known is better known.
@@ -107,14 +115,16 @@ impl Addresses {
     }
     /// Peers that introduced themselves, with their addresses.
     pub(super) fn introduced(&self) -> impl Iterator<Item = (&PeerId, &[Multiaddr])> {
-        let introduced =
-            self.known.iter().filter(|(_, known)| known.introduced && !known.addresses.is_empty());
+        let introduced = self.known.iter().filter(|(_, known)| known.introduced);
         introduced.map(|(peer, known)| (peer, known.addresses.as_slice()))
     }
     /// Somebody else answered at an address of a peer.
     pub(super) fn wrong(&mut self, peer: &PeerId, address: &Multiaddr) {
         if let Some(known) = self.known.get_mut(peer) {
             known.addresses.retain(|other| !same_place(other, address));
+            if known.addresses.is_empty() {
+                self.known.remove(peer);
+            }
         }
     }
     /// A call failed. Whoever was called in vain too often is forgotten.
@@ -123,17 +133,23 @@ impl Addresses {
             self.known.remove(peer);
         }
     }
-    /// A peer is connected; at this address, if this node called.
-    pub(super) fn connected(&mut self, peer: PeerId, called: Option<&Multiaddr>, now: Instant) {
-        if let Some(known) = self.known.get_mut(&peer) {
+    /// A peer is connected; at this address, if this node called, and for this entry of the bootstrap addresses. No
+    /// success yet: a node that is full, or has banned this one, takes the call and ends it at once.
+    pub(super) fn connected(&mut self, peer: PeerId, called: Option<&Multiaddr>, bootstrap: Option<usize>) {
+        for (index, entry) in self.bootstrap.iter_mut().enumerate() {
+            let same = called.is_some_and(|called| same_place(called, &entry.address));
+            if same || bootstrap == Some(index) {
+                entry.peer = Some(peer);
+            }
+        }
+    }
+    /// A peer has left that had stayed, or said who it is: it may be called again at once.
+    pub(super) fn had_stayed(&mut self, peer: &PeerId, now: Instant) {
+        if let Some(known) = self.known.get_mut(peer) {
             known.attempts = Attempts::new(now);
         }
-        for entry in &mut self.bootstrap {
-            let same = called.is_some_and(|called| same_place(called, &entry.address));
-            if same || entry.peer == Some(peer) {
-                entry.peer = Some(peer);
-                entry.attempts = Attempts::new(now);
-            }
+        for entry in self.bootstrap.iter_mut().filter(|entry| entry.peer == Some(*peer)) {
+            entry.attempts = Attempts::new(now);
         }
     }
     /// A peer is not of this network, or banned: it is not called any more.
@@ -141,20 +157,26 @@ impl Addresses {
         self.known.remove(peer);
     }
     /// Whom to call now. `wanted` is how many found peers are missing; `is_out` says of a peer that it is
-    /// connected already or not to be called.
+    /// connected already or not to be called. Of found peers those come first that have waited longest.
     pub(super) fn due(&mut self, now: Instant, wanted: usize, is_out: impl Fn(&PeerId) -> bool) -> Vec<Call> {
         let mut calls = Vec::new();
-        for entry in &mut self.bootstrap {
+        for (index, entry) in self.bootstrap.iter_mut().enumerate() {
             if entry.attempts.next <= now && entry.peer.is_none_or(|peer| !is_out(&peer)) {
                 entry.attempts.called(now);
                 // Another peer may answer there now: what the address says counts.
-                calls.push(Call { peer: peer_of(&entry.address), addresses: vec![entry.address.clone()] });
+                let (peer, addresses) = (peer_of(&entry.address), vec![entry.address.clone()]);
+                calls.push(Call { bootstrap: Some(index), peer, addresses });
             }
         }
+        if wanted == 0 {
+            return calls;
+        }
         let ready = self.known.iter_mut().filter(|(peer, k)| k.attempts.next <= now && !is_out(peer));
-        for (peer, known) in ready.take(wanted) {
+        let mut ready: Vec<_> = ready.collect();
+        ready.sort_by_key(|(_, known)| known.attempts.next);
+        for (peer, known) in ready.into_iter().take(wanted) {
             known.attempts.called(now);
-            calls.push(Call { peer: Some(*peer), addresses: known.addresses.clone() });
+            calls.push(Call { bootstrap: None, peer: Some(*peer), addresses: known.addresses.clone() });
         }
         calls
     }
@@ -177,6 +199,7 @@ pub(super) fn is_usable(address: &Multiaddr, remote: &Multiaddr, quic: bool) -> 
         _ => false,
     };
     let (Some(ip), Some(from)) = (raw_ip(address), ip_of(remote)) else { return false };
+    let transport = transport && address.len() <= MAX_ADDRESS_BYTES;
     transport && !ip.is_unspecified() && !ip.is_multicast() && nearness(ip) >= nearness(from)
 }
 
@@ -199,7 +222,6 @@ fn nearness(ip: IpAddr) -> u8 {
         (true, _) => 0,
         (false, true) => 1,
         (false, false) => 2,
-    let transport = transport && address.len() <= MAX_ADDRESS_BYTES;
     }
 }
 
@@ -253,10 +275,85 @@ mod tests {
         let place = address("/ip4/10.0.0.1/tcp/1");
         let mut book = Addresses::new(std::slice::from_ref(&place), now);
         book.due(now, 0, |_| false);
-        book.connected(peer, Some(&place), now);
+        book.connected(peer, Some(&place), None);
         assert_eq!(book.bootstrap[0].peer, Some(peer));
-        assert!(book.due(now, 0, |p| *p == peer).is_empty());
+        let later = now + LONGEST_PAUSE;
+        assert!(book.due(later, 0, |p| *p == peer).is_empty());
+        book.had_stayed(&peer, now);
         assert_eq!(book.due(now, 0, |_| false).len(), 1);
+    }
+
+    #[test]
+    fn the_peer_at_a_bootstrap_address_by_name_is_called_again_only_when_it_is_gone() {
+        let (now, peer) = (Instant::now(), PeerId::random());
+        let names = ["/dns4/one.example/tcp/1", "/dns4/two.example/tcp/1"].map(address);
+        let mut book = Addresses::new(&names, now);
+        let calls = book.due(now, 0, |_| false);
+        assert_eq!(calls.iter().map(|call| call.bootstrap).collect::<Vec<_>>(), [Some(0), Some(1)]);
+        // The name's place was taken by what it stands for.
+        book.connected(peer, Some(&address("/ip4/10.0.0.1/tcp/1")), calls[1].bootstrap);
+        let later = book.due(now + LONGEST_PAUSE, 0, |p| *p == peer);
+        assert_eq!(later.iter().map(|call| call.bootstrap).collect::<Vec<_>>(), [Some(0)]);
+    }
+
+    #[test]
+    fn whoever_takes_a_call_and_ends_it_is_called_with_growing_pauses_and_keeps_no_others_from_a_call() {
+        let (mut now, full) = (Instant::now(), PeerId::random());
+        let place = address("/ip4/10.0.0.1/tcp/1");
+        let mut book = Addresses::new(std::slice::from_ref(&place), now);
+        book.hear(full, vec![place.clone()], now);
+        let mut last = Duration::ZERO;
+        for _ in 0..6 {
+            assert_eq!(book.due(now, 1, |_| false).len(), 2);
+            book.connected(full, Some(&place), Some(0));
+            book.introduce(full, vec![place.clone()], now);
+            let next = [book.bootstrap[0].attempts.next, book.known[&full].attempts.next];
+            let pause = *next.iter().min().unwrap() - now;
+            assert!(pause >= FIRST_PAUSE && pause + Duration::from_millis(256) > last);
+            assert!(book.due(now, 9, |_| false).is_empty());
+            (last, now) = (pause, *next.iter().max().unwrap());
+        }
+        // Another one is heard of meanwhile, and its turn comes.
+        let others: Vec<_> = (0..20).map(|_| PeerId::random()).collect();
+        for other in &others {
+            now += Duration::from_millis(1);
+            book.hear(*other, vec![place.clone()], now);
+        }
+        now += LONGEST_PAUSE;
+        let called: Vec<_> = (0..21).flat_map(|_| book.due(now, 1, |_| false)).collect();
+        let called: Vec<_> =
+            called.into_iter().filter(|call| call.bootstrap.is_none()).filter_map(|call| call.peer).collect();
+        assert_eq!(called[1..], others, "the longest-waiting are not called first");
+        assert_eq!(called[0], full);
+    }
+
+    #[test]
+    fn a_peer_that_is_reached_nowhere_has_no_place_in_the_book() {
+        let (now, peer) = (Instant::now(), PeerId::random());
+        let mut book = Addresses::new(&[], now);
+        book.introduce(peer, Vec::new(), now);
+        assert!(book.known.is_empty() && book.due(now, 9, |_| false).is_empty());
+        book.hear(peer, vec![address("/ip4/10.6.6.6/tcp/6")], now);
+        book.introduce(peer, Vec::new(), now);
+        assert!(book.known.is_empty());
+        // Whoever is somebody else at its only address.
+        book.introduce(peer, vec![address("/ip4/10.0.0.1/tcp/1")], now);
+        book.wrong(&peer, &address("/ip4/10.0.0.1/tcp/1"));
+        assert!(book.known.is_empty());
+    }
+
+    #[test]
+    fn of_a_peer_few_addresses_are_kept_and_none_that_is_long() {
+        let now = Instant::now();
+        let many: Vec<_> = (1..=1_000).map(|port| address(&format!("/ip4/10.0.0.1/tcp/{port}"))).collect();
+        let mut book = Addresses::new(&[], now);
+        book.hear(PeerId::random(), many.clone(), now);
+        book.introduce(PeerId::random(), many, now);
+        for call in book.due(now, 2, |_| false) {
+            assert_eq!(call.addresses.len(), MAX_PEER_ADDRESSES);
+        }
+        let long = format!("/ip4/198.51.100.1/tcp/7{}", "/p2p-circuit".repeat(200));
+        assert!(!is_usable(&address(&long), &address("/ip4/198.51.100.1/tcp/7"), false));
     }
 
     #[test]

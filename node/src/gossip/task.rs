@@ -9,10 +9,10 @@ mod telling;
 use super::addresses::{Addresses, Call};
 use super::behaviour::{Behaviour, BehaviourEvent, Names};
 use super::control::Excess;
+use super::names::unresolved;
 use super::serve::{Allowance, Buckets};
 use super::standing::{BAN_AT, Consequence, Hearing, Standing};
 use super::{Config, GossipError, PeerInfo, Wiring};
-use crate::identity::peer_of;
 use crate::store::Store;
 use crate::wire::{Fault, Judgement, News, Peer, Request, Response, Verdict, Way};
 use futures::StreamExt;
@@ -23,11 +23,11 @@ use libp2p::gossipsub::{self, MessageId};
 use libp2p::multiaddr::Protocol;
 use libp2p::request_response::{InboundRequestId, OutboundRequestId, ResponseChannel};
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
-use libp2p::swarm::{ConnectionError, DialError, SwarmEvent};
-use libp2p::{Multiaddr, PeerId, Swarm, identify, ping};
+use libp2p::swarm::{ConnectionError, ConnectionId, DialError, SwarmEvent};
+use libp2p::{Multiaddr, PeerId, Swarm, autonat, identify, ping};
 use questions::Serving;
 use sealpost_ledger::hash::TransactionId;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 use telling::{Burden, Wanted};
 use tokio::sync::{oneshot, watch};
@@ -64,7 +64,10 @@ pub(super) struct Task {
     serving: HashMap<InboundRequestId, Serving>,
     /// Messages of transactions that wait for their verdict, and whether this node wanted to say the same.
     weighing: HashMap<MessageId, Wanted>,
-    relays: HashSet<ListenerId>,
+    /// Calls that are being made, and what else is to be tried if they fail.
+    calls: HashMap<ConnectionId, Call>,
+    /// Relays that are asked, or by which this node is reached.
+    relays: HashMap<ListenerId, PeerId>,
     pulled: Instant,
     /// Whether there was no room for something since, or more waits at a peer than it could name.
     behind: bool,
@@ -86,6 +89,10 @@ struct Connected {
     unjudged_blocks: u32,
     /// At the last look.
     hearing: Hearing,
+    /// If it relays: from when on it may be asked for that.
+    relay_from: Option<Instant>,
+    /// Until when a second connection may be its answer to the question by which address this node is reached.
+    calls_back_until: Option<Instant>,
 }
 
 /// Why a question was asked.
@@ -159,7 +166,8 @@ impl Task {
             questions: HashMap::new(),
             serving: HashMap::new(),
             weighing: HashMap::new(),
-            relays: HashSet::new(),
+            calls: HashMap::new(),
+            relays: HashMap::new(),
             pulled: Instant::now(),
             behind: false,
             work: FuturesUnordered::new(),
@@ -201,6 +209,8 @@ impl Task {
 
     /// Works until the node stops.
     pub(super) async fn run(mut self) {
+        // A node that never finds a peer has none, which is not the same as to say nothing of it.
+        self.counted();
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let stop = self.wiring.stop.clone();
@@ -209,8 +219,6 @@ impl Task {
                 () = stop.cancelled() => return,
                 event = self.swarm.select_next_some() => self.on_event(event),
                 Some(done) = self.work.next() => self.on_done(done),
-        // A node that never finds a peer has none, which is not the same as to say nothing of it.
-        self.counted();
                 Some(tell) = self.wiring.tell.recv() => self.tell(tell),
                 Some(ask) = self.wiring.ask.recv() => self.ask(ask),
                 Some((peer, fault)) = self.wiring.faults.recv() => {
@@ -230,8 +238,9 @@ impl Task {
     fn on_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
         match event {
             SwarmEvent::Behaviour(event) => self.on_behaviour(event),
-            SwarmEvent::ConnectionEstablished { peer_id, endpoint, .. } => {
-                self.on_connected(peer_id, &endpoint)
+            SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
+                let bootstrap = self.calls.remove(&connection_id).and_then(|call| call.bootstrap);
+                self.on_connected(peer_id, &endpoint, bootstrap);
             }
             SwarmEvent::ConnectionClosed { peer_id, num_established, cause, .. } => {
                 let excess = cause.as_ref().and_then(|cause| match cause {
@@ -251,8 +260,12 @@ impl Task {
                     self.on_gone(peer_id);
                 }
             }
-            SwarmEvent::OutgoingConnectionError { peer_id, error, .. } => {
+            SwarmEvent::OutgoingConnectionError { peer_id, connection_id, error } => {
                 tracing::debug!(peer = ?peer_id, %error, "a call failed");
+                // Whoever is known by its identity was called at all its addresses.
+                if let Some(rest) = self.calls.remove(&connection_id).filter(|call| call.peer.is_none()) {
+                    self.dial(rest);
+                }
                 match (peer_id, &error) {
                     (Some(peer), DialError::WrongPeerId { address, .. }) => {
                         self.addresses.wrong(&peer, address)
@@ -266,7 +279,8 @@ impl Task {
                 metrics::counter!("sealpost_peer_refusals_total").increment(1);
             }
             SwarmEvent::NewListenAddr { address, .. } => tracing::debug!(%address, "listening"),
-            SwarmEvent::ListenerClosed { listener_id, .. } if self.relays.remove(&listener_id) => {
+            SwarmEvent::ListenerClosed { listener_id, .. } if self.relays.contains_key(&listener_id) => {
+                self.relays.remove(&listener_id);
                 tracing::info!("a relay is lost; another one is looked for");
             }
             SwarmEvent::ListenerClosed { reason: Err(error), .. } => {
@@ -292,6 +306,7 @@ impl Task {
             BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
                 self.on_identified(peer_id, info);
             }
+            BehaviourEvent::Autonat(autonat::Event::OutboundProbe(event)) => self.on_probe(event),
             // A peer that does not answer keeps a place that another could have.
             BehaviourEvent::Ping(ping::Event { peer, connection, result: Err(error) })
                 if !matches!(error, ping::Failure::Unsupported) =>
@@ -401,6 +416,7 @@ impl Task {
         for peer in peers {
             self.hear_out(peer);
         }
+        self.look_for_relays(now);
         let me = *self.swarm.local_peer_id();
         // A few at a time: most calls fail on a network that changes.
         let wanted = self.wanted().min(4);
@@ -415,9 +431,9 @@ impl Task {
         for call in self.addresses.due(now, wanted, is_out) {
             match unresolved(&call) {
                 None => self.dial(call),
-                Some((host, port)) => self
-                    .work
-                    .push(Box::pin(async move { Done::Resolved { call: resolve(call, host, port).await } })),
+                Some(name) => {
+                    self.work.push(Box::pin(async move { Done::Resolved { call: name.resolve(call).await } }))
+                }
             }
         }
     }
@@ -432,25 +448,41 @@ impl Task {
         usize::try_from(self.config.limits.outgoing).unwrap_or(usize::MAX).saturating_sub(outgoing)
     }
     fn dial(&mut self, call: Call) {
-        let Call { peer, addresses } = call;
+        let Call { bootstrap, peer, addresses } = call;
+        let mut addresses = addresses.into_iter();
+        // A name that stands for no address now.
+        let Some(first) = addresses.next() else { return };
         // Two nodes that call each other at the same moment from the ports that they listen on meet in one TCP
         // connection in which both believe to be the caller, and do so again at each try. Only a way through a
         // router needs that port.
-        let options = match (peer, addresses.first().cloned()) {
-            (Some(peer), _) => {
+        let allocates_port = !self.config.nat;
+        let options = match peer {
+            Some(peer) => {
                 let options = DialOpts::peer_id(peer)
-                    .addresses(addresses)
+                    .addresses(std::iter::once(first).chain(addresses.by_ref()).collect())
                     .condition(PeerCondition::DisconnectedAndNotDialing);
-                if self.config.nat { options.build() } else { options.allocate_new_port().build() }
+                if allocates_port { options.allocate_new_port().build() } else { options.build() }
             }
-            (None, Some(address)) => {
-                let options = DialOpts::unknown_peer_id().address(address);
-                if self.config.nat { options.build() } else { options.allocate_new_port().build() }
+            // One after the other: the same peer may be at all of them.
+            None => {
+                let options = DialOpts::unknown_peer_id().address(first);
+                if allocates_port { options.allocate_new_port().build() } else { options.build() }
             }
-            (None, None) => return,
         };
-        if let Err(error) = self.swarm.dial(options) {
-            tracing::debug!(peer = ?peer, %error, "no call is made");
+        let connection = options.connection_id();
+        match self.swarm.dial(options) {
+            Ok(()) => {
+                let rest = Call { bootstrap, peer, addresses: addresses.collect() };
+                self.calls.insert(connection, rest);
+            }
+            Err(error) => {
+                tracing::debug!(peer = ?peer, %error, "no call is made");
+                // It is being called already, or is connected since.
+                let is_called = matches!(error, DialError::DialPeerConditionFalse(_));
+                if let Some(peer) = peer.filter(|_| !is_called) {
+                    self.addresses.failed(&peer);
+                }
+            }
         }
     }
     fn roster(&self) -> Vec<PeerInfo> {
@@ -480,33 +512,4 @@ const fn fault_name(fault: Fault) -> &'static str {
         Fault::NoAnswer => "no_answer",
         Fault::Flood => "flood",
     }
-}
-
-/// Host and port of an address that names a host, which the operating system has to find.
-fn unresolved(call: &Call) -> Option<(String, u16)> {
-    let mut parts = call.addresses.first()?.iter();
-    let host = match parts.next()? {
-        Protocol::Dns(host) | Protocol::Dns4(host) | Protocol::Dns6(host) => host.into_owned(),
-        _ => return None,
-    };
-    match parts.next()? {
-        Protocol::Tcp(port) | Protocol::Udp(port) => Some((host, port)),
-        _ => None,
-    }
-}
-
-/// Puts the host's first IP address in its place; without one the call can't be made.
-async fn resolve(call: Call, host: String, port: u16) -> Call {
-    let found = match tokio::net::lookup_host((host.as_str(), port)).await {
-        Ok(mut found) => found.next(),
-        Err(error) => {
-            tracing::debug!(host, %error, "a host is not found");
-            None
-        }
-    };
-    let rest = call.addresses.first().map(|address| address.iter().skip(1).collect::<Vec<_>>());
-    let (Some(found), Some(rest)) = (found, rest) else { return Call { addresses: Vec::new(), ..call } };
-    let address = rest.into_iter().fold(Multiaddr::from(found.ip()), |address, part| address.with(part));
-    let peer = call.peer.or_else(|| peer_of(&address));
-    Call { peer, addresses: vec![address] }
 }

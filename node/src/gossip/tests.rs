@@ -514,6 +514,33 @@ async fn peers_find_one_another_through_one_address() {
     }
 }
 
+/// On one thread, which has a recorder of its own.
+#[tokio::test]
+async fn a_node_that_has_never_had_a_peer_says_that_it_has_none() {
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let metrics = recorder.handle();
+    let _recorder = metrics::set_default_local_recorder(&recorder);
+    let alone = Swarm::start(1, ANY, &[]).await;
+    assert!(alone.roster().await.is_empty());
+    for direction in ["incoming", "outgoing"] {
+        let none = format!("sealpost_peers{{direction=\"{direction}\"}} 0");
+        assert!(metrics.render().contains(&none), "{}", metrics.render());
+    }
+    alone.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bootstrap_address_may_name_a_host_and_no_peer() {
+    let first = Swarm::start(1, ANY, &[]).await;
+    // Of all that the name stands for, the peer listens at one.
+    let port = first.listen.iter().skip(1).take(1);
+    let named: Multiaddr = port.fold("/dns/localhost".parse().unwrap(), Multiaddr::with);
+    let mut second = Swarm::start(2, ANY, &[&named]).await;
+    second.until_peers(1).await;
+    second.stop().await;
+    first.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn questions_are_answered_and_too_many_of_them_cost_the_asker() {
     // Few enough for a machine that is busy with other things.

@@ -6,25 +6,35 @@ use crate::gossip::standing::Hearing;
 use crate::wire::{MAX_PEER_ADDRESSES, MAX_PEERS, News, Peer, PeerAddresses, Request};
 use libp2p::core::ConnectedPoint;
 use libp2p::multiaddr::Protocol;
-use libp2p::{PeerId, identify};
-use std::time::Instant;
+use libp2p::{PeerId, autonat, identify};
+use std::time::{Duration, Instant};
 
 /// Relays at which a node behind a router asks to be reached.
 const MAX_RELAYS: usize = 2;
+/// Pause until a peer is asked once more to relay.
+const RELAY_PAUSE: Duration = Duration::from_secs(60);
+/// Within this time a peer calls back that was asked to: autonat waits no longer.
+const CALL_BACK: Duration = Duration::from_secs(30);
 /// The protocol by which a peer says that it relays.
 const RELAYS: &str = "/libp2p/circuit/relay/0.2.0/hop";
 
 impl Task {
-    pub(super) fn on_connected(&mut self, peer: PeerId, endpoint: &ConnectedPoint) {
+    /// `bootstrap` is the entry of the bootstrap addresses for which this node called.
+    pub(super) fn on_connected(&mut self, peer: PeerId, endpoint: &ConnectedPoint, bootstrap: Option<usize>) {
         let now = Instant::now();
         let (address, incoming) = (endpoint.get_remote_address().clone(), endpoint.is_listener());
-        self.addresses.connected(peer, (!incoming).then_some(&address), now);
+        self.addresses.connected(peer, (!incoming).then_some(&address), bootstrap);
         if let Some(known) = self.connected.get(&peer) {
             // Subscriptions are told once, on a peer's first connection. One that comes again while its first
             // seems to live has restarted and knows nothing of ours: both begin anew. (A direct connection
-            // beside a relayed one is no restart.)
+            // beside a relayed one is no restart, nor is one by which it tries whether this node is reached.)
             let relayed = known.address.iter().any(|part| part == Protocol::P2pCircuit);
-            if incoming && !relayed && now.saturating_duration_since(known.since) > SIMULTANEOUS {
+            let calls_back = known.calls_back_until.is_some_and(|until| now < until);
+            if incoming
+                && !relayed
+                && !calls_back
+                && now.saturating_duration_since(known.since) > SIMULTANEOUS
+            {
                 tracing::debug!(%peer, "peer has restarted");
                 // Fails if it has left by itself.
                 let _ = self.swarm.disconnect_peer_id(peer);
@@ -42,6 +52,8 @@ impl Task {
             fetched: Burden::default(),
             unjudged_blocks: 0,
             hearing: Hearing::of(self.swarm.behaviour().gossipsub.peer_score(&peer)),
+            relay_from: None,
+            calls_back_until: None,
         };
         self.connected.insert(peer, connected);
         self.counted();
@@ -49,7 +61,14 @@ impl Task {
     pub(super) fn on_gone(&mut self, peer: PeerId) {
         // Nobody gets around a ban by leaving before it.
         self.hear_out(peer);
-        if self.connected.remove(&peer).is_some() {
+        if let Some(connected) = self.connected.remove(&peer) {
+            let now = Instant::now();
+            // A node that is full, or has banned this one, takes a call and ends it before it says who it is: no reason to
+            // call again at once.
+            let stayed = now.saturating_duration_since(connected.since) > SIMULTANEOUS;
+            if stayed || connected.agent.is_some() {
+                self.addresses.had_stayed(&peer, now);
+            }
             self.news(News::Gone { peer: Peer::new(peer) });
             self.counted();
         }
@@ -74,6 +93,7 @@ impl Task {
         if connected.agent.is_some() {
             return;
         }
+        connected.relay_from = info.protocols.iter().any(|p| p.as_ref() == RELAYS).then(Instant::now);
         connected.agent = Some(info.agent_version.chars().filter(char::is_ascii_graphic).take(64).collect());
         let (remote, now) = (connected.address.clone(), Instant::now());
         let usable = info.listen_addrs.iter().filter(|a| is_usable(a, &remote, self.config.quic));
@@ -82,14 +102,44 @@ impl Task {
         // What it holds and we missed, because we were away.
         self.question(peer, Request::Waiting, Purpose::Waiting);
         self.question(peer, Request::Peers, Purpose::Peers);
-        let relays = info.protocols.iter().any(|protocol| protocol.as_ref() == RELAYS);
-        if self.config.nat && relays && self.relays.len() < MAX_RELAYS {
-            let through = remote.with_p2p(peer).map(|address| address.with(Protocol::P2pCircuit));
-            if let Ok(address) = through
-                && let Ok(listener) = self.swarm.listen_on(address)
-            {
-                self.relays.insert(listener);
+        self.look_for_relays(now);
+    }
+    /// Asks connected peers that relay, as long as this node is reached by too few of them.
+    pub(super) fn look_for_relays(&mut self, now: Instant) {
+        let missing = MAX_RELAYS.saturating_sub(self.relays.len());
+        if !self.config.nat || missing == 0 {
+            return;
+        }
+        let relays = &self.relays;
+        let ready = self.connected.iter_mut().filter(|(peer, connected)| {
+            connected.relay_from.is_some_and(|from| from <= now)
+                && !relays.values().any(|other| other == *peer)
+        });
+        let mut asked = Vec::new();
+        for (peer, connected) in ready.take(missing) {
+            // One that refuses is asked again some time later.
+            connected.relay_from = now.checked_add(RELAY_PAUSE);
+            if let Ok(address) = connected.address.clone().with_p2p(*peer) {
+                asked.push((*peer, address.with(Protocol::P2pCircuit)));
             }
+        }
+        for (peer, address) in asked {
+            if let Ok(listener) = self.swarm.listen_on(address) {
+                self.relays.insert(listener, peer);
+            }
+        }
+    }
+    /// A peer was asked to call this node by the addresses by which it believes to be reached, or has tried.
+    pub(super) fn on_probe(&mut self, event: autonat::OutboundProbeEvent) {
+        let now = Instant::now();
+        let (peer, patience) = match event {
+            autonat::OutboundProbeEvent::Request { peer, .. } => (Some(peer), CALL_BACK),
+            // Its answer may overtake the connection that it tells of.
+            autonat::OutboundProbeEvent::Response { peer, .. } => (Some(peer), SIMULTANEOUS),
+            autonat::OutboundProbeEvent::Error { peer, .. } => (peer, SIMULTANEOUS),
+        };
+        if let Some(connected) = peer.and_then(|peer| self.connected.get_mut(&peer)) {
+            connected.calls_back_until = now.checked_add(patience);
         }
     }
     /// Peers of which a peer knows. Nobody may send this node where the teller itself is not: near to it.
