@@ -24,6 +24,7 @@ use crate::config::NodeSettings;
 use crate::consensus::ConsensusError;
 use crate::home::{Home, HomeError};
 use crate::node::NodeError;
+use crate::identity::IdentityError;
 use crate::store::{CheckError, StoreError};
 use crate::sync::SyncError;
 use clap::{CommandFactory, Parser, Subcommand};
@@ -143,7 +144,7 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 impl From<HomeError> for Failure {
     fn from(error: HomeError) -> Self {
         match error {
-            HomeError::File(failure) => failure,
+            HomeError::File(failure) | HomeError::Identity(IdentityError::Secret(failure)) => failure,
             HomeError::Empty { .. } => Failure::usage(&error)
                 .help("`sealpost-node init` makes a node here; --home names another folder"),
             HomeError::Taken { .. } => Failure::usage(&error)
