@@ -3,10 +3,11 @@
 mod steps;
 
 use super::local::{LocalNetwork, Place, Ports, call};
+use super::made::Made;
 use super::run::stopping;
 use super::{runtime, signals};
 use clap::Args;
-use sealpost_terminal::{Failure, Terminal, seconds, style};
+use sealpost_terminal::{Exit, Failure, Terminal, seconds, style};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -64,11 +65,19 @@ impl<'a> Narrator<'a> {
     }
 }
 
+/// What it makes in the folder that is kept.
+const MADE: Made = Made {
+    by: "demo",
+    flag: "keep",
+    note: "`sealpost-node demo` made node/ and networks/demo/ in this folder, for playing.\n",
+};
+
 pub(super) fn demo(args: &DemoArgs, terminal: &Terminal) -> Result<(), Failure> {
     let place = match &args.keep {
         Some(path) => Place::Kept(path.clone()),
         None => Place::temporary()?,
     };
+    MADE.mark(place.path())?;
     // The node's own log would run between the lines; --log brings it back.
     if terminal.globals().log.is_none() && terminal.globals().verbose == 0 {
         terminal.logging().set_filter("warn")?;
@@ -78,10 +87,14 @@ pub(super) fn demo(args: &DemoArgs, terminal: &Terminal) -> Result<(), Failure> 
         let mut narrator = Narrator::new(terminal);
         let any = ([127, 0, 0, 1], 0).into();
         let ports = Ports { rpc: any, metrics: None, explorer: Some(([127, 0, 0, 1], args.port).into()) };
-        let network = LocalNetwork::start(place.path(), "demo", ports, terminal).await?;
+        let network = LocalNetwork::start(place.path(), MADE.by, ports, terminal).await?;
         let told = tokio::select! {
             told = steps::walk(&network, place.path(), &mut narrator) => told?,
-            () = stop.notified() => return network.run_until(std::future::ready(())).await,
+            () = stop.notified() => {
+                network.run_until(std::future::ready(())).await?;
+                // Not every step held: for a script that is no success.
+                return if args.exit { Err(Failure::silent(Exit::Interrupted)) } else { Ok(()) };
+            }
         };
         let total = seconds(narrator.total());
         terminal.say(format_args!("\n{} steps in {total}, and every one held.", narrator.steps));

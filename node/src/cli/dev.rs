@@ -1,25 +1,25 @@
 //! `dev`: a network of one validator at once, with ready accounts.
 
 use super::local::{LocalNetwork, Place, Ports, call};
+use super::made::Made;
 use super::run::stopping;
 use super::{runtime, signals};
 use crate::home::Home;
 use crate::store::lock_directory;
 use clap::Args;
-use sealpost_terminal::{
-    Failure, Terminal, create_private_folder, short, write_atomically, write_secret_file,
-};
+use sealpost_terminal::{Failure, Terminal, short, write_secret_file};
 use sealpost_wallet::Wallet;
 use sealpost_wallet::mnemonic::{Phrase, Words};
 use std::path::{Path, PathBuf};
 
 /// The network's name, which is that of its folder of wallets too.
 const NETWORK: &str = "dev";
-/// The file that says of a folder that its network was made by `dev`, with what it says to people.
-const MARK: (&str, &str) = (
-    "made-by-dev",
-    "`sealpost-node dev` made node/ and networks/dev/ in this folder, and with --reset deletes them.\n",
-);
+/// What it makes, and deletes with --reset.
+const MADE: Made = Made {
+    by: NETWORK,
+    flag: "state",
+    note: "`sealpost-node dev` made node/ and networks/dev/ in this folder, and with --reset deletes them.\n",
+};
 /// The accounts' names, in order.
 const NAMES: [&str; 10] =
     ["alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi", "ivan", "judy"];
@@ -76,7 +76,7 @@ pub(super) fn dev(args: &DevArgs, terminal: &Terminal) -> Result<(), Failure> {
     if args.reset {
         reset(place.path(), terminal)?;
     }
-    mark(place.path())?;
+    MADE.mark(place.path())?;
     runtime()?.block_on(async {
         let stop = signals::listen(terminal);
         let network =
@@ -119,42 +119,14 @@ fn ports(args: &DevArgs) -> Ports {
     Ports { rpc: at(0), metrics: Some(at(3)), explorer: (!args.no_explorer).then(|| at(4)) }
 }
 
-/// What `dev` puts into a folder: the node, and the wallets of its network. Wallets of other networks stand beside them.
-fn parts(folder: &Path) -> [PathBuf; 2] {
-    [folder.join("node"), folder.join("networks").join(NETWORK)]
-}
-
-/// Refuses a network that is somebody's own: what `dev` writes to its ledger stays there.
-fn check_mark(folder: &Path) -> Result<(), Failure> {
-    let parts = parts(folder);
-    if folder.join(MARK.0).exists() || parts.iter().all(|part| !part.exists()) {
-        return Ok(());
-    }
-    let [node, wallets] = parts.each_ref().map(|part| part.display());
-    let what = format!("state: {}: nothing says that `dev` made the network that is here", folder.display());
-    Err(Failure::usage(what).help(format!(
-        "name another folder with --state, or delete {node} and {wallets} by hand if no key in them is needed"
-    )))
-}
-
-/// Notes that whatever will be in a folder is `dev`'s, before anything is.
-fn mark(folder: &Path) -> Result<(), Failure> {
-    check_mark(folder)?;
-    if parts(folder).iter().any(|part| part.exists()) {
-        return Ok(());
-    }
-    create_private_folder(folder)?;
-    write_atomically(&folder.join(MARK.0), MARK.1.as_bytes())
-}
-
 /// Only what an earlier `dev` has put there.
 fn reset(folder: &Path, terminal: &Terminal) -> Result<(), Failure> {
-    let parts = parts(folder);
+    let parts = MADE.parts(folder);
     let data = Home::new(folder.join("node")).data();
     if parts.iter().all(|part| !part.exists()) {
         return Ok(());
     }
-    check_mark(folder)?;
+    MADE.check(folder)?;
     // Said before the question: there is nothing to decide as long as the network runs.
     drop(lock_directory(&data)?);
     if !terminal.confirm(&format!("Delete the network and the wallets in {}?", folder.display()))? {
