@@ -4,7 +4,7 @@ use super::asking::{Asked, NodeArgs};
 use super::runtime;
 use clap::{Args, ValueEnum};
 use sealpost_api::{NodeStatus, SealpostRpcClient};
-use sealpost_terminal::{Failure, Terminal, bytes, clock, counted, grouped, short};
+use sealpost_terminal::{Failure, Terminal, bytes, clock, counted, grouped, printable, short};
 use std::time::{Duration, Instant};
 
 /// Pause between two questions while waiting.
@@ -41,7 +41,7 @@ pub(super) fn status(args: &StatusArgs, terminal: &Terminal) -> Result<(), Failu
 }
 
 async fn ask(asked: &Asked, args: &StatusArgs) -> Result<NodeStatus, Failure> {
-    let until = Instant::now() + Duration::from_secs(args.timeout);
+    let until = deadline(args.timeout);
     loop {
         let answer = asked.client.node_status().await;
         let reached = match (&answer, args.wait) {
@@ -50,7 +50,7 @@ async fn ask(asked: &Asked, args: &StatusArgs) -> Result<NodeStatus, Failure> {
             (Ok(status), Some(WaitUntil::Final)) => status.height.get() > 0,
             (Err(_), _) => false,
         };
-        let over = args.wait.is_none() || Instant::now() >= until;
+        let over = args.wait.is_none() || until.is_some_and(|until| Instant::now() >= until);
         match answer {
             Ok(status) if reached => return Ok(status),
             Ok(_) if over => return Err(Failure::unavailable("node.timeout", "the node is not there yet")),
@@ -60,9 +60,19 @@ async fn ask(asked: &Asked, args: &StatusArgs) -> Result<NodeStatus, Failure> {
     }
 }
 
+/// When a wait of so many seconds is over; one that no clock knows never is.
+fn deadline(seconds: u64) -> Option<Instant> {
+    Instant::now().checked_add(Duration::from_secs(seconds))
+}
+
+/// What the node says it is, as it may stand on a terminal: it may be anybody's.
+fn heading(url: &str, status: &NodeStatus) -> String {
+    let (version, name) = (printable(&status.version), printable(&status.chain_name));
+    format!("node       {url}  version {version}\nnetwork    {name}  chain {}", short(status.chain))
+}
+
 fn print(terminal: &Terminal, url: &str, status: &NodeStatus) {
-    terminal.say(format_args!("node       {url}  version {}", status.version));
-    terminal.say(format_args!("network    {}  chain {}", status.chain_name, short(status.chain)));
+    terminal.say(heading(url, status));
     terminal.say(format_args!(
         "head       block {}  {}  {}",
         grouped(status.height.get()),
@@ -90,4 +100,31 @@ fn print(terminal: &Terminal, url: &str, status: &NodeStatus) {
         bytes(status.bodies_bytes)
     ));
     terminal.emit("sealpost/node-status/1", status);
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_wait_has_no_end() {
+        assert!(deadline(60).is_some());
+        assert_eq!(deadline(u64::MAX), None);
+    }
+
+    #[test]
+    fn nothing_that_a_node_says_of_itself_moves_the_cursor() {
+        let zeros = "0".repeat(64);
+        let status: NodeStatus = serde_json::from_value(serde_json::json!({
+            "chain": zeros, "chain_name": "\u{1b}[2Jyours", "height": 1, "block": zeros, "block_time_ms": 0,
+            "syncing": false, "target": 1, "peers": 0, "validator": false, "validators": 1,
+            "mempool_transactions": 0, "mempool_bytes": 0, "postage_price": 0, "headers_bytes": 0, "bodies_bytes": 0,
+            "uptime_seconds": 0, "version": "1\r\u{1b}]0;x\u{7}",
+        }))
+        .unwrap();
+        let heading = heading("http://127.0.0.1:1", &status);
+        assert!(heading.chars().all(|c| c == '\n' || !c.is_control()), "{heading:?}");
+        assert_eq!(heading.lines().count(), 2);
+    }
 }
