@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use zeroize::Zeroizing;
 
@@ -18,6 +19,8 @@ pub struct Terminal {
     attached: Arc<Mutex<Map<String, Value>>>,
     /// Why not all of the data could be written.
     unwritten: Arc<OnceLock<String>>,
+    /// Whether whoever read has left.
+    unread: Arc<AtomicBool>,
 }
 
 #[derive(Serialize)]
@@ -31,7 +34,7 @@ struct Tagged<'a, T> {
 
 impl Terminal {
     pub(crate) fn new(globals: GlobalArgs, logging: Logging) -> Self {
-        Self { globals, logging, attached: Arc::default(), unwritten: Arc::default() }
+        Self { globals, logging, attached: Arc::default(), unwritten: Arc::default(), unread: Arc::default() }
     }
     /// Whether machine output is wanted.
     pub fn is_json(&self) -> bool {
@@ -78,7 +81,7 @@ impl Terminal {
     }
     /// A line of data for people; silent in JSON mode.
     pub fn say(&self, line: impl Display) {
-        if !self.globals.json {
+        if !self.globals.json && !self.is_unread() {
             self.written(write_line(anstream::stdout(), &line));
         }
     }
@@ -104,6 +107,7 @@ impl Terminal {
     /// One JSON object with its schema, such as `sealpost/send/1`, in one line; silent without JSON mode.
     pub fn emit<T: Serialize>(&self, schema: &str, value: &T) {
         if self.globals.json
+            && !self.is_unread()
             && let Ok(line) = serde_json::to_string(&Tagged { schema, value, attached: &self.attached() })
         {
             self.written(write_line(io::stdout(), &line));
@@ -138,14 +142,24 @@ impl Terminal {
     }
     /// Raw bytes as data: a file that was asked for on standard output.
     pub fn write(&self, bytes: &[u8]) {
+        if self.is_unread() {
+            return;
+        }
         let mut out = io::stdout().lock();
         self.written(out.write_all(bytes).and_then(|()| out.flush()));
     }
-    /// Ends quietly if whoever read has left, as `| head` does. Another failure, such as a full disk, ends nothing that is
-    /// being done, but is no success.
+    /// Whether whoever read standard output has left, as `| head` does. Nothing more is written then. What is being done
+    /// goes on and has its own end; a command that does nothing but print, on and on, asks here and ends.
+    pub fn is_unread(&self) -> bool {
+        self.unread.load(Ordering::Relaxed)
+    }
+    /// That nobody reads is no failure. Another one, such as a full disk, ends nothing that is being done either, but is no
+    /// success.
     fn written(&self, written: io::Result<()>) {
         match written {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                self.unread.store(true, Ordering::Relaxed);
+            }
             Err(error) => drop(self.unwritten.set(error.to_string())),
             Ok(()) => {}
         }
@@ -181,4 +195,23 @@ fn write_line(mut out: impl Write, line: &dyn Display) -> io::Result<()> {
 fn tell(mut out: impl Write, line: &dyn Display) {
     // As one piece: whoever reads what several write never sees half a line.
     let _unheard = out.write_all(format!("{line}\n").as_bytes()).and_then(|()| out.flush());
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_stops_reading_ends_nothing_and_is_told_nothing_more() {
+        let globals = GlobalArgs::default();
+        let terminal = Terminal::new(globals.clone(), Logging::start(&globals, "warn").unwrap());
+        assert!(!terminal.is_unread());
+        terminal.written(Err(io::ErrorKind::BrokenPipe.into()));
+        assert!(terminal.clone().is_unread(), "each that prints there knows it");
+        assert!(terminal.conclude().is_ok(), "the command's own end counts");
+        // A full disk is another matter.
+        terminal.written(Err(io::ErrorKind::StorageFull.into()));
+        assert_eq!(terminal.conclude().unwrap_err().code, "file.io");
+    }
 }

@@ -94,6 +94,7 @@ impl Follower<'_> {
                 },
             };
             let reason = match ended {
+                Ok(()) if self.is_for_nobody() => return Ok(()),
                 Ok(()) => "it ended the subscription".to_owned(),
                 Err(away) if away.exit == Exit::Unavailable && away.code.starts_with("node.") => away.message,
                 Err(failure) => return Err(failure),
@@ -126,13 +127,18 @@ impl Follower<'_> {
         // The first tick of each comes at once.
         let (mut looking, mut tending) =
             (tokio::time::interval(SCAN_EVERY), tokio::time::interval(TEND_EVERY));
-        loop {
+        while !self.is_for_nobody() {
             let proven = {
                 let mut next = std::pin::pin!(incoming.next(light));
                 loop {
                     tokio::select! {
                         proven = &mut next => break proven.map_err(failure)?,
-                        _ = looking.tick() => self.look(light, cursor).await?,
+                        _ = looking.tick() => {
+                            self.look(light, cursor).await?;
+                            if self.is_for_nobody() {
+                                return Ok(());
+                            }
+                        }
                         _ = tending.tick() => self.tend(light).await?,
                         told = next_told(&mut self.hook) => cursor.done(self.wallet, &told.id)?,
                     }
@@ -147,6 +153,11 @@ impl Follower<'_> {
                 self.hear(light, cursor, found).await?;
             }
         }
+        Ok(())
+    }
+    /// Whether nobody reads any more what is shown, and no hook is told of it.
+    fn is_for_nobody(&self) -> bool {
+        self.hook.is_none() && self.session.terminal.is_unread()
     }
     /// Does what is due with the wallet's keys, and says each state of the own entry once.
     async fn tend(&mut self, light: &Light) -> Result<(), Failure> {
