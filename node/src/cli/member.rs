@@ -29,7 +29,7 @@ pub(super) struct ProposeArgs {
     /// What is to become of it
     #[arg(long, value_enum, default_value = "admitted")]
     status: Status,
-    /// Last height whose block may make it so; without it, as late as the network allows
+    /// Last height whose block may make it so; without it, in 10,000 blocks, or as late as the network allows
     #[arg(long, value_name = "HEIGHT")]
     expiry: Option<BlockHeight>,
     /// Where to write the proposal

@@ -27,13 +27,8 @@ pub struct PassphraseArgs {
     )]
     pub passphrase_file: Option<PathBuf>,
     /// Read the passphrase from an open file descriptor
-    #[arg(
-        long,
-        value_name = "N",
-        conflicts_with = "passphrase_file",
-        global = true,
-        help_heading = "Global options"
-    )]
+    // It goes before a file, which may be named by the environment: for clap that would be a conflict.
+    #[arg(long, value_name = "N", global = true, help_heading = "Global options")]
     pub passphrase_fd: Option<u32>,
 }
 
@@ -265,6 +260,23 @@ mod tests {
         let args = PassphraseArgs { passphrase_file: None, passphrase_fd: Some(fd) };
         assert_eq!(read(&args).unwrap().as_str(), "by descriptor");
         assert!(!Path::new(&format!("/dev/fd/{fd}")).exists());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_file_descriptor_goes_before_a_file_that_the_environment_may_name() {
+        #[derive(clap::Parser)]
+        struct Cli {
+            #[command(flatten)]
+            passphrase: PassphraseArgs,
+        }
+        let (_temp, path) = file(0o600, "by descriptor\n");
+        let high = rustix::io::fcntl_dupfd_cloexec(File::open(&path).unwrap(), 950).unwrap();
+        let fd = std::os::fd::IntoRawFd::into_raw_fd(high).to_string();
+        // clap takes a variable of the environment for a flag that was given.
+        let line = ["sealpost", "--passphrase-file", "/of/the/environment", "--passphrase-fd", &fd];
+        let cli = <Cli as clap::Parser>::try_parse_from(line).unwrap();
+        assert_eq!(read(&cli.passphrase).unwrap().as_str(), "by descriptor");
     }
 
     #[test]
