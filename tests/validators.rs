@@ -73,6 +73,8 @@ fn validators_change_by_approval_and_wallets_and_evidence_follow() {
         ["validator", "propose", "--add", &add, "--effective", &effective, "-o", &file, "--node", &url];
     assert_eq!(world.node(&propose)["approvals"].as_array().unwrap().len(), 0);
     assert_eq!(world.refused("sealpost-node", &propose), (2, "file.exists".into()));
+    let passed = ["validator", "propose", "--add", &add, "--effective", "1", "-o", &file, "--node", &url];
+    assert_eq!(world.refused("sealpost-node", &passed), (2, "validator.effective".into()));
 
     let submit = ["validator", "submit", &file, "--node", &url];
     assert_eq!(world.refused("sealpost-node", &submit), (5, "approval.too_few".into()));

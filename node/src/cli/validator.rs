@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use sealpost_api::NamedValidator;
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::signature::{PublicKey, SigningKey};
-use sealpost_terminal::{Failure, Terminal, create_private_folder, short, write_new_secret_file};
+use sealpost_terminal::{Exit, Failure, Terminal, create_private_folder, short, write_new_secret_file};
 use serde::Serialize;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -132,9 +132,11 @@ fn new(args: &NewArgs, terminal: &Terminal) -> Result<(), Failure> {
 }
 
 fn propose(args: &ProposeArgs, terminal: &Terminal) -> Result<(), Failure> {
-    let chain = home(terminal)?.genesis()?.chain_id();
+    let genesis = home(terminal)?.genesis()?;
     let asked = args.node.connect(terminal)?;
-    let present = set_of(&runtime()?.block_on(asked.validators())?)?;
+    let told = runtime()?.block_on(asked.validators())?;
+    check_effective(args.effective, told.height, genesis.limits().expiry_window, terminal)?;
+    let present = set_of(&told)?;
     let mut validators: Vec<Power> = match &args.set {
         Some(path) => {
             let shown = path.display();
@@ -161,5 +163,27 @@ fn propose(args: &ProposeArgs, terminal: &Terminal) -> Result<(), Failure> {
     }
     validators.sort_by_key(|validator| validator.public_key);
     let change = Change::Validators { effective: args.effective, validators };
-    Proposal::new(chain, present.hash(), change).write_new(&args.out, terminal)
+    Proposal::new(genesis.chain_id(), present.hash(), change).write_new(&args.out, terminal)
+}
+
+/// What no block will accept is not worth anybody's approval.
+fn check_effective(
+    effective: BlockHeight,
+    height: BlockHeight,
+    window: u64,
+    terminal: &Terminal,
+) -> Result<(), Failure> {
+    if effective <= height {
+        let what = format!("effective: {effective} has passed: the next block is {height}");
+        return Err(Failure::new(Exit::Usage, "validator.effective", what)
+            .help("name a height that leaves time for the approvals"));
+    }
+    if effective.blocks_since(height) > window {
+        terminal.warn(format_args!(
+            "effective: a block takes a change for {window} blocks ahead at most (genesis: limits.expiry_window); this \
+             one can be submitted from about block {} on",
+            effective.saturating_sub(window)
+        ));
+    }
+    Ok(())
 }

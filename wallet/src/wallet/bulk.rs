@@ -423,9 +423,11 @@ impl Wallet {
             .collect();
         // The price is one for all sizes; it may rise before the block that takes them.
         let quote = light.postage(1024).await?;
-        let sizes =
-            sealed.iter().filter_map(|(.., sealed)| Some(sealed.as_ref().ok()?.body.as_bytes().len()));
-        let bytes = sizes.map(|body| body.saturating_add(parcel::beside(1))).sum::<usize>();
+        let sizes = sealed.iter().filter_map(|(_, draft, sealed)| {
+            let body = sealed.as_ref().ok()?.body.as_bytes().len();
+            Some(body.saturating_add(parcel::beside(draft.to.len())))
+        });
+        let bytes = sizes.sum::<usize>();
         let price = self.price_ahead(course, quote.price.max(quote.price_after), bytes);
         let mut paid = Vec::with_capacity(sealed.len());
         for (number, draft, sealed) in sealed {

@@ -4,7 +4,7 @@
 use super::{Draft, PostageProgress, Prepared, Sent, Wallet, WalletError};
 use crate::drafts::{DraftError, DraftId, Kept, Listed, Typed};
 use crate::envelope::{Content, Letter};
-use crate::light::{Light, LightError};
+use crate::light::{Light, LightError, Proven};
 use crate::outbox::{OutboxEntry, Parcel};
 use crate::parcel;
 use futures::stream::{self, StreamExt};
@@ -24,6 +24,10 @@ const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_sec
 const PATIENCE: u32 = 12;
 /// How often a part is paid for again, because the price rose or it expired.
 const PAYMENTS: u32 = 8;
+
+/// Parts that are older than this when their letter is signed are sent anew: a quarter of the time for which a superseded
+/// key is kept at least (`keys.grace_days`).
+const OLDEST_PART: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// How far a parcel is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -241,15 +245,17 @@ impl Wallet {
     /// Brings one part onto the ledger: the one that was signed before, if it still can get there.
     async fn send_part(&self, course: &Course<'_>, number: u32) -> Result<TransactionId, WalletError> {
         let before = course.kept.signed_part(number)?;
-        if let Some((transaction, _)) = &before
-            && course.light.transaction(&transaction.id()).await?.is_some()
-        {
-            course.arrived(number);
-            return Ok(transaction.id());
-        }
-        let mut signed = match before {
-            Some(signed) => signed,
-            None => self.sign_part(course, number).await?,
+        let arrived = match &before {
+            Some((transaction, _)) => course.light.transaction(&transaction.id()).await?,
+            None => None,
+        };
+        let mut signed = match (before, arrived) {
+            (_, Some(part)) if self.is_recent(course.light, &part).await? => {
+                course.arrived(number);
+                return Ok(part.id());
+            }
+            (Some(signed), None) => signed,
+            (None, _) | (_, Some(_)) => self.sign_part(course, number).await?,
         };
         for _ in 0..PAYMENTS {
             match self.submit_part(course, &signed).await {
@@ -272,6 +278,12 @@ impl Wallet {
         })
     }
     /// Seals, pays and signs a part, and keeps it before it leaves.
+    /// Whether a part that is on the ledger may still be named by a letter that is signed now. The keys that an older one was
+    /// sent to may be destroyed before their owner reads the letter.
+    async fn is_recent(&self, light: &Light, part: &Proven) -> Result<bool, WalletError> {
+        let now_ms = light.head().await?.map_or(0, |head| head.time_ms);
+        Ok(is_recent(part.header.time_ms, now_ms))
+    }
     async fn sign_part(
         &self,
         course: &Course<'_>,
@@ -384,4 +396,21 @@ pub(super) fn no_block() -> LightError {
 fn unproven(light: &Light, id: &TransactionId) -> LightError {
     let (url, what) = (light.url().into(), format!("transaction {id}"));
     LightError::Untrusted { url, what, reason: "it says that it is final, and can't show it".into() }
+}
+
+/// By the times of blocks.
+fn is_recent(part_ms: u64, now_ms: u64) -> bool {
+    u128::from(now_ms.saturating_sub(part_ms)) <= OLDEST_PART.as_millis()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_is_recent_for_a_week() {
+        let week = 7 * 24 * 60 * 60 * 1000;
+        assert!(is_recent(1000, 1000) && is_recent(1000, 1000 + week) && is_recent(2000, 1000));
+        assert!(!is_recent(1000, 1001 + week));
+    }
 }
