@@ -9,8 +9,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 use confique::{Config, Layer};
 use sealpost_ledger::genesis::Genesis;
 use sealpost_terminal::{
-    ConfigArgs, Exit, Failure, GlobalArgs, HasGlobals, PagesCommand, Terminal, check_url, load_config,
-    long_version, with_exit_codes,
+    ConfigArgs, Exit, Failure, GlobalArgs, HasGlobals, PagesCommand, Terminal, check_url, first_url,
+    load_config, long_version, with_exit_codes,
 };
 use settings::{ExplorerSettings, LimitArgs};
 use std::path::{Path, PathBuf};
@@ -98,9 +98,10 @@ pub fn execute(cli: Cli, terminal: &Terminal) -> Result<(), Failure> {
             let mut flags = <ExplorerSettings as Config>::Layer::empty();
             (flags.node, flags.genesis) = (node, genesis);
             let settings: ExplorerSettings = load_config("explorer", terminal.globals(), flags)?;
-            check_url("node", &settings.node)?;
+            let node = first_url(&settings.node);
+            check_url("node", node)?;
             let genesis = settings.genesis.as_deref().map(read_genesis).transpose()?;
-            runtime()?.block_on(check::check(&settings.node, genesis, terminal))
+            runtime()?.block_on(check::check(node, genesis, terminal))
         }
         Command::Openapi => {
             terminal.write(crate::api::document().as_bytes());
@@ -124,7 +125,8 @@ fn serve(settings: &ExplorerSettings, terminal: &Terminal) -> Result<(), Failure
         Failure::usage(format_args!("listen: {:?}: {error}", settings.listen))
             .help("an address and a port, such as 127.0.0.1:17329")
     })?;
-    check_url("node", &settings.node)?;
+    let node = first_url(&settings.node);
+    check_url("node", node)?;
     let limits = settings.limits()?;
     let genesis = settings.genesis.as_deref().map(read_genesis).transpose()?;
     if genesis.is_none() {
@@ -134,9 +136,9 @@ fn serve(settings: &ExplorerSettings, terminal: &Terminal) -> Result<(), Failure
         );
     }
     runtime()?.block_on(async {
-        let explorer = start(Settings { listen, node: settings.node.clone(), genesis, limits }).await?;
+        let explorer = start(Settings { listen, node: node.to_owned(), genesis, limits }).await?;
         let url = format!("http://{}", explorer.address);
-        terminal.say(format_args!("explorer  {url}  (asks {})", settings.node));
+        terminal.say(format_args!("explorer  {url}  (asks {node})"));
         terminal.emit("sealpost/explorer-ready/1", &Ready { explorer: url });
         wait_for_signal().await;
         explorer.stop().await;

@@ -19,7 +19,7 @@ pub struct NodeSettings {
     pub disk_floor_mib: u64,
     /// Whether the bodies of all messages are kept, even those beyond the network's retention, and the state after every
     /// block is.
-    #[config(env = "SEALPOST_ARCHIVE", default = false)]
+    #[config(env = "SEALPOST_NODE_ARCHIVE", default = false)]
     pub archive: bool,
     /// What clients ask: wallets, explorers, programs.
     #[config(nested)]

@@ -7,7 +7,7 @@ use jsonrpsee::core::ClientError;
 use jsonrpsee::http_client::{HttpClient, HttpClientBuilder};
 use sealpost_api::{ApiError, Category, NamedValidator, SealpostRpcClient, Validators};
 use sealpost_ledger::validator::ValidatorSet;
-use sealpost_terminal::{Exit, Failure, Terminal, check_url, load_config};
+use sealpost_terminal::{Exit, Failure, Terminal, check_url, first_url, load_config};
 
 /// The set that validators form, as a node tells them.
 pub(super) fn set_of(told: &Validators) -> Result<ValidatorSet, Failure> {
@@ -31,7 +31,7 @@ pub(super) struct Asked {
 impl NodeArgs {
     pub(super) fn connect(&self, terminal: &Terminal) -> Result<Asked, Failure> {
         let url = match &self.node {
-            Some(url) => url.clone(),
+            Some(url) => first_url(url).to_owned(),
             None => {
                 let none = <NodeSettings as confique::Config>::Layer::empty();
                 let settings: NodeSettings = load_config("node", terminal.globals(), none)?;

@@ -105,7 +105,7 @@ pub use new_file::NewFile;
 pub use output::Terminal;
 pub use passphrase::{Confirm, PassphraseArgs, new_passphrase};
 pub use runner::{StopRequests, run};
-pub use url::check_url;
+pub use url::{check_url, first_url};
 pub use width::fenced;
 pub use wording::{
     bytes, clock, counted, grouped, printable, printable_lines, rfc3339, seconds, short, short_address,

@@ -16,6 +16,11 @@ pub fn check_url(what: &str, text: &str) -> Result<(), Failure> {
     Err(failure.help(format!("write http://{host}")))
 }
 
+/// The first of several URLs: `SEALPOST_NODE` may be a list, of which a program that asks one node takes that one.
+pub fn first_url(list: &str) -> &str {
+    list.split(',').next().unwrap_or(list).trim()
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -26,6 +31,8 @@ mod tests {
         for good in ["http://127.0.0.1:1", "https://node.example/rpc"] {
             assert_eq!(check_url("node", good), Ok(()));
         }
+        assert_eq!(first_url("http://a:1, http://b:2"), "http://a:1");
+        assert_eq!(first_url("http://a:1"), "http://a:1");
         for (wrong, help) in [
             ("127.0.0.1:1", "write http://127.0.0.1:1"),
             ("ws://node:7", "write http://node:7"),
