@@ -130,21 +130,31 @@ fn a_destroyed_secret_is_named() {
     assert_eq!(open(&transaction, &body, 0, &[]).unwrap_err(), OpenError::KeyGone { bundle: 3 });
 }
 
+/// What somebody asks to be sealed openly.
+fn to_oneself<'a>(
+    person: &Person,
+    recipients: &'a [Recipient],
+    content: &'a Content,
+    body_limit: u32,
+) -> SealRequest<'a> {
+    SealRequest {
+        chain: ChainId::from_bytes([4; 32]),
+        sender: person.address,
+        author: None,
+        expiry: BlockHeight::new(50),
+        recipients,
+        content,
+        body_limit,
+    }
+}
+
 #[test]
 fn too_long_a_message_is_refused_with_its_limit() {
     let bob = person(2);
     let long = Content::Part(Part { parcel: [1; 16], number: 0, bytes: vec![0; 70_000] });
     let recipients = [recipient(&bob, Suite::Ecies)];
-    let request = SealRequest {
-        chain: ChainId::from_bytes([4; 32]),
-        sender: bob.address,
-        author: None,
-        expiry: BlockHeight::new(50),
-        recipients: &recipients,
-        content: &long,
-        body_limit: 65_536,
-    };
-    assert!(matches!(seal(&request).unwrap_err(), SealError::TooLong { limit: 65_536, .. }));
+    let refused = seal(&to_oneself(&bob, &recipients, &long, 65_536)).unwrap_err();
+    assert!(matches!(refused, SealError::TooLong { limit: 65_536, .. }));
 }
 
 #[test]
@@ -166,16 +176,8 @@ fn a_letter_has_so_many_attachments_and_answers_and_not_one_more() {
     for (content, what) in [(letter(10_001, 0), "attachments"), (letter(0, 10_001), "answers")] {
         let refused = Content::from_bytes(&content.to_bytes()).unwrap_err().to_string();
         assert!(refused.contains(&format!("10001 {what}, the limit is 10000")), "{refused}");
-        let request = SealRequest {
-            chain: ChainId::from_bytes([4; 32]),
-            sender: bob.address,
-            author: None,
-            expiry: BlockHeight::new(50),
-            recipients: &recipients,
-            content: &content,
-            body_limit: 4 << 20,
-        };
-        assert_eq!(seal(&request).unwrap_err(), SealError::TooMany { what, count: 10_001 });
+        let refused = seal(&to_oneself(&bob, &recipients, &content, 4 << 20)).unwrap_err();
+        assert_eq!(refused, SealError::TooMany { what, count: 10_001 });
     }
 }
 

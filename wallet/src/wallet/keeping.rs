@@ -234,6 +234,14 @@ impl Wallet {
     ) -> Result<BTreeMap<u64, usize>, WalletError> {
         self.scan(light, &|_| {}).await?;
         let (mut missing, mut room) = (BTreeMap::new(), LAST_FILES_BYTES);
+        // First, so that each is looked at once: of sealed ones that are kept nothing is asked but for their files.
+        for found in self.sealed_letters()?.into_iter().filter(|found| bundles.contains(&found.bundle)) {
+            if let Some((reading, _)) = self.recall(&found.id)?
+                && !is_kept(self.keep_files(light, &reading, &mut room).await)?
+            {
+                count(&mut missing, found.bundle);
+            }
+        }
         for (bundle, incoming) in self.sent_to_bundles(light, bundles).await? {
             let kept = match incoming {
                 Some(Incoming { message, .. }) => self.keep_last_letter(light, message, &mut room).await,
@@ -243,17 +251,9 @@ impl Wallet {
                 count(&mut missing, bundle);
             }
         }
-        // Of sealed ones that are kept nothing is asked but for their files.
-        for found in self.sealed_letters()?.into_iter().filter(|found| bundles.contains(&found.bundle)) {
-            if let Some((reading, _)) = self.recall(&found.id)?
-                && !is_kept(self.keep_files(light, &reading, &mut room).await)?
-            {
-                count(&mut missing, found.bundle);
-            }
-        }
         // Parts go ahead: those of a letter to the next keys may have been sent to these.
-        let next: Vec<u64> = bundles.iter().map(|bundle| bundle.saturating_add(1)).collect();
-        let next: Vec<u64> = next.into_iter().filter(|bundle| !bundles.contains(bundle)).collect();
+        let next = bundles.iter().map(|bundle| bundle.saturating_add(1));
+        let next: Vec<u64> = next.filter(|bundle| !bundles.contains(bundle)).collect();
         for (bundle, incoming) in self.sent_to_bundles(light, &next).await? {
             let Some(Incoming { message, .. }) = incoming else { continue };
             let kept = match self.read_or_recall(light, &message.id()).await {
