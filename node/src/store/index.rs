@@ -14,7 +14,7 @@ use sealpost_ledger::address::Address;
 use sealpost_ledger::block::Block;
 use sealpost_ledger::chain::{CommittedBlock, GenesisState, TipRecord};
 use sealpost_ledger::codec::{DecodeError, MAX_BYTES, decode, encode};
-use sealpost_ledger::hash::{BlockHash, TransactionId};
+use sealpost_ledger::hash::{BlockHash, TransactionId, sha256};
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::merkle::{Node, SUBTREE_LEAVES, subtree_roots};
 use sealpost_ledger::message::Mode;
@@ -22,27 +22,47 @@ use sealpost_ledger::signature::PublicKey;
 use sealpost_ledger::state::ViewError;
 use sealpost_ledger::transaction::SignedTransaction;
 use sealpost_ledger::validator::{Validator, ValidatorSet};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
 
-/// A kind of entries: the column that it lies in, and what its keys begin with there. Kinds of which a block has a few
+/// A kind of entries: the column that it lies in, and what becomes of its keys there. Kinds of which a block has a few
 /// entries at most share a column: a column's table begins with 32 MiB of pages, touched here and there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Kind {
     column: u8,
-    prefix: Option<u8>,
+    keys: Keys,
+}
+
+/// What a kind's keys are in its column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Keys {
+    /// As they are.
+    Plain,
+    /// Behind a byte that tells them from those of other kinds.
+    Behind(u8),
+    /// The SHA-256 of that: of equal length and spread, so that the library need not hash them, which takes it longer.
+    Hashed(u8),
 }
 
 impl Kind {
     const fn alone(column: u8) -> Self {
-        Self { column, prefix: None }
+        Self { column, keys: Keys::Plain }
     }
     const fn sharing(column: u8, prefix: u8) -> Self {
-        Self { column, prefix: Some(prefix) }
+        Self { column, keys: Keys::Behind(prefix) }
     }
-    fn key(self, key: &[u8]) -> Vec<u8> {
-        self.prefix.into_iter().chain(key.iter().copied()).collect()
+    const fn hashed(column: u8, prefix: u8) -> Self {
+        Self { column, keys: Keys::Hashed(prefix) }
+    }
+    fn key<'a>(self, key: impl Into<Cow<'a, [u8]>>) -> Cow<'a, [u8]> {
+        let key = key.into();
+        match self.keys {
+            Keys::Plain => key,
+            Keys::Behind(prefix) => [&[prefix], key.as_ref()].concat().into(),
+            Keys::Hashed(prefix) => sha256(&[&[prefix], &key]).to_vec().into(),
+        }
     }
 }
 
@@ -54,14 +74,14 @@ const VERSIONS: Kind = Kind::sharing(0, b'v');
 /// after another.
 const TREES: Kind = Kind::sharing(0, b't');
 const TRANSACTIONS: Kind = Kind::alone(1);
-pub(super) const RECEIVED: Kind = Kind::sharing(4, b'r');
-const SENT: Kind = Kind::sharing(4, b's');
+pub(super) const RECEIVED: Kind = Kind::hashed(4, b'r');
+const SENT: Kind = Kind::hashed(4, b's');
 /// Sets of validators after the genesis' own, by the first height that each decides.
 const VALIDATORS: Kind = Kind::alone(6);
 /// Columns that are ordered by their keys.
 const ORDERED: [Kind; 2] = [state::ORDERED, VALIDATORS];
 /// Columns whose keys are hashes: the library need not hash them once more.
-const UNIFORM: [Kind; 2] = [state::UNIFORM, TRANSACTIONS];
+const UNIFORM: [Kind; 3] = [state::UNIFORM, TRANSACTIONS, RECEIVED];
 const COLUMNS: u8 = 7;
 
 const TIP: &[u8] = b"tip";
@@ -139,8 +159,8 @@ impl Index {
         let mut options = Options::with_columns(path, COLUMNS);
         options.stats = false;
         for (number, column) in (0..).zip(&mut options.columns) {
-            let among = |kinds: [Kind; 2]| kinds.iter().any(|kind| kind.column == number);
-            let (btree_index, uniform) = (among(ORDERED), among(UNIFORM));
+            let among = |kinds: &[Kind]| kinds.iter().any(|kind| kind.column == number);
+            let (btree_index, uniform) = (among(&ORDERED), among(&UNIFORM));
             *column = ColumnOptions { btree_index, uniform, ..ColumnOptions::default() };
         }
         Db::open_or_create(&options).map(|db| Self { db, versions })
@@ -185,10 +205,8 @@ impl Index {
     }
     /// Changes all at once or nothing.
     pub(super) fn put(&self, changes: Vec<Change>) -> Result<(), ViewError> {
-        let changes = changes.into_iter().map(|(kind, key, value)| match kind.prefix {
-            None => (kind.column, key, value),
-            Some(_) => (kind.column, kind.key(&key), value),
-        });
+        let changes =
+            changes.into_iter().map(|(kind, key, value)| (kind.column, kind.key(key).into_owned(), value));
         guarded(|| self.db.commit(changes))
     }
     pub(super) fn height_of(&self, block: &BlockHash) -> Result<Option<BlockHeight>, ViewError> {
@@ -264,8 +282,8 @@ impl Index {
     }
 
     pub(super) fn get(&self, kind: Kind, key: &[u8]) -> Result<Option<Vec<u8>>, ViewError> {
-        let key = if kind.prefix.is_some() { &kind.key(key) } else { key };
-        guarded(|| self.db.get(kind.column, key))
+        let key = kind.key(key);
+        guarded(|| self.db.get(kind.column, &key))
     }
     fn number(&self, kind: Kind, key: &[u8]) -> Result<Option<u64>, ViewError> {
         let bytes = self.get(kind, key)?;
