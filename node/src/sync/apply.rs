@@ -65,7 +65,7 @@ pub(super) fn apply_knowing(
         let (news, about) = (&news, &about);
         scope.spawn(move || {
             // Whoever refuses a block wants no more of them.
-            let _ = news.chunks(TOGETHER).try_for_each(|blocks| to_run.send(prepare(blocks, about, waiting)));
+            let _ = portions(news).try_for_each(|blocks| to_run.send(prepare(blocks, about, waiting)));
         });
         let writer = scope.spawn(move || write(store, &followed, proven));
         let refused = follow(store, tip, prepared.into_iter().flatten(), to_write);
@@ -117,6 +117,19 @@ fn write(
 
 /// Blocks whose signatures are checked together, and that are written together at most.
 const TOGETHER: usize = 16;
+/// As few at least, if there are as many: fewer signatures cost more each.
+const FEWEST: usize = 4;
+
+/// The run in portions of [`TOGETHER`], smaller ones at its end: once the last signatures are checked, nothing but
+/// what depends on them keeps the cores busy.
+fn portions<T>(mut rest: &[T]) -> impl Iterator<Item = &[T]> {
+    std::iter::from_fn(move || {
+        let size = rest.len().div_ceil(2).clamp(FEWEST, TOGETHER).min(rest.len());
+        let (portion, later) = rest.split_at_checked(size).filter(|(portion, _)| !portion.is_empty())?;
+        rest = later;
+        Some(portion)
+    })
+}
 
 /// What a run is held against before its first block is run.
 struct About {
