@@ -18,8 +18,8 @@ use tokio::net::TcpStream;
 use tokio::time::Sleep;
 use tokio_io_timeout::TimeoutStream;
 
-/// Messages of a WebSocket that have come and are neither answered nor being answered, beyond which it is not read. Whoever
-/// answers makes a task of each, whether it is a call or not.
+/// Messages of a WebSocket that have come and of which the answer is not written, beyond which it is not read. Whoever
+/// answers makes a task of each, whether it is a call or not, and the task lasts until its answer is on its way.
 const MOST_UNANSWERED: usize = 64;
 /// Messages so small, and whatever else a WebSocket's client says now and then, have no time.
 const SMALL: usize = 64 << 10;
@@ -38,9 +38,12 @@ pub struct Flow {
 #[derive(Debug, Default)]
 struct State {
     calls: usize,
-    /// Room for what has come over a WebSocket since the last call began, and when it began to come.
+    /// Room for what comes over a WebSocket: for the messages that have come since the last call began, and for all of the
+    /// present one, as soon as it says how long it is. And when the room was needed first.
     coming: Option<Place>,
     since: Option<Instant>,
+    /// Bytes of those messages.
+    whole: usize,
     /// The client has not taken what is being written.
     is_blocked: bool,
     /// It has not taken it for too long.
@@ -51,7 +54,7 @@ struct State {
     /// Where the messages stand that come over a WebSocket, and those that go.
     coming_frames: Frames,
     going: Going,
-    /// Messages that have come, without those that are being answered and those that were.
+    /// Messages that have come and that no written one has answered yet, and messages on their way that answer none.
     unanswered: usize,
     /// Answers on their way, each up to which byte written: until then it takes up the memory that its places stand for.
     owed: VecDeque<(u64, Place)>,
@@ -102,7 +105,7 @@ impl Flow {
         Arc::new(Self { most_calls, socket, state, reader: AtomicWaker::new() })
     }
     /// Takes down that the connection becomes a WebSocket with the answer that is written next. What comes takes up room,
-    /// until the call that begins next has ended; without any it is not read on, nor while too many of its messages wait
+    /// until the call that begins next has ended; without any it is not handed on, nor while too many of its messages wait
     /// for their answers. Nothing may have come behind the request: where messages end is known from their beginning only.
     pub fn become_socket(&self, room: Room) -> Result<(), TooEarly> {
         let mut state = self.state();
@@ -123,14 +126,26 @@ impl Flow {
         let mut state = self.state();
         state.calls = state.calls.saturating_add(1);
         state.since = None;
+        let whole = std::mem::take(&mut state.whole);
+        let room = state.coming.as_mut().map(|coming| coming.split(whole));
+        drop(state);
+        Call { flow: self.clone(), _room: room }
+    }
+    /// A message that has come gets no answer.
+    pub fn needs_no_answer(&self) {
+        let mut state = self.state();
         let was_full = state.is_full();
         state.unanswered = state.unanswered.saturating_sub(1);
-        let (is_free, room) = (was_full && !state.is_full(), state.coming.take());
+        let is_free = was_full && !state.is_full();
         drop(state);
         if is_free {
             self.reader.wake();
         }
-        Call { flow: self.clone(), _room: room }
+    }
+    /// A message will be written that answers none.
+    pub fn will_tell(&self) {
+        let mut state = self.state();
+        state.unanswered = state.unanswered.saturating_add(1);
     }
     /// Keeps places, one for each byte of an answer, until so much more than now has been written. What else is written
     /// meanwhile counts too: the last of an answer's bytes may be on their way a moment longer than its places are held.
@@ -143,31 +158,36 @@ impl Flow {
         let bytes = u64::try_from(answer.count()).unwrap_or(u64::MAX);
         state.owed.push_back((before.saturating_add(bytes), answer));
     }
-    /// Whether there is room for so much more that has come.
-    fn settle(&self, room: &Room, bytes: usize) -> bool {
-        if bytes == 0 {
-            return true;
-        }
+    /// Whether there is room for what has come and for what comes with it.
+    fn settle(&self, room: &Room) -> bool {
         let mut state = self.state();
-        // Nothing is on its way: what has come is answered, or no message at all, as a pong is none.
-        if state.unanswered == 0 && state.coming_frames.is_between_messages() {
+        if state.unanswered == 0 {
+            state.whole = 0;
+        }
+        let present = usize::try_from(state.coming_frames.length()).unwrap_or(usize::MAX);
+        let needed = state.whole.saturating_add(present);
+        if needed == 0 {
             (state.coming, state.since) = (None, None);
             return true;
         }
         state.since.get_or_insert_with(Instant::now);
         match &mut state.coming {
-            Some(coming) => coming.grow(bytes).is_ok(),
+            Some(coming) => {
+                let count = coming.count();
+                drop(coming.split(count.saturating_sub(needed)));
+                coming.grow(needed.saturating_sub(count)).is_ok()
+            }
             None => {
-                state.coming = room.places.take(room.client, bytes).ok();
+                state.coming = room.places.take(room.client, needed).ok();
                 state.coming.is_some()
             }
         }
     }
-    /// Whether something long has been on its way for too long.
-    fn is_overdue(&self, time: Duration) -> bool {
+    /// Until when something long may be on its way.
+    fn due(&self, time: Duration) -> Option<Instant> {
         let state = self.state();
         let is_long = state.coming.as_ref().is_some_and(|coming| coming.count() > SMALL);
-        is_long && state.since.is_some_and(|since| since.elapsed() > time)
+        state.since.filter(|_| is_long)?.checked_add(time)
     }
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -197,18 +217,19 @@ impl Flow {
             false => room,
         }
     }
-    /// Takes down what was read.
-    fn read(&self, bytes: &[u8]) -> io::Result<()> {
+    /// Takes down what was read; how much of it, at its end, is of a message that has not come whole.
+    fn read(&self, bytes: &[u8]) -> io::Result<usize> {
         let mut state = self.state();
         let Some(room) = self.socket.get() else {
             state.asked.hear(bytes);
-            return Ok(());
+            return Ok(0);
         };
         let ended = state.coming_frames.pass(bytes);
-        state.unanswered = state.unanswered.saturating_add(ended);
-        match usize::try_from(state.coming_frames.length()).is_ok_and(|length| length <= room.longest) {
-            true => Ok(()),
-            false => Err(io::Error::new(io::ErrorKind::InvalidData, "a message is too long")),
+        state.unanswered = state.unanswered.saturating_add(ended.messages);
+        state.whole = state.whole.saturating_add(usize::try_from(ended.bytes).unwrap_or(usize::MAX));
+        match state.coming_frames.hold(room.longest) {
+            true => Ok(ended.behind),
+            false => Err(io::Error::new(io::ErrorKind::InvalidData, "a message is longer than may come")),
         }
     }
     /// Takes down what came of writing these.
@@ -245,8 +266,7 @@ impl State {
     fn is_full(&self) -> bool {
         self.unanswered >= MOST_UNANSWERED
     }
-    /// Takes down what the client is told. Each message of it answers one, or was nobody's question; in the latter case a
-    /// few more may come than are meant to.
+    /// Takes down what the client is told. Each message of it answers one, or was counted when it was made.
     fn pass(&mut self, bytes: &[IoSlice<'_>], written: usize) {
         if written > 0 {
             self.asked = Asked::default();
@@ -257,11 +277,11 @@ impl State {
             left = left.saturating_sub(bytes.len());
             let messages = match &mut self.going {
                 Going::Http => 0,
-                Going::Messages(frames) => frames.pass(bytes),
+                Going::Messages(frames) => frames.pass(bytes).messages,
                 Going::Welcome(line) => {
                     let Some(behind) = line.find(bytes) else { continue };
                     let mut frames = Frames::default();
-                    let messages = frames.pass(behind);
+                    let messages = frames.pass(behind).messages;
                     self.going = Going::Messages(frames);
                     messages
                 }
@@ -288,8 +308,10 @@ pub(crate) struct Connection {
     silence: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     /// While there is no room: when to look again.
     pause: Option<Pin<Box<Sleep>>>,
-    /// Bytes of a WebSocket that are here and have no room yet.
-    owing: usize,
+    /// While something long is on its way: when it has to be there.
+    due: Option<Pin<Box<Sleep>>>,
+    /// The beginning of a message that there is no room for yet. Whoever reads it sets all of its memory aside at once.
+    held: Vec<u8>,
     /// Places and counts, given back with the connection.
     _held: Box<dyn Send>,
 }
@@ -311,7 +333,8 @@ impl Connection {
             flow,
             silence: Some(Box::pin(first)),
             pause: None,
-            owing: 0,
+            due: None,
+            held: Vec::new(),
             _held: held,
         }
     }
@@ -319,15 +342,23 @@ impl Connection {
     fn poll_room(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Some(room) = self.flow.socket.get() else { return Poll::Ready(Ok(())) };
         loop {
+            match self.flow.due(room.time).map(tokio::time::Instant::from_std) {
+                Some(at) => {
+                    let due = self.due.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
+                    if due.deadline() != at {
+                        due.as_mut().reset(at);
+                    }
+                    if due.as_mut().poll(context).is_ready() {
+                        return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+                    }
+                }
+                None => self.due = None,
+            }
             if let Some(pause) = &mut self.pause {
                 std::task::ready!(pause.as_mut().poll(context));
                 self.pause = None;
             }
-            if self.flow.is_overdue(room.time) {
-                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-            }
-            if self.flow.settle(room, self.owing) {
-                self.owing = 0;
+            if self.flow.settle(room) {
                 return Poll::Ready(Ok(()));
             }
             self.pause = Some(Box::pin(tokio::time::sleep(PAUSE)));
@@ -355,17 +386,26 @@ impl AsyncRead for Connection {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        std::task::ready!(this.flow.poll_more(context))?;
+        // What is held has been read: before it is there nothing else can be answered.
+        if this.held.is_empty() {
+            std::task::ready!(this.flow.poll_more(context))?;
+        }
         std::task::ready!(this.poll_room(context))?;
+        if !this.held.is_empty() {
+            let bytes = this.held.len().min(buffer.remaining());
+            buffer.put_slice(this.held.drain(..bytes).as_slice());
+            return Poll::Ready(Ok(()));
+        }
         let reach = this.flow.reach(buffer.remaining()).min(buffer.remaining());
         let mut part = ReadBuf::new(buffer.initialize_unfilled_to(reach));
         let read = this.stream.as_mut().poll_read(context, &mut part);
-        let bytes = part.filled().len();
-        this.flow.read(part.filled())?;
-        buffer.advance(bytes);
-        if this.flow.is_socket() {
-            this.owing = this.owing.saturating_add(bytes);
+        let behind = this.flow.read(part.filled())?;
+        let mut bytes = part.filled().len();
+        if bytes > 0 && this.poll_room(context)?.is_pending() {
+            bytes = bytes.saturating_sub(behind);
+            this.held = part.filled().get(bytes..).unwrap_or_default().to_vec();
         }
+        buffer.advance(bytes);
         if let Some(silence) = &mut this.silence {
             if read.is_ready() {
                 this.silence = None;
@@ -373,7 +413,8 @@ impl AsyncRead for Connection {
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }
         }
-        read
+        // Nothing would mean the end.
+        if bytes == 0 && !this.held.is_empty() { Poll::Pending } else { read }
     }
 }
 
@@ -453,7 +494,7 @@ mod tests {
 
     fn room(places: &Places, time: Duration) -> Room {
         let client = Client::new("192.0.2.1".parse().unwrap());
-        Room { places: places.clone(), client, time, longest: 1000 }
+        Room { places: places.clone(), client, time, longest: 100_000 }
     }
 
     const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nupgrade: websocket\r\n\r\n";
@@ -491,11 +532,14 @@ mod tests {
         }
         assert_eq!(read, most);
         assert!(futures::poll!(std::pin::pin!(connection.read(&mut buffer))).is_pending());
-        // A ping answers nothing; an answer does, and what begins is counted otherwise.
+        // A ping answers nothing, nor does what was told besides, nor that a call has begun and ended: its answer waits.
         connection.write_all(&[0x89, 0]).await.unwrap();
+        flow.will_tell();
+        connection.write_all(ANSWER).await.unwrap();
+        drop(flow.begin());
         assert!(futures::poll!(std::pin::pin!(connection.read(&mut buffer))).is_pending());
         connection.write_all(ANSWER).await.unwrap();
-        let _call = flow.begin();
+        flow.needs_no_answer();
         while flow.state().unanswered < MOST_UNANSWERED {
             read += connection.read(&mut buffer).await.unwrap();
         }
@@ -508,14 +552,44 @@ mod tests {
         let (mut connection, flow, mut client) = socket(&places, Duration::from_secs(60)).await;
         let message = [&[0x82, 126, 3, 232][..], &[7; 1000]].concat();
         client.write_all(&message).await.unwrap();
-        client.write_all(&[0x82, 126, 3, 233]).await.unwrap();
+        client.write_all(&[0x82, 127, 0, 0, 0, 0, 0, 1, 0x86, 0xa1]).await.unwrap();
         let mut heard = vec![0; message.len()];
         connection.read_exact(&mut heard).await.unwrap();
         assert_eq!((heard, flow.state().unanswered), (message, 1));
         // A longer one than may come ends it.
-        let mut longer = [0; 4];
+        let mut longer = [0; 10];
         let refused = connection.read_exact(&mut longer).await.unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::InvalidData);
+    }
+
+    /// Its reader would set aside as much at once.
+    #[tokio::test]
+    async fn a_message_takes_up_the_room_that_it_announces() {
+        let places = Places::new(1500, 1500);
+        let (mut connection, flow, mut client) = socket(&places, Duration::from_secs(60)).await;
+        let mut buffer = [0; 100];
+        client.write_all(&[0x82, 126, 3, 232]).await.unwrap();
+        assert_eq!(connection.read(&mut buffer).await.unwrap(), 4);
+        assert_eq!(places.count(), 1000);
+        // What has come whole before one that there is no room for is handed on, and that one is when there is.
+        client.write_all(&[[7; 1000].as_slice(), &[0x82, 126, 3, 232]].concat()).await.unwrap();
+        connection.read_exact(&mut [0; 1000]).await.unwrap();
+        assert!(futures::poll!(std::pin::pin!(connection.read(&mut buffer))).is_pending());
+        let call = flow.begin();
+        assert_eq!(places.count(), 1000);
+        assert!(futures::poll!(std::pin::pin!(connection.read(&mut buffer))).is_pending());
+        drop(call);
+        assert_eq!(connection.read(&mut buffer).await.unwrap(), 4);
+        assert_eq!(places.count(), 1000);
+    }
+
+    #[tokio::test]
+    async fn a_long_message_that_does_not_come_ends_its_connection() {
+        let places = Places::new(1 << 20, 1 << 20);
+        let (mut connection, _, mut client) = socket(&places, Duration::from_millis(20)).await;
+        client.write_all(&[0x82, 127, 0, 0, 0, 0, 0, 1, 0, 1]).await.unwrap();
+        let ended = connection.read_exact(&mut [0; 11]).await.unwrap_err();
+        assert_eq!(ended.kind(), io::ErrorKind::TimedOut);
     }
 
     /// For days, in one that only listens.

@@ -6,6 +6,8 @@ use std::fmt;
 
 /// The shortest frame, in bytes. Nobody here insists on the mask, which has four more.
 const SHORTEST: usize = 2;
+/// The most that a frame which is no part of a message may have, in bytes.
+const MAX_CONTROL_BYTES: u64 = 125;
 /// Longest head of a request to become a WebSocket that is looked at, in bytes.
 const MAX_HEAD_BYTES: usize = 64 << 10;
 
@@ -18,29 +20,47 @@ pub(crate) struct Frames {
     /// Of the present message: its length as far as it is known, and whether another frame belongs to it.
     length: u64,
     is_amid: bool,
+    /// The longest message so far.
+    longest: u64,
+    /// A frame had a head that none may have.
+    is_broken: bool,
+}
+
+/// What a piece of a WebSocket's bytes ends.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ended {
+    /// So many messages,
+    pub(crate) messages: usize,
+    /// of so many bytes together, also those that came before.
+    pub(crate) bytes: u64,
+    /// Bytes of the piece behind the last of them.
+    pub(crate) behind: usize,
 }
 
 impl Frames {
-    /// Passes over bytes; how many messages they end.
-    pub(crate) fn pass(&mut self, mut bytes: &[u8]) -> usize {
-        let mut ended = 0_usize;
+    /// Passes over a piece.
+    pub(crate) fn pass(&mut self, mut bytes: &[u8]) -> Ended {
+        let mut ended = Ended { behind: bytes.len(), ..Ended::default() };
         loop {
             let content = usize::try_from(self.rest).unwrap_or(usize::MAX).min(bytes.len());
             self.rest = self.rest.saturating_sub(u64::try_from(content).unwrap_or(u64::MAX));
             bytes = bytes.get(content..).unwrap_or_default();
             if content > 0 && self.rest == 0 {
-                ended = ended.saturating_add(self.end());
+                self.end(bytes.len(), &mut ended);
             }
             let Some((next, following)) = bytes.split_first() else { return ended };
             self.head.push(*next);
             bytes = following;
             if let Some(length) = content_length(&self.head) {
                 self.rest = length;
-                if !self.is_control() {
+                if self.is_control() {
+                    self.is_broken |= length > MAX_CONTROL_BYTES || !self.is_final();
+                } else {
                     self.length = self.length.saturating_add(length);
+                    self.longest = self.longest.max(self.length);
                 }
                 if length == 0 {
-                    ended = ended.saturating_add(self.end());
+                    self.end(bytes.len(), &mut ended);
                 }
             }
         }
@@ -51,27 +71,33 @@ impl Frames {
         let behind = messages.saturating_sub(usize::from(self.rest > 0)).saturating_mul(SHORTEST);
         usize::try_from(self.rest).unwrap_or(usize::MAX).saturating_add(behind)
     }
-    /// Whether nothing has begun that has not ended.
-    pub(crate) fn is_between_messages(&self) -> bool {
-        self.head.is_empty() && !self.is_amid
-    }
     /// The present message's length, in bytes, as far as it has been announced.
     pub(crate) fn length(&self) -> u64 {
         self.length
     }
-    /// The present frame has ended; how many messages with it.
-    fn end(&mut self) -> usize {
-        let is_control = self.is_control();
-        let is_last = self.head.first().is_some_and(|first| first & 0x80 != 0);
+    /// Whether all frames have been such as may come, of messages of so many bytes at most: behind another one the reader
+    /// may look for the next frame elsewhere than here.
+    pub(crate) fn hold(&self, longest: usize) -> bool {
+        !self.is_broken && usize::try_from(self.longest).is_ok_and(|length| length <= longest)
+    }
+    /// The present frame has ended, and with its last frame a message. So much of the piece stands behind it.
+    fn end(&mut self, behind: usize, ended: &mut Ended) {
+        let (is_control, is_last) = (self.is_control(), self.is_final());
         self.head.clear();
         if is_control {
-            return 0;
+            return;
         }
         self.is_amid = !is_last;
         if is_last {
+            let (messages, bytes) =
+                (ended.messages.saturating_add(1), ended.bytes.saturating_add(self.length));
+            *ended = Ended { messages, bytes, behind };
             self.length = 0;
         }
-        usize::from(is_last)
+    }
+    /// Whether the present frame is the last one of its message.
+    fn is_final(&self) -> bool {
+        self.head.first().is_some_and(|first| first & 0x80 != 0)
     }
     /// Close, ping and pong: no messages, and allowed between the frames of one.
     fn is_control(&self) -> bool {
@@ -97,7 +123,8 @@ fn content_length(head: &[u8]) -> Option<u64> {
     (behind.len() >= size.saturating_add(mask)).then_some(length)
 }
 
-/// Looks for the empty line that ends a head of HTTP.
+/// Looks for the empty line that ends a head of HTTP. Lines may end without a carriage return (RFC 9112, section 2.2), and
+/// whoever reads the head takes the first empty one for its end.
 #[derive(Debug, Default)]
 pub(crate) struct EmptyLine([u8; 2]);
 
@@ -107,7 +134,8 @@ impl EmptyLine {
         let Self([before, last]) = self;
         let mut bytes = bytes.iter();
         while let Some(byte) = bytes.next() {
-            if [*before, *last, *byte] == *b"\n\r\n" {
+            let line = [*before, *last, *byte];
+            if line == *b"\n\r\n" || line.ends_with(b"\n\n") {
                 return Some(bytes.as_slice());
             }
             (*before, *last) = (*last, *byte);
@@ -199,13 +227,13 @@ mod tests {
                 for piece in bytes.chunks(pieces) {
                     // Never more than was said.
                     let may = passed.reach(1);
-                    let now = passed.pass(piece);
+                    let now = passed.pass(piece).messages;
                     assert!(now <= 1 || piece.len() > may);
                     ended += now;
                 }
                 assert_eq!(ended, *messages, "{:?} in pieces of {pieces}", bytes.first());
             }
-            assert!(passed.is_between_messages());
+            assert_eq!(passed.length(), 0);
         }
     }
 
@@ -214,16 +242,16 @@ mod tests {
         let short = [0x81, 0x00].repeat(1000);
         let mut passed = Frames::default();
         for may in 1..20 {
-            assert_eq!(passed.pass(short.get(..passed.reach(may)).unwrap()), may);
+            assert_eq!(passed.pass(short.get(..passed.reach(may)).unwrap()).messages, may);
         }
         // Of a frame that has begun the end is one.
         let mut passed = Frames::default();
         let long = [frame(0x82, 90, None), short].concat();
-        assert_eq!(passed.pass(long.get(..10).unwrap()), 0);
-        assert!(!passed.is_between_messages() && passed.length() == 90);
+        assert_eq!(passed.pass(long.get(..10).unwrap()).messages, 0);
+        assert_eq!(passed.length(), 90);
         let reach = passed.reach(5);
         assert_eq!(reach, 82 + 4 * 2);
-        assert_eq!(passed.pass(long.get(10..10 + reach).unwrap()), 5);
+        assert_eq!(passed.pass(long.get(10..10 + reach).unwrap()).messages, 5);
     }
 
     #[test]
@@ -232,9 +260,28 @@ mod tests {
         passed.pass(&frame(0x01, 1000, None));
         passed.pass(&frame(0x89, 100, None));
         passed.pass(&frame(0x00, 500, None));
-        assert_eq!((passed.length(), passed.is_between_messages()), (1500, false));
-        assert_eq!(passed.pass(&frame(0x80, 1, None)), 1);
-        assert_eq!((passed.length(), passed.is_between_messages()), (0, true));
+        assert_eq!(passed.length(), 1500);
+        // What has come of the next one stands behind it.
+        let last = [frame(0x80, 1, None), vec![0x81, 126, 1, 0, b'a']].concat();
+        assert_eq!(passed.pass(&last), Ended { messages: 1, bytes: 1501, behind: 5 });
+        assert_eq!(passed.length(), 256);
+    }
+
+    #[test]
+    fn what_no_reader_reads_on_after_is_noticed() {
+        let holds = |frames: &[Vec<u8>]| {
+            let mut passed = Frames::default();
+            for frame in frames {
+                passed.pass(frame);
+            }
+            passed.hold(1000)
+        };
+        assert!(holds(&[frame(0x01, 900, None), frame(0x80, 100, None), frame(0x82, 1000, None)]));
+        // Also when the message that is too long has ended in the same piece.
+        assert!(!holds(&[frame(0x01, 1000, None), [frame(0x80, 1, None), frame(0x82, 0, None)].concat()]));
+        assert!(holds(&[frame(0x89, 125, None), frame(0x88, 2, None)]));
+        assert!(!holds(&[frame(0x89, 126, None)]));
+        assert!(!holds(&[frame(0x0a, 0, None)]));
     }
 
     #[test]
@@ -252,5 +299,9 @@ mod tests {
             assert!(!alone(&[head.as_slice(), head].concat(), pieces));
         }
         assert!(!alone(&vec![b'a'; 100 << 10], 1000));
+        // Without carriage returns: what follows must not be taken for more of the head.
+        let bare = b"GET / HTTP/1.1\nhost: a\n\n";
+        assert!(alone(bare, 1000));
+        assert!(!alone(&[bare.as_slice(), b"\x82\xfe\x03\xe8\x01\x02\x03\x04\n\r\n"].concat(), 1000));
     }
 }

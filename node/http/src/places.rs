@@ -101,6 +101,12 @@ impl Place {
         self.count = self.count.saturating_add(count);
         Ok(())
     }
+    /// Parts with so many of these, or with all.
+    pub(crate) fn split(&mut self, count: usize) -> Self {
+        let count = count.min(self.count);
+        self.count = self.count.saturating_sub(count);
+        Self { places: self.places.clone(), client: self.client, count }
+    }
 }
 
 impl Drop for Place {
@@ -148,6 +154,8 @@ mod tests {
         assert_eq!(places.take(other, 3).unwrap_err(), Full::ForAll);
         assert_eq!(places.count(), 8);
         let none = places.take(other, 0).unwrap();
+        drop(held.split(3));
+        assert_eq!((held.count(), places.count()), (5, 5));
         drop((held, none));
         assert_eq!(places.count(), 0);
         assert!(places.held.lock().unwrap().by_client.is_empty());

@@ -16,6 +16,9 @@ use std::future::Future;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
+/// The longest id of a call that is said again to who is refused, in bytes.
+const LONGEST_ID: usize = 256;
+
 /// A service that lets calls through as their client may have them.
 #[derive(Debug, Clone)]
 pub(super) struct Measured<S> {
@@ -54,7 +57,12 @@ impl Admitted {
     }
 }
 
+/// Takes up no room that is counted, so it is short: a long id is not said again.
 fn refused(id: Id<'static>, error: ApiError) -> MethodResponse {
+    let id = match id {
+        Id::Str(text) if text.len() > LONGEST_ID => Id::Null,
+        id => id,
+    };
     MethodResponse::error(id, ErrorObjectOwned::from(error))
 }
 
@@ -130,7 +138,10 @@ where
             }
             // Nobody waits for an answer to notifications; an empty batch is none.
             let response = match answers.is_empty() && has_notification {
-                true => MethodResponse::notification(),
+                true => {
+                    admitted.caller.flow.needs_no_answer();
+                    MethodResponse::notification()
+                }
                 false => MethodResponse::from_batch(answers.finish()),
             };
             admitted.pass(response)
@@ -144,8 +155,12 @@ where
         let inner = self.inner.clone();
         async move {
             let caller = notification.extensions().get::<Caller>().cloned();
-            let _under_way = caller.map(|caller| caller.flow.begin());
-            inner.notification(notification).await
+            let _under_way = caller.as_ref().map(|caller| caller.flow.begin());
+            let answer = inner.notification(notification).await;
+            if let Some(caller) = caller {
+                caller.flow.needs_no_answer();
+            }
+            answer
         }
     }
 }

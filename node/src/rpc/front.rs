@@ -50,6 +50,10 @@ where
             true => Way::Socket,
             false => Way::Request,
         };
+        // Its body would come after the answer, where messages are looked for.
+        if way == Way::Socket && has_body(&request) {
+            return Box::pin(std::future::ready(hasty(TooEarly)));
+        }
         let flow = peer.flow.clone();
         let room = (way == Way::Socket).then(|| {
             let places = meters.requests.clone();
@@ -71,6 +75,13 @@ where
             Ok(answer)
         })
     }
+}
+
+/// Whether a request says that a body belongs to it.
+fn has_body<B>(request: &HttpRequest<B>) -> bool {
+    let headers = request.headers();
+    let has_length = headers.get_all("content-length").iter().any(|length| length != "0");
+    has_length || headers.contains_key("transfer-encoding")
 }
 
 /// The answer to a client that speaks before its turn.
@@ -116,7 +127,7 @@ impl Drop for Open {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
     use super::*;
     use crate::rpc::{Limits, doors};
@@ -159,6 +170,8 @@ mod tests {
         assert_eq!(asked(101, UPGRADE).await, ("HTTP/1.1 101".to_owned(), true));
         assert_eq!(asked(403, UPGRADE).await, ("HTTP/1.1 403".to_owned(), false));
         assert_eq!(asked(200, b"GET / HTTP/1.1\r\n\r\n").await, ("HTTP/1.1 200".to_owned(), false));
+        let with_body = [&UPGRADE[..UPGRADE.len() - 2], b"content-length: 1\r\n\r\n"].concat();
+        assert_eq!(asked(101, &with_body).await, ("HTTP/1.1 400".to_owned(), false));
         let early = [UPGRADE, &[0x81, 0x80, 1, 2, 3, 4]].concat();
         assert_eq!(asked(101, &early).await, ("HTTP/1.1 400".to_owned(), false));
     }

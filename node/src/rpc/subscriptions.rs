@@ -74,7 +74,15 @@ impl Outlet {
         Ok(())
     }
     async fn send(&self, item: Box<RawValue>) -> Result<(), Gone> {
-        self.sink.send(item).await.map_err(|_| Gone)
+        let flow = self.caller.as_ref().map(|caller| &caller.flow);
+        if let Some(flow) = flow {
+            flow.will_tell();
+        }
+        let sent = self.sink.send(item).await;
+        if let (Err(_), Some(flow)) = (&sent, flow) {
+            flow.needs_no_answer();
+        }
+        sent.map_err(|_| Gone)
     }
 }
 
