@@ -35,7 +35,7 @@ pub(super) struct Reading {
     pub(super) reader: Reader,
     readers: Turns,
     submitters: Turns,
-    replays: Arc<Semaphore>,
+    replays: Turns,
 }
 
 /// So many at once for this machine, and for strangers together.
@@ -49,7 +49,7 @@ struct Turns {
 }
 
 /// Held as long as something is read.
-struct Reads {
+pub(super) struct Reads {
     _of_all: OwnedSemaphorePermit,
     _own: Option<OwnedSemaphorePermit>,
 }
@@ -80,19 +80,15 @@ impl Turns {
     }
 }
 
-/// Held by a subscription while it reads an old block.
-#[derive(Debug)]
-pub(super) struct Turn(#[allow(dead_code, reason = "it is dropped, and that is all")] OwnedSemaphorePermit);
-
 impl Reading {
-    /// With so many subscriptions that read old blocks at once.
+    /// With so many subscriptions that read old blocks at once, of strangers and of this machine each.
     pub(super) fn new(reader: Reader, replays: usize) -> Self {
         let readers = READERS.saturating_mul(available_parallelism().map_or(1, usize::from));
         Self::with_readers(reader, readers, replays)
     }
     fn with_readers(reader: Reader, readers: usize, replays: usize) -> Self {
         let replays = replays.clamp(1, Semaphore::MAX_PERMITS);
-        let (submitters, replays) = (Turns::new(readers), Arc::new(Semaphore::new(replays)));
+        let (submitters, replays) = (Turns::new(readers), Turns::new(replays));
         Self { reader, readers: Turns::new(readers), submitters, replays }
     }
     /// Reads when its turn has come.
@@ -125,9 +121,10 @@ impl Reading {
         });
         answer.await.map_err(|error| internal(&error))?.map_err(ApiError::from)
     }
-    /// The turn of a subscription that is behind. Whoever has waited longest is next, so that all of them get on.
-    pub(super) async fn turn(&self) -> Option<Turn> {
-        self.replays.clone().acquire_owned().await.ok().map(Turn)
+    /// The turn of a subscription that is behind. Whoever has waited longest is next, so that all of them get on; a
+    /// stranger with many has some of the turns, as of the readers that they wait for then.
+    pub(super) async fn turn(&self) -> Option<Reads> {
+        self.replays.take().await.ok()
     }
 }
 
@@ -277,5 +274,19 @@ mod tests {
         assert!(futures::poll!(third.as_mut()).is_pending());
         drop(turns);
         assert!(third.await.is_some());
+    }
+
+    /// Each waits, with its turn, for its client's readers.
+    #[tokio::test]
+    async fn one_with_many_subscriptions_leaves_turns_to_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let reading = reading(&dir, 8, 4);
+        let _turn = reading_for(stranger(), reading.turn()).await.unwrap();
+        let mut second = std::pin::pin!(reading_for(stranger(), reading.turn()));
+        assert!(futures::poll!(second.as_mut()).is_pending());
+        for other in [client("192.0.2.2"), here()] {
+            let mut turn = std::pin::pin!(reading_for(other, reading.turn()));
+            assert!(futures::poll!(turn.as_mut()).is_ready());
+        }
     }
 }
