@@ -55,6 +55,8 @@ struct Known {
     addresses: Vec<Multiaddr>,
     /// Whether it said so itself.
     introduced: bool,
+    /// Whether it is connected now, as far as it has been since it was heard of.
+    connected: bool,
     attempts: Attempts,
 }
 
@@ -93,24 +95,26 @@ impl Addresses {
             // Whoever introduces itself and leaves is called as seldom as before.
             let attempts =
                 self.known.remove(&peer).map_or_else(|| Attempts::new(now), |known| known.attempts);
-            self.known.insert(peer, Known { addresses, introduced: true, attempts });
+            self.known.insert(peer, Known { addresses, introduced: true, connected: true, attempts });
         }
     }
     /// Somebody says where a peer is reached. Who is known is better known.
     pub(super) fn hear(&mut self, peer: PeerId, mut addresses: Vec<Multiaddr>, now: Instant) {
         addresses.truncate(MAX_PEER_ADDRESSES);
         if !addresses.is_empty() && !self.known.contains_key(&peer) && self.make_room(&peer) {
-            let known = Known { addresses, introduced: false, attempts: Attempts::new(now) };
+            let attempts = Attempts::new(now);
+            let known = Known { addresses, introduced: false, connected: false, attempts };
             self.known.insert(peer, known);
         }
     }
-    /// Makes room for one more: whoever was called most often in vain goes, hearsay first.
+    /// Makes room for one more: whoever was called most often in vain goes, hearsay first, and who is connected last: it
+    /// was called, too, and stays.
     fn make_room(&mut self, peer: &PeerId) -> bool {
         if self.known.contains_key(peer) || self.known.len() < MAX_KNOWN {
             return true;
         }
-        let worst =
-            self.known.iter().max_by_key(|(_, k)| (!k.introduced, k.attempts.failed)).map(|(p, _)| *p);
+        let standing = |known: &Known| (!known.connected, !known.introduced, known.attempts.failed);
+        let worst = self.known.iter().max_by_key(|(_, known)| standing(known)).map(|(peer, _)| *peer);
         worst.is_some_and(|worst| self.known.remove(&worst).is_some())
     }
     /// Peers that introduced themselves, with their addresses.
@@ -142,9 +146,18 @@ impl Addresses {
                 entry.peer = Some(peer);
             }
         }
+        if let Some(known) = self.known.get_mut(&peer) {
+            known.connected = true;
+        }
     }
-    /// A peer has left that had stayed, or said who it is: it may be called again at once.
-    pub(super) fn had_stayed(&mut self, peer: &PeerId, now: Instant) {
+    /// A peer has left. If it had stayed, or said who it is, it may be called again at once.
+    pub(super) fn left(&mut self, peer: &PeerId, had_stayed: bool, now: Instant) {
+        if let Some(known) = self.known.get_mut(peer) {
+            known.connected = false;
+        }
+        if !had_stayed {
+            return;
+        }
         if let Some(known) = self.known.get_mut(peer) {
             known.attempts = Attempts::new(now);
         }
@@ -190,7 +203,8 @@ fn same_place(a: &Multiaddr, b: &Multiaddr) -> bool {
 }
 
 /// Whether an address that a peer gave of itself is worth a call. Nobody may send this node to its own
-/// machine or its own network from afar: `remote` is where the peer really is.
+/// machine or its own network from afar: `remote` is where the peer really is. Nor may an address lead elsewhere than it
+/// seems to: whoever calls reads it from its end, and whoever bans from its beginning.
 pub(super) fn is_usable(address: &Multiaddr, remote: &Multiaddr, quic: bool) -> bool {
     let mut parts = address.iter().skip(1);
     let transport = match parts.next() {
@@ -199,7 +213,13 @@ pub(super) fn is_usable(address: &Multiaddr, remote: &Multiaddr, quic: bool) -> 
         _ => false,
     };
     let (Some(ip), Some(from)) = (raw_ip(address), ip_of(remote)) else { return false };
-    let transport = transport && address.len() <= MAX_ADDRESS_BYTES;
+    let behind: Vec<_> = parts.take(4).collect();
+    let is_plain = match behind.as_slice() {
+        [] | [Protocol::P2p(_)] | [Protocol::P2p(_), Protocol::P2pCircuit] => true,
+        [Protocol::P2p(_), Protocol::P2pCircuit, Protocol::P2p(_)] => true,
+        _ => false,
+    };
+    let transport = transport && is_plain && address.len() <= MAX_ADDRESS_BYTES;
     transport && !ip.is_unspecified() && !ip.is_multicast() && nearness(ip) >= nearness(from)
 }
 
@@ -251,6 +271,47 @@ mod tests {
         assert!(is_usable(&address("/ip4/198.51.100.1/udp/7/quic-v1"), &address(far), true));
     }
 
+    /// Its beginning would be banned for what its end does, and hide that end.
+    #[test]
+    fn an_address_leads_to_one_place() {
+        let far = address("/ip4/198.51.100.1/tcp/7");
+        let usable = |more: &str| is_usable(&address(&format!("{far}{more}")), &far, true);
+        let [relay, peer] = [PeerId::random(), PeerId::random()].map(|peer| format!("/p2p/{peer}"));
+        assert!(usable("") && usable(&peer));
+        assert!(usable(&format!("{relay}/p2p-circuit")) && usable(&format!("{relay}/p2p-circuit{peer}")));
+        for other in
+            ["/ip4/127.0.0.1/tcp/22", "/ip4/198.51.100.2/tcp/22", "/udp/7/quic-v1", "/ws", "/p2p-circuit"]
+        {
+            assert!(!usable(other), "{other}");
+            assert!(!usable(&format!("{peer}{other}{peer}")) || other == "/p2p-circuit", "{other}");
+            assert!(!usable(&format!("{relay}/p2p-circuit{peer}{other}")), "{other}");
+        }
+        let quic = address("/ip4/198.51.100.1/udp/7/quic-v1/ip4/127.0.0.1/tcp/22");
+        assert!(!is_usable(&quic, &far, true));
+    }
+
+    /// Who is there has been called, and that shall not make it look worse than strangers who only came by.
+    #[test]
+    fn who_is_connected_stays_in_a_full_book() {
+        let (now, peer) = (Instant::now(), PeerId::random());
+        let place = address("/ip4/198.51.100.1/tcp/7");
+        let mut book = Addresses::new(&[], now);
+        book.hear(peer, vec![place.clone()], now);
+        assert_eq!(book.due(now, 1, |_| false).len(), 1);
+        book.connected(peer, Some(&place), None);
+        book.introduce(peer, vec![place.clone()], now);
+        for _ in 0..2 * MAX_KNOWN {
+            let other = PeerId::random();
+            book.introduce(other, vec![place.clone()], now);
+            book.left(&other, true, now);
+        }
+        assert_eq!(book.known.len(), MAX_KNOWN);
+        assert!(book.known.contains_key(&peer));
+        book.left(&peer, false, now);
+        book.introduce(PeerId::random(), vec![place], now);
+        assert!(!book.known.contains_key(&peer));
+    }
+
     #[test]
     fn a_bootstrap_address_is_called_for_ever_with_growing_pauses() {
         let mut now = Instant::now();
@@ -279,7 +340,7 @@ mod tests {
         assert_eq!(book.bootstrap[0].peer, Some(peer));
         let later = now + LONGEST_PAUSE;
         assert!(book.due(later, 0, |p| *p == peer).is_empty());
-        book.had_stayed(&peer, now);
+        book.left(&peer, true, now);
         assert_eq!(book.due(now, 0, |_| false).len(), 1);
     }
 

@@ -32,6 +32,10 @@ fn address(input: &[u8]) -> bool {
     // Nobody sends this node to its own machine or network from afar, however the address is written.
     let (is, by) = (plain_ip(&address).unwrap(), ip_of(&from).unwrap());
     assert!(!is.is_unspecified() && !is.is_multicast(), "{address}");
+    // Nor to another place than the one that is looked at.
+    let is_place =
+        |part: &Protocol<'_>| matches!(part, Protocol::Ip4(_) | Protocol::Ip6(_) | Protocol::Tcp(_));
+    assert!(address.iter().skip(2).all(|part| !is_place(&part)), "{address}");
     assert!(!is.is_loopback() || by.is_loopback(), "{address} by {from}");
     assert!(!is_home(is) || is_home(by) || by.is_loopback(), "{address} by {from}");
     true
@@ -63,6 +67,7 @@ fn addresses() -> Vec<Vec<u8>> {
         "/ip6/::ffff:127.0.0.1/tcp/7\n/ip4/127.0.0.1/tcp/9".to_owned(),
         format!("/ip4/198.51.100.1/tcp/7/p2p/{peer}\n/ip4/198.51.100.2/tcp/9/p2p/{peer}/p2p-circuit"),
         "/dns/a.example/tcp/7\n/ip4/127.0.0.1/tcp/9".to_owned(),
+        "/ip4/198.51.100.1/tcp/7/ip4/127.0.0.1/tcp/22\n/ip4/198.51.100.2/tcp/9".to_owned(),
     ]
     .map(String::into_bytes)
     .to_vec()

@@ -66,9 +66,7 @@ impl Task {
             // A node that is full, or has banned this one, takes a call and ends it before it says who it is: no reason to
             // call again at once.
             let stayed = now.saturating_duration_since(connected.since) > SIMULTANEOUS;
-            if stayed || connected.agent.is_some() {
-                self.addresses.had_stayed(&peer, now);
-            }
+            self.addresses.left(&peer, stayed || connected.agent.is_some(), now);
             self.news(News::Gone { peer: Peer::new(peer) });
             self.counted();
         }
