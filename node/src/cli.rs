@@ -36,6 +36,7 @@ use sealpost_terminal::{
     long_version, with_exit_codes,
 };
 use std::path::Path;
+use std::time::Duration;
 
 /// The Sealpost node: keeps the ledger, decides blocks, answers wallets and explorers
 #[derive(Debug, Parser)]
@@ -136,6 +137,17 @@ fn read_genesis(path: &Path) -> Result<Genesis, Failure> {
     Genesis::parse(&bytes).map_err(Failure::usage)
 }
 
+/// How long what has no end of its own may go on after a command's end: a question to a name server that is away.
+const LEFTOVERS: Duration = Duration::from_secs(2);
+
+/// Runs a command to its end, on a runtime of its own, and waits for little else.
+fn run_to_end<T>(command: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = runtime()?;
+    let ended = runtime.block_on(command);
+    runtime.shutdown_timeout(LEFTOVERS);
+    ended
+}
+
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     tokio::runtime::Runtime::new().map_err(|error| {
         Failure::unavailable("system.runtime", format_args!("no runtime could be started: {error}"))
@@ -222,5 +234,21 @@ impl From<CheckError> for Failure {
             CheckError::Store(store) => Failure::unavailable(store_code(store), error),
             CheckError::View(_) => Failure::unavailable("store.failed", error),
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_ends_though_a_question_has_no_answer() {
+        let (_asking, answer) = std::sync::mpsc::channel::<()>();
+        let ended = run_to_end(async {
+            tokio::task::spawn_blocking(move || answer.recv());
+            Ok(7)
+        });
+        assert_eq!(ended.unwrap(), 7);
     }
 }

@@ -5,7 +5,7 @@ mod steps;
 use super::local::{LocalNetwork, Place, Ports, call};
 use super::made::Made;
 use super::run::stopping;
-use super::{runtime, signals};
+use super::{run_to_end, signals};
 use clap::Args;
 use sealpost_terminal::{Exit, Failure, Terminal, seconds, style};
 use std::path::PathBuf;
@@ -82,7 +82,7 @@ pub(super) fn demo(args: &DemoArgs, terminal: &Terminal) -> Result<(), Failure> 
     if terminal.globals().log.is_none() && terminal.globals().verbose == 0 {
         terminal.logging().set_filter("warn")?;
     }
-    runtime()?.block_on(async {
+    run_to_end(async {
         let stop = signals::listen(terminal);
         let mut narrator = Narrator::new(terminal);
         let any = ([127, 0, 0, 1], 0).into();

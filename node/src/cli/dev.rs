@@ -3,7 +3,7 @@
 use super::local::{LocalNetwork, Place, Ports, call};
 use super::made::Made;
 use super::run::stopping;
-use super::{runtime, signals};
+use super::{run_to_end, signals};
 use crate::home::Home;
 use crate::store::lock_directory;
 use clap::Args;
@@ -77,7 +77,7 @@ pub(super) fn dev(args: &DevArgs, terminal: &Terminal) -> Result<(), Failure> {
         reset(place.path(), terminal)?;
     }
     MADE.mark(place.path())?;
-    runtime()?.block_on(async {
+    run_to_end(async {
         let stop = signals::listen(terminal);
         let network =
             LocalNetwork::start(place.path(), NETWORK, ports(args), terminal).await.map_err(port_taken)?;

@@ -1,6 +1,6 @@
 //! `run`: the node of a home, until it is told to stop.
 
-use super::{home, read_genesis, runtime, signals};
+use super::{home, read_genesis, run_to_end, signals};
 use crate::config::{NodeSettings, P2pSettings, RpcSettings};
 use crate::consensus::{self, MUTED_TARGETS};
 use crate::gossip;
@@ -83,7 +83,7 @@ pub(super) fn run(args: &RunArgs, terminal: &Terminal) -> Result<(), Failure> {
         terminal.logging().mute(target)?;
     }
     warn_if_open(terminal, config.rpc);
-    runtime()?.block_on(async {
+    run_to_end(async {
         let stop = signals::listen(terminal);
         let (network, chain) = (config.genesis.chain_name().to_owned(), config.genesis.chain_id());
         let validator = config.consensus.is_some();
