@@ -301,6 +301,19 @@ fn a_stranger_is_shown_a_certificate_on_a_page_that_loads_nothing() {
     assert_eq!((refused.status.code(), none.exists()), (Some(1), false));
 }
 
+/// As in `sealpost status ID --follow | head -1`.
+#[test]
+fn a_message_is_not_followed_for_nobody() {
+    let world = world();
+    let id = send(&world, "@residents", "Please confirm");
+    let mut follow = world.follow("alice", &["status", &id, "--follow"]);
+    assert_eq!(follow.next()["slots"][1]["answer"], "silent");
+    follow.leave();
+    // One of two.
+    world.wallet("bob", &["receipt", "give", &id]);
+    assert!(follow.ends_well());
+}
+
 #[test]
 fn a_message_is_followed_until_everybody_has_answered() {
     let world = world();

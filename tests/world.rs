@@ -68,7 +68,7 @@ impl World {
         command.args(["-w", name, "--passphrase-file", &passphrase, "--json"]).args(args);
         let mut child = command.stderr(Stdio::null()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        Following { child, lines }
+        Following { child, lines: Some(lines) }
     }
     /// The exit code of a command of a wallet.
     pub(crate) fn exit(&self, name: &str, args: &[&str]) -> i32 {
@@ -81,13 +81,18 @@ impl World {
 /// A command that goes on. It is killed when this is dropped.
 pub(crate) struct Following {
     child: Child,
-    lines: Lines<BufReader<ChildStdout>>,
+    lines: Option<Lines<BufReader<ChildStdout>>>,
 }
 
 impl Following {
     /// What it prints next.
     pub(crate) fn next(&mut self) -> serde_json::Value {
-        serde_json::from_str(&self.lines.next().expect("another line").unwrap()).unwrap()
+        let lines = self.lines.as_mut().expect("somebody who reads");
+        serde_json::from_str(&lines.next().expect("another line").unwrap()).unwrap()
+    }
+    /// Nobody reads any more.
+    pub(crate) fn leave(&mut self) {
+        self.lines = None;
     }
     /// Waits until it ends, and says whether it ended well.
     pub(crate) fn ends_well(&mut self) -> bool {

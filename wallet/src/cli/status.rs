@@ -160,6 +160,9 @@ pub(super) fn show(id: &str, follow: bool, session: &Session<'_>) -> Result<(), 
                 print(session, &report);
                 session.terminal.emit("sealpost/status/1", &report);
             }
+            if session.terminal.is_unread() {
+                return Ok(());
+            }
         }
         check_not_void(&report)?;
         match wallet.sent_sealed(&id).map_err(failure)? {
@@ -244,6 +247,9 @@ async fn follow_sealed(
             print_slot(session, slot);
             session.terminal.emit("sealpost/status-change/1", &Change { id: id.to_string(), slot });
         }
+        if session.terminal.is_unread() {
+            return Ok(());
+        }
         if open(&now) == 0 {
             session.terminal.note(ALL_ANSWERED);
             return Ok(());
@@ -306,6 +312,9 @@ async fn follow_answers(
         );
         print_slot(session, &slot);
         session.terminal.emit("sealpost/status-change/1", &Change { id: id.to_string(), slot: &slot });
+        if session.terminal.is_unread() {
+            return Ok(());
+        }
         open.retain(|other| *other != number);
         if open.is_empty() {
             session.terminal.note(ALL_ANSWERED);
