@@ -672,6 +672,8 @@ def check(genesis, data):
 
 
 def main():
+    # What the terminal can't show, as a file's name may be, is no reason to end with another exit code.
+    sys.stdout.reconfigure(errors="backslashreplace")
     if len(sys.argv) != 3:
         print(__doc__)
         return 2

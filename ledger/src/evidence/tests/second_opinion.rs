@@ -2,6 +2,7 @@
 //! no code with this crate.
 
 use super::*;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 /// A folder of its own, which is removed with it.
@@ -29,8 +30,14 @@ impl Drop for Folder {
 /// What `docs/verify_evidence.py`, which shares no code with this crate, says to a file: its exit code and its words.
 /// `None` where there is no Python.
 fn second_opinion(genesis: &Path, file: &Path) -> Option<(i32, String)> {
+    second_opinion_to(genesis, file, "utf-8")
+}
+
+/// The same, on a terminal of this encoding.
+fn second_opinion_to(genesis: &Path, file: &Path, encoding: &str) -> Option<(i32, String)> {
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
     let mut python = std::process::Command::new("python3");
+    python.env("LC_ALL", "C.UTF-8").env("PYTHONIOENCODING", encoding);
     python.arg(docs.join("verify_evidence.py")).arg(genesis).arg(file);
     let output = python.output().ok()?;
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -78,6 +85,15 @@ fn where_nothing_was_checked_the_exit_code_says_so() {
         [(&missing, &file), (&genesis, &missing), (&folder.0, &file), (&genesis, &folder.0)]
     {
         let Some((code, said)) = second_opinion(genesis, file) else { return skipped() };
+        assert_eq!(code, 2, "{said}");
+    }
+    // Also where the name, or what is wrong, can't be shown.
+    let strange = folder.0.join(std::ffi::OsStr::from_bytes(b"g\xff.json"));
+    let named = folder.with("named", "{\"chain_name\": \"\u{4e2d}\"}".as_bytes());
+    for (genesis, file, encoding) in
+        [(&strange, &file, "utf-8"), (&genesis, &strange, "utf-8"), (&named, &file, "ascii")]
+    {
+        let Some((code, said)) = second_opinion_to(genesis, file, encoding) else { return skipped() };
         assert_eq!(code, 2, "{said}");
     }
 }
