@@ -8,7 +8,7 @@ use super::index::{Index, TransactionPlace};
 use super::journal::Journal;
 use super::lists::Cursor;
 use super::proposals::Proposals;
-use super::recovery::{is_of_the_system, run_again};
+use super::recovery::{is_of_another_layout, is_of_the_system, run_again};
 use super::stream::TornEnd;
 use super::{SEGMENT_BYTES, StoreError};
 use crate::process::survive;
@@ -36,7 +36,7 @@ pub struct CheckReport {
     pub oldest_body_height: BlockHeight,
     /// Bytes at the end of the journal that were never finished; the next start cuts them off.
     pub torn_bytes: u64,
-    /// Height up to which the index agrees; `None` if there is no index, and the next start makes one.
+    /// Height up to which the index agrees; `None` if there is no index of this release, and the next start makes one.
     pub indexed: Option<BlockHeight>,
 }
 
@@ -160,7 +160,10 @@ impl Indexed {
         let damaged = |what: String| CheckError::Index { what, path: path.into() };
         let opened =
             survive(|| Index::open(path, None)).ok_or_else(|| damaged("its library panicked".into()))?;
-        let index = opened.map_err(|error| unusable(error, path))?;
+        let index = match opened {
+            Err(error) if is_of_another_layout(&error) => return Ok(None),
+            opened => opened.map_err(|error| unusable(error, path))?,
+        };
         let Some(record) = index.tip().map_err(|e| damaged(e.to_string()))? else { return Ok(None) };
         let tip = Tip::restore(genesis.clone(), record.clone()).map_err(|e| damaged(e.to_string()))?.height();
         let oldest = index.oldest_version().map_err(|e| damaged(e.to_string()))?;

@@ -34,6 +34,8 @@ pub struct Recovery {
 pub enum RebuildReason {
     /// It was not there, or empty.
     Missing,
+    /// Another release has made it, and laid it out otherwise.
+    Layout,
     /// It could not be opened or read.
     Unreadable,
     /// It knows other blocks than the journal.
@@ -110,6 +112,7 @@ fn try_open(
         Some(Err(parity_db::Error::Io(error))) if is_of_the_system(&error) => {
             return Err(Unusable::Stop(StoreError::io("open", path, error)));
         }
+        Some(Err(error)) if is_of_another_layout(&error) => return Err(RebuildReason::Layout.into()),
         Some(Err(error)) => return Err(unreadable(&error).into()),
         None => return Err(unreadable(&"parity-db panicked").into()),
     };
@@ -125,6 +128,11 @@ fn try_open(
         height => journal.record(height).ok().flatten().map(|record| record.header.hash()),
     };
     if known == Some(tip.block()) { Ok((index, tip)) } else { Err(RebuildReason::Disagrees.into()) }
+}
+
+/// Whether an index is none of this release's: its columns are others.
+pub(super) const fn is_of_another_layout(error: &parity_db::Error) -> bool {
+    matches!(error, parity_db::Error::IncompatibleColumnConfig { .. })
 }
 
 /// Whether an error says nothing about the files: no permission, no space, no more open files.

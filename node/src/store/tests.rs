@@ -316,6 +316,20 @@ fn an_index_of_garbage_is_made_anew() {
     answers(&store);
 }
 
+/// Nothing is damaged after an upgrade.
+#[test]
+fn an_index_of_another_layout_is_none_and_made_anew() {
+    let (dir, chain) = grown(3);
+    let index = dir.path().join("index");
+    fs::remove_dir_all(&index).unwrap();
+    let plain = parity_db::Options::with_columns(&index, 7);
+    drop(parity_db::Db::open_or_create(&plain).unwrap());
+    assert_eq!(checked(dir.path(), &chain).unwrap().indexed, None);
+    let (store, recovery) = open(dir.path(), &chain);
+    assert_eq!((recovery.rebuilt, recovery.replayed_blocks), (Some(RebuildReason::Layout), 3));
+    answers(&store);
+}
+
 /// As a kill in the middle of deleting it leaves it.
 #[test]
 fn what_is_left_of_an_index_that_was_being_deleted_is_not_taken_for_one() {
