@@ -187,7 +187,7 @@ fn tell(report: &CheckReport, terminal: &Terminal) {
     }
     match report.indexed {
         Some(height) => terminal.say(style::held(format_args!("the index agrees up to block {height}"))),
-        None => terminal.say("there is no index; the next start makes it"),
+        None => terminal.say("there is no index of this release; the next start makes it"),
     }
     say_torn(report.torn_bytes, terminal);
     terminal.emit("sealpost/check/1", report);
