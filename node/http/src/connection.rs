@@ -125,7 +125,9 @@ impl Flow {
     pub fn begin(self: &Arc<Self>) -> Call {
         let mut state = self.state();
         state.calls = state.calls.saturating_add(1);
-        state.since = None;
+        if state.coming_frames.length() == 0 {
+            state.since = None;
+        }
         let whole = std::mem::take(&mut state.whole);
         let room = state.coming.as_mut().map(|coming| coming.split(whole));
         drop(state);
@@ -342,26 +344,25 @@ impl Connection {
     fn poll_room(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Some(room) = self.flow.socket.get() else { return Poll::Ready(Ok(())) };
         loop {
-            match self.flow.due(room.time).map(tokio::time::Instant::from_std) {
-                Some(at) => {
-                    let due = self.due.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
-                    if due.deadline() != at {
-                        due.as_mut().reset(at);
-                    }
-                    if due.as_mut().poll(context).is_ready() {
-                        return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-                    }
-                }
-                None => self.due = None,
-            }
-            if let Some(pause) = &mut self.pause {
-                std::task::ready!(pause.as_mut().poll(context));
+            if let Some(pause) = &mut self.pause
+                && pause.as_mut().poll(context).is_ready()
+            {
                 self.pause = None;
             }
-            if self.flow.settle(room) {
-                return Poll::Ready(Ok(()));
+            let has_room = self.pause.is_none() && self.flow.settle(room);
+            // After that: what has room may be long, and has to come.
+            let due = self.flow.due(room.time).map(tokio::time::Instant::from_std);
+            if self.due.as_ref().map(|sleep| sleep.deadline()) != due {
+                self.due = due.map(|at| Box::pin(tokio::time::sleep_until(at)));
             }
-            self.pause = Some(Box::pin(tokio::time::sleep(PAUSE)));
+            if self.due.as_mut().is_some_and(|sleep| sleep.as_mut().poll(context).is_ready()) {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            match (has_room, &self.pause) {
+                (true, _) => return Poll::Ready(Ok(())),
+                (false, Some(_)) => return Poll::Pending,
+                (false, None) => self.pause = Some(Box::pin(tokio::time::sleep(PAUSE))),
+            }
         }
     }
     /// What is broken stays so: no second time to wait for somebody who takes nothing.
@@ -586,9 +587,13 @@ mod tests {
     #[tokio::test]
     async fn a_long_message_that_does_not_come_ends_its_connection() {
         let places = Places::new(1 << 20, 1 << 20);
-        let (mut connection, _, mut client) = socket(&places, Duration::from_millis(20)).await;
-        client.write_all(&[0x82, 127, 0, 0, 0, 0, 0, 1, 0, 1]).await.unwrap();
-        let ended = connection.read_exact(&mut [0; 11]).await.unwrap_err();
+        let (mut connection, flow, mut client) = socket(&places, Duration::from_millis(20)).await;
+        // Behind a call that begins meanwhile.
+        let head = [0x82, 127, 0, 0, 0, 0, 0, 1, 0, 1];
+        client.write_all(&[EMPTY, &head].concat()).await.unwrap();
+        connection.read_exact(&mut [0; EMPTY.len() + 10]).await.unwrap();
+        drop(flow.begin());
+        let ended = connection.read_u8().await.unwrap_err();
         assert_eq!(ended.kind(), io::ErrorKind::TimedOut);
     }
 
