@@ -16,6 +16,7 @@ mod disk;
 pub(crate) mod fuzzing;
 mod links;
 mod misbehavior;
+mod names;
 mod proposals;
 mod signer;
 #[cfg(any(test, feature = "simulation"))]
@@ -25,7 +26,6 @@ mod task;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
-mod valid_rounds;
 mod votes;
 
 pub use disk::Disk;

@@ -108,7 +108,7 @@ impl World {
                     if self.random.below(2) == 0 { (everybody, Vec::new()) } else { (some, rest) };
                 if let Some(other) = other {
                     self.counts.one(Kind::Misdeed, name_of(flaw));
-                    if flaw == Flaw::AnothersName {
+                    if matches!(flaw, Flaw::AnothersName | Flaw::AnothersNameAgain) {
                         let named = other.iter().find_map(announced);
                         self.judge.foist(named);
                     }
@@ -228,5 +228,6 @@ const fn name_of(flaw: Flaw) -> &'static str {
         Flaw::Repeated => "blocks that repeat transactions",
         Flaw::Height => "blocks of another height",
         Flaw::AnothersName => "blocks in another's name",
+        Flaw::AnothersNameAgain => "blocks in another's name, said to come again",
     }
 }

@@ -10,10 +10,11 @@ use super::engine::{
     Round, StreamContent, StreamMessage, SyncedValueOutcome, Validity,
 };
 use super::misbehavior::equivocations;
+use super::names::Names;
 use super::proposals::{Ahead, Assembled, Assembly, Budget, Deciding, PartError, Parts, StreamKey, parts};
 use super::signer::{VoteSigner, VoteVerifier};
 use super::{ConsensusError, Pool};
-use crate::store::{Maker, StoreError};
+use crate::store::{Maker, ProposedBlock, StoreError};
 use bytes::Bytes;
 use sealpost_ledger::block::Block;
 use sealpost_ledger::chain::{self, BlockError, CommittedBlock, Tip, VerifiedBlock, VerifyError};
@@ -37,6 +38,10 @@ pub(super) struct Application<D> {
     validators: Validators,
     signer: VoteSigner,
     assembly: Assembly,
+    /// Whom the blocks name that are here. The engine's verifier asks the same.
+    names: Names,
+    /// Blocks that the engine must not have yet.
+    held: Vec<Assembled>,
     /// Blocks verified on top of `tip`, so that deciding doesn't execute them again.
     verified: BTreeMap<BlockHash, VerifiedBlock>,
     /// The block this node has made on top of `tip` and proposes, whatever the round.
@@ -81,6 +86,8 @@ impl<D: Disk> Application<D> {
             tip,
             disk,
             signer,
+            names: verifier.names().clone(),
+            held: Vec::new(),
             assembly: Assembly::new(verifier, max_block_bytes),
             verified: BTreeMap::new(),
             own: None,
@@ -125,8 +132,8 @@ impl<D: Disk> Application<D> {
         Height(self.disk.oldest_body_height())
     }
 
-    /// The engine begins a round. Returns proposals that are here already when a height starts: after a restart, or
-    /// when others were ahead.
+    /// The engine begins a round. Returns proposals that are here already when a height starts, after a restart, or
+    /// when others were ahead; and those that it could not have before this round.
     pub(super) fn start_round(
         &mut self,
         height: Height,
@@ -135,16 +142,25 @@ impl<D: Disk> Application<D> {
         now_ms: u64,
     ) -> Result<Vec<ProposedValue<Sealpost>>, ConsensusError> {
         self.round = round.as_u32().unwrap_or(0);
-        if height.0 != self.tip.next_height() || self.handed_over == height.0 {
+        if height.0 != self.tip.next_height() {
             return Ok(Vec::new());
         }
+        if self.handed_over == height.0 {
+            return self.release(pool, now_ms);
+        }
         self.handed_over = height.0;
-        let kept = self.disk.proposals_at(height.0).into_iter().map(|kept| {
+        let kept = self.disk.proposals_at(height.0);
+        kept.iter().for_each(|kept| self.hand_over_again(height, kept));
+        let kept = kept.into_iter().map(|kept| {
             let proposer = Address(kept.block.header().proposer);
             (kept.round, None, proposer, kept.block)
         });
         // A block for the first round of a height may have been let in when that was the turn of another.
-        let early = self.ahead.take(height, &self.validators).into_iter().map(|Assembled { init, block }| {
+        let mut early = self.ahead.take(height, &self.validators);
+        self.held.extend(
+            early.extract_if(.., |early| !self.names.admits_block(&early.init, &early.block, self.round)),
+        );
+        let early = early.into_iter().map(|Assembled { init, block }| {
             let PartsInit { round, valid_round, proposer, .. } = init;
             (round, valid_round, proposer, block)
         });
@@ -293,19 +309,63 @@ impl<D: Disk> Application<D> {
         Received { opens, assembled: None }
     }
 
-    /// What a proposed block is worth; nothing if there were too many.
+    /// A block from the disk counts as handed over, unless it is certain that whom it names has opened it. Then proposals
+    /// of it as new may have been voted by, and the engine, which goes through its log after this, must come to
+    /// the same votes.
+    fn hand_over_again(&self, height: Height, kept: &ProposedBlock) {
+        let turn = self.validators.proposer(height, Round::new(kept.round));
+        let is_its_turn = turn.is_some_and(|turn| turn.address().0 == kept.block.header().proposer);
+        if kept.maker != Maker::Own && !is_its_turn {
+            self.names.hand_over_again(height, &kept.block);
+        }
+    }
+
+    /// What those blocks are worth that were held for rounds which are over.
+    fn release(
+        &mut self,
+        pool: &dyn Pool,
+        now_ms: u64,
+    ) -> Result<Vec<ProposedValue<Sealpost>>, ConsensusError> {
+        let is_due = |held: &mut Assembled| self.names.admits_block(&held.init, &held.block, self.round);
+        let due: Vec<_> = self.held.extract_if(.., is_due).collect();
+        due.into_iter().map(|assembled| self.value(assembled, pool, now_ms)).collect()
+    }
+
+    /// What a proposed block is worth; nothing if there were too many, or if the engine may have it only later. On the disk
+    /// stands the opening by which it is handed over, so it is not kept there before.
     pub(super) fn judge(
         &mut self,
         assembled: Assembled,
         pool: &dyn Pool,
         now_ms: u64,
     ) -> Result<Option<ProposedValue<Sealpost>>, ConsensusError> {
-        let Assembled { init, block } = assembled;
+        let init = &assembled.init;
         // Each block that holds is run and kept on disk. An honest proposer makes one for a height.
-        if !self.verified.contains_key(&init.block) && !self.taken.admits(init.proposer) {
+        let is_held = self.held.iter().any(|held| held.init.block == init.block);
+        let is_known = is_held || self.verified.contains_key(&init.block);
+        if !is_known && !self.taken.admits(init.proposer) {
             warn!(block = %init.block, proposer = %init.proposer, "too many blocks for one height");
             return Ok(None);
         }
+        if self.names.admits_block(init, &assembled.block, self.round) {
+            return self.value(assembled, pool, now_ms).map(Some);
+        }
+        warn!(block = %init.block, proposer = %init.proposer,
+            "somebody proposes a block as new that another is said to have made; it has to wait");
+        if !is_held {
+            self.held.push(assembled);
+        }
+        Ok(None)
+    }
+
+    /// What a block is worth that the engine may have.
+    fn value(
+        &mut self,
+        assembled: Assembled,
+        pool: &dyn Pool,
+        now_ms: u64,
+    ) -> Result<ProposedValue<Sealpost>, ConsensusError> {
+        let Assembled { init, block } = assembled;
         let validity = match self.verify(block, init.round, pool, Some(now_ms))? {
             Ok(()) => Validity::Valid,
             Err(error) => {
@@ -315,7 +375,7 @@ impl<D: Disk> Application<D> {
         };
         let valid_round = init.valid_round.map_or(Round::Nil, Round::new);
         let round = Round::new(init.round);
-        Ok(Some(proposed(init.height, round, valid_round, init.proposer, init.block, validity)))
+        Ok(proposed(init.height, round, valid_round, init.proposer, init.block, validity))
     }
 
     /// Says what was refused, once for each kind and height: who floods with parts is not to flood the log.
@@ -393,6 +453,8 @@ impl<D: Disk> Application<D> {
         self.taken = Budget::default();
         self.told.clear();
         self.own = None;
+        self.held.clear();
+        self.names.forget_before(self.tip.next_height());
         self.assembly.forget_before(self.tip.next_height(), &self.validators);
         Ok(Some(committed))
     }

@@ -55,8 +55,6 @@ pub(super) enum PartError {
     Round { found: u32, present: u32 },
     #[error("the stream is for round {round} and names {valid_round} as an earlier one")]
     ValidRound { round: u32, valid_round: u32 },
-    #[error("the proposer of round {round} has signed another earlier round for the same block")]
-    OtherValidRound { round: u32 },
     #[error("the proposer of round {round} has proposed {MAX_PER_ROUND} blocks already")]
     TooMany { round: u32 },
     #[error("the proposer of round {round} has opened the same block in another way before")]
@@ -181,7 +179,6 @@ impl Assembly {
     pub(super) fn forget_before(&mut self, deciding: BlockHeight, validators: &Validators) {
         self.opened.retain(|key, opened| key.height >= deciding && opened.init.is_in_turn(validators));
         self.early.forget_before(deciding);
-        self.verifier.valid_rounds().forget_before(deciding);
     }
     /// Whether a block of that height has been opened.
     pub(super) fn has_opened(&self, height: BlockHeight) -> bool {
@@ -210,9 +207,6 @@ impl Assembly {
         });
         if of_round.count() >= MAX_PER_ROUND {
             return Err(PartError::TooMany { round: init.round });
-        }
-        if !self.verifier.valid_rounds().admits_opening(&init) {
-            return Err(PartError::OtherValidRound { round: init.round });
         }
         self.make_room(&key, init.proposer)?;
         let early = self.early.take(&key).into_iter();

@@ -6,18 +6,18 @@ use super::engine::{
     NilOrVal, SignedMessage, Signer, SigningError, ValidatorProof, VerificationResult, Verifier,
     VoteExtensionScope, VoteType,
 };
-use super::valid_rounds::ValidRounds;
+use super::names::Names;
 use async_trait::async_trait;
 use sealpost_ledger::certificate::{VoteKind, proposal_digest, vote_digest};
 use sealpost_ledger::hash::{BlockHash, ChainId, sha256};
 use sealpost_ledger::signature::{PublicKey, Signature, SigningKey};
 use std::sync::Arc;
 
-/// Checks signatures for one network, and that each proposer says one thing of its block.
+/// Checks signatures for one network, and that nobody proposes another's block as a new one.
 #[derive(Debug, Clone)]
 pub(super) struct VoteVerifier {
     chain: ChainId,
-    valid_rounds: ValidRounds,
+    names: Names,
 }
 
 /// A validator's key, bound to its network.
@@ -29,11 +29,11 @@ pub(super) struct VoteSigner {
 
 impl VoteVerifier {
     pub(super) fn new(chain: ChainId) -> Self {
-        Self { chain, valid_rounds: ValidRounds::default() }
+        Self { chain, names: Names::default() }
     }
-    /// What the proposers of this height and later ones have said so far.
-    pub(super) const fn valid_rounds(&self) -> &ValidRounds {
-        &self.valid_rounds
+    /// Whose names the blocks of this height bear, and who has proposed them as new.
+    pub(super) const fn names(&self) -> &Names {
+        &self.names
     }
     /// Whether the proposer it names really opened this stream of parts.
     pub(super) fn is_signed(&self, init: &PartsInit) -> bool {
@@ -140,7 +140,7 @@ impl Verifier<Sealpost> for VoteVerifier {
         key: &PublicKey,
     ) -> Result<VerificationResult, SigningError> {
         let is_signed = self.is_signed_proposal(proposal, signature, key);
-        result(is_signed && self.valid_rounds.admits_proposal(proposal))
+        result(is_signed && self.names.admits_proposal(proposal))
     }
     async fn verify_signed_vote_extension(
         &self,

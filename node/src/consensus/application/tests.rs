@@ -168,36 +168,106 @@ fn a_block_that_comes_early_in_this_nodes_name_is_not_taken_for_its_own() {
     assert!(contains(&own, &waiting) && own.hash() != forged[1].hash());
 }
 
+/// Whether a validator's engine takes a proposal by somebody whose turn the round is.
+fn is_heard(net: &Net, verifier: &VoteVerifier, round: u32, block: &Block, valid_round: Round) -> bool {
+    let (seed, value) = (net.turn(FIRST, round), BlockValue(block.hash()));
+    let proposer = Address(key(seed).public_key());
+    let proposal = Proposal { height: FIRST, round: Round::new(round), value, valid_round, proposer };
+    let signed = net.signer(seed).sign_proposal(proposal).now_or_never().unwrap().unwrap();
+    let checked = verifier.verify_signed_proposal(&signed.message, &signed.signature, &proposer.0);
+    checked.now_or_never().unwrap().unwrap().is_valid()
+}
+
+fn start_round(application: &mut Application<Store>, round: u32) -> Vec<BlockHash> {
+    let values = application.start_round(FIRST, Round::new(round), &EMPTY, NOW_MS).unwrap();
+    values.iter().map(|value| value.value.0).collect()
+}
+
 /// A block in another's name, opened as one that is wanted since an earlier round, and signed as a new one: nobody would
-/// ask whether two thirds have ever wanted it, and whom it names would have the blame for it.
+/// ask whether two thirds have ever wanted it, and whom it names would have the blame for it. The engine pairs the two
+/// whatever their rounds.
 #[test]
-fn a_proposer_says_the_same_in_an_opening_and_in_a_proposal() {
+fn a_block_in_anothers_name_that_is_here_is_new_in_no_round() {
     let net = Net::new();
-    let (others, liars) = (net.turn(FIRST, 0), net.turn(FIRST, 1));
-    let third = SEEDS.into_iter().find(|seed| ![others, liars].contains(seed)).unwrap();
-    let mut liar = net.start(liars);
-    let (block, round) = (empty(&liar, others, NOW_MS), Round::new(1));
-    let parts = liar.stream(FIRST, round, Round::ZERO, &block);
-    let proposer = Address(key(liars).public_key());
-    let is_heard = |verifier: &VoteVerifier, valid_round| {
-        let value = BlockValue(block.hash());
-        let proposal = Proposal { height: FIRST, round, value, valid_round, proposer };
-        let signed = net.signer(liars).sign_proposal(proposal).now_or_never().unwrap().unwrap();
-        let checked = verifier.verify_signed_proposal(&signed.message, &signed.signature, &proposer.0);
-        checked.now_or_never().unwrap().unwrap().is_valid()
-    };
+    for (named, opened, proposed) in [(0, 1, 1), (1, 4, 0), (0, 1, 5), (0, 2, 3)] {
+        let (names, opens) = (net.turn(FIRST, named), net.turn(FIRST, opened));
+        let third = SEEDS.into_iter().find(|seed| ![names, opens].contains(seed)).unwrap();
+        let (mut liar, verifier) = (net.start(opens), net.verifier());
+        let block = empty(&liar, names, NOW_MS + u64::from(opened + proposed));
+        let parts = liar.stream(FIRST, Round::new(opened), Round::new(opened - 1), &block);
+        let mut node = net.start_with(third, verifier.clone());
+        begin(&mut node);
+        assert!(send(parts, &mut node).is_some());
+        assert!(!is_heard(&net, &verifier, proposed, &block, Round::Nil));
+        assert!(is_heard(&net, &verifier, named, &block, Round::Nil), "whom it names may have made it");
+        // Whether two thirds have wanted it is for the engine to see.
+        assert!(is_heard(&net, &verifier, opened, &block, Round::new(opened - 1)));
+        drop(node);
+        // The block is on the disk when the process starts again.
+        let verifier = net.verifier();
+        assert!(begin(&mut net.start_with(third, verifier.clone())).len() == 1);
+        assert!(!is_heard(&net, &verifier, proposed, &block, Round::Nil));
+        std::fs::remove_dir_all(net.homes[usize::from(third) - 1].path()).unwrap();
+    }
+}
+
+/// The same, in the other order. That the proposal is a lie shows when the block is there; the engine has it by then.
+#[test]
+fn a_block_that_was_proposed_in_anothers_name_comes_when_no_vote_can_come_of_it() {
+    let net = Net::new();
+    for (named, opened, proposed) in [(1, 4, 0), (0, 1, 1), (0, 1, 5), (0, 2, 3)] {
+        let (names, opens) = (net.turn(FIRST, named), net.turn(FIRST, opened));
+        let third = SEEDS.into_iter().find(|seed| ![names, opens].contains(seed)).unwrap();
+        let (mut liar, verifier) = (net.start(opens), net.verifier());
+        let block = empty(&liar, names, NOW_MS + u64::from(opened + proposed));
+        let mut node = net.start_with(third, verifier.clone());
+        begin(&mut node);
+        assert!(is_heard(&net, &verifier, proposed, &block, Round::Nil));
+        // That somebody signs two is seen by the engine, which keeps both as proof.
+        assert!(is_heard(&net, &verifier, proposed, &block, Round::ZERO));
+        let parts = liar.stream(FIRST, Round::new(opened), Round::new(opened - 1), &block);
+        assert!(send(parts, &mut node).is_none());
+        // Opened by another it waits as well: that one may lie for him.
+        let again = (4..8).find(|round| ![names, opens, third].contains(&net.turn(FIRST, *round))).unwrap();
+        let mut helper = net.start(net.turn(FIRST, again));
+        let parts = helper.stream(FIRST, Round::new(again), Round::new(again - 1), &block);
+        assert!(send(parts, &mut node).is_none());
+        // Nor does he have it wait for longer now.
+        let later = proposed + 4;
+        assert_eq!(net.turn(FIRST, later), net.turn(FIRST, proposed));
+        assert!(!is_heard(&net, &verifier, later, &block, Round::Nil));
+        for round in 1..=proposed {
+            assert!(start_round(&mut node, round).is_empty(), "round {round}");
+        }
+        assert!(node.disk().proposals_at(FIRST.0).is_empty());
+        assert_eq!(start_round(&mut node, proposed + 1), [block.hash()]);
+        assert!(start_round(&mut node, proposed + 2).is_empty());
+        drop(node);
+        std::fs::remove_dir_all(net.homes[usize::from(third) - 1].path()).unwrap();
+    }
+}
+
+/// Else whoever hears of a block early could have all others do without it.
+#[test]
+fn a_lie_about_a_block_keeps_nobody_from_having_it_from_its_maker() {
+    let net = Net::new();
+    let (first, second, opens) = (net.turn(FIRST, 0), net.turn(FIRST, 1), net.turn(FIRST, 2));
+    let third = net.turn(FIRST, 3);
+    let (mut maker, mut other, verifier) = (net.start(first), net.start(opens), net.verifier());
+    let mut node = net.start_with(third, verifier.clone());
+    begin(&mut node);
+    let block = empty(&maker, first, NOW_MS);
+    assert!(is_heard(&net, &verifier, 1, &block, Round::Nil));
+    assert_ne!(second, opens);
+    assert!(send(other.stream(FIRST, Round::new(2), Round::ZERO, &block), &mut node).is_none());
+    let value = send(maker.stream(FIRST, Round::ZERO, Round::Nil, &block), &mut node).unwrap();
+    assert_eq!((value.validity, value.value.0), (Validity::Valid, block.hash()));
+    drop(node);
+    // A vote may have come of the lie, and the engine must come to it again when it goes through its log.
     let verifier = net.verifier();
     let mut node = net.start_with(third, verifier.clone());
-    assert!(send(parts.clone(), &mut node).is_some());
-    assert!(!is_heard(&verifier, Round::Nil));
-    assert!(is_heard(&verifier, Round::ZERO));
-    drop(node);
-    let verifier = net.verifier();
-    assert!(is_heard(&verifier, Round::Nil));
-    // That it signs two is seen by the engine, which keeps both as proof.
-    assert!(is_heard(&verifier, Round::ZERO));
-    let mut node = net.start_with(third, verifier);
-    assert!(send(parts, &mut node).is_none());
+    assert_eq!(begin(&mut node).len(), 1);
+    assert!(is_heard(&net, &verifier, 1, &block, Round::Nil));
 }
 
 /// An opening of one's own can be put before a block of somebody else's: that must not count against the block.

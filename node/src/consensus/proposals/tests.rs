@@ -337,6 +337,36 @@ fn a_proposer_who_completes_nothing_takes_only_places_of_its_own() {
     assert_eq!(net.insert_from(1, honest, &parts).unwrap().block, block(&net.wrong));
 }
 
+/// Signing costs a proposer nothing, and a height may be open for long.
+#[test]
+fn openings_that_are_refused_leave_nothing_behind() {
+    let mut net = net();
+    let next = HEIGHT.next().unwrap();
+    let open = |net: &mut Net, height, round, number: u32| {
+        let mut named = [0; 32];
+        named[..4].copy_from_slice(&number.to_be_bytes());
+        let named = BlockHash::from_bytes(named);
+        let opened = net.right.sign_parts(Height(height), round, Some(0), named, contents(10)).unwrap();
+        net.insert(StreamKey::of(&opened), 0, &Part::Init(opened))
+    };
+    for (round, number) in [(1, 1), (1, 2), (3, 3), (3, 4)] {
+        open(&mut net, next, round, number).unwrap();
+    }
+    for number in 0..1_000 {
+        assert!(matches!(open(&mut net, HEIGHT, 2, number), Err(PartError::Unfinished { .. })));
+    }
+    assert_eq!((net.assembly.opened.len(), net.assembly.verifier.names().len()), (MAX_UNFINISHED, 0));
+    // Nor do those that make way for later ones.
+    net.assembly.opened.clear();
+    for (round, number) in [(4, 1), (4, 2), (6, 3)] {
+        open(&mut net, HEIGHT, round, number).unwrap();
+    }
+    for number in 0..1_000 {
+        open(&mut net, HEIGHT, 2, number).unwrap();
+    }
+    assert_eq!((net.assembly.opened.len(), net.assembly.verifier.names().len()), (MAX_UNFINISHED, 0));
+}
+
 /// Openings for the next height are checked against the validators of this one, which may not be those of the next.
 #[test]
 fn what_was_opened_out_of_turn_makes_way_when_the_validators_change() {

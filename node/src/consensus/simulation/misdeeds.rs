@@ -39,11 +39,13 @@ pub enum Flaw {
     Height,
     /// Its header says that another validator made it.
     AnothersName,
+    /// The same, and its opening is for a later turn of its proposer, in which it would be proposed again.
+    AnothersNameAgain,
 }
 
 impl Flaw {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Flaw::Rival,
         Flaw::State,
         Flaw::History,
@@ -55,6 +57,7 @@ impl Flaw {
         Flaw::Repeated,
         Flaw::Height,
         Flaw::AnothersName,
+        Flaw::AnothersNameAgain,
     ];
 }
 
@@ -120,7 +123,7 @@ impl<D: Disk> Replica<D> {
             Flaw::Future => header.time_ms = header.time_ms.saturating_add(3_600_000),
             Flaw::Past => header.time_ms = tip.time_ms().saturating_sub(1),
             Flaw::NextValidators => header.next_validators_hash = ValidatorsHash::from_bytes([7; 32]),
-            Flaw::AnothersName => {
+            Flaw::AnothersName | Flaw::AnothersNameAgain => {
                 let next = round.as_u32().map(|round| Round::new(round.saturating_add(1)))?;
                 header.proposer = application.params().validator_set.proposer(height, next)?.address().0;
             }
@@ -137,7 +140,19 @@ impl<D: Disk> Replica<D> {
             }
         }
         let flawed = Block::new(header, transactions, bodies);
-        let mut parts = application.stream(height, round, Round::Nil, &flawed);
+        let mut parts = match flaw {
+            Flaw::AnothersNameAgain => {
+                // Whoever it names has a turn before that one.
+                let (first, validators) = (round.as_u32()?, application.params().validator_set);
+                let is_own = |turn: &u32| {
+                    let proposer = validators.proposer(height, Round::new(*turn));
+                    proposer.is_some_and(|proposer| proposer.address().0 == key)
+                };
+                let again = (first.saturating_add(2)..=first.saturating_add(10)).find(is_own)?;
+                application.stream(height, Round::new(again), Round::new(again.checked_sub(1)?), &flawed)
+            }
+            _ => application.stream(height, round, Round::Nil, &flawed),
+        };
         proposal.message.value = BlockValue(flawed.hash());
         proposal.message.valid_round = Round::Nil;
         if flaw == Flaw::OtherBytes {

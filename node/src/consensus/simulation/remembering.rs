@@ -90,8 +90,8 @@ impl Verifier<Sealpost> for Remembering {
                 is_signed
             }
         };
-        // Others may have heard something else of its proposer.
-        let is_valid = is_signed && self.verifier.valid_rounds().admits_proposal(proposal);
+        // Others may not have its block.
+        let is_valid = is_signed && self.verifier.names().admits_proposal(proposal);
         Ok(VerificationResult::from_bool(is_valid))
     }
     async fn verify_signed_vote_extension(
