@@ -91,6 +91,10 @@ impl Directory {
             (Opened::Archive, true) | (Opened::Ordinary, false) => Ok(()),
         }
     }
+    /// Whether the data is an archive's.
+    pub(super) fn is_archive(&self) -> bool {
+        self.path.join(ARCHIVE).exists()
+    }
     /// Makes an archive's data an ordinary node's. Returns whether it was an archive's.
     pub(super) fn give_up_archive(&self) -> Result<bool, StoreError> {
         let mark = self.path.join(ARCHIVE);

@@ -81,8 +81,10 @@ impl Journal {
     }
     /// What the note of dropped bodies has to say, by the bodies that are there, if it can't be read or is missing. Files
     /// are only ever written behind their last record: what is not before the first record of the first file went whole,
-    /// or never came. Nothing if the note is sound, none is needed, or the first record of the bodies can't be read.
-    pub(super) fn note_anew(dir: &Path) -> Result<Option<Dropped>, StoreError> {
+    /// or never came. Nothing if the note is sound, none is needed, or the first record of the bodies can't be read; nor if
+    /// none was ever written, by what is kept here, and bodies are missing: they are lost, and can be fetched again.
+    /// `retention` is the number of blocks whose bodies are kept; none in an archive, which keeps all.
+    pub(super) fn note_anew(dir: &Path, retention: Option<u64>) -> Result<Option<Dropped>, StoreError> {
         let missing = match Note::new(dir).read() {
             Ok(dropped) if dropped != Dropped::default() => return Ok(None),
             Ok(_) => true,
@@ -101,14 +103,23 @@ impl Journal {
         if !is_first || !has_bodies && journal.bodies.bytes() > 0 {
             return Ok(None);
         }
+        if !missing {
+            return Ok(Some(Dropped { segments, height }));
+        }
+        let Some(retention) = retention else { return Ok(None) };
+        let newest_old = BlockHeight::new(journal.height().get().saturating_sub(retention));
+        if journal.has_messages(newest_old.saturating_add(1), height) {
+            return Ok(None);
+        }
         // A network that is young has no note, and its first blocks may have no messages.
-        if missing && segments == 0 && !(has_bodies && journal.has_messages_up_to(height)) {
+        if segments == 0 && !(has_bodies && journal.has_messages(BlockHeight::FIRST, height)) {
             return Ok(None);
         }
         Ok(Some(Dropped { segments, height }))
     }
-    fn has_messages_up_to(&self, height: BlockHeight) -> bool {
-        let records = (1..=height.get()).map(|height| self.record(BlockHeight::new(height)));
+    /// Whether any of these blocks has messages, as far as they can be read.
+    fn has_messages(&self, first: BlockHeight, last: BlockHeight) -> bool {
+        let records = (first.get()..=last.get()).map(|height| self.record(BlockHeight::new(height)));
         let mut records = records.map_while(|record| record.ok().flatten());
         records.any(|record| record.transactions.iter().any(|transaction| transaction.message().is_some()))
     }

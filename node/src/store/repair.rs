@@ -88,7 +88,7 @@ pub struct Repair {
 /// Finds what would be cut, and changes nothing. Every block is run again on the way, so it takes a while.
 pub fn plan_repair(dir: &Path, genesis: &Arc<Genesis>) -> Result<Repair, CheckError> {
     let directory = Directory::open_existing(dir, genesis.chain_id())?;
-    let mut plan = plan(&directory.journal(), genesis)?;
+    let mut plan = plan(&directory, genesis)?;
     let indexed = check::indexed_height(&directory.index(), genesis)?;
     plan.loses_blocks |= indexed.is_some_and(|indexed| indexed > plan.keep);
     Ok(Repair { plan, directory })
@@ -136,11 +136,12 @@ impl Repair {
     }
 }
 
-fn plan(journal_dir: &Path, genesis: &Arc<Genesis>) -> Result<RepairPlan, CheckError> {
-    let note = note_anew(journal_dir, genesis)?;
+fn plan(directory: &Directory, genesis: &Arc<Genesis>) -> Result<RepairPlan, CheckError> {
+    let journal_dir = directory.journal();
+    let note = note_anew(directory, genesis)?;
     let open = |torn| match &note {
-        Some(note) => Journal::open_noted(journal_dir, SEGMENT_BYTES, torn, note.dropped),
-        None => Journal::open(journal_dir, SEGMENT_BYTES, torn),
+        Some(note) => Journal::open_noted(&journal_dir, SEGMENT_BYTES, torn, note.dropped),
+        None => Journal::open(&journal_dir, SEGMENT_BYTES, torn),
     };
     let journal = open(TornEnd::Salvage)?;
     let (mut tip, founding) = Tip::genesis(genesis.clone())?;
@@ -175,17 +176,19 @@ fn plan(journal_dir: &Path, genesis: &Arc<Genesis>) -> Result<RepairPlan, CheckE
         Err(StoreError::Damaged { .. }) => true,
         Err(error) => return Err(error.into()),
     };
-    Ok(RepairPlan { keep, cuts, loses_blocks, beside: beside(journal_dir)?, note })
+    Ok(RepairPlan { keep, cuts, loses_blocks, beside: beside(&journal_dir)?, note })
 }
 
 /// What the note of dropped bodies has to say, if it can't be read or is missing. Without retention there is none.
-fn note_anew(journal: &Path, genesis: &Genesis) -> Result<Option<NewNote>, StoreError> {
+fn note_anew(directory: &Directory, genesis: &Genesis) -> Result<Option<NewNote>, StoreError> {
     if genesis.retention_blocks() == 0 {
         return Ok(None);
     }
-    let dropped = Journal::note_anew(journal)?;
+    let journal = directory.journal();
+    let retention = (!directory.is_archive()).then_some(genesis.retention_blocks());
+    let dropped = Journal::note_anew(&journal, retention)?;
     Ok(dropped.map(|dropped| NewNote {
-        path: Note::new(journal).path().into(),
+        path: Note::new(&journal).path().into(),
         oldest_body_height: dropped.height.saturating_add(1),
         dropped,
     }))

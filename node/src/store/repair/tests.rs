@@ -195,6 +195,31 @@ fn a_note_that_was_never_needed_is_not_missed() {
     assert_eq!((plan.keep.get(), plan.note), (1, None));
 }
 
+/// Retention has dropped none of them, so their first file is lost; others have it.
+#[test]
+fn lost_bodies_that_were_to_be_kept_are_not_taken_for_dropped_ones() {
+    for (retention, archive) in [(100, false), (10, false), (1, true)] {
+        let (dir, chain) = (TempDir::new().unwrap(), Chain::keeping("one", retention));
+        let options = StoreOptions { archive, segment_bytes: 1, ..StoreOptions::default() };
+        let (store, _) = Store::open(dir.path(), chain.genesis.clone(), options).unwrap();
+        for number in 0..10 {
+            store.append(&chain.next(&store, vec![chain.message(&number.to_string())])).unwrap();
+        }
+        let tip = store.tip();
+        drop(store);
+        fs::remove_file(dir.path().join("journal").join("bodies-000001.log")).unwrap();
+        let (plan, _) = repair(dir.path(), &chain.genesis).unwrap();
+        assert_eq!((plan.keep.get(), plan.note, plan.loses_blocks), (0, None, true), "{retention}");
+        assert!(!plan.cuts.is_empty());
+        // Fetched again, they are all there.
+        let (store, _) = Store::open(dir.path(), chain.genesis.clone(), options).unwrap();
+        for number in 0..10 {
+            store.append(&chain.next(&store, vec![chain.message(&number.to_string())])).unwrap();
+        }
+        assert_eq!((store.tip().height(), store.oldest_body_height().get()), (tip.height(), 1));
+    }
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_repair_deletes_the_index_under_another_name() {
