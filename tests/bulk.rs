@@ -243,6 +243,10 @@ fn a_list_is_not_begun_anew_because_a_group_or_a_file_that_it_names_has_changed(
     world.wallet("carol", &["keys", "publish"]);
     assert_eq!(send(&[], 0).0, [1, 1, 0, 0, 0]);
     assert_eq!(came(&world), [("to @residents.".to_owned(), 2)].into());
+    // All of it is out, and so the list that was interrupted is settled: for this one and for every later one.
+    assert_eq!(send(&["--again"], 0).0, [0, 2, 0, 0, 0]);
+    fs::write(&notice, "out of service again").unwrap();
+    assert_eq!(send(&[], 0).0, [0, 2, 0, 0, 0]);
 }
 
 /// Whoever did not wait for the blocks has not noted them; that is no reason to send nothing.

@@ -249,13 +249,19 @@ impl Wallet {
         if repeat == Repeat::Again {
             self.note_blocks(light, own.values_mut().flat_map(Round::values_mut)).await?;
         }
+        // A message for each line: there are as many in each.
+        let messages = list.messages.len();
+        let reached = self.profile.head()?.height();
+        let last_own = last_over(own.values(), messages, reached);
         let run = self.run(list, repeat, own, lock)?;
         // Whoever has begun this one goes on with it, and sends nothing twice by that.
         if run.before.is_empty() && changed == Changed::Refuse {
             self.note_blocks(light, alike.values_mut().flat_map(Round::values_mut)).await?;
-            // A message for each line: there are as many.
-            let (messages, reached) = (list.messages.len(), self.profile.head()?.height());
-            if let Some(other) = alike.values().find(|other| !is_over(other, messages, reached)) {
+            let reached = self.profile.head()?.height();
+            let last = last_own.max(last_over(alike.values(), messages, reached));
+            // Whoever has sent all of these lines since has settled what an earlier round left.
+            let mut open = alike.values().filter(|other| !is_over(other, messages, reached));
+            if let Some(other) = open.find(|other| begun(other) > last) {
                 return Err(WalletError::ListChanged { signed: other.len(), messages });
             }
         }
@@ -562,6 +568,20 @@ impl Wallet {
 fn is_over(signed: &Round, messages: usize, reached: BlockHeight) -> bool {
     let is_void = |entry: &OutboxEntry| entry.expiry().is_none_or(|expiry| expiry <= reached);
     signed.len() >= messages && signed.values().all(|entry| entry.height.is_some() || is_void(entry))
+}
+
+/// When a round was begun: in the order of the ledger, and by this machine's clock only within one block.
+fn begun(signed: &Round) -> Option<(BlockHeight, u64)> {
+    signed.values().map(|entry| (entry.expiry().unwrap_or(BlockHeight::GENESIS), entry.signed_ms)).min()
+}
+
+/// When the last of some rounds was begun that are over.
+fn last_over<'a>(
+    rounds: impl Iterator<Item = &'a Round>,
+    messages: usize,
+    reached: BlockHeight,
+) -> Option<(BlockHeight, u64)> {
+    rounds.filter(|round| is_over(round, messages, reached)).filter_map(begun).max()
 }
 
 /// A message's place in its list, and the lines that this was made from, if they were noted. What can't be read is of a
