@@ -68,6 +68,7 @@ const NO_CODES: &[&str] = &[
     "head.json",
     "keystore.json",
     "keystore.lock",
+    "outbox.lock",
     "scan.lock",
     "postage.floor",
     "postage.strangers_percent",

@@ -130,7 +130,7 @@ fn a_new_passphrase_opens_the_wallet_and_all_it_wrote_and_the_old_one_nothing() 
     json("sealpost", home_of(&world), &[&bob[..], &create].concat());
     let wallet = world.dir.path().join("networks/world/wallets/bob");
     let files: Vec<_> = listing(&wallet).into_keys().filter(|path| path.parent() == Some(&wallet)).collect();
-    assert_eq!(files, [wallet.join("keystore.json"), wallet.join("keystore.lock")]);
+    assert_eq!(files, ["keystore.json", "keystore.lock", "outbox.lock"].map(|name| wallet.join(name)));
 }
 
 #[test]

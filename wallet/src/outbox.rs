@@ -6,7 +6,7 @@ use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::message::Body;
 use sealpost_ledger::transaction::SignedTransaction;
-use sealpost_terminal::{Failure, create_private_folder, file_failure, write_secret_file};
+use sealpost_terminal::{Failure, create_private_folder, file_failure, lock_file, write_secret_file};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io::ErrorKind;
@@ -150,6 +150,21 @@ impl Outbox {
         let json = serde_json::to_vec_pretty(entry)
             .map_err(|error| OutboxError::Malformed { path: path.clone(), reason: error.to_string() })?;
         write_secret_file(&path, &json).map_err(OutboxError::File)
+    }
+    /// Changes an entry as it is on the disk now: what somebody else has changed since it was read stays changed. `change`
+    /// says whether it changed something, and so does this; of an entry that is not there any more nothing is written.
+    pub(crate) fn change(
+        &self,
+        id: &TransactionId,
+        change: impl FnOnce(&mut OutboxEntry) -> bool,
+    ) -> Result<bool, OutboxError> {
+        let _alone = lock_file(&self.folder.with_extension("lock")).map_err(OutboxError::File)?;
+        let Some(mut entry) = self.get(id)? else { return Ok(false) };
+        let changed = change(&mut entry);
+        if changed {
+            self.put(&entry)?;
+        }
+        Ok(changed)
     }
     /// Says what is wrong with an entry.
     pub(crate) fn malformed(&self, id: &TransactionId, reason: &str) -> OutboxError {

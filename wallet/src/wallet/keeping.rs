@@ -163,12 +163,7 @@ impl Wallet {
     pub fn forget(&self, id: &TransactionId) -> Result<bool, WalletError> {
         let forgotten = self.archive.forget(id)?;
         self.forget_fetched(Some(id))?;
-        let Some(mut entry) = self.outbox.get(id)?.filter(|entry| entry.note.is_some()) else {
-            return Ok(forgotten);
-        };
-        (entry.note, entry.text) = (None, None);
-        self.outbox.put(&entry)?;
-        Ok(true)
+        Ok(self.forget_sent(id)? || forgotten)
     }
     /// Removes every letter from the archive, and gives it another key: copies of the files are useless to
     /// whoever gets this wallet later.

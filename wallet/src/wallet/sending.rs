@@ -432,10 +432,15 @@ impl Wallet {
         self.note_final(entry, &proven)?;
         Ok(Some(Box::new(proven)))
     }
-    /// Notes in the outbox which block is proven to contain an entry.
+    /// Notes in the outbox which block is proven to contain an entry. That alone: what was forgotten since the entry was
+    /// read stays forgotten.
     pub(super) fn note_final(&self, entry: &mut OutboxEntry, proven: &Proven) -> Result<(), WalletError> {
         entry.height = Some(proven.header.height);
-        Ok(self.outbox.put(entry)?)
+        self.outbox.change(&entry.id, |kept| {
+            kept.height = Some(proven.header.height);
+            true
+        })?;
+        Ok(())
     }
     /// An error of something that the outbox may have. If it has it, that is told with every error but one: a node
     /// that took it may have said that it did not, and what is refused now may be taken when the price has fallen.

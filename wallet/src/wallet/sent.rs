@@ -124,6 +124,13 @@ impl Wallet {
         let split = note.split_first_chunk();
         Ok(split.map(|(salt, content)| Note { salt: *salt, content: Zeroizing::new(content.to_vec()) }))
     }
+    /// Forgets what the outbox keeps of a message's content. Whether there was something to forget.
+    pub(super) fn forget_sent(&self, id: &TransactionId) -> Result<bool, WalletError> {
+        Ok(self.outbox.change(id, |entry| {
+            entry.text = None;
+            entry.note.take().is_some()
+        })?)
+    }
     /// Opens what is encrypted in an entry. What does not open is wrong with this entry alone: neither with the
     /// keystore nor with the others.
     pub(super) fn open_entry(
@@ -135,5 +142,30 @@ impl Wallet {
     ) -> Result<Zeroizing<Vec<u8>>, OutboxError> {
         let opened = self.keystore.open_note(place, note);
         opened.map_err(|_| OutboxError::Altered { id: entry.id, field })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::light::Proven;
+    use crate::testing::{Home, header};
+    use sealpost_ledger::message::Mode;
+
+    #[test]
+    fn what_was_forgotten_stays_forgotten_when_the_block_of_an_older_copy_is_noted() {
+        let home = Home::new();
+        let (alice, bob) = (home.wallet("alice"), home.wallet("bob"));
+        let letter = Letter { text: "Lift".into(), ..Letter::default() };
+        let transaction = alice.put_letter(&bob, Mode::Open, letter).transaction;
+        let id = transaction.id();
+        let mut older = alice.outbox.get(&id).unwrap().unwrap();
+        assert!(older.note.is_some() && alice.forget(&id).unwrap());
+        let proven = Proven { transaction, header: header(5), index: 0, first_seen_ms: None };
+        alice.note_final(&mut older, &proven).unwrap();
+        let kept = alice.outbox.get(&id).unwrap().unwrap();
+        assert_eq!((kept.note, kept.height, older.height), (None, older.height, Some(BlockHeight::new(5))));
+        assert!(!alice.forget(&id).unwrap());
     }
 }
