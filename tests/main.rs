@@ -1,5 +1,6 @@
 //! Tests across the rooms.
 
+mod answers;
 mod architecture;
 mod browser;
 mod browser_verifier;

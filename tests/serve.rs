@@ -1,6 +1,7 @@
 //! `sealpost serve` from outside: the Python example does the main job through it against a real node; whoever
 //! does not show the token, or asks what can't be asked, is told so; and nothing is left when it stops.
 
+use crate::answers::node_for_two;
 use crate::parcels;
 use crate::world::{World, home_of};
 use sealpost_tests::harness::liar::{Answer, Liar, error};
@@ -460,6 +461,26 @@ fn a_letter_that_was_signed_and_not_delivered_is_told_apart_from_one_that_was_no
     let World { dir: _home, node: honest } = world;
     honest.kill();
     assert_ne!(alice.refused("send", &json!({ "to": ["bob"], "text": "x" })).1, "outbox.kept");
+}
+
+/// A connection answers several questions at a time.
+#[test]
+fn of_two_answers_that_are_asked_for_at_once_one_is_signed() {
+    let world = World::new();
+    let sent = world.wallet("alice", &["send", "bob", "--sealed", "-m", "x"]);
+    world.wallet("bob", &["inbox"]);
+    let node = node_for_two(&world);
+    let served = serve(&world, "bob", &["--node", node.url()]);
+    let mut bob = Client::authenticated(&served);
+    // What is to be looked after at the start is over when this is answered.
+    bob.ask("keys_list", &json!({}));
+    let id = json!({ "id": sent["id"] });
+    bob.request(&json!(1), "receipt_give", &id);
+    bob.request(&json!(2), "refuse", &id);
+    let both = [bob.read(), bob.read()];
+    let refused: Vec<_> = both.iter().filter(|answer| answer["result"].is_null()).collect();
+    let [refused] = refused.as_slice() else { panic!("{both:?}") };
+    assert_eq!(code(refused), (5, "receipt.already_answered".into()));
 }
 
 #[tokio::test]

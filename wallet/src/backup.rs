@@ -34,7 +34,7 @@ const NODE: &str = "node";
 /// What the wallet's own files begin with.
 const WALLET: &str = "wallet/";
 /// Not copied: the first stands among the secrets, the others mean nothing elsewhere.
-const LEFT_OUT: &[&str] = &["keystore.json", "keystore.lock", "scan.lock", "outbox.lock"];
+const LEFT_OUT: &[&str] = &["keystore.json", "keystore.lock", "scan.lock", "outbox.lock", "answers.lock"];
 
 /// What is in a backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -191,7 +191,9 @@ pub fn failure(error: impl Into<WalletError>) -> Failure {
                 .help("`sealpost status ID` names its recipients"),
             WalletError::RecipientsHidden { .. } => plain(Exit::Usage, "evidence.recipients_hidden")
                 .help("make it without --recipients; --disclose shows them all to whoever gets the file"),
-            WalletError::Answered { .. } => plain(Exit::Refused, ALREADY_ANSWERED),
+            WalletError::Answered { .. } => plain(Exit::Refused, ALREADY_ANSWERED)
+                .help("`sealpost outbox` hands an answer in that is signed and in no block yet"),
+            WalletError::AnswersBusy => plain(Exit::Unavailable, "receipt.busy").help("wait until it is done"),
             WalletError::EvidenceTooLong { .. } => plain(Exit::Usage, "evidence.too_long")
                 .help("name fewer --recipients, or leave out --body, --disclose or --absent-receipt"),
             WalletError::NoSilence { .. } => plain(Exit::No, "evidence.no_silence"),

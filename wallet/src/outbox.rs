@@ -49,6 +49,10 @@ pub struct OutboxEntry {
     /// The author block of a sealed message, encrypted for this wallet alone: whom it is to stands nowhere else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) author: Option<sealpost_api::Hex>,
+    /// What a sealed reply answers, encrypted for this wallet alone, once the rest of it was forgotten: who does not know
+    /// that he has answered answers again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) answers: Option<sealpost_api::Hex>,
     /// Its place in a list of messages that were sent together, encrypted for this wallet alone: it would tell which
     /// sealed messages belong together, and whether somebody has guessed what is in the list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -117,6 +121,7 @@ impl OutboxEntry {
             parcel: None,
             text: None,
             author: None,
+            answers: None,
             bulk: None,
         }
     }

@@ -2,6 +2,7 @@
 //! The command line, the demo and embedding programs all use this.
 
 mod answering;
+mod answers;
 mod bulk;
 mod collecting;
 #[cfg(test)]
@@ -20,6 +21,7 @@ mod testing;
 
 pub(crate) use answering::ALREADY_ANSWERED;
 pub use answering::{Demand, GivenReceipt, GotReceipt, Unanswered, Waiting};
+use answers::KnownAnswers;
 pub use bulk::{BulkHeard, BulkList, BulkResult, BulkRun, BulkState, Changed, ListId, Repeat};
 pub use collecting::{Collector, FetchHeard};
 pub(crate) use keeping::skipped;
@@ -55,6 +57,7 @@ use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::signature::SigningKey;
 use sealpost_terminal::{Failure, create_private_folder};
+use std::fs::File;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -73,6 +76,7 @@ pub struct Wallet {
     archive: Archive,
     identity: SigningKey,
     address: Address,
+    answers: Mutex<KnownAnswers>,
     /// When bodies of sealed messages that were not to be had were last asked for again.
     pub(crate) looked_again: Mutex<Option<Instant>>,
     /// Where a scan has put a file that could not be read, until somebody is told.
@@ -176,6 +180,8 @@ pub enum WalletError {
     RecipientsHidden { id: TransactionId },
     #[error("{id} was answered before; the first answer counts")]
     Answered { id: TransactionId },
+    #[error("another process signs an answer from this wallet, and has not come to an end of it")]
+    AnswersBusy,
     #[error("no silence to show: every recipient meant has answered {id} on the ledger, or is hidden")]
     NoSilence { id: TransactionId },
     #[error("the evidence of {id} would be {length} bytes, the limit is {MAX_EVIDENCE_BYTES}")]
@@ -238,7 +244,8 @@ impl Wallet {
         let outbox = Outbox::open(&folder.join("outbox"))?;
         let (drafts, known) = (Drafts::open(&folder.join("drafts"))?, Known::open(&folder));
         let archive = Archive::open(&folder.join("archive"), archive_key(&mut keystore)?)?;
-        let (name, looked_again, scan_set_aside) = (name.into(), Mutex::default(), Mutex::default());
+        let (name, answers) = (name.into(), Mutex::default());
+        let (looked_again, scan_set_aside) = (Mutex::default(), Mutex::default());
         Ok(Self {
             name,
             profile,
@@ -249,6 +256,7 @@ impl Wallet {
             archive,
             identity,
             address,
+            answers,
             looked_again,
             scan_set_aside,
         })
@@ -323,6 +331,13 @@ impl Wallet {
     /// Its folder.
     pub(crate) fn folder(&self) -> Result<PathBuf, WalletError> {
         Ok(self.profile.wallet_folder(&self.name)?)
+    }
+    /// A file in its folder that is there to be locked, and where it is.
+    fn lock_file(&self, name: &str) -> Result<(File, PathBuf), WalletError> {
+        let path = self.folder()?.join(name);
+        let file = File::options().create(true).truncate(false).write(true).open(&path);
+        let failed = |error| WalletError::File(sealpost_terminal::file_failure("open", &path, &error));
+        Ok((file.map_err(failed)?, path))
     }
     fn text(&self, address: &Address) -> String {
         address.to_text(self.profile.genesis().prefix())

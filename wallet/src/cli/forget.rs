@@ -9,7 +9,8 @@ use sealpost_terminal::{Failure, counted};
 #[derive(Debug, Args)]
 #[command(
     after_help = "Forgetting removes what this wallet keeps: the letter from the archive, and of one that you \
-sent its text from the outbox, so that you can't disclose it in evidence any more. It is not kept again.
+sent its text from the outbox, so that you can't disclose it in evidence any more. It is not kept again. Of a sealed reply \
+that answered for a message stays, encrypted, that it did.
 
 It does not reach other copies: the recipients', backups of this machine, and what a disk may keep of a file that was \
 deleted. The message stays on the ledger, and opens again as long as its key is here: keys are destroyed when they \

@@ -167,7 +167,9 @@ async fn all(
     given.more = waiting.more;
     for (id, error) in waiting.unopened {
         match error {
-            error @ WalletError::Incomplete { .. } => given.tell_failure(session, id, failure(error), first),
+            error @ (WalletError::Incomplete { .. } | WalletError::Outbox(_)) => {
+                given.tell_failure(session, id, failure(error), first)
+            }
             error => terminal
                 .warn(format_args!("{} can't be opened here, so it gets no receipt: {error}", short(id))),
         }

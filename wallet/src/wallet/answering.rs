@@ -5,19 +5,19 @@
 //! every part is fetched and verified first, unless the person knows better: a sender who names parts that are not on
 //! the ledger gets no receipt for them.
 
+use super::answers::Slot;
 use super::keeping::is_key_gone;
-use super::sealed::reply_with;
 use super::{Incoming, PostageProgress, Reading, Sent, Wallet, WalletError};
 use crate::envelope::Letter;
-use crate::light::{Light, LightError, Proven, SlotAnswer};
-use crate::outbox::OutboxEntry;
-use sealpost_api::{MailboxSide, WaitFor};
+use crate::light::{Light, LightError, Proven};
+use crate::scan::FoundKind;
+use sealpost_api::MailboxSide;
 use sealpost_ledger::address::Address;
 use sealpost_ledger::evidence::{Finding, Place};
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::receipt::{Answer, Receipt, RefusalReason};
 use sealpost_ledger::transaction::Payload;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 /// What the ledger says to a second answer.
 pub(crate) const ALREADY_ANSWERED: &str = "receipt.already_answered";
@@ -47,8 +47,6 @@ pub struct Unanswered {
     pub letter: Letter,
     slot: u16,
     answer: Answer,
-    /// An answer that was signed before and may still come into a block.
-    signed: Option<Box<OutboxEntry>>,
 }
 
 /// What waits for an answer.
@@ -89,9 +87,10 @@ pub struct GotReceipt {
 }
 
 impl Unanswered {
-    fn new(reading: Reading, slot: u16, answer: Answer, signed: Option<Box<OutboxEntry>>) -> Self {
+    fn new(reading: Reading) -> Self {
         let (author, sealed) = (reading.author(), reading.opened.author.is_some());
-        Self { message: reading.message, author, sealed, letter: reading.letter, slot, answer, signed }
+        let (slot, answer) = (reading.opened.slot, reading.opened.answer());
+        Self { message: reading.message, author, sealed, letter: reading.letter, slot, answer }
     }
 }
 
@@ -107,18 +106,20 @@ impl Wallet {
         heard: &(dyn Fn(usize) + Sync),
     ) -> Result<Waiting, WalletError> {
         let answered = self.answered(light).await?;
-        let mut signed = self.signed_answers(light).await?;
+        let damaged = self.read_answers()?;
         let (mut waiting, mut after) = (Waiting::default(), None);
         loop {
             let page = self.page(light, MailboxSide::Received, after).await?;
             let came = page.entries.into_iter().filter_map(|message| self.incoming(message));
             for incoming in came.filter(|incoming| !answered.contains(&incoming.message.id())) {
+                if self.is_settled_by_answer(light, (incoming.message.id(), incoming.slot)).await? {
+                    continue;
+                }
                 if waiting.ready.len() >= enough {
                     waiting.more = true;
                     return Ok(waiting);
                 }
-                let before = signed.remove(&incoming.message.id());
-                self.take_in(light, demand, incoming, before, &mut waiting).await?;
+                self.take_in(light, demand, incoming, &mut waiting).await?;
                 heard(waiting.ready.len());
             }
             if !page.more {
@@ -126,13 +127,22 @@ impl Wallet {
             }
             after = page.next;
         }
-        for found in self.sealed_unanswered(light).await? {
+        // Receipts are not answered with receipts.
+        for found in self.sealed_letters()?.into_iter().filter(|found| found.kind != FoundKind::Receipts) {
+            if self.is_settled_by_answer(light, (found.id, found.slot)).await? {
+                continue;
+            }
             if waiting.ready.len() >= enough {
                 waiting.more = true;
                 break;
             }
+            // It may be the answer.
+            if let Some(damaged) = &damaged {
+                waiting.unopened.push((found.id, damaged.clone().into()));
+                continue;
+            }
             for incoming in self.proven_letters(light, vec![found]).await? {
-                self.take_in(light, demand, incoming, None, &mut waiting).await?;
+                self.take_in(light, demand, incoming, &mut waiting).await?;
             }
             heard(waiting.ready.len());
         }
@@ -149,41 +159,52 @@ impl Wallet {
         if reading.carries_receipts() {
             return Err(WalletError::OnlyReceipts { id: *id });
         }
-        // A sealed answer stands where nobody else finds it.
-        let signed = if reading.opened.author.is_some() {
-            let signed = self.sealed_answers(light).await?.remove(&(*id, reading.opened.slot));
-            if signed.as_ref().is_some_and(|entry| entry.height.is_some()) {
-                return Err(WalletError::Answered { id: *id });
-            }
-            signed
-        } else {
-            self.refuse_answered(light, &reading.message, reading.opened.slot).await?;
-            self.signed_answers(light).await?.remove(id)
-        };
-        self.meet(light, &reading, demand).await?;
-        let signed = signed.map(Box::new);
         let (slot, answer) = (reading.opened.slot, reading.opened.answer());
-        Ok(Unanswered::new(reading, slot, answer, signed))
+        self.may_answer(light, &reading.message, &Receipt { message: *id, slot, answer }).await?;
+        self.meet(light, &reading, demand).await?;
+        Ok(Unanswered::new(reading))
     }
-    /// Says on the ledger that a message was opened. What was signed before and may still come into a block is
-    /// sent again instead of signed anew. Final when this returns.
+    /// Says that a message was opened: on the ledger, or in a sealed reply if the message is sealed. What says the same,
+    /// was signed before and may still come into a block is sent again instead of signed anew. Final when this returns.
+    ///
+    /// # Errors
+    /// [`WalletError::Answered`] if it was answered meanwhile.
     pub async fn give_receipt(
         &self,
         light: &Light,
         unanswered: &Unanswered,
         progress: PostageProgress<'_>,
     ) -> Result<Sent, WalletError> {
-        if let Some(entry) = &unanswered.signed {
-            match self.send_kept(light, entry.as_ref().clone(), WaitFor::Final).await {
-                // Its postage may have become too little meanwhile: then it is signed anew.
-                Err(error) if error.refusal().is_some_and(|refusal| refusal.code != ALREADY_ANSWERED) => {}
-                sent => return sent,
-            }
-        }
         let Unanswered { message, author, sealed, slot, answer, .. } = unanswered;
         let receipt = Receipt { message: message.id(), slot: *slot, answer: *answer };
-        let reply = sealed.then(|| reply_with(*author, receipt));
-        self.answer_by(light, receipt, reply, progress).await
+        self.answer_once(light, message, receipt, sealed.then_some(*author), progress).await
+    }
+    /// Answers a message: on the ledger, or in a sealed reply if the message is sealed. Final when this returns.
+    ///
+    /// # Errors
+    /// [`WalletError::Answered`] if it was answered before, or another answer is signed and may still come into a block.
+    pub async fn answer(
+        &self,
+        light: &Light,
+        message: TransactionId,
+        slot: u16,
+        answer: Answer,
+        progress: PostageProgress<'_>,
+    ) -> Result<Sent, WalletError> {
+        let receipt = Receipt { message, slot, answer };
+        let message = self.message(light, &message).await?;
+        let author = self.sealed_author(light, &message).await?;
+        self.answer_once(light, &message, receipt, author, progress).await
+    }
+    /// Signs an answer to an open message whatever was answered before, and hands it to the ledger, which takes the first
+    /// alone. For whoever wants to see that; an answer is given by [`answer`](Self::answer).
+    pub async fn answer_anyway(
+        &self,
+        light: &Light,
+        receipt: Receipt,
+        progress: PostageProgress<'_>,
+    ) -> Result<Sent, WalletError> {
+        self.send_plain(light, Payload::Receipt(receipt), progress).await
     }
     /// The answers that this identity gave, the newest first, `limit` at most.
     pub async fn receipts_given(
@@ -233,41 +254,17 @@ impl Wallet {
         Ok(got.collect())
     }
 
-    /// Refuses to sign an answer to an open message for which the ledger has one: the outbox would keep what no block takes.
-    pub(super) async fn refuse_answered(
-        &self,
-        light: &Light,
-        message: &Proven,
-        slot: u16,
-    ) -> Result<(), WalletError> {
-        match light.answer_of(message, slot).await? {
-            Some(SlotAnswer::Answered { .. }) => Err(WalletError::Answered { id: message.id() }),
-            _ => Ok(()),
-        }
-    }
     /// The messages that this identity has answered.
     async fn answered(&self, light: &Light) -> Result<HashSet<TransactionId>, WalletError> {
         let given = self.receipts_given(light, usize::MAX).await?;
         Ok(given.into_iter().map(|given| given.message).collect())
     }
-    /// Receipts in the outbox that are in no block and may still come into one, by the message they answer.
-    async fn signed_answers(
-        &self,
-        light: &Light,
-    ) -> Result<HashMap<TransactionId, OutboxEntry>, WalletError> {
-        let next = light.next_height().await?;
-        let mut signed = HashMap::new();
-        // One that can't be read is given anew: of two the ledger takes the first, and refuses the second.
-        for entry in self.outbox.read_all()?.entries.into_iter().filter(|entry| entry.height.is_none()) {
-            if let Some(transaction) = entry.transaction()
-                && let Payload::Receipt(receipt) = transaction.payload()
-                && matches!(receipt.answer, Answer::Opened { .. })
-                && transaction.transaction().expiry >= next
-            {
-                signed.insert(receipt.message, entry);
-            }
+    /// Whether there is nothing left to answer: an answer stands, or one that is no receipt may still come into a block.
+    async fn is_settled_by_answer(&self, light: &Light, slot: Slot) -> Result<bool, WalletError> {
+        match self.unfinished_answers(light, slot).await {
+            Err(WalletError::Answered { .. }) => Ok(true),
+            signed => Ok(signed?.iter().any(|(_, answer)| !matches!(answer, Answer::Opened { .. }))),
         }
-        Ok(signed)
     }
     /// Whether everything of a letter is here that is demanded.
     async fn meet(&self, light: &Light, reading: &Reading, demand: Demand) -> Result<(), WalletError> {
@@ -283,7 +280,6 @@ impl Wallet {
         light: &Light,
         demand: Demand,
         incoming: Incoming,
-        signed: Option<OutboxEntry>,
         waiting: &mut Waiting,
     ) -> Result<(), WalletError> {
         let id = incoming.message.id();
@@ -302,8 +298,7 @@ impl Wallet {
                     }
                     met => met?,
                 }
-                let (slot, answer) = (reading.opened.slot, reading.opened.answer());
-                waiting.ready.push(Unanswered::new(reading, slot, answer, signed.map(Box::new)));
+                waiting.ready.push(Unanswered::new(reading));
             }
             // The letter that names it is answered.
             Err(WalletError::OnlyAPart { .. }) => {}

@@ -315,15 +315,13 @@ impl Wallet {
         Ok(read_place(&note))
     }
     fn lock_lists(&self) -> Result<File, WalletError> {
-        let path = self.folder()?.join("send-many.lock");
-        let failed =
-            |error: &std::io::Error| WalletError::File(sealpost_terminal::file_failure("open", &path, error));
-        let file = File::options().create(true).truncate(false).write(true).open(&path);
-        let file = file.map_err(|error| failed(&error))?;
+        let (file, path) = self.lock_file("send-many.lock")?;
         match file.try_lock() {
             Ok(()) => Ok(file),
             Err(TryLockError::WouldBlock) => Err(OutboxError::Busy.into()),
-            Err(TryLockError::Error(error)) => Err(failed(&error)),
+            Err(TryLockError::Error(error)) => {
+                Err(WalletError::File(sealpost_terminal::file_failure("lock", &path, &error)))
+            }
         }
     }
     /// Sends what of a list is not final yet. `heard` is told once of each message that this comes to. Dropping the

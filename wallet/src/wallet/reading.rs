@@ -10,7 +10,7 @@ use sealpost_ledger::evidence::{Disclosure, Evidence};
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::message::{Mode, SlotRecipient};
-use sealpost_ledger::receipt::{Answer, RefusalReason};
+use sealpost_ledger::receipt::{Answer, Receipt, RefusalReason};
 
 /// Entries asked for at once.
 const PAGE: u32 = 50;
@@ -132,18 +132,15 @@ impl Wallet {
         reason: RefusalReason,
     ) -> Result<(u16, Answer), WalletError> {
         let message = self.message(light, id).await?;
-        if is_sealed(&message) {
-            let (reading, _) = self.or_recalled(id, self.read_proven(light, message).await)?;
-            // The first answer on the ledger counts.
-            if self.sealed_answers(light).await?.contains_key(&(*id, reading.opened.slot)) {
-                return Err(WalletError::Answered { id: *id });
-            }
-            return Ok((reading.opened.slot, Answer::Refused { reason }));
-        }
-        let slot = message.transaction.message().and_then(|m| m.slot_of(&self.address));
-        let slot = slot.ok_or(WalletError::NotOurs { id: *id })?;
-        self.refuse_answered(light, &message, slot).await?;
-        Ok((slot, Answer::Refused { reason }))
+        let slot = if is_sealed(&message) {
+            self.or_recalled(id, self.read_proven(light, message.clone()).await)?.0.opened.slot
+        } else {
+            let slot = message.transaction.message().and_then(|m| m.slot_of(&self.address));
+            slot.ok_or(WalletError::NotOurs { id: *id })?
+        };
+        let answer = Answer::Refused { reason };
+        self.may_answer(light, &message, &Receipt { message: *id, slot, answer }).await?;
+        Ok((slot, answer))
     }
     /// How a message stands.
     pub async fn timeline(&self, light: &Light, id: &TransactionId) -> Result<Timeline, WalletError> {
@@ -261,7 +258,8 @@ impl Wallet {
     }
 }
 
-fn is_sealed(message: &Proven) -> bool {
+/// Whether it hides its author and whom it is to.
+pub(super) fn is_sealed(message: &Proven) -> bool {
     message.transaction.message().is_some_and(|message| message.mode == Mode::Sealed)
 }
 

@@ -1,6 +1,7 @@
 //! Sealed messages: who wrote them and to whom, which the ledger does not say, and the replies that carry their
 //! receipts.
 
+use super::reading::is_sealed;
 use super::{Draft, Prepared, Reading, TimelineSlot, Wallet, WalletError};
 use crate::envelope::{Letter, OpenError, open_sealed};
 use crate::light::{Light, Proven, SlotAnswer};
@@ -13,7 +14,6 @@ use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::message::{Body, Mode};
 use sealpost_ledger::receipt::Receipt;
-use std::collections::HashMap;
 
 /// A receipt in a sealed reply. The ledger shows nobody that there is one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,19 +68,18 @@ impl Wallet {
         let place = author_place(&prepared.transaction.id());
         Ok(Some(self.keystore.seal_note(&place, &block.to_bytes())?.into()))
     }
-    /// The letter that carries the answer to a sealed message to its author; nothing if the message is open.
-    pub(super) async fn sealed_reply(
+    /// The author of a sealed message, who gets the answer to it; nothing if the message is open.
+    pub(super) async fn sealed_author(
         &self,
         light: &Light,
-        receipt: Receipt,
-    ) -> Result<Option<Draft>, WalletError> {
-        let message = self.message(light, &receipt.message).await?;
-        if message.transaction.message().is_none_or(|message| message.mode != Mode::Sealed) {
+        message: &Proven,
+    ) -> Result<Option<Address>, WalletError> {
+        if !is_sealed(message) {
             return Ok(None);
         }
-        let (reading, _) = self.or_recalled(&receipt.message, self.read_proven(light, message).await)?;
-        let author = reading.opened.author.ok_or(WalletError::NotOurs { id: receipt.message })?.author;
-        Ok(Some(reply_with(author, receipt)))
+        let id = message.id();
+        let (reading, _) = self.or_recalled(&id, self.read_proven(light, message.clone()).await)?;
+        Ok(Some(reading.opened.author.ok_or(WalletError::NotOurs { id })?.author))
     }
     /// Opens a sealed message, and says which keys are gone if a scan had found it.
     pub(super) fn open_sealed_message(
@@ -147,38 +146,6 @@ impl Wallet {
         letters.sort_by_key(|found| found.at);
         Ok((self.proven_letters(light, letters).await?, state.found().len()))
     }
-    /// The replies of this wallet that answer sealed messages, by message and slot.
-    pub(super) async fn sealed_answers(
-        &self,
-        light: &Light,
-    ) -> Result<HashMap<(TransactionId, u16), OutboxEntry>, WalletError> {
-        let next = light.next_height().await?;
-        // An answer that no block may contain any more is none.
-        let stands = |entry: &OutboxEntry| {
-            let expiry = entry.transaction().map(|transaction| transaction.transaction().expiry);
-            entry.height.is_some() || expiry.is_some_and(|expiry| expiry >= next)
-        };
-        // Of what can't be read nobody knows what it answers. Of two answers the first on the ledger counts.
-        let entries = self.outbox.read_all()?.entries;
-        let mut answered = HashMap::new();
-        for entry in entries.into_iter().filter(|entry| entry.author.is_some() && stands(entry)) {
-            let Some(letter) = self.own_letter(&entry).ok().flatten() else { continue };
-            for receipt in letter.answers {
-                answered.entry((receipt.message, receipt.slot)).or_insert_with(|| entry.clone());
-            }
-        }
-        Ok(answered)
-    }
-    /// Sealed letters that scans have found and that were not answered from here, the newest first.
-    pub(super) async fn sealed_unanswered(&self, light: &Light) -> Result<Vec<Found>, WalletError> {
-        let answered = self.sealed_answers(light).await?;
-        let mut letters = self.sealed_letters()?;
-        // Receipts are not answered with receipts.
-        letters.retain(|found| {
-            found.kind != FoundKind::Receipts && !answered.contains_key(&(found.id, found.slot))
-        });
-        Ok(letters)
-    }
     /// Receipts for sealed messages of this wallet, as scans have found them, the newest first. Each was checked
     /// then; no node is asked, so that none learns whose they are.
     pub fn sealed_receipts_got(&self) -> Result<Vec<SealedReceipt>, WalletError> {
@@ -197,11 +164,11 @@ impl Wallet {
     pub fn sealed_receipts_given(&self) -> Result<Vec<SealedReceipt>, WalletError> {
         let mut given = Vec::new();
         for entry in self.outbox.read_all()?.entries.into_iter().filter(|entry| entry.author.is_some()) {
-            let Some(letter) = unless_damaged(self.own_letter(&entry))? else { continue };
+            let Some(receipts) = unless_damaged(self.answers_in(&entry).map(Some))? else { continue };
             let to = unless_damaged(self.sent_to_addresses(&entry).map(Some))?;
             let Some(with) = to.and_then(|to| to.first().copied()) else { continue };
             let (reply, height, signed_ms) = (entry.id, entry.height, Some(entry.signed_ms));
-            let receipts = letter.answers.into_iter();
+            let receipts = receipts.into_iter();
             given.extend(receipts.map(|receipt| SealedReceipt { receipt, reply, with, height, signed_ms }));
         }
         given.sort_by_key(|sealed| std::cmp::Reverse(sealed.signed_ms));

@@ -14,7 +14,6 @@ use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::membership::Designate;
 use sealpost_ledger::message::{Body, Message, Mode, Suite};
 use sealpost_ledger::postage::Price;
-use sealpost_ledger::receipt::{Answer, Receipt};
 use sealpost_ledger::signature::SigningKey;
 use sealpost_ledger::transaction::{Payload, SignedTransaction, TRANSACTION_VERSION, Transaction};
 use zeroize::Zeroizing;
@@ -224,32 +223,6 @@ impl Wallet {
         let note = self.keystore.seal_note(prepared.transaction.id().as_bytes(), &note)?;
         Ok((to, note))
     }
-    /// Answers a message: on the ledger, or in a sealed reply if the message is sealed. Final when this returns.
-    pub async fn answer(
-        &self,
-        light: &Light,
-        message: TransactionId,
-        slot: u16,
-        answer: Answer,
-        progress: PostageProgress<'_>,
-    ) -> Result<Sent, WalletError> {
-        let receipt = Receipt { message, slot, answer };
-        let reply = self.sealed_reply(light, receipt).await?;
-        self.answer_by(light, receipt, reply, progress).await
-    }
-    /// Answers a message by a sealed reply, or on the ledger if there is none.
-    pub(super) async fn answer_by(
-        &self,
-        light: &Light,
-        receipt: Receipt,
-        reply: Option<Draft>,
-        progress: PostageProgress<'_>,
-    ) -> Result<Sent, WalletError> {
-        match reply {
-            Some(reply) => self.send(light, &reply, WaitFor::Final, progress).await,
-            None => self.send_plain(light, Payload::Receipt(receipt), progress).await,
-        }
-    }
     /// Says where notices of a class reach this wallet's identity. Final when this returns.
     pub async fn designate(
         &self,
@@ -262,7 +235,7 @@ impl Wallet {
         self.send_plain(light, payload, progress).await
     }
     /// Sends something without a body, and waits until it is final.
-    async fn send_plain(
+    pub(super) async fn send_plain(
         &self,
         light: &Light,
         payload: Payload,
@@ -400,11 +373,21 @@ impl Wallet {
         note: Option<Vec<u8>>,
         wait: WaitFor,
     ) -> Result<Sent, WalletError> {
-        let Prepared { transaction, body, work, .. } = prepared;
+        let entry = self.keep_prepared(prepared, to, note)?;
+        let sent = self.send_kept(light, entry, wait).await?;
+        Ok(Sent { work: prepared.work, ..sent })
+    }
+    /// Makes an entry of something signed, and puts it into the outbox.
+    pub(super) fn keep_prepared(
+        &self,
+        prepared: &Prepared,
+        to: Vec<String>,
+        note: Option<Vec<u8>>,
+    ) -> Result<OutboxEntry, WalletError> {
+        let Prepared { transaction, body, .. } = prepared;
         let mut entry = OutboxEntry::new(transaction, body.as_ref(), to, now_ms(), note);
         self.put_out(prepared, &mut entry).map_err(|error| self.undelivered(&entry, error))?;
-        let sent = self.send_kept(light, entry, wait).await?;
-        Ok(Sent { work: *work, ..sent })
+        Ok(entry)
     }
     /// Submits what the outbox has, and notes the height of its block once that is proven.
     pub(super) async fn send_kept(

@@ -124,10 +124,13 @@ impl Wallet {
         let split = note.split_first_chunk();
         Ok(split.map(|(salt, content)| Note { salt: *salt, content: Zeroizing::new(content.to_vec()) }))
     }
-    /// Forgets what the outbox keeps of a message's content. Whether there was something to forget.
+    /// Forgets what the outbox keeps of a message's content, but for which messages it answers. Whether there was
+    /// something to forget.
     pub(super) fn forget_sent(&self, id: &TransactionId) -> Result<bool, WalletError> {
+        let Some(entry) = self.outbox.get(id)?.filter(|entry| entry.note.is_some()) else { return Ok(false) };
+        let answers = self.answers_note(&entry)?;
         Ok(self.outbox.change(id, |entry| {
-            entry.text = None;
+            (entry.text, entry.answers) = (None, answers);
             entry.note.take().is_some()
         })?)
     }

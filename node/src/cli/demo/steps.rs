@@ -7,7 +7,7 @@ use sealpost_ledger::evidence::{Evidence, EvidenceError};
 use sealpost_ledger::genesis::Genesis;
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::message::Mode;
-use sealpost_ledger::receipt::{Answer, RefusalReason};
+use sealpost_ledger::receipt::{Answer, Receipt, RefusalReason};
 use sealpost_terminal::{Failure, bytes, short, short_address, write_atomically, write_secret_file};
 use sealpost_wallet::envelope::{Attachment, Data, Letter};
 use sealpost_wallet::light::SlotAnswer;
@@ -148,7 +148,8 @@ pub(super) async fn walk(
 
     // A wallet would not sign that; the ledger is asked.
     let refused = Answer::Refused { reason: RefusalReason::Unwanted };
-    let again = bob.answer(&light, id, reading.opened.slot, refused, &no_progress).await;
+    let receipt = Receipt { message: id, slot: reading.opened.slot, answer: refused };
+    let again = bob.answer_anyway(&light, receipt, &no_progress).await;
     let Err(no) = again.map_err(failure) else { return Err(broken("a second answer was accepted")) };
     narrator.held("kept", &format!("bob can't take it back: {no}"), json!({ "code": no.code }));
     Ok(Told { message: id })
