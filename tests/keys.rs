@@ -1,7 +1,7 @@
 //! The life of encryption keys with the real programs: what rotation, destruction and withdrawal do to messages,
 //! and the alarm when somebody else publishes keys of an identity.
 
-use crate::parcels::{folder_of, noise, until, wallet_command};
+use crate::parcels::{self, folder_of, noise, until, wallet_command};
 use crate::world::{World, home_of};
 use sealpost_api::WaitFor;
 use sealpost_tests::harness::liar::{Answer, Liar, error};
@@ -212,6 +212,21 @@ fn a_rotation_amid_the_parts_of_a_letter_costs_none_of_them() {
     let out = world.path("saved");
     world.wallet("bob", &["read", &id, "-o", &out]);
     assert!(std::fs::read(format!("{out}/plan.pdf")).unwrap() == bytes);
+}
+
+/// No node can help where the sender lied: such files keep no secret, and fill no disk.
+#[tokio::test(flavor = "multi_thread")]
+async fn files_of_which_a_sender_lied_are_not_waited_for() {
+    let world = quick_world_with_archive();
+    let alice = parcels::Liar::new(&world, "alice").await;
+    let (one, two) = (alice.part(0, b"one").await, alice.part(1, b"two").await);
+    for _ in 0..2 {
+        alice.letter(6, b"onetwi", &[one, two]).await;
+    }
+    outlive(&world);
+    let tended = world.wallet("bob", &["keys", "tend"]);
+    assert_eq!((&tended["destroyed"], &tended["lost"]), (&serde_json::json!([1]), &serde_json::json!(0)));
+    assert_eq!(std::fs::read_dir(folder_of(&world, "bob").join("fetched")).unwrap().count(), 0);
 }
 
 #[test]

@@ -187,6 +187,14 @@ impl Light {
         light.sync_head().await?;
         Ok(light)
     }
+    /// One that reaches no node, for what asks none.
+    #[cfg(test)]
+    pub(crate) fn without_node(genesis: Arc<Genesis>) -> Result<Self, LightError> {
+        let (known, options) =
+            (Arc::new(Known::new(genesis, HeadFile::in_memory())?), LightOptions::default());
+        let node = Node::new("http://127.0.0.1:1", options.patience, known.clone())?;
+        Ok(Self { nodes: vec![node], known, options })
+    }
     /// The address of the node that is asked first.
     pub fn url(&self) -> &str {
         self.in_order().first().map_or("", |node| node.url())

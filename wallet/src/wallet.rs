@@ -6,6 +6,8 @@ mod answers;
 mod bulk;
 mod collecting;
 #[cfg(test)]
+mod collecting_tests;
+#[cfg(test)]
 mod damage_tests;
 mod keeping;
 mod key_life;

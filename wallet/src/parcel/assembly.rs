@@ -48,6 +48,20 @@ pub enum ParcelError {
     Write { what: String, reason: String },
 }
 
+impl ParcelError {
+    /// Whether the sender broke the rules, so that nobody can put it together, with whatever node.
+    pub const fn is_lie(&self) -> bool {
+        match self {
+            Self::Impossible { .. }
+            | Self::Foreign { .. }
+            | Self::Length { .. }
+            | Self::Hash { .. }
+            | Self::NotText { .. } => true,
+            Self::TooLong { .. } | Self::Missing { .. } | Self::Write { .. } => false,
+        }
+    }
+}
+
 /// What of a letter went ahead, in the order in which its parts are numbered: the text, then the files.
 pub fn pieces(letter: &Letter) -> Vec<Piece<'_>> {
     let text = letter.continued.as_ref().map(|parts| ("the text".to_owned(), None, parts));

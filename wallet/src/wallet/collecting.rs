@@ -4,7 +4,7 @@
 
 use super::keeping::is_key_gone;
 use super::{Incoming, Reading, Wallet, WalletError};
-use crate::envelope::{Content, Letter};
+use crate::envelope::{Content, Letter, Part};
 use crate::known::Kind;
 use crate::light::{Light, LightError, Proven};
 use crate::parcel::{Assembly, MAX_TEXT_BYTES, ParcelError, Piece, pieces};
@@ -16,6 +16,7 @@ use sealpost_terminal::{create_private_folder, write_secret_file};
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Parts that are fetched at once.
 const AT_ONCE: usize = 4;
@@ -33,6 +34,8 @@ pub struct Collector<'a> {
     letter: Arc<Letter>,
     heard: FetchHeard<'a>,
     parcel: Option<[u8; 16]>,
+    /// Bytes of parts that were taken up, from the node or from where they wait.
+    taken: AtomicU64,
 }
 
 impl std::fmt::Debug for Collector<'_> {
@@ -53,7 +56,8 @@ impl Wallet {
             Ok(Content::Letter(letter)) => letter,
             _ => reading.letter.clone(),
         };
-        Collector { wallet: self, light, reading, letter: Arc::new(letter), heard, parcel: None }
+        let (letter, parcel, taken) = (Arc::new(letter), None, AtomicU64::new(0));
+        Collector { wallet: self, light, reading, letter, heard, parcel, taken }
     }
     /// Whether a message is a part of something, and no letter. It is opened once to know that. One that can't
     /// be opened counts as a letter: nobody can hide a message by what it says of itself.
@@ -126,13 +130,19 @@ impl Collector<'_> {
     /// Fetches and verifies everything that came in parts, each piece of at most `limit` bytes. Nothing of it stays that
     /// was not being collected before, but for what an interrupted fetch left.
     pub(super) async fn verify(mut self, limit: u64) -> Result<(), WalletError> {
-        let letter = Arc::clone(&self.letter);
-        let pieces = pieces(&letter);
-        if pieces.is_empty() {
+        if pieces(&self.letter).is_empty() {
             return Ok(());
         }
         let waits = self.wallet.fetched_folder(&self.reading.message.id())?.exists();
-        for piece in &pieces {
+        let verified = self.verify_pieces(limit).await;
+        if !waits && !verified.as_ref().is_err_and(may_go_on) {
+            self.forget()?;
+        }
+        verified
+    }
+    async fn verify_pieces(&mut self, limit: u64) -> Result<(), WalletError> {
+        let letter = Arc::clone(&self.letter);
+        for piece in &pieces(&letter) {
             if piece.attachment.is_some() {
                 self.collect(piece, limit, std::io::sink()).await?;
             } else if self.text().await?.is_none() {
@@ -140,15 +150,20 @@ impl Collector<'_> {
                 return Err(ParcelError::TooLong { what, length, limit }.into());
             }
         }
-        if waits { Ok(()) } else { self.forget() }
+        Ok(())
     }
-    /// Fetches and verifies the files that came in parts, of at most `room` bytes together, which they take of it. They stay,
-    /// encrypted, until they are saved.
+    /// Fetches and verifies the files that came in parts, of at most `room` bytes together, which they take of it however
+    /// that ends: many letters may name the same parts. They stay, encrypted, until they are saved. Those of which the
+    /// sender lied are none.
     pub(super) async fn keep(mut self, room: &mut u64) -> Result<(), WalletError> {
         let letter = Arc::clone(&self.letter);
         for piece in pieces(&letter).iter().filter(|piece| piece.attachment.is_some()) {
-            self.collect(piece, *room, std::io::sink()).await?;
-            *room = room.saturating_sub(piece.parts.length);
+            let collected = self.collect(piece, *room, std::io::sink()).await;
+            *room = room.saturating_sub(self.taken.swap(0, Ordering::Relaxed));
+            match collected {
+                Err(WalletError::Parcel(error)) if error.is_lie() => {}
+                collected => drop(collected?),
+            }
         }
         Ok(())
     }
@@ -157,7 +172,32 @@ impl Collector<'_> {
         self.wallet.forget_fetched(Some(&self.reading.message.id()))
     }
 
+    /// Fetches a piece. Nothing stays of one of which the sender lied: no later fetch makes it whole.
     async fn collect<W: Write>(&mut self, piece: &Piece<'_>, limit: u64, out: W) -> Result<W, WalletError> {
+        let collected = self.assemble(piece, limit, out).await;
+        if let Err(WalletError::Parcel(error)) = &collected
+            && error.is_lie()
+        {
+            self.forget_piece(piece)?;
+        }
+        collected
+    }
+    fn forget_piece(&self, piece: &Piece<'_>) -> Result<(), WalletError> {
+        let folder = self.wallet.fetched_folder(&self.reading.message.id())?;
+        for (number, _) in (piece.first..).zip(&piece.parts.messages) {
+            let path = folder.join(number.to_string());
+            match std::fs::remove_file(&path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(WalletError::File(sealpost_terminal::file_failure("remove", &path, &error)));
+                }
+                _ => {}
+            }
+        }
+        // Unless something else of the letter waits in it.
+        let _waits = std::fs::remove_dir(&folder);
+        Ok(())
+    }
+    async fn assemble<W: Write>(&mut self, piece: &Piece<'_>, limit: u64, out: W) -> Result<W, WalletError> {
         let part_limit = usize::try_from(self.wallet.genesis().limits().body_bytes).unwrap_or(usize::MAX);
         let mut assembly = Assembly::begin(piece, limit, part_limit, self.parcel, out)?;
         let folder = self.wallet.fetched_folder(&self.reading.message.id())?;
@@ -178,6 +218,18 @@ impl Collector<'_> {
     }
     /// A part: the one that was fetched before, or from the node.
     async fn part(&self, piece: &Piece<'_>, at: usize, id: TransactionId) -> Result<Content, WalletError> {
+        let content = self.kept_part(piece, at, id).await?;
+        if let Content::Part(Part { bytes, .. }) = &content {
+            self.taken.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        }
+        Ok(content)
+    }
+    async fn kept_part(
+        &self,
+        piece: &Piece<'_>,
+        at: usize,
+        id: TransactionId,
+    ) -> Result<Content, WalletError> {
         let number = u32::try_from(at).unwrap_or(u32::MAX).saturating_add(piece.first);
         let path = self.wallet.fetched_folder(&self.reading.message.id())?.join(number.to_string());
         let about = [b"fetched".as_slice(), id.as_bytes()].concat();
@@ -228,6 +280,15 @@ impl Collector<'_> {
             self.wallet.known.put(id, Kind::Part).map_err(WalletError::File)?;
         }
         Ok(content)
+    }
+}
+
+/// Whether what was fetched before an error is of use to a later fetch: one that was interrupted, or whose node does not
+/// have everything.
+fn may_go_on(error: &WalletError) -> bool {
+    match error {
+        WalletError::Parcel(error) => !error.is_lie() && !matches!(error, ParcelError::TooLong { .. }),
+        _ => true,
     }
 }
 
