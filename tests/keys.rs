@@ -181,13 +181,13 @@ fn files_that_nobody_has_saved_outlive_the_secret_of_their_letter() {
     }
 }
 
-/// The letter is sent to the new keys, and some of its parts were sent to those before.
-#[test]
-fn a_rotation_amid_the_parts_of_a_letter_costs_none_of_them() {
+/// The letter is sent to the new keys, and some of its parts were sent to those before. `meanwhile` happens before the
+/// first keys are due to be destroyed.
+fn rotated_amid_the_parts(mode: &[&str], rotations: u64, meanwhile: impl Fn(&World)) {
     let world = quick_world_with_archive();
     let (file, bytes) = (world.path("plan.pdf"), noise(2 << 20, 5));
     std::fs::write(&file, &bytes).unwrap();
-    let sending = ["send", "bob", "-m", "see the plan", "--attach", &file];
+    let sending = [&["send", "bob", "-m", "see the plan", "--attach", &file], mode].concat();
     let mut child = wallet_command(&world, "alice", &sending).spawn().unwrap();
     let drafts = folder_of(&world, "alice").join("drafts");
     let signed = || {
@@ -203,15 +203,43 @@ fn a_rotation_amid_the_parts_of_a_letter_costs_none_of_them() {
     let outbox = folder_of(&world, "bob").join("outbox");
     let damaged = outbox.join(format!("{}.json", "7".repeat(64)));
     std::fs::write(&damaged, "{").unwrap();
-    assert_eq!(world.wallet("bob", &["keys", "rotate"])["sequence"], 2);
+    for newest in 2..2 + rotations {
+        assert_eq!(world.wallet("bob", &["keys", "rotate"])["sequence"], newest);
+    }
     world.wallet("alice", &["outbox"]);
     let id = world.wallet("bob", &["inbox"])["messages"][0]["id"].as_str().unwrap().to_owned();
+    meanwhile(&world);
     (0..=WINDOW).for_each(|_| drop(self::send(&world, "x")));
     let tended = world.wallet("bob", &["keys", "tend"]);
     assert_eq!((&tended["destroyed"], &tended["lost"]), (&serde_json::json!([1]), &serde_json::json!(0)));
     let out = world.path("saved");
     world.wallet("bob", &["read", &id, "-o", &out]);
     assert!(std::fs::read(format!("{out}/plan.pdf")).unwrap() == bytes);
+}
+
+#[test]
+fn a_rotation_amid_the_parts_of_a_letter_costs_none_of_them() {
+    rotated_amid_the_parts(&[], 1, |_| {});
+}
+
+#[test]
+fn nor_of_a_sealed_one_that_is_in_the_archive_and_was_not_read() {
+    rotated_amid_the_parts(&["--sealed"], 1, |world| {
+        world.exit("bob", &["sync"]);
+    });
+}
+
+#[test]
+fn nor_of_one_to_keys_that_are_newer_by_several_rotations() {
+    rotated_amid_the_parts(&[], 2, |world| {
+        // As if the second keys had been superseded much later than the first.
+        let mut keystore =
+            Keystore::open(&folder_of(world, "bob").join("keystore.json"), "correct horse").unwrap();
+        let change = |secrets: &mut Secrets| {
+            secrets.publication_mut(2).unwrap().superseded.as_mut().unwrap().time_ms *= 2;
+        };
+        keystore.change(change).unwrap();
+    });
 }
 
 /// No node can help where the sender lied: such files keep no secret, and fill no disk.

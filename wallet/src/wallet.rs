@@ -12,6 +12,7 @@ mod damage_tests;
 mod keeping;
 mod key_life;
 mod keys;
+mod last_letters;
 mod parcels;
 mod proving;
 mod reading;

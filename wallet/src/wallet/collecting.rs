@@ -127,6 +127,10 @@ impl Collector<'_> {
         let piece = piece.ok_or_else(|| WalletError::Unknown { id: self.reading.message.id() })?;
         self.collect(&piece, limit, out).await
     }
+    /// The messages that it came in.
+    pub(super) fn messages(&self) -> Vec<TransactionId> {
+        pieces(&self.letter).iter().flat_map(|piece| piece.parts.messages.iter().copied()).collect()
+    }
     /// Fetches and verifies everything that came in parts, each piece of at most `limit` bytes. Nothing of it stays that
     /// was not being collected before, but for what an interrupted fetch left.
     pub(super) async fn verify(mut self, limit: u64) -> Result<(), WalletError> {

@@ -3,7 +3,7 @@
 
 use super::reading::{the_one, whole_id};
 use super::sending::text_place;
-use super::{Incoming, Reading, Wallet, WalletError, now_ms};
+use super::{Reading, Wallet, WalletError, now_ms};
 use crate::archive::{Archive, ArchiveError, Facts, Mark, Record, Way};
 use crate::envelope::{Content, OpenError, Opened};
 use crate::letters::{Kept, Links};
@@ -13,13 +13,7 @@ use crate::search::{Found, Query};
 use sealpost_ledger::author::AuthorBlock;
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
-use sealpost_ledger::message::SlotRecipient;
 use sealpost_ledger::receipt::Answer;
-use std::collections::BTreeMap;
-
-/// Bytes of files that are fetched at most for letters whose secret is about to be destroyed: nobody is to fill a disk by
-/// sending what nobody wants to read.
-const LAST_FILES_BYTES: u64 = 256 << 20;
 
 /// Where a reading is from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -219,127 +213,6 @@ impl Wallet {
         }
         Ok(caught_up)
     }
-    /// Opens and keeps everything that came to bundles whose secrets are about to be destroyed, as far as it is not
-    /// kept: also what a node did not show when the wallet caught up, and the files of what nobody has read. How many
-    /// letters to each could not be kept.
-    pub(super) async fn keep_last_letters(
-        &self,
-        light: &Light,
-        bundles: &[u64],
-    ) -> Result<BTreeMap<u64, usize>, WalletError> {
-        self.scan(light, &|_| {}).await?;
-        let (mut missing, mut room) = (BTreeMap::new(), LAST_FILES_BYTES);
-        // First, so that each is looked at once: of sealed ones that are kept nothing is asked but for their files.
-        for found in self.sealed_letters()?.into_iter().filter(|found| bundles.contains(&found.bundle)) {
-            if let Some((reading, _)) = self.recall(&found.id)?
-                && !is_kept(self.keep_files(light, &reading, &mut room).await)?
-            {
-                count(&mut missing, found.bundle);
-            }
-        }
-        for (bundle, incoming) in self.sent_to_bundles(light, bundles).await? {
-            let kept = match incoming {
-                Some(Incoming { message, .. }) => self.keep_last_letter(light, message, &mut room).await,
-                None => Ok(false),
-            };
-            if !is_kept(kept)? {
-                count(&mut missing, bundle);
-            }
-        }
-        // Parts go ahead: those of a letter to the next keys may have been sent to these.
-        let next = bundles.iter().map(|bundle| bundle.saturating_add(1));
-        let next: Vec<u64> = next.filter(|bundle| !bundles.contains(bundle)).collect();
-        for (bundle, incoming) in self.sent_to_bundles(light, &next).await? {
-            let Some(Incoming { message, .. }) = incoming else { continue };
-            let kept = match self.read_or_recall(light, &message.id()).await {
-                Ok((reading, _)) => self.keep_files(light, &reading, &mut room).await,
-                Err(error) => Err(error),
-            };
-            if !is_kept(kept)? {
-                count(&mut missing, bundle.saturating_sub(1));
-            }
-        }
-        Ok(missing)
-    }
-    async fn keep_last_letter(
-        &self,
-        light: &Light,
-        message: Proven,
-        room: &mut u64,
-    ) -> Result<bool, WalletError> {
-        let id = message.id();
-        if self.is_settled(&id)? {
-            return match self.recall(&id)? {
-                Some((reading, _)) => self.keep_files(light, &reading, room).await,
-                None => Ok(true),
-            };
-        }
-        let reading = self.read_proven(light, message).await?;
-        let whole = self.whole_text(light, &reading).await?;
-        Ok(self.keep(&reading, whole)? && self.keep_files(light, &reading, room).await?)
-    }
-    /// Fetches what of an unread letter's files came in parts, up to `room` bytes, which it takes. They wait, encrypted,
-    /// until somebody saves them.
-    async fn keep_files(
-        &self,
-        light: &Light,
-        reading: &Reading,
-        room: &mut u64,
-    ) -> Result<bool, WalletError> {
-        if self.archive.marked(&reading.message.id())?.is_some() {
-            return Ok(true);
-        }
-        self.collector(light, reading, &|_, _, _| {}).keep(room).await?;
-        Ok(true)
-    }
-    /// How many of the letters to bundles have neither been read here nor kept, as far as this wallet knows. Sealed ones
-    /// count that scans have found.
-    pub async fn unread_to(&self, light: &Light, bundles: &[u64]) -> Result<usize, WalletError> {
-        let mut unread = 0_usize;
-        for (_, incoming) in self.sent_to_bundles(light, bundles).await? {
-            let is_read = match &incoming {
-                Some(Incoming { only_receipts: true, .. }) => true,
-                Some(Incoming { message, .. }) => {
-                    let id = message.id();
-                    self.archive.marked(&id)?.is_some() || self.archive.keeps(&id)?
-                }
-                None => false,
-            };
-            unread = unread.saturating_add((!is_read).into());
-        }
-        Ok(unread)
-    }
-    /// The letters that came to bundles, each with its bundle's number; sealed ones as far as scans have found them, and
-    /// without the letter if the node does not have it.
-    async fn sent_to_bundles(
-        &self,
-        light: &Light,
-        bundles: &[u64],
-    ) -> Result<Vec<(u64, Option<Incoming>)>, WalletError> {
-        // Nobody encrypts to keys before they are published. Of one whose block is not known, everything is looked at.
-        let secrets = self.keystore.secrets();
-        let published = bundles
-            .iter()
-            .map(|bundle| Some(secrets.publication(*bundle)?.published?.height))
-            .min()
-            .flatten();
-        let mut sent = Vec::new();
-        for incoming in self.inbox_down_to(light, usize::MAX, published, &|_| {}).await? {
-            let slot = incoming.message.transaction.message().and_then(|message| message.slot(incoming.slot));
-            if let Some(SlotRecipient::Named { bundle, .. }) = slot.map(|slot| slot.recipient)
-                && bundles.contains(&bundle)
-            {
-                sent.push((bundle, Some(incoming)));
-            }
-        }
-        // Of sealed ones nothing is asked that is settled here: each question shows whose they are.
-        for found in self.sealed_letters()?.into_iter().filter(|found| bundles.contains(&found.bundle)) {
-            if !self.is_settled(&found.id)? {
-                sent.push((found.bundle, self.came(light, &found.id).await?));
-            }
-        }
-        Ok(sent)
-    }
     /// Opens a message that came, and keeps it if it is a letter. Whether it is kept now.
     async fn keep_incoming(&self, light: &Light, message: Proven) -> Result<bool, WalletError> {
         let reading = self.read_proven(light, message).await?;
@@ -358,7 +231,7 @@ impl Wallet {
         }
     }
     /// Whether a message is kept, or was forgotten on purpose.
-    fn is_settled(&self, id: &TransactionId) -> Result<bool, WalletError> {
+    pub(super) fn is_settled(&self, id: &TransactionId) -> Result<bool, WalletError> {
         Ok(self.archive.marked(id)? == Some(Mark::Forgotten) || self.archive.keeps(id)?)
     }
     /// Keeps a letter that was sent, once it stands in a block. Whether it is kept now and was not before.
@@ -423,27 +296,6 @@ impl Wallet {
         let Some(text) = &entry.text else { return Ok(None) };
         let text = self.open_entry(entry, "text", &text_place(&entry.id), text.as_bytes())?;
         Ok(Some(String::from_utf8_lossy(&text).into_owned()))
-    }
-}
-
-/// One letter more of a bundle.
-fn count(missing: &mut BTreeMap<u64, usize>, bundle: u64) {
-    let letters = missing.entry(bundle).or_default();
-    *letters = letters.saturating_add(1);
-}
-
-/// What came of keeping a letter, if that says something of the letter. What can't be opened breaks the rules: nobody can,
-/// with any key. What goes on for longer than letters may, or is not to be had as a whole, is not kept.
-fn is_kept(kept: Result<bool, WalletError>) -> Result<bool, WalletError> {
-    match kept {
-        Err(WalletError::OnlyAPart { .. } | WalletError::Open(_)) => Ok(true),
-        Err(error) if is_key_gone(&error) => Ok(true),
-        Err(
-            WalletError::Light(LightError::Node(_))
-            | WalletError::Parcel(_)
-            | WalletError::Archive(ArchiveError::TooLong { .. }),
-        ) => Ok(false),
-        kept => kept,
     }
 }
 

@@ -5,6 +5,7 @@ use super::key_life::{
     Due, KeyTerms, LastLetters, Standing, destroyable, due, note_superseded, postponed_until, standing,
     still_waits,
 };
+use super::last_letters::Missing;
 use super::sending::PostageProgress;
 use super::{Prepared, Sent, Wallet, WalletError, now_ms};
 use crate::envelope::BundleSecret;
@@ -12,11 +13,12 @@ use crate::keystore::{KeysHash, Moment, Origin, Publication, Secrets};
 use crate::light::{Light, Proven};
 use sealpost_api::WaitFor;
 use sealpost_ledger::block::Header;
+use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::key_bundle::{KeyBundle, Revoke};
 use sealpost_ledger::state::BundleRecord;
 use sealpost_ledger::transaction::{Payload, Transaction};
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 /// A withdrawal must stand in a block before it begins: room for a few blocks that others fill first.
 const REVOKE_MARGIN_BLOCKS: u64 = 3;
@@ -428,7 +430,7 @@ impl Wallet {
         }
         let missing = match terms.last_letters {
             LastLetters::Keep => self.keep_last_letters(light, &over).await?,
-            LastLetters::LetGo => BTreeMap::new(),
+            LastLetters::LetGo => Missing::new(),
         };
         // Decided again on what the keystore holds then: another program may have changed it meanwhile.
         let under_lock = |secrets: &Secrets| {
@@ -527,20 +529,22 @@ impl Wallet {
 fn decide(
     secrets: &Secrets,
     over: impl Iterator<Item = u64>,
-    missing: &BTreeMap<u64, usize>,
+    missing: &Missing,
     head: &Moment,
 ) -> Destruction {
-    let mut decided = Destruction::default();
+    let (mut decided, mut lost) = (Destruction::default(), BTreeSet::<TransactionId>::new());
     for known in over.filter_map(|sequence| secrets.publication(sequence)) {
-        let (sequence, letters) = (known.sequence, missing.get(&known.sequence).copied().unwrap_or(0));
+        let sequence = known.sequence;
+        let letters = missing.get(&sequence).map_or(0, BTreeSet::len);
         if letters > 0 && still_waits(known, head) {
             let until_ms = postponed_until(&known.postponed.unwrap_or(*head));
             decided.postponed.push(Postponed { sequence, letters, until_ms });
         } else {
             decided.destroyed.push(sequence);
-            decided.lost = decided.lost.saturating_add(letters);
+            lost.extend(missing.get(&sequence).into_iter().flatten().copied());
         }
     }
+    decided.lost = lost.len();
     decided
 }
 
