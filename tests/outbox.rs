@@ -1,11 +1,13 @@
 //! What was signed arrives once, whatever nodes say of it: every error tells that it is kept, and under which id.
 
-use crate::parcels::{until, wallet_command};
+use crate::parcels::{self, folder_of, until, wallet_command};
 use crate::world::{World, home_of};
 use sealpost_tests::harness::liar::{Answer, Liar, error};
 use sealpost_tests::run;
 use serde_json::Value;
 use std::fs;
+use std::process::Stdio;
+use std::time::Duration;
 
 fn text<'a>(value: &'a Value, name: &str) -> &'a str {
     value[name].as_str().unwrap_or_else(|| panic!("{name}: {value}"))
@@ -134,4 +136,42 @@ fn ctrl_c_ends_a_send_that_waits_for_its_block_and_what_is_signed_is_kept_and_to
     assert_eq!(came(&world), Vec::<String>::new());
     world.wallet("alice", &["outbox"]);
     assert_eq!(world.wallet("alice", &["status", id])["status"].as_str(), Some("final"));
+}
+
+/// What is signed becomes void with time: no draft keeps it here, and none keeps another.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_draft_that_can_not_be_read_keeps_nothing_here_and_can_be_thrown_away() {
+    let world = World::new();
+    let away = ["--node", "http://127.0.0.1:1", "send", "bob", "-m", "x"];
+    (0..2).for_each(|_| drop(world.error("alice", &away)));
+    let listed = world.wallet("alice", &["draft", "list"])["drafts"].clone();
+    let [damaged, whole] = [0, 1].map(|at: usize| text(&listed[at], "id").to_owned());
+    let drafts = folder_of(&world, "alice").join("drafts");
+    fs::write(drafts.join(&damaged).join("letter"), "x").unwrap();
+    let alice = parcels::Liar::new(&world, "alice").await;
+    let signed = alice.put_out("signed, and not sent").await;
+
+    // What is well is told before the error.
+    let run = |args: &[&str]| {
+        let mut command = wallet_command(&world, "alice", &[args, &["--json"]].concat());
+        let output = command.stdout(Stdio::piped()).stderr(Stdio::piped()).output().unwrap();
+        let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+        (said, serde_json::from_slice::<Value>(&output.stderr).unwrap())
+    };
+    let (handed_in, error) = run(&["outbox"]);
+    let named = text(&error, "message").contains(&damaged) && text(&error, "help").contains("draft discard");
+    assert!(text(&error, "code") == "draft.malformed" && named, "{error}");
+    assert!(handed_in["damaged"][0].as_str().unwrap().contains(&damaged), "{handed_in}");
+    while came(&world).is_empty() {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(came(&world), [signed.as_str()]);
+    let (listed, _) = run(&["draft", "list"]);
+    let drafts = listed["drafts"].as_array().unwrap();
+    assert_eq!((drafts.len(), text(&drafts[0], "id")), (1, whole.as_str()));
+    assert!(listed["damaged"][0].as_str().unwrap().contains(&damaged), "{listed}");
+
+    assert_eq!(text(&world.wallet("alice", &["draft", "discard", &damaged]), "id"), damaged);
+    assert_eq!(world.wallet("alice", &["draft", "list"])["drafts"].as_array().unwrap().len(), 1);
+    world.wallet("alice", &["outbox"]);
 }

@@ -8,6 +8,7 @@ use sealpost_ledger::message::Mode;
 use sealpost_tests::{Server, json, program, run, run_with_input};
 use sealpost_wallet::envelope::{Attachment, Content, Data, Letter, Part, Parts};
 use sealpost_wallet::light::Light;
+use sealpost_wallet::outbox::OutboxEntry;
 use sealpost_wallet::profile::Profile;
 use sealpost_wallet::{Draft, Wallet};
 use serde_json::Value;
@@ -513,6 +514,15 @@ impl Liar {
     async fn send(&self, content: impl Into<Content>) -> TransactionId {
         let draft = Draft { to: vec![self.bob], content: content.into(), mode: Mode::Open };
         self.wallet.send(&self.light, &draft, sealpost_api::WaitFor::Final, &|_, _| true).await.unwrap().id
+    }
+    /// Signs a letter and puts it into the outbox: nothing of it leaves.
+    pub(crate) async fn put_out(&self, text: &str) -> String {
+        let letter = Letter { text: text.into(), ..Letter::default() };
+        let draft = Draft { to: vec![self.bob], content: letter.into(), mode: Mode::Open };
+        let (prepared, _) = self.wallet.prepare_message(&self.light, &draft, &|_, _| true).await.unwrap();
+        let (transaction, body) = (&prepared.transaction, prepared.body.as_ref());
+        self.wallet.outbox().put(&OutboxEntry::new(transaction, body, Vec::new(), 0, None)).unwrap();
+        transaction.id().to_string()
     }
     pub(crate) async fn part(&self, number: u32, bytes: &[u8]) -> TransactionId {
         self.send(Content::Part(Part { parcel: [1; 16], number, bytes: bytes.to_vec() })).await

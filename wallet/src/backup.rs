@@ -447,7 +447,7 @@ mod tests {
         let folder = profile.wallet_folder("alice").unwrap().join("drafts").join(draft.id.to_string());
         fs::write(folder.join("0.part"), b"signed").unwrap();
         drop(draft);
-        assert!(wallet.drafts().unwrap().iter().all(Listed::goes_on));
+        assert!(wallet.drafts().unwrap().drafts.iter().all(Listed::goes_on));
         let path = home.join("backup");
         wallet.back_up(&path, "correct horse").unwrap();
         path
@@ -501,13 +501,13 @@ mod tests {
         let (home, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let backup = Backup::open(&made(home.path()), "correct horse").unwrap();
         let wallet = backup.restore(elsewhere.path(), None, "correct horse").unwrap().wallet;
-        let [draft] = wallet.drafts().unwrap().try_into().unwrap();
+        let [draft] = wallet.drafts().unwrap().drafts.try_into().unwrap();
         assert!(draft.signed == 1 && draft.restored && !draft.goes_on());
         // To look at it is not to take it up.
         drop(wallet.take_draft(&draft.id.to_string()).unwrap());
-        assert!(!wallet.drafts().unwrap().iter().any(Listed::goes_on));
+        assert!(!wallet.drafts().unwrap().drafts.iter().any(Listed::goes_on));
         wallet.resume_draft(&wallet.take_draft(&draft.id.to_string()).unwrap()).unwrap();
-        assert!(wallet.drafts().unwrap().iter().all(Listed::goes_on));
+        assert!(wallet.drafts().unwrap().drafts.iter().all(Listed::goes_on));
     }
 
     #[test]

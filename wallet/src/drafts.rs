@@ -133,6 +133,23 @@ impl Listed {
     }
 }
 
+/// All drafts that can be read, and what is wrong with the others.
+#[derive(Debug, Default)]
+pub struct Listing {
+    /// The drafts, the oldest first.
+    pub drafts: Vec<Listed>,
+    /// Why each of the others can't be read.
+    pub damaged: Vec<DraftError>,
+}
+
+/// A draft that this process alone holds, without having read it.
+#[derive(Debug)]
+pub struct Hold {
+    /// Its id.
+    pub id: DraftId,
+    lock: File,
+}
+
 /// Why drafts can't be used.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[allow(missing_docs)]
@@ -212,29 +229,47 @@ impl Drafts {
     }
     /// Takes up a draft to work on it.
     pub fn take(&self, keystore: &Keystore, id: DraftId) -> Result<Kept, DraftError> {
+        self.read(keystore, self.hold(id)?)
+    }
+    /// Keeps everybody else from a draft, whether it can be read or not.
+    pub fn hold(&self, id: DraftId) -> Result<Hold, DraftError> {
         let lock = self.lock(id)?;
+        // Looked at under the lock: whoever had it before may have sent it.
+        match may_exist(&self.letter_path(id)) {
+            true => Ok(Hold { id, lock }),
+            false => Err(DraftError::Unknown { text: id.to_string() }),
+        }
+    }
+    /// Reads a draft that is held.
+    pub fn read(&self, keystore: &Keystore, Hold { id, lock }: Hold) -> Result<Kept, DraftError> {
         let folder = self.folder.join(id.to_string());
-        // Read under the lock: whoever had it before may have sent it.
         let letter = read(keystore, id, &folder)?;
         let letter = letter.ok_or_else(|| DraftError::Unknown { text: id.to_string() })?;
         Ok(Kept { id, letter, folder, _lock: lock })
     }
-    /// All drafts, the oldest first. What a crash left of those that are gone is cleared away.
-    pub fn list(&self, keystore: &Keystore) -> Result<Vec<Listed>, DraftError> {
-        let mut found = Vec::new();
+    /// All drafts that can be read, the oldest first, and what is wrong with the others. What a crash left of those that are
+    /// gone is cleared away.
+    ///
+    /// # Errors
+    /// If the folder can't be read.
+    pub fn list(&self, keystore: &Keystore) -> Result<Listing, DraftError> {
+        let mut listing = Listing::default();
         for id in self.ids()? {
-            let folder = self.folder.join(id.to_string());
-            match read(keystore, id, &folder)? {
-                Some(letter) => {
-                    let (signed, parts) = (packing::signed(&folder)?, letter.parts());
-                    let restored = folder.join(RESTORED).exists();
-                    found.push(Listed { id, letter, signed, parts, restored });
-                }
-                None => self.clear(id),
+            match self.listed(keystore, id) {
+                Ok(Some(draft)) => listing.drafts.push(draft),
+                Ok(None) => self.clear(id),
+                Err(error) => listing.damaged.push(error),
             }
         }
-        found.sort_by_key(|draft| (draft.letter.written_ms, draft.id));
-        Ok(found)
+        listing.drafts.sort_by_key(|draft| (draft.letter.written_ms, draft.id));
+        Ok(listing)
+    }
+    fn listed(&self, keystore: &Keystore, id: DraftId) -> Result<Option<Listed>, DraftError> {
+        let folder = self.folder.join(id.to_string());
+        let Some(letter) = read(keystore, id, &folder)? else { return Ok(None) };
+        let (signed, parts) = (packing::signed(&folder)?, letter.parts());
+        let restored = folder.join(RESTORED).exists();
+        Ok(Some(Listed { id, letter, signed, parts, restored }))
     }
     /// The draft that a text means: its id, or how it begins.
     pub fn find(&self, text: &str) -> Result<DraftId, DraftError> {
@@ -265,6 +300,10 @@ impl Drafts {
     }
     /// Removes a draft and all that belongs to it. No power cut brings it back.
     pub fn remove(&self, draft: Kept) -> Result<(), DraftError> {
+        self.discard(Hold { id: draft.id, lock: draft._lock })
+    }
+    /// The same of one that is held and need not be readable.
+    pub fn discard(&self, draft: Hold) -> Result<(), DraftError> {
         self.forget(draft.id)?;
         sync_folder(&self.folder)
             .map_err(|error| DraftError::File(file_failure("write", &self.folder, &error)))

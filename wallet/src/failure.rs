@@ -127,7 +127,10 @@ pub fn failure(error: impl Into<WalletError>) -> Failure {
             WalletError::Draft(DraftError::Open { .. }) => plain(Exit::Usage, "draft.open")
                 .help("`sealpost draft show` shows it: write it anew with --sealed, and `sealpost draft discard` this one"),
             WalletError::Draft(DraftError::Malformed { .. } | DraftError::Keystore(_))
-            | WalletError::Pack(PackError::Draft(_)) => plain(Exit::Unavailable, "draft.malformed"),
+            | WalletError::Pack(PackError::Draft(_)) => plain(Exit::Unavailable, "draft.malformed").help(
+                "the wallet and its other drafts are whole: put this file back from a backup, or throw the draft away with \
+                 `sealpost draft discard` and the name of its folder",
+            ),
             WalletError::Pack(PackError::File { .. }) => plain(Exit::Usage, "message.file"),
             WalletError::Pack(PackError::Changed { .. }) => plain(Exit::Usage, "message.file_changed")
                 .help("wait until nothing writes to it"),

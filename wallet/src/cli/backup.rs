@@ -2,6 +2,7 @@
 
 use super::{Session, draft};
 use crate::backup::{Backup, BackupSummary};
+use crate::drafts::Listing;
 use crate::failure;
 use clap::Args;
 use sealpost_terminal::{Confirm, Failure, bytes, counted, new_passphrase, printable, style};
@@ -116,7 +117,8 @@ pub(super) fn restore_backup(args: &RestoreBackupArgs, session: &Session<'_>) ->
             }
         }
         match restored.wallet.drafts() {
-            Ok(drafts) => {
+            Ok(Listing { drafts, damaged }) => {
+                damaged.iter().for_each(|damage| terminal.warn(damage));
                 back.drafts = drafts.iter().map(|listed| draft::entry(&restored.wallet, listed)).collect();
             }
             // The wallet is back all the same.

@@ -1,7 +1,7 @@
 //! `draft`: what was written and has not been sent. None of it needs a node.
 
 use super::Session;
-use crate::drafts::{Listed, Typed};
+use crate::drafts::{Listed, Listing, Typed};
 use crate::failure;
 use crate::wallet::Wallet;
 use clap::Subcommand;
@@ -49,6 +49,9 @@ pub(super) struct Entry {
 #[derive(serde::Serialize)]
 struct Drafts {
     drafts: Vec<Entry>,
+    /// What is wrong with those that can't be read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    damaged: Vec<String>,
 }
 
 #[derive(serde::Serialize)]
@@ -79,9 +82,7 @@ pub(super) fn draft(command: &DraftCommand, session: &Session<'_>) -> Result<(),
         DraftCommand::List => list(&wallet, session),
         DraftCommand::Show { id } => show(&wallet, session, id),
         DraftCommand::Discard { id } => {
-            let draft = wallet.take_draft(id).map_err(failure)?;
-            let id = draft.id.to_string();
-            wallet.discard_draft(draft).map_err(failure)?;
+            let id = wallet.discard(id).map_err(failure)?.to_string();
             session.terminal.say(format_args!("Draft {id} is thrown away"));
             session.terminal.emit("sealpost/draft-discard/1", &Discarded { id });
             Ok(())
@@ -90,15 +91,19 @@ pub(super) fn draft(command: &DraftCommand, session: &Session<'_>) -> Result<(),
 }
 
 fn list(wallet: &Wallet, session: &Session<'_>) -> Result<(), Failure> {
-    let listed = wallet.drafts().map_err(failure)?;
+    let Listing { drafts: listed, damaged: unread } = wallet.drafts().map_err(failure)?;
     let drafts: Vec<_> = listed.iter().map(|draft| entry(wallet, draft)).collect();
     drafts.iter().for_each(|entry| print(session, entry));
     match drafts.as_slice() {
+        [] if !unread.is_empty() => {}
         [] => session.terminal.note("there are no drafts"),
         [first, ..] => hint(session, first),
     }
-    session.terminal.emit("sealpost/draft-list/1", &Drafts { drafts });
-    Ok(())
+    let damaged: Vec<_> = unread.iter().map(ToString::to_string).collect();
+    damaged.iter().skip(1).for_each(|damage| session.terminal.warn(damage));
+    session.terminal.emit("sealpost/draft-list/1", &Drafts { drafts, damaged });
+    // What is well was listed.
+    unread.into_iter().next().map_or(Ok(()), |first| Err(failure(first)))
 }
 
 fn show(wallet: &Wallet, session: &Session<'_>, id: &str) -> Result<(), Failure> {

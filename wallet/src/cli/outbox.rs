@@ -4,7 +4,7 @@ use super::progress::PostageWatch;
 use super::send::send_parts;
 use super::signals::unless_stopped;
 use super::{Session, draft, runtime, status};
-use crate::drafts::Listed;
+use crate::drafts::{DraftError, Listed, Listing};
 use crate::failure;
 use crate::light::{Light, LightError};
 use crate::outbox::OutboxEntry;
@@ -96,13 +96,21 @@ pub(super) fn outbox(args: &OutboxArgs, session: &Session<'_>) -> Result<(), Fai
     let wallet = session.wallet()?;
     let work = async {
         let light = session.light(wallet.profile()).await?;
-        let drafts = go_on(session, &wallet, &light).await?;
-        Ok::<_, Failure>((wallet.flush_outbox(&light).await.map_err(failure)?, drafts))
+        // What is signed goes first: it becomes void with time, and large drafts take long.
+        let flushed = wallet.flush_outbox(&light).await.map_err(failure)?;
+        let went_on = go_on(session, &wallet, &light).await?;
+        let flushed = match went_on.left {
+            0 => flushed,
+            _ => wallet.flush_outbox(&light).await.map_err(failure)?,
+        };
+        Ok::<_, Failure>((flushed, went_on))
     };
     let stopped = "stopped before all was handed in; nothing is lost, and `sealpost outbox` goes on";
-    let (entries, drafts) = runtime()?.block_on(unless_stopped(work, stopped))?;
-    let Flushed { entries, damaged: unread } = entries;
-    let damaged = unread.iter().map(ToString::to_string).collect();
+    let (flushed, went_on) = runtime()?.block_on(unless_stopped(work, stopped))?;
+    let (Flushed { entries, damaged }, WentOn { drafts, damaged: unread, .. }) = (flushed, went_on);
+    let mut unread: Vec<_> =
+        damaged.into_iter().map(failure).chain(unread.into_iter().map(failure)).collect();
+    let damaged = unread.iter().map(|failure| failure.message.clone()).collect();
     let mut listed = Sent { entries: Vec::new(), drafts, damaged };
     for (kept, not_taken) in entries {
         let entry = entry(&wallet, &kept, not_taken.as_ref())?;
@@ -134,31 +142,45 @@ pub(super) fn outbox(args: &OutboxArgs, session: &Session<'_>) -> Result<(), Fai
     if let Some(first) = listed.drafts.first() {
         draft::hint(session, first);
     }
-    if listed.entries.is_empty() && listed.drafts.is_empty() {
+    if listed.entries.is_empty() && listed.drafts.is_empty() && unread.is_empty() {
         session.terminal.note("nothing was sent from here yet");
     }
     session.terminal.emit("sealpost/outbox/1", &listed);
     // What was well was sent, and is listed.
     listed.damaged.iter().skip(1).for_each(|damage| session.terminal.warn(damage));
-    unread.into_iter().next().map_or(Ok(()), |first| Err(failure(first)))
+    if unread.is_empty() { Ok(()) } else { Err(unread.swap_remove(0)) }
+}
+
+/// What became of the drafts.
+struct WentOn {
+    /// How many are in the outbox now.
+    left: usize,
+    /// Those that are still here.
+    drafts: Vec<draft::Entry>,
+    /// What is wrong with those that can't be read.
+    damaged: Vec<DraftError>,
 }
 
 /// Goes on with what has begun to leave, and tells what is still here then. A draft of which nothing has left
 /// stays one until it is sent on purpose.
-async fn go_on(session: &Session<'_>, wallet: &Wallet, light: &Light) -> Result<Vec<draft::Entry>, Failure> {
-    let mut still = Vec::new();
-    for listed in wallet.drafts().map_err(failure)? {
+async fn go_on(session: &Session<'_>, wallet: &Wallet, light: &Light) -> Result<WentOn, Failure> {
+    let (mut left, mut still) = (0_usize, Vec::new());
+    let Listing { drafts, damaged } = wallet.drafts().map_err(failure)?;
+    for listed in drafts {
         let mut entry = draft::entry(wallet, &listed);
         if listed.goes_on() {
             match send(session, wallet, light, &listed).await {
-                Ok(()) => continue,
+                Ok(()) => {
+                    left = left.saturating_add(1);
+                    continue;
+                }
                 Err(failure) if ends_all(failure.exit) => return Err(failure),
                 Err(failure) => entry.waiting = Some(failure.message),
             }
         }
         still.push(entry);
     }
-    Ok(still)
+    Ok(WentOn { left, drafts: still, damaged })
 }
 
 /// Whether what ended the sending of one draft is no reason to go on with the next: somebody stopped it, a node lies, or

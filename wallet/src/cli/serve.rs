@@ -16,11 +16,11 @@ use super::follow::TEND_EVERY;
 use super::scan::{Scanned, warn_set_aside};
 use super::signals::{self, Stop};
 use super::{Session, own_keys, runtime};
-use crate::drafts::{DraftError, Listed};
+use crate::drafts::{self, DraftError, Listed};
 use crate::failure;
 use crate::light::Light;
 use crate::light::LightError;
-use crate::outbox::{Listing, OutboxError};
+use crate::outbox::Listing;
 use crate::profile::Profile;
 use crate::wallet::{Flushed, Prepared, Wallet, WalletError};
 use clap::Args;
@@ -274,7 +274,7 @@ impl<'a> Server<'a> {
             }
         }
     }
-    async fn tell_damaged(&self, damaged: &[OutboxError]) {
+    async fn tell_damaged(&self, damaged: &[impl std::fmt::Display]) {
         for error in damaged {
             self.tell_once(format!("{error}; everything else is sent all the same")).await;
         }
@@ -293,10 +293,11 @@ impl<'a> Server<'a> {
     }
     /// What has begun to leave in parts goes on; what somebody works on just now is left to them.
     async fn go_on_with_drafts(&self, wallet: &Wallet) {
-        let drafts = match wallet.drafts() {
-            Ok(drafts) => drafts,
+        let drafts::Listing { drafts, damaged } = match wallet.drafts() {
+            Ok(listing) => listing,
             Err(error) => return self.tell_once(format!("the drafts can't be read: {error}")).await,
         };
+        self.tell_damaged(&damaged).await;
         for draft in drafts.into_iter().filter(Listed::goes_on) {
             let id = draft.id.to_string();
             let Ok(light) = self.light().await else { continue };

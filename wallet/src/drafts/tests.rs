@@ -121,7 +121,7 @@ fn what_a_crash_left_of_a_draft_that_is_gone_is_cleared_away() {
     fs::remove_file(place.drafts.letter_path(id)).unwrap();
     drop(kept);
     assert!(place.drafts.find(&id.to_string()).is_err());
-    assert!(place.drafts.list(&place.keystore).unwrap().is_empty());
+    assert!(place.drafts.list(&place.keystore).unwrap().drafts.is_empty());
     assert_eq!(fs::read_dir(place.dir.path().join("drafts")).unwrap().count(), 0);
 }
 
@@ -131,11 +131,28 @@ fn a_lock_that_a_crash_left_alone_is_cleared_away_unless_somebody_holds_it() {
     let place = place();
     let id = DraftId::new().unwrap();
     let lock = place.drafts.lock(id).unwrap();
-    assert!(place.drafts.list(&place.keystore).unwrap().is_empty());
+    assert!(place.drafts.list(&place.keystore).unwrap().drafts.is_empty());
     assert!(place.drafts.lock_path(id).exists());
     drop(lock);
-    assert!(place.drafts.list(&place.keystore).unwrap().is_empty());
+    assert!(place.drafts.list(&place.keystore).unwrap().drafts.is_empty());
     assert!(!place.drafts.lock_path(id).exists());
+}
+
+#[test]
+fn a_draft_that_can_not_be_read_hides_no_other_and_can_be_thrown_away() {
+    let place = place();
+    let keep = || place.drafts.keep(&place.keystore, place.typed(TEXT, Vec::new())).unwrap().id;
+    let (damaged, whole) = (keep(), keep());
+    fs::write(place.drafts.letter_path(damaged), "x").unwrap();
+    let listing = place.drafts.list(&place.keystore).unwrap();
+    assert_eq!(listing.drafts.iter().map(|draft| draft.id).collect::<Vec<_>>(), [whole]);
+    assert!(matches!(listing.damaged.as_slice(), [DraftError::Malformed { .. }]), "{:?}", listing.damaged);
+    assert!(place.drafts.take(&place.keystore, damaged).is_err());
+    let hold = place.drafts.hold(damaged).unwrap();
+    assert_eq!(place.drafts.hold(damaged).unwrap_err(), DraftError::Busy { id: damaged });
+    place.drafts.discard(hold).unwrap();
+    let listing = place.drafts.list(&place.keystore).unwrap();
+    assert_eq!((listing.drafts.len(), listing.damaged.len()), (1, 0));
 }
 
 #[test]

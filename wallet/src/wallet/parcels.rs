@@ -2,7 +2,7 @@
 //! time, and the letter follows when all of them are final. Every step can be repeated after a crash.
 
 use super::{Draft, PostageProgress, Prepared, Sent, Wallet, WalletError};
-use crate::drafts::{DraftError, DraftId, Kept, Listed, Typed};
+use crate::drafts::{DraftError, DraftId, Hold, Kept, Listing, Typed};
 use crate::envelope::{Content, Letter};
 use crate::light::{Light, LightError, Proven};
 use crate::outbox::{OutboxEntry, Parcel};
@@ -74,11 +74,12 @@ impl Wallet {
     pub fn keep_draft(&self, letter: Typed) -> Result<Kept, WalletError> {
         Ok(self.drafts.keep(&self.keystore, letter)?)
     }
-    /// The drafts there are. One whose letter is in the outbox is none any more.
-    pub fn drafts(&self) -> Result<Vec<Listed>, WalletError> {
-        let listed = self.drafts.list(&self.keystore)?;
+    /// The drafts there are, and what is wrong with those that can't be read. One whose letter is in the outbox is none any
+    /// more.
+    pub fn drafts(&self) -> Result<Listing, WalletError> {
+        let Listing { drafts: listed, damaged } = self.drafts.list(&self.keystore)?;
         if listed.is_empty() {
-            return Ok(listed);
+            return Ok(Listing { drafts: listed, damaged });
         }
         // What can't be read hides no draft. To take one up, all of the outbox has to be readable.
         let parcels = self.outbox.read_all()?.entries.into_iter().filter_map(|entry| entry.parcel);
@@ -89,20 +90,30 @@ impl Wallet {
             // holds its lock.
             let _gone = self.take_draft(&draft.id.to_string());
         }
-        Ok(still)
+        Ok(Listing { drafts: still, damaged })
     }
     /// Takes up the draft that a text means: its id, or how it begins.
     pub fn take_draft(&self, text: &str) -> Result<Kept, WalletError> {
+        Ok(self.drafts.read(&self.keystore, self.hold_draft(text)?)?)
+    }
+    /// Throws away the draft that a text means, whether it can be read or not. Its id.
+    pub fn discard(&self, text: &str) -> Result<DraftId, WalletError> {
+        let hold = self.hold_draft(text)?;
+        let id = hold.id;
+        self.drafts.discard(hold)?;
+        Ok(id)
+    }
+    fn hold_draft(&self, text: &str) -> Result<Hold, WalletError> {
         let id = self.drafts.find(text)?;
-        let kept = self.drafts.take(&self.keystore, id)?;
+        let hold = self.drafts.hold(id)?;
         // A crash may have come between outbox and draft. Asked under the draft's lock, so that nobody can put
         // it into the outbox after this was asked.
         let is_sent = |entry: &OutboxEntry| entry.parcel.is_some_and(|parcel| parcel.draft == id);
         if self.outbox.list()?.iter().any(is_sent) {
-            self.drafts.remove(kept)?;
+            self.drafts.discard(hold)?;
             return Err(DraftError::Unknown { text: text.into() }.into());
         }
-        Ok(kept)
+        Ok(hold)
     }
     /// Whether anything of a draft has left or will: parts of it are signed, or its letter is. Other drafts don't matter,
     /// nor do entries of the outbox that can't be read, as long as the draft is there: its letter is signed last.

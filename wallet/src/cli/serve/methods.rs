@@ -8,6 +8,7 @@ use crate::certificate::Certificate;
 use crate::cli::keeping::reading;
 use crate::cli::postage::Quoted;
 use crate::cli::{address, answer, contact, designate, draft, evidence, inbox, keys, outbox, read, status};
+use crate::drafts::Listing;
 use crate::envelope::Data;
 use crate::failure;
 use crate::light::Light;
@@ -248,12 +249,13 @@ async fn keys_revoke(server: &Server<'_>, Revoke { sequence, from }: Revoke) -> 
 async fn list_outbox(server: &Server<'_>, _: Nothing) -> Answered {
     let wallet = server.wallet().await?;
     let light = server.light().await?;
-    let Flushed { entries, damaged } = wallet.flush_outbox(&light).await.map_err(failure)?;
+    let Flushed { entries, damaged: entries_damaged } = wallet.flush_outbox(&light).await.map_err(failure)?;
     let entries = entries.iter().map(|(kept, not_taken)| outbox::entry(&wallet, kept, not_taken.as_ref()));
     let entries = entries.collect::<Result<_, _>>()?;
-    let drafts = wallet.drafts().map_err(failure)?;
+    let Listing { drafts, damaged: drafts_damaged } = wallet.drafts().map_err(failure)?;
     let drafts = drafts.iter().map(|listed| draft::entry(&wallet, listed)).collect();
-    let damaged = damaged.iter().map(ToString::to_string).collect();
+    let damaged = entries_damaged.iter().map(ToString::to_string);
+    let damaged = damaged.chain(drafts_damaged.iter().map(ToString::to_string)).collect();
     server.tagged(&light, "sealpost/outbox/1", &outbox::Sent { entries, drafts, damaged })
 }
 

@@ -245,7 +245,8 @@ mod tests {
         let (damaged, unsent, begun) = (keep(&wallet).id, keep(&wallet).id, keep(&wallet).id);
         fs::write(drafts.join(damaged.to_string()).join("letter"), "x").unwrap();
         fs::write(drafts.join(begun.to_string()).join("0.part"), "x").unwrap();
-        wallet.drafts().unwrap_err();
+        let listing = wallet.drafts().unwrap();
+        assert_eq!((listing.drafts.len(), listing.damaged.len()), (2, 1));
         assert!(matches!(give_up(&wallet, unsent), GivenUp::Gone));
         assert!(!drafts.join(unsent.to_string()).exists(), "the program that sent it has all of it");
         assert!(matches!(give_up(&wallet, begun), GivenUp::GoesOn));
