@@ -234,11 +234,16 @@ impl Kept {
     }
 }
 
-/// Number of parts that are signed in the folder of a draft.
+/// Number of parts that are signed in the folder of a draft; none in one that another process has just cleared away, as it
+/// does when the letter is in the outbox.
 pub(super) fn signed(folder: &Path) -> Result<u32, DraftError> {
     let unread = |error| DraftError::File(file_failure("read", folder, &error));
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
+        entries => entries.map_err(unread)?,
+    };
     let mut parts = 0_u32;
-    for entry in fs::read_dir(folder).map_err(unread)? {
+    for entry in entries {
         let is_part = entry.map_err(unread)?.path().extension().is_some_and(|end| end == "part");
         parts = parts.saturating_add(is_part.into());
     }

@@ -155,6 +155,16 @@ fn a_draft_that_can_not_be_read_hides_no_other_and_can_be_thrown_away() {
     assert_eq!((listing.drafts.len(), listing.damaged.len()), (1, 0));
 }
 
+/// Its letter was read, and another process finished it before its parts were counted.
+#[test]
+fn a_draft_that_another_process_clears_away_has_no_signed_parts_and_a_folder_that_is_none_is_told() {
+    let place = place();
+    let folder = place.dir.path().join("drafts/gone");
+    assert_eq!(packing::signed(&folder).unwrap(), 0);
+    fs::write(&folder, "").unwrap();
+    assert!(matches!(packing::signed(&folder), Err(DraftError::File(_))));
+}
+
 #[test]
 fn a_lock_that_was_removed_under_its_holder_is_not_taken_for_held() {
     let place = place();
