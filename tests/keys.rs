@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 /// Blocks for which a transaction may wait: the least that a genesis may say.
 const WINDOW: u64 = 10;
 
-fn quick_world() -> World {
+pub(crate) fn quick_world() -> World {
     let world = World::with_genesis(|genesis| genesis["limits"]["expiry_window"] = WINDOW.into());
     // No days of grace: the window alone decides. And no archive, which keeps what was opened before.
     std::fs::write(world.path("wallet.toml"), "archive = \"off\"\n[keys]\ngrace_days = 0\n").unwrap();
@@ -95,14 +95,14 @@ async fn a_message_under_way_is_read_within_the_grace_period_and_never_after_it(
 }
 
 /// The same, with the archive that is on unless it is turned off.
-fn quick_world_with_archive() -> World {
+pub(crate) fn quick_world_with_archive() -> World {
     let world = quick_world();
     std::fs::write(world.path("wallet.toml"), "[keys]\ngrace_days = 0\n").unwrap();
     world
 }
 
 /// Rotates bob's keys, and lets the grace period of those before pass.
-fn outlive(world: &World) {
+pub(crate) fn outlive(world: &World) {
     world.wallet("bob", &["keys", "rotate"]);
     (0..=WINDOW).for_each(|_| drop(send(world, "x")));
 }

@@ -2,6 +2,7 @@
 //! does not show the token, or asks what can't be asked, is told so; and nothing is left when it stops.
 
 use crate::answers::node_for_two;
+use crate::keys;
 use crate::parcels;
 use crate::world::{World, home_of};
 use sealpost_tests::harness::liar::{Answer, Liar, error};
@@ -19,6 +20,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 fn serve(world: &World, name: &str, more: &[&str]) -> Server {
     let passphrase = world.path("passphrase");
@@ -356,6 +358,27 @@ fn keys_that_another_program_rotates_hide_no_sealed_letter() {
     assert_eq!(bob.ask("inbox", &json!({}))["messages"][0]["id"], sent["id"]);
     assert_eq!(world.wallet("bob", &["inbox"])["messages"][0]["id"], sent["id"]);
     assert_eq!(bob.ask("read", &json!({ "id": sent["id"] }))["text"], "to the newest keys");
+}
+
+/// Before a secret is destroyed letters are kept that came to it, and that may take long.
+#[test]
+fn questions_are_answered_while_last_letters_are_fetched() {
+    let world = keys::quick_world_with_archive();
+    world.wallet("alice", &["send", "bob", "-m", "unread"]);
+    keys::outlive(&world);
+    let slow = Liar::before(&world.node.said("rpc"), |call| match call.method {
+        "tx_body" => Answer::Silence,
+        _ => Answer::Truth,
+    });
+    let bobs = serve(&world, "bob", &["--node", slow.url()]);
+    let mut bob = Client::authenticated(&bobs);
+    while slow.told() == 0 {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    bob.ask("address", &json!({}));
+    // The node has not answered yet, and was not given up.
+    let log = fs::read_to_string(world.path("serve-bob.log")).unwrap();
+    assert!(!log.contains("the keys were not looked after"), "{log}");
 }
 
 /// Of sealed messages no node tells, and a program that follows hears of them all the same: each once.

@@ -5,8 +5,11 @@ use super::Session;
 use crate::failure;
 use crate::failure::FOREIGN_KEYS;
 use crate::light::Light;
-use crate::wallet::{Due, LastLetters, OwnKeys, PostageProgress, Postponed, Standing, Tended, Wallet};
+use crate::wallet::{
+    Due, LastLetters, Missing, OwnKeys, PostageProgress, Postponed, Standing, Tended, Tending, Wallet,
+};
 use sealpost_terminal::{Failure, Terminal, clock, counted, style};
+use tokio::sync::Mutex;
 
 /// Looks, and says what there is to say.
 pub(super) async fn look(
@@ -48,7 +51,7 @@ pub(super) fn tell(terminal: &Terminal, own: &OwnKeys) {
     }
 }
 
-/// Does what is due with the wallet's keys. Where letters go with their secrets, it is said first how many do.
+/// Does what is due with the wallet's keys.
 pub(super) async fn tend(
     session: &Session<'_>,
     wallet: &mut Wallet,
@@ -56,22 +59,33 @@ pub(super) async fn tend(
     progress: PostageProgress<'_>,
 ) -> Result<Tended, Failure> {
     let terms = session.terms();
-    if terms.last_letters == LastLetters::LetGo {
-        let own = wallet.own_keys(light, &terms).await.map_err(failure)?;
-        for due in &own.due {
-            let Due::Destroy(sequences) = due else { continue };
-            let unread = wallet.unread_to(light, sequences).await.map_err(failure)?;
-            if unread > 0 {
-                session.terminal.warn(format_args!(
-                    "{} that nobody has read here can't be opened any more when the secrets of {} are destroyed now: the \
-                     archive is off",
-                    counted(unread as u64, "letter"),
-                    numbers(sequences)
-                ));
-            }
+    let tending = wallet.begin_tending(light, &terms, progress).await.map_err(failure)?;
+    let missing = keep_last_letters(session, wallet, light, &tending, &Mutex::default()).await?;
+    wallet.end_tending(&terms, tending, &missing).map_err(failure)
+}
+
+/// Keeps what needs secrets that are about to be destroyed. Where letters go with their secrets, it is said how many do.
+pub(super) async fn keep_last_letters(
+    session: &Session<'_>,
+    wallet: &Wallet,
+    light: &Light,
+    tending: &Tending,
+    collecting: &Mutex<()>,
+) -> Result<Missing, Failure> {
+    let (terms, over) = (session.terms(), tending.over.as_slice());
+    if terms.last_letters == LastLetters::LetGo && !over.is_empty() {
+        let unread = wallet.unread_to(light, over).await.map_err(failure)?;
+        if unread > 0 {
+            session.terminal.warn(format_args!(
+                "{} that nobody has read here can't be opened any more when the secrets of {} are destroyed now: the \
+                 archive is off",
+                counted(unread as u64, "letter"),
+                numbers(over)
+            ));
         }
     }
-    wallet.tend(light, &terms, progress).await.map_err(failure)
+    let missing = wallet.keep_last_letters(light, &terms, tending, collecting).await;
+    missing.map_err(failure)
 }
 
 /// Says what was done.

@@ -22,7 +22,7 @@ use crate::light::Light;
 use crate::light::LightError;
 use crate::outbox::Listing;
 use crate::profile::Profile;
-use crate::wallet::{Flushed, Prepared, Wallet, WalletError};
+use crate::wallet::{Flushed, Prepared, Tended, Wallet, WalletError};
 use clap::Args;
 use connection::{Connection, Welcome};
 use futures::StreamExt;
@@ -233,12 +233,8 @@ impl<'a> Server<'a> {
     }
     /// Does what is due with the wallet's keys, and says how the own entry stands if it is not as it should be.
     async fn tend_keys(&self) {
-        let (mut wallet, terminal) = (self.alone().await, self.session.terminal);
-        let tended = match self.light().await {
-            Ok(light) => own_keys::tend(self.session, &mut wallet, &light, &|_, _| true).await,
-            Err(failure) => Err(failure),
-        };
-        match tended {
+        let terminal = self.session.terminal;
+        match self.tended().await {
             Ok(tended) => {
                 own_keys::tell_tended(terminal, &tended);
                 if tended.rotated.is_none() {
@@ -247,6 +243,16 @@ impl<'a> Server<'a> {
             }
             Err(failure) => terminal.warn(format_args!("the keys were not looked after: {failure}")),
         }
+    }
+    /// Letters are kept beside everything else that is done with the wallet: their files may be large, and a node slow.
+    async fn tended(&self) -> Result<Tended, Failure> {
+        let (light, terms) = (self.light().await?, self.session.terms());
+        let tending = self.alone().await.begin_tending(&light, &terms, &unwatched).await.map_err(failure)?;
+        let missing = {
+            let wallet = self.wallet.read().await;
+            own_keys::keep_last_letters(self.session, &wallet, &light, &tending, &self.collecting).await?
+        };
+        self.alone().await.end_tending(&terms, tending, &missing).map_err(failure)
     }
     /// What was signed while no node answered goes out as soon as one does.
     async fn send_what_waits(&self) {

@@ -2,8 +2,7 @@
 //! shows a change that this wallet did not make. A secret is on disk before anybody can encrypt to it.
 
 use super::key_life::{
-    Due, KeyTerms, LastLetters, Standing, destroyable, due, note_superseded, postponed_until, standing,
-    still_waits,
+    Due, KeyTerms, Standing, destroyable, due, note_superseded, postponed_until, standing, still_waits,
 };
 use super::last_letters::Missing;
 use super::sending::PostageProgress;
@@ -19,6 +18,7 @@ use sealpost_ledger::key_bundle::{KeyBundle, Revoke};
 use sealpost_ledger::state::BundleRecord;
 use sealpost_ledger::transaction::{Payload, Transaction};
 use std::collections::BTreeSet;
+use tokio::sync::Mutex;
 
 /// A withdrawal must stand in a block before it begins: room for a few blocks that others fill first.
 const REVOKE_MARGIN_BLOCKS: u64 = 3;
@@ -56,6 +56,15 @@ pub struct Rotated {
     pub sent: Option<Sent>,
     /// Its block, if it is final and verified.
     pub published: Option<Moment>,
+}
+
+/// What [`Wallet::tend`] has begun.
+#[derive(Debug)]
+pub(crate) struct Tending {
+    own: OwnKeys,
+    rotated: Option<Rotated>,
+    /// Bundles whose secrets are past their grace period.
+    pub(crate) over: Vec<u64>,
 }
 
 /// What [`Wallet::tend`] did.
@@ -186,20 +195,43 @@ impl Wallet {
         terms: &KeyTerms,
         progress: PostageProgress<'_>,
     ) -> Result<Tended, WalletError> {
+        let tending = self.begin_tending(light, terms, progress).await?;
+        let missing = self.keep_last_letters(light, terms, &tending, &Mutex::default()).await?;
+        self.end_tending(terms, tending, &missing)
+    }
+    /// The first step of it: rotates, and says what is past its grace period. What follows takes long and changes nothing:
+    /// others read the wallet meanwhile.
+    pub(crate) async fn begin_tending(
+        &mut self,
+        light: &Light,
+        terms: &KeyTerms,
+        progress: PostageProgress<'_>,
+    ) -> Result<Tending, WalletError> {
         self.keystore.refresh()?;
         let own = self.own_keys(light, terms).await?;
         if let Standing::Alarm(_) = own.standing {
-            let (destroyed, postponed) = (Vec::new(), Vec::new());
-            return Ok(Tended { own, rotated: None, destroyed, lost: 0, postponed });
+            return Ok(Tending { own, rotated: None, over: Vec::new() });
         }
         self.note_newest(&own)?;
         let rotated = match own.due.contains(&Due::Rotate) {
             true => Some(self.rotate(light, terms, &own, progress).await?),
             false => None,
         };
+        let over = own.head.as_ref().map_or_else(Vec::new, |head| {
+            destroyable(self.keystore.secrets(), terms, self.profile.genesis(), head)
+        });
+        Ok(Tending { own, rotated, over })
+    }
+    /// The last step: destroys the secrets that are past their grace period, but none for which a letter waits.
+    pub(crate) fn end_tending(
+        &mut self,
+        terms: &KeyTerms,
+        Tending { own, rotated, over }: Tending,
+        missing: &Missing,
+    ) -> Result<Tended, WalletError> {
         let Destruction { destroyed, lost, postponed } = match &own.head {
-            Some(head) => self.destroy(light, terms, head).await?,
-            None => Destruction::default(),
+            Some(head) if !over.is_empty() => self.destroy(terms, head, &over, missing)?,
+            _ => Destruction::default(),
         };
         Ok(Tended { own, rotated, destroyed, lost, postponed })
     }
@@ -416,26 +448,18 @@ impl Wallet {
         let found = waiting.filter_map(|entry| entry.transaction()).find(|t| publishes(t.transaction()));
         Ok(found.map(Prepared::plain))
     }
-    /// Destroys the secrets that are past their grace period, but none for which a letter waits.
-    async fn destroy(
+    fn destroy(
         &mut self,
-        light: &Light,
         terms: &KeyTerms,
         head: &Moment,
+        over: &[u64],
+        missing: &Missing,
     ) -> Result<Destruction, WalletError> {
         let genesis = self.profile.genesis().clone();
-        let over = destroyable(self.keystore.secrets(), terms, &genesis, head);
-        if over.is_empty() {
-            return Ok(Destruction::default());
-        }
-        let missing = match terms.last_letters {
-            LastLetters::Keep => self.keep_last_letters(light, &over).await?,
-            LastLetters::LetGo => Missing::new(),
-        };
         // Decided again on what the keystore holds then: another program may have changed it meanwhile.
         let under_lock = |secrets: &Secrets| {
             let still = destroyable(secrets, terms, &genesis, head);
-            decide(secrets, still.into_iter().filter(|sequence| over.contains(sequence)), &missing, head)
+            decide(secrets, still.into_iter().filter(|sequence| over.contains(sequence)), missing, head)
         };
         let decided = under_lock(self.keystore.secrets());
         let noted = |waits: &Postponed| {

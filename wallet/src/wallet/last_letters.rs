@@ -2,6 +2,8 @@
 //! Parts of a letter go ahead of it, for a week and longer: those of a letter to newer keys may have been sent to these.
 
 use super::keeping::is_key_gone;
+use super::key_life::{KeyTerms, LastLetters};
+use super::keys::Tending;
 use super::{Incoming, Wallet, WalletError};
 use crate::archive::ArchiveError;
 use crate::light::{Light, LightError};
@@ -10,13 +12,14 @@ use sealpost_api::MailboxSide;
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::message::SlotRecipient;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use tokio::sync::Mutex;
 
 /// Bytes of files that are fetched at most for letters whose secret is about to be destroyed: nobody is to fill a disk by
 /// sending what nobody wants to read.
 const LAST_FILES_BYTES: u64 = 256 << 20;
 
 /// Letters that could not be kept as a whole, by the bundles without whose secrets they can't be.
-pub(super) type Missing = BTreeMap<u64, BTreeSet<TransactionId>>;
+pub(crate) type Missing = BTreeMap<u64, BTreeSet<TransactionId>>;
 
 /// What came to key bundles.
 #[derive(Default)]
@@ -57,8 +60,19 @@ impl LastLook<'_> {
 impl Wallet {
     /// Opens and keeps everything that needs secrets that are about to be destroyed, as far as it is not kept: also what a
     /// node did not show when the wallet caught up, the files of what nobody has read, and letters to newer keys of which
-    /// parts were sent to these. Returns what could not be kept.
-    pub(super) async fn keep_last_letters(&self, light: &Light, due: &[u64]) -> Result<Missing, WalletError> {
+    /// parts were sent to these. Returns what could not be kept. `collecting` is held for each letter whose parts are
+    /// fetched: what was fetched is kept in one place.
+    pub(crate) async fn keep_last_letters(
+        &self,
+        light: &Light,
+        terms: &KeyTerms,
+        tending: &Tending,
+        collecting: &Mutex<()>,
+    ) -> Result<Missing, WalletError> {
+        let due = tending.over.as_slice();
+        if due.is_empty() || terms.last_letters == LastLetters::LetGo {
+            return Ok(Missing::new());
+        }
         self.scan(light, &|_| {}).await?;
         let oldest = due.iter().min().copied().unwrap_or(u64::MAX);
         let held = self.bundles().iter().map(|bundle| bundle.sequence);
@@ -76,6 +90,7 @@ impl Wallet {
             if needs.is_empty() {
                 continue;
             }
+            let _alone = collecting.lock().await;
             if !is_kept(self.keep_last_letter(&mut last, letter, &mut needs).await)? {
                 needs.iter().for_each(|bundle| {
                     missing.entry(*bundle).or_default().insert(id);
