@@ -1,6 +1,8 @@
 //! `inbox --follow` with the real programs: messages as they come, a node that goes and comes back, and a hook
 //! that hears of each.
 
+use crate::keys;
+use crate::parcels::folder_of;
 use crate::world::{World, home_of};
 use sealpost_tests::{Server, program};
 use std::collections::BTreeSet;
@@ -226,6 +228,35 @@ fn a_message_whose_hook_was_cut_off_with_the_follower_is_told_again() {
     let mut further = std::iter::repeat_with(|| heard.next()).filter(|line| !told.contains(line));
     assert_eq!(further.next().unwrap(), format!("told {next}"));
     drop(following);
+}
+
+/// The list of sealed messages is shorter then: the keys of some are gone, and nothing kept them.
+#[test]
+fn a_hook_hears_of_a_sealed_message_after_what_scans_had_found_was_lost() {
+    let world = keys::quick_world();
+    let path = world.path("pipe");
+    let heard = Lines::of(pipe(&path));
+    let hook = ["--exec", "sh", "--", "-c", SAYS, &path];
+    let sealed = |text| {
+        let sent = world.wallet("alice", &["send", "bob", "--sealed", "-m", text]);
+        sent["id"].as_str().unwrap().to_owned()
+    };
+    let before = send(&world, "before");
+    let following = Following::start(&world, "bob", &hook);
+    assert_eq!(following.message(), before);
+    // When it hears of the second one, the first is behind it.
+    for text in ["first", "second"] {
+        let id = sealed(text);
+        assert_eq!(heard.next(), format!("told {id}"));
+    }
+    drop(following);
+
+    keys::outlive(&world);
+    assert_eq!(world.wallet("bob", &["keys", "tend"])["destroyed"], serde_json::json!([1]));
+    std::fs::write(folder_of(&world, "bob").join("scan"), "x").unwrap();
+    let last = sealed("last");
+    let _following = Following::start(&world, "bob", &hook);
+    heard.with(&last);
 }
 
 #[test]

@@ -12,10 +12,12 @@
 mod file;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
+mod heard;
 mod state;
 #[cfg(test)]
 mod tests;
 
+pub use heard::Heard;
 pub use state::{Found, FoundKind, HeldAnswer, ScanState};
 
 use crate::envelope::{BundleSecret, Content, Opened, ViewKey, candidates, open_sealed, slot_for};

@@ -10,6 +10,7 @@ use super::scan::warn_set_aside;
 use super::{Session, own_keys, signals};
 use crate::failure;
 use crate::light::{Light, LightError};
+use crate::scan::Heard;
 use crate::wallet::{Incoming, Standing, Wallet, WalletError};
 use cursor::Cursor;
 use sealpost_api::Category;
@@ -47,7 +48,7 @@ pub(super) struct Follower<'a> {
 impl Follower<'_> {
     /// Follows from a height on, until somebody ends it or a node lies.
     pub(super) async fn follow(&mut self, light: Light, from: BlockHeight) -> Result<(), Failure> {
-        let sealed = self.wallet.scan_state().map_err(failure)?.found().len();
+        let sealed = Heard::all(self.wallet.archive(), &self.wallet.scan_state().map_err(failure)?);
         let mut cursor = match self.hook {
             Some(_) => Cursor::kept(self.wallet, from, sealed)?,
             None => Cursor::new(from, sealed),

@@ -8,10 +8,14 @@ use sealpost_api::{MAX_TAGS, SealpostRpcClient, SlotTag, TagPage, TagQuery};
 use sealpost_ledger::codec::{Decode, Encode};
 use sealpost_ledger::hash::TransactionId;
 use sealpost_ledger::height::BlockHeight;
+use serde::{Deserialize, Serialize};
 
 /// A place on the ledger.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Encode, Decode)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Encode, Decode, Serialize, Deserialize,
+)]
 #[bincode(crate = "sealpost_ledger::codec")]
+#[serde(deny_unknown_fields)]
 pub struct Position {
     /// Height of the block.
     pub height: BlockHeight,

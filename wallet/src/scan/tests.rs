@@ -11,7 +11,7 @@ fn at(height: u64) -> Position {
     Position { height: BlockHeight::new(height), index: 0 }
 }
 
-fn found(number: u8) -> Found {
+pub(super) fn found(number: u8) -> Found {
     let (id, author) = (TransactionId::from_bytes([number; 32]), None);
     Found { id, at: at(number.into()), slot: 0, bundle: 1, author, kind: FoundKind::Letter }
 }

@@ -6,7 +6,7 @@ use super::{Draft, Prepared, Reading, TimelineSlot, Wallet, WalletError};
 use crate::envelope::{Letter, OpenError, open_sealed};
 use crate::light::{Light, Proven, SlotAnswer};
 use crate::outbox::OutboxEntry;
-use crate::scan::{Found, FoundKind, HeldAnswer, ScanState};
+use crate::scan::{Found, FoundKind, Heard, HeldAnswer, ScanState};
 use crate::wallet::Incoming;
 use sealpost_ledger::address::Address;
 use sealpost_ledger::author::AuthorBlock;
@@ -122,29 +122,28 @@ impl Wallet {
         letters.sort_by_key(|found| std::cmp::Reverse(found.at));
         Ok(letters)
     }
-    /// Sealed letters beyond the first `known` messages that scans have found, each verified, and how many were
-    /// found by then.
+    /// Sealed letters that scans have found since, each verified, and how far one has come behind them.
     pub async fn sealed_since(
         &self,
         light: &Light,
-        known: usize,
-    ) -> Result<(Vec<Incoming>, usize), WalletError> {
-        let state = self.scan_state()?;
-        let letters = state.found().iter().skip(known).filter(|found| is_letter(found)).copied();
-        Ok((self.proven_letters(light, letters.collect()).await?, state.found().len()))
+        heard: &Heard,
+    ) -> Result<(Vec<Incoming>, Heard), WalletError> {
+        let (mut new, heard) = heard.with(&self.archive, &self.scan_state()?);
+        new.retain(is_letter);
+        Ok((self.proven_letters(light, new).await?, heard))
     }
-    /// Sealed letters from a height on that scans have found, in the order of the ledger, each verified, and how many
-    /// messages were found by then.
+    /// Sealed letters from a height on that scans have found, in the order of the ledger, each verified, and how far one
+    /// has come behind everything that was found by then.
     pub async fn sealed_from(
         &self,
         light: &Light,
         from: BlockHeight,
-    ) -> Result<(Vec<Incoming>, usize), WalletError> {
+    ) -> Result<(Vec<Incoming>, Heard), WalletError> {
         let state = self.scan_state()?;
         let found = state.found().iter().filter(|found| is_letter(found) && found.at.height >= from);
         let mut letters: Vec<_> = found.copied().collect();
         letters.sort_by_key(|found| found.at);
-        Ok((self.proven_letters(light, letters).await?, state.found().len()))
+        Ok((self.proven_letters(light, letters).await?, Heard::all(&self.archive, &state)))
     }
     /// Receipts for sealed messages of this wallet, as scans have found them, the newest first. Each was checked
     /// then; no node is asked, so that none learns whose they are.

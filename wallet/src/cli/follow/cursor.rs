@@ -3,6 +3,7 @@
 //! told of it, and until that has ended well: after a crash the hook may hear of one twice, and never of none.
 
 use crate::failure;
+use crate::scan::Heard;
 use crate::wallet::Wallet;
 use sealpost_api::Hex;
 use sealpost_ledger::hash::TransactionId;
@@ -31,22 +32,22 @@ pub(super) struct Cursor {
 struct Passed {
     height: BlockHeight,
     messages: BTreeSet<String>,
-    /// How many of the sealed messages that scans have found are behind it.
+    /// How far it is in the sealed messages that scans have found.
     #[serde(default)]
-    sealed: usize,
+    sealed: Heard,
     /// Messages that the hook is being told of: their ids, encrypted as the wallet's notes are.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     under_way: BTreeMap<String, Hex>,
 }
 
 impl Cursor {
-    /// At the beginning of a block, behind so many sealed messages.
-    pub(super) fn new(height: BlockHeight, sealed: usize) -> Self {
+    /// At the beginning of a block, and behind these sealed messages.
+    pub(super) fn new(height: BlockHeight, sealed: Heard) -> Self {
         let (messages, under_way) = (BTreeSet::new(), BTreeMap::new());
         Self { passed: Passed { height, messages, sealed, under_way }, path: None, left: Vec::new() }
     }
     /// Where this wallet's hook stopped; at the beginning of a block the first time.
-    pub(super) fn kept(wallet: &Wallet, height: BlockHeight, sealed: usize) -> Result<Self, Failure> {
+    pub(super) fn kept(wallet: &Wallet, height: BlockHeight, sealed: Heard) -> Result<Self, Failure> {
         let path = wallet.follow_path().map_err(failure)?;
         let failed = |reason: String| {
             Failure::unavailable("file.io", format_args!("cannot read {}: {reason}", path.display()))
@@ -112,17 +113,15 @@ impl Cursor {
         self.passed.messages.insert(wallet.archive().name(id));
         self.save()
     }
-    /// How many of the sealed messages that scans have found are behind it.
-    pub(super) fn sealed(&self) -> usize {
-        self.passed.sealed
+    /// How far it is in the sealed messages that scans have found.
+    pub(super) fn sealed(&self) -> &Heard {
+        &self.passed.sealed
     }
     /// Goes past the sealed messages that were found so far.
-    pub(super) fn pass_sealed(&mut self, found: usize) -> Result<(), Failure> {
-        if self.passed.sealed == found {
-            return Ok(());
-        }
-        self.passed.sealed = found;
-        self.save()
+    pub(super) fn pass_sealed(&mut self, found: Heard) -> Result<(), Failure> {
+        let before = std::mem::replace(&mut self.passed.sealed, found);
+        // That scans have looked further is not written each time: it says nothing of what was told.
+        if before.is_at(&self.passed.sealed) { Ok(()) } else { self.save() }
     }
     fn save(&self) -> Result<(), Failure> {
         let Some(path) = &self.path else { return Ok(()) };

@@ -8,6 +8,7 @@ use crate::cli::follow::SCAN_EVERY;
 use crate::cli::inbox;
 use crate::failure;
 use crate::light::{Following, Light};
+use crate::scan::Heard;
 use crate::wallet::{Incoming, Wallet};
 use sealpost_ledger::height::BlockHeight;
 use sealpost_terminal::{Exit, Failure};
@@ -48,7 +49,7 @@ enum Source {
     /// The node tells.
     Told(Box<Following>),
     /// The wallet looks for them.
-    Looked { known: usize, ready: VecDeque<Incoming> },
+    Looked { known: Heard, ready: VecDeque<Incoming> },
     /// Whether new blocks are shown at all. A node that withholds them ends nothing.
     Watched { is_old: bool },
 }
@@ -141,7 +142,7 @@ async fn next_told(
 async fn next_found(
     server: &Server<'_>,
     light: &Light,
-    known: &mut usize,
+    known: &mut Heard,
     ready: &mut VecDeque<Incoming>,
 ) -> Result<Vec<u8>, Refusal> {
     loop {
@@ -152,7 +153,7 @@ async fn next_found(
         tokio::time::sleep(SCAN_EVERY).await;
         if let Ok(wallet) = server.wallet().await
             && server.scan(&wallet, light).await.is_ok()
-            && let Ok((letters, found)) = wallet.sealed_since(light, *known).await
+            && let Ok((letters, found)) = wallet.sealed_since(light, known).await
         {
             *known = found;
             ready.extend(letters);
