@@ -257,6 +257,21 @@ async fn files_of_which_a_sender_lied_are_not_waited_for() {
     assert_eq!(std::fs::read_dir(folder_of(&world, "bob").join("fetched")).unwrap().count(), 0);
 }
 
+/// A scan that puts aside what scans had found says so, whichever command it is of.
+#[test]
+fn tending_says_that_what_scans_had_found_could_not_be_read() {
+    let world = quick_world_with_archive();
+    world.wallet("alice", &["send", "bob", "--sealed", "-m", "between us"]);
+    world.wallet("bob", &["inbox"]);
+    std::fs::write(folder_of(&world, "bob").join("scan"), "x").unwrap();
+    outlive(&world);
+    let passphrase = world.path("passphrase");
+    let tend = ["-w", "bob", "--passphrase-file", &passphrase, "keys", "tend"];
+    let output = run("sealpost", home_of(&world), &tend);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("scan.damaged"), "{said}");
+}
+
 #[test]
 fn a_secret_does_not_wait_for_ever_for_a_letter_that_is_withheld() {
     let world = quick_world_with_archive();

@@ -2,6 +2,7 @@
 //! messages or sends some: a change that this wallet did not make is told loudly, and what is due is named.
 
 use super::Session;
+use super::scan::warn_set_aside;
 use crate::failure;
 use crate::failure::FOREIGN_KEYS;
 use crate::light::Light;
@@ -85,6 +86,7 @@ pub(super) async fn keep_last_letters(
         }
     }
     let missing = wallet.keep_last_letters(light, &terms, tending, collecting).await;
+    warn_set_aside(session.terminal, wallet);
     missing.map_err(failure)
 }
 

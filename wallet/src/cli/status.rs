@@ -2,7 +2,7 @@
 
 use super::follow::SCAN_EVERY;
 use super::keeping::{is_away, or_offline};
-use super::scan::scan;
+use super::scan::{scan, warn_set_aside};
 use super::{Session, runtime};
 use crate::contacts::Contacts;
 use crate::failure;
@@ -225,6 +225,7 @@ async fn follow_sealed(
         // Another program may have made keys that the next answer is sealed to.
         wallet.refresh().map_err(failure)?;
         let scanned = wallet.scan(light, &|_| {}).await.map_err(failure);
+        warn_set_aside(session.terminal, wallet);
         session.watch_age(light);
         match scanned {
             Ok(_) => away = false,
