@@ -21,6 +21,7 @@ impl World {
                 let block = said.block.map_or("none".to_owned(), |block| block.to_string());
                 format!("{which} says {} {}/{} {block:.10}", said.kind, said.height, said.round)
             });
+            self.clear_foisted(which, said);
             if self.machines[which].honest {
                 self.counts.one(Kind::Work, "votes and proposals of honest validators");
                 self.check_foisted(which, said)?;
@@ -34,15 +35,18 @@ impl World {
         self.tell_others(which, |from, to| Event::Message { from, to, message: message.clone() });
         Ok(())
     }
-    /// A block that was made in another's name is nobody's. One that is the same to the last byte may have been made
-    /// honestly, too; then whoever made it has it marked so on its disk before it proposes it.
-    fn check_foisted(&mut self, which: usize, said: Said) -> Result<(), NotHeld> {
-        let Some(block) = said.block.filter(|block| self.judge.is_foisted(block)) else { return Ok(()) };
+    /// A block that was made in another's name may have been made by that one, too, the same to the last byte: then
+    /// whoever made it, be it the second machine with that key, has it marked so on its disk before it proposes it.
+    fn clear_foisted(&mut self, which: usize, said: Said) {
+        let Some(block) = said.block.filter(|block| self.judge.is_foisted(block)) else { return };
         let kept = self.machines[which].disk.proposals_at(said.height);
         if kept.iter().any(|kept| kept.block.hash() == block && kept.maker == Maker::Own) {
             self.judge.clear(&block);
-            return Ok(());
         }
+    }
+    /// Else it is nobody's.
+    fn check_foisted(&self, which: usize, said: Said) -> Result<(), NotHeld> {
+        let Some(block) = said.block.filter(|block| self.judge.is_foisted(block)) else { return Ok(()) };
         Err(format!("node {which} says {} for {block}, which another made in a name not its own", said.kind))
     }
     pub(crate) fn tell_others(&mut self, from: usize, event: impl Fn(usize, usize) -> Event) {
