@@ -4,12 +4,14 @@
 use super::{Draft, PostageProgress, Prepared, Sent, Wallet, WalletError};
 use crate::drafts::{DraftError, DraftId, Hold, Kept, Listing, Typed};
 use crate::envelope::{Content, Letter};
-use crate::light::{Light, LightError, Proven};
+use crate::light::{Light, LightError};
 use crate::outbox::{OutboxEntry, Parcel};
 use crate::parcel;
 use futures::stream::{self, StreamExt};
 use sealpost_api::{ApiError, Category, TransactionStatus, WaitFor};
+use sealpost_ledger::block::Header;
 use sealpost_ledger::hash::TransactionId;
+use sealpost_ledger::height::BlockHeight;
 use sealpost_ledger::message::Body;
 use sealpost_ledger::transaction::SignedTransaction;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -25,7 +27,7 @@ const PATIENCE: u32 = 12;
 /// How often a part is paid for again, because the price rose or it expired.
 const PAYMENTS: u32 = 8;
 
-/// Parts that are older than this when their letter is signed are sent anew: a quarter of the time for which a superseded
+/// Parts that were signed longer ago than this when their letter is signed are sent anew: a quarter of the time for which a superseded
 /// key is kept at least (`keys.grace_days`).
 const OLDEST_PART: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
@@ -261,12 +263,14 @@ impl Wallet {
             None => None,
         };
         let mut signed = match (before, arrived) {
-            (_, Some(part)) if self.is_recent(course.light, &part).await? => {
+            (_, Some(part))
+                if self.is_recent(course.light, &part.transaction, Some(&part.header)).await? =>
+            {
                 course.arrived(number);
                 return Ok(part.id());
             }
-            (Some(signed), None) => signed,
-            (None, _) | (_, Some(_)) => self.sign_part(course, number).await?,
+            (Some(signed), None) if self.is_recent(course.light, &signed.0, None).await? => signed,
+            _ => self.sign_part(course, number).await?,
         };
         for _ in 0..PAYMENTS {
             match self.submit_part(course, &signed).await {
@@ -288,13 +292,25 @@ impl Wallet {
             source: None,
         })
     }
-    /// Seals, pays and signs a part, and keeps it before it leaves.
-    /// Whether a part that is on the ledger may still be named by a letter that is signed now. The keys that an older one was
-    /// sent to may be destroyed before their owner reads the letter.
-    async fn is_recent(&self, light: &Light, part: &Proven) -> Result<bool, WalletError> {
-        let now_ms = light.head().await?.map_or(0, |head| head.time_ms);
-        Ok(is_recent(part.header.time_ms, now_ms))
+    /// Whether a part, in its block or in none yet, may still be named by a letter that is signed now. The keys that an older
+    /// one was sent to may be destroyed before their owner reads the letter. It counts from its signature, not from its
+    /// block: those keys may have been superseded while it waited.
+    async fn is_recent(
+        &self,
+        light: &Light,
+        part: &SignedTransaction,
+        block: Option<&Header>,
+    ) -> Result<bool, WalletError> {
+        let Some(head) = light.head().await? else { return Ok(true) };
+        let block = block.unwrap_or(&head);
+        let ahead = self.expiry_from(BlockHeight::GENESIS);
+        // The first block that it could stand in when it was signed.
+        let first = part.transaction().expiry.blocks_since(ahead);
+        let waited = block.height.get().saturating_sub(first);
+        let since_ms = head.time_ms.saturating_sub(block.time_ms);
+        Ok(is_recent(since_ms, waited, self.genesis().timing().heartbeat_ms))
     }
+    /// Seals, pays and signs a part, and keeps it before it leaves.
     async fn sign_part(
         &self,
         course: &Course<'_>,
@@ -409,9 +425,10 @@ fn unproven(light: &Light, id: &TransactionId) -> LightError {
     LightError::Untrusted { url, what, reason: "it says that it is final, and can't show it".into() }
 }
 
-/// By the times of blocks.
-fn is_recent(part_ms: u64, now_ms: u64) -> bool {
-    u128::from(now_ms.saturating_sub(part_ms)) <= OLDEST_PART.as_millis()
+/// By the times of blocks: so long after its own, for which it waited so many blocks. These are a heartbeat apart at most.
+fn is_recent(since_ms: u64, waited: u64, heartbeat_ms: u32) -> bool {
+    let waited_ms = waited.saturating_mul(heartbeat_ms.into());
+    u128::from(since_ms.saturating_add(waited_ms)) <= OLDEST_PART.as_millis()
 }
 
 #[cfg(test)]
@@ -419,9 +436,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_part_is_recent_for_a_week() {
-        let week = 7 * 24 * 60 * 60 * 1000;
-        assert!(is_recent(1000, 1000) && is_recent(1000, 1000 + week) && is_recent(2000, 1000));
-        assert!(!is_recent(1000, 1001 + week));
+    fn a_part_is_recent_for_a_week_from_its_signature_on() {
+        let (week, hour) = (7 * 24 * 60 * 60 * 1000, 60 * 60 * 1000);
+        assert!(is_recent(0, 0, hour) && is_recent(week, 0, hour) && !is_recent(week + 1, 0, hour));
+        // As long as it may have waited for its block, on a network where nobody else writes.
+        assert!(is_recent(0, 7 * 24, hour) && !is_recent(0, 7 * 24 + 1, hour));
+        assert!(!is_recent(week, 1, hour) && !is_recent(u64::MAX, u64::MAX, u32::MAX));
     }
 }
