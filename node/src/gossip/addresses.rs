@@ -214,11 +214,12 @@ pub(super) fn is_usable(address: &Multiaddr, remote: &Multiaddr, quic: bool) -> 
     };
     let (Some(ip), Some(from)) = (raw_ip(address), ip_of(remote)) else { return false };
     let behind: Vec<_> = parts.take(4).collect();
-    let is_plain = match behind.as_slice() {
-        [] | [Protocol::P2p(_)] | [Protocol::P2p(_), Protocol::P2pCircuit] => true,
-        [Protocol::P2p(_), Protocol::P2pCircuit, Protocol::P2p(_)] => true,
-        _ => false,
-    };
+    let is_plain = matches!(
+        behind.as_slice(),
+        [] | [Protocol::P2p(_)]
+            | [Protocol::P2p(_), Protocol::P2pCircuit]
+            | [Protocol::P2p(_), Protocol::P2pCircuit, Protocol::P2p(_)]
+    );
     let transport = transport && is_plain && address.len() <= MAX_ADDRESS_BYTES;
     transport && !ip.is_unspecified() && !ip.is_multicast() && nearness(ip) >= nearness(from)
 }
