@@ -136,13 +136,9 @@ impl Flow {
     /// A message that has come gets no answer.
     pub fn needs_no_answer(&self) {
         let mut state = self.state();
-        let was_full = state.is_full();
         state.unanswered = state.unanswered.saturating_sub(1);
-        let is_free = was_full && !state.is_full();
         drop(state);
-        if is_free {
-            self.reader.wake();
-        }
+        self.reader.wake();
     }
     /// A message will be written that answers none.
     pub fn will_tell(&self) {

@@ -154,14 +154,11 @@ impl Addresses {
     pub(super) fn left(&mut self, peer: &PeerId, had_stayed: bool, now: Instant) {
         if let Some(known) = self.known.get_mut(peer) {
             known.connected = false;
+            if had_stayed {
+                known.attempts = Attempts::new(now);
+            }
         }
-        if !had_stayed {
-            return;
-        }
-        if let Some(known) = self.known.get_mut(peer) {
-            known.attempts = Attempts::new(now);
-        }
-        for entry in self.bootstrap.iter_mut().filter(|entry| entry.peer == Some(*peer)) {
+        for entry in self.bootstrap.iter_mut().filter(|entry| had_stayed && entry.peer == Some(*peer)) {
             entry.attempts = Attempts::new(now);
         }
     }
